@@ -1,0 +1,80 @@
+//! Every bound of the program, with what it costs and why it is where it is. A bound on everything is what lets the
+//! decision be a synchronous function that allocates nothing.
+
+/// Request head (request line and headers), bytes; more is answered 431. Exchanges send 200 to 700 bytes.
+pub const HEAD_BYTES: usize = 8 * 1024;
+/// Headers of one request; more is answered 431.
+pub const HEADERS: usize = 64;
+/// Request body, bytes, also after inflation; more is answered 413 (contract: bodies to 1 MiB are read).
+pub const BODY_BYTES: usize = 1024 * 1024;
+/// Idle time after which a connection is closed, ns (exchanges keep connections for 120 to 150 s).
+pub const IDLE_NS: u64 = 150_000_000_000;
+/// One provided receive buffer, bytes: holds nearly every request whole, so that it is read in place.
+pub const RECEIVE_BUFFER: usize = 16 * 1024;
+/// Provided receive buffers per core. A power of two, as the kernel's buffer ring demands.
+pub const RECEIVE_BUFFERS: usize = 256;
+/// One answer buffer, bytes: the longest answer, and room for a pipeline of short ones.
+pub const ANSWER_BUFFER: usize = 64 * 1024;
+/// Answer buffers per core: connections with an unsent answer at the same time. Those beyond wait with their input unread.
+pub const ANSWER_BUFFERS: usize = 1024;
+/// Connections per core; the descriptor limit of the process may be lower.
+pub const CONNECTIONS: usize = 65_536;
+/// Time from arrival to answer, ns (mission M3). `tmax` minus the exchange's network margin may be sooner.
+pub const DEADLINE_NS: u64 = 8_000_000;
+/// Time a notice may wait for the disk before it is answered 503, ns.
+pub const NOTICE_NS: u64 = 5_000_000_000;
+/// Notices waiting for the disk, per core; more are answered 503 at once.
+pub const PARKED: usize = 16_384;
+
+/// Nesting of a JSON document; deeper is refused as broken.
+pub const JSON_DEPTH: usize = 64;
+/// Impressions of a request that are considered; later ones are not bid on.
+pub const IMPS: usize = 32;
+/// Banner sizes (`w`/`h` and `format[]`) per impression that are considered.
+pub const SIZES: usize = 16;
+/// Entries of each list of strings in a request (`bcat`, `badv`, `cur`, `wseat`, …) that are kept. A longer blocking list
+/// cannot be honoured and is answered 204.
+pub const LIST: usize = 256;
+
+/// Campaigns, all told, that one process gives a slot to: 32 bytes of sub-lease per core each.
+pub const SLOTS: usize = 262_144;
+/// Candidates of one impression that go past the match.
+pub const CANDIDATES: usize = 1024;
+/// Segments of one user that are kept.
+pub const SEGMENTS: usize = 256;
+/// Bids in one answer.
+pub const BIDS: usize = 8;
+/// Creative markup, bytes, as it stands in a campaign file. An answer of one bid always fits [`ANSWER_BUFFER`].
+pub const MARKUP_BYTES: usize = 16 * 1024;
+/// A URL of a notice, bytes (Xandr: nurl at most 2,000 characters expanded).
+pub const NOTICE_URL_BYTES: usize = 2_000;
+
+/// Profiles in a core's shard.
+pub const SHARD_PROFILES: usize = 65_536;
+/// User-and-campaign pairs in a core's frequency shard: 16 bytes each.
+pub const SHARD_FREQUENCIES: usize = 1 << 20;
+
+/// Events from one bid core that the reconciliation core has not yet read. A full ring refuses the bid (`ring_full`).
+pub const EVENTS: usize = 65_536;
+/// Orders to one bid core that it has not yet read. What does not fit stays with the reconciler and is counted.
+pub const ORDERS: usize = 65_536;
+/// Snapshots on their way to, or back from, one bid core.
+pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
+
+/// The reconciliation tick, ns.
+pub const TICK_NS: u64 = 5_000_000_000;
+/// A lease lives two missed ticks, ns.
+pub const LEASE_NS: u64 = 2 * TICK_NS;
+/// H1, ns: silent reservations leave the bid core's account (money.md).
+pub const H1_NS: u64 = 60_000_000_000;
+/// H2, ms: expiry of a signed notice URL, after which a silent reservation may be released (with [`EPSILON_MS`]).
+pub const H2_MS: u64 = 30 * 60 * 1000;
+/// epsilon, ms: largest difference between two of our clocks plus the longest `tmax` honoured.
+pub const EPSILON_MS: u64 = 2_000;
+
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
+const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
+const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
+// JSON may escape a byte of markup as six (`\u0001`); three notice URLs and the envelope come on top.
+const _: () = assert!(2 * MARKUP_BYTES + 4 * NOTICE_URL_BYTES < ANSWER_BUFFER);
+const _: () = assert!(LEASE_NS > TICK_NS);

@@ -1,0 +1,161 @@
+//! What crosses between threads: fixed-size `Copy` values without a pointer.
+//!
+//! [`Event`]s go from a bid core to the reconciliation core, [`Order`]s come back. Two cache lines each, so that a line
+//! pair is never shared by two messages and the adjacent-line prefetcher brings a message whole.
+
+use crate::units::{BidId, CampaignId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, Slot, UnixMillis, UserKey};
+
+/// From a bid core to the reconciliation core.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// A winner was chosen and its maximum price taken out of the sub-lease.
+    Reserved(Reserved),
+    /// A notice with a valid signature arrived. It is answered when an [`Order::Noticed`] with its ticket comes back.
+    Notice(Notice),
+    /// Credit given back: the sub-lease was revoked, or its day ended.
+    Returned {
+        /// The campaign's slot.
+        slot: Slot,
+        /// The lease that granted it.
+        lease: LeaseId,
+        /// What was left.
+        credit: Micros,
+    },
+    /// The core answered all it had framed and stops.
+    Drained,
+}
+
+/// A reservation: one bid's claim on its lease, at its maximum price.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reserved {
+    /// Snowflake.
+    pub reservation: ReservationId,
+    /// The lease it is a claim on.
+    pub lease: LeaseId,
+    /// The campaign's slot.
+    pub slot: Slot,
+    /// What the bid could cost.
+    pub price: Micros,
+    /// H2: until when a bill is accepted.
+    pub expires: UnixMillis,
+}
+
+/// What kind of notice an exchange sent (OpenRTB 2.6 section 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum NoticeKind {
+    /// `nurl`: the bid won the auction. Never an impression, never money.
+    Win = 0,
+    /// `burl`: the impression is billed. The only thing that books money.
+    Bill = 1,
+    /// `lurl`: the bid lost.
+    Loss = 2,
+}
+
+/// `${AUCTION_PRICE}` as it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticePrice {
+    /// A clearing price, per thousand impressions.
+    Cpm(CpmMicros),
+    /// Empty: the exchange does not know or does not say.
+    Empty,
+    /// The literal `AUDIT`: the markup was rendered for review.
+    Audit,
+    /// Neither; an encrypted price without a key, or garbage.
+    Unreadable,
+}
+
+/// What the signature of a notice URL proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The reservation to settle.
+    pub reservation: ReservationId,
+    /// The lease it was made under.
+    pub lease: LeaseId,
+    /// The bid's price, per thousand impressions: a bill is never booked above it.
+    pub price: CpmMicros,
+    /// H2: after it the answer is 410.
+    pub expires: UnixMillis,
+    /// Whose frequency the impression counts for; [`UserKey::NOBODY`] for contextual bids.
+    pub user: UserKey,
+    /// `Bid.id`.
+    pub bid: BidId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The incarnation that made the bid.
+    pub incarnation: Incarnation,
+    /// The node that made the bid.
+    pub node: NodeId,
+}
+
+/// A notice with a valid signature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Notice {
+    /// Names the waiting connection on the core that received it.
+    pub ticket: u64,
+    /// Win, bill or loss.
+    pub kind: NoticeKind,
+    /// The price that came with it.
+    pub price: NoticePrice,
+    /// What was signed.
+    pub claim: Claim,
+}
+
+/// How a notice ended; the HTTP status follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noticed {
+    /// The event is on disk, or was before: 200.
+    Safe,
+    /// Past H2; recorded as late: 410.
+    Expired,
+    /// It cannot be made safe now: 503, so that the exchange calls again.
+    Unsafe,
+}
+
+/// From the reconciliation core to a bid core.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// Adds `credit` to the campaign's sub-lease. A new lease id replaces the old sub-lease: what was left of it is
+    /// returned by [`Event::Returned`].
+    Grant {
+        /// The campaign's slot.
+        slot: Slot,
+        /// The lease.
+        lease: LeaseId,
+        /// Credit added.
+        credit: Micros,
+        /// The absolute end of the lease's budget day on this machine's boot clock.
+        ends: Nanos,
+    },
+    /// All sub-leases of this incarnation live until this time, none longer.
+    Renew {
+        /// Absolute expiry, measured from when the renewal was asked for.
+        until: Nanos,
+    },
+    /// Takes the campaign's sub-lease back.
+    Revoke {
+        /// The campaign's slot.
+        slot: Slot,
+    },
+    /// An impression of this user was billed, on whichever core: count it.
+    Counted {
+        /// The user.
+        user: UserKey,
+        /// The campaign.
+        campaign: CampaignId,
+        /// The day it counts for.
+        day: Day,
+    },
+    /// The notice with this ticket is decided.
+    Noticed {
+        /// [`Notice::ticket`].
+        ticket: u64,
+        /// The decision.
+        noticed: Noticed,
+    },
+    /// Stop accepting, answer what is framed, send [`Event::Drained`], stop.
+    Drain,
+}
+
+const _: () = assert!(size_of::<Event>() <= 128);
+const _: () = assert!(size_of::<Order>() <= 64);

@@ -1,0 +1,4 @@
+//! The only thing that crosses between threads.
+
+pub mod message;
+pub mod spsc;

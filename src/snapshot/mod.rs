@@ -1,0 +1,20 @@
+//! Immutable data, built off the bid path, checked once, handed to each core as an owned box and swapped between two requests.
+
+pub mod campaign;
+pub mod demo;
+pub mod model;
+pub mod profiles;
+pub mod targeting;
+
+/// All that a bid core decides with and never changes.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up with every published snapshot.
+    pub version: u64,
+    /// The campaigns, by [`crate::units::CampaignIx`].
+    pub campaigns: Vec<campaign::Campaign>,
+    /// Which of them want a request.
+    pub targeting: targeting::Index,
+    /// What a user is worth to them.
+    pub model: model::Linear,
+}

@@ -1,0 +1,6 @@
+//! Pure functions between bytes and values. No I/O, no clock, no state, no allocation; each parser is fuzzed.
+
+pub mod http;
+pub mod json;
+pub mod openrtb;
+pub mod notice;

@@ -1,0 +1,96 @@
+//! Why a request was answered with no bid: one exhaustive enum, in the order of the stages that say it.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident $label:literal $stage:ident $nbr:literal;)*) => {
+        /// Every reason for an answer without a bid. `nbr` codes are those of OpenRTB 3.0, list "No-Bid Reason Codes".
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum NoBidReason { $($(#[$doc])* $name,)* }
+
+        impl NoBidReason {
+            /// All reasons, in the order of the stages.
+            pub const ALL: &'static [NoBidReason] = &[$(NoBidReason::$name,)*];
+
+            /// The name used in the `x-nobid-reason` header, the metrics and `explain`.
+            pub const fn label(self) -> &'static str {
+                match self { $(NoBidReason::$name => $label,)* }
+            }
+
+            /// The stage that said no.
+            pub const fn stage(self) -> crate::metrics::stage::Stage {
+                match self { $(NoBidReason::$name => crate::metrics::stage::Stage::$stage,)* }
+            }
+
+            /// The IAB code for `BidResponse.nbr`.
+            pub const fn nbr(self) -> u16 {
+                match self { $(NoBidReason::$name => $nbr,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No exchange of the configuration has this path.
+    UnknownExchange "unknown_exchange" Admit 2;
+    /// The request was too old when it was framed, or would be before it could be answered.
+    Shed "shed" Admit 15;
+    /// `tmax` minus the exchange's network margin leaves no time.
+    NoTime "no_time" Admit 15;
+    /// The node has no fresh lease at all: the reconciliation core is stalled, or has not granted yet.
+    NoLease "no_lease" Admit 1;
+    /// The body is encoded in a way the exchange's profile does not allow.
+    Encoding "encoding" Admit 2;
+    /// The document is JSON but not a bid request (no `id`, no `imp`, a field of the wrong type).
+    NotABidRequest "not_a_bid_request" Scan 2;
+    /// More of something than [`crate::limits`] admits, so that it could not be honoured.
+    TooMuch "too_much" Scan 2;
+    /// None of `cur` is the currency we bid in.
+    Currency "currency" Comply 0;
+    /// Our seat is not in `wseat`, or is in `bseat`.
+    Seat "seat" Comply 0;
+    /// The request does not say whose inventory it is: neither `site` nor `app`.
+    Inventory "inventory" Comply 2;
+    /// No impression is of a format we have creatives for.
+    Format "format" Match 0;
+    /// Every impression is for deals only.
+    DealsOnly "deals_only" Match 0;
+    /// A floor is in a currency we have no rate for.
+    FloorCurrency "floor_currency" Match 0;
+    /// No campaign targets this request.
+    NoMatch "no_match" Match 0;
+    /// Campaigns matched, and the exchange or publisher blocks them all: `bcat`, `badv`, `btype`, `battr`, `secure`.
+    Blocked "blocked" Match 0;
+    /// Campaigns matched but for the user's segments.
+    NoSegment "no_segment" Know 8;
+    /// Every candidate has been shown to this user often enough today.
+    FrequencyCap "frequency_cap" Cap 9;
+    /// No candidate's sub-lease affords its price.
+    Budget "budget" Afford 0;
+    /// Every candidate's price is below the floor.
+    Floor "floor" Price 0;
+    /// The ring to the reconciliation core is full: the bid could not be accounted for.
+    RingFull "ring_full" Reserve 1;
+    /// The answer did not fit its buffer.
+    NoRoom "no_room" Answer 1;
+    /// The deadline or the lease ran out between decision and submission.
+    Late "late" Account 15;
+}
+
+impl NoBidReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NoBidReason;
+
+    #[test]
+    fn labels_are_distinct_and_stages_in_order() {
+        let mut labels: Vec<_> = NoBidReason::ALL.iter().map(|reason| reason.label()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), NoBidReason::COUNT);
+        assert!(NoBidReason::ALL.windows(2).all(|pair| pair[0].stage() <= pair[1].stage()));
+    }
+}
