@@ -1,0 +1,5 @@
+//! A bid core.
+
+pub mod net;
+pub mod server;
+pub mod budget;

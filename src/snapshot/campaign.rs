@@ -1,0 +1,4 @@
+//! Campaigns.
+#[derive(Debug)] 
+/// Campaign.
+pub struct Campaign;

@@ -1,0 +1,4 @@
+//! Targeting.
+#[derive(Debug)] 
+/// Index.
+pub struct Index;
