@@ -1,3 +1,6 @@
 //! What is counted, and how it is read from outside.
 
 pub mod stage;
+pub mod counter;
+pub mod histogram;
+pub mod core;

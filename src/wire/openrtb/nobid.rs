@@ -34,8 +34,6 @@ reasons! {
     UnknownExchange "unknown_exchange" Admit 2;
     /// The request was too old when it was framed, or would be before it could be answered.
     Shed "shed" Admit 15;
-    /// `tmax` minus the exchange's network margin leaves no time.
-    NoTime "no_time" Admit 15;
     /// The node has no fresh lease at all: the reconciliation core is stalled, or has not granted yet.
     NoLease "no_lease" Admit 1;
     /// The body is encoded in a way the exchange's profile does not allow.
@@ -44,12 +42,14 @@ reasons! {
     NotABidRequest "not_a_bid_request" Scan 2;
     /// More of something than [`crate::limits`] admits, so that it could not be honoured.
     TooMuch "too_much" Scan 2;
+    /// `tmax` minus the exchange's network margin leaves no time.
+    NoTime "no_time" Scan 15;
     /// None of `cur` is the currency we bid in.
     Currency "currency" Comply 0;
     /// Our seat is not in `wseat`, or is in `bseat`.
     Seat "seat" Comply 0;
-    /// The request does not say whose inventory it is: neither `site` nor `app`.
-    Inventory "inventory" Comply 2;
+    /// The inventory is of a kind that is not bid on: `dooh`.
+    Inventory "inventory" Comply 0;
     /// No impression is of a format we have creatives for.
     Format "format" Match 0;
     /// Every impression is for deals only.

@@ -1,0 +1,118 @@
+//! What one bid core counts. One line pair or more per core; the core writes, scrapes read.
+
+use super::counter::Counter;
+use super::histogram::Histogram;
+use super::stage::Stage;
+use crate::ring::message::{NoticeKind, Noticed};
+use crate::wire::openrtb::nobid::NoBidReason;
+
+/// Counters of one bid core.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct CoreMetrics {
+    /// Bid requests framed.
+    pub requests: Counter,
+    /// Answers with a bid.
+    pub bids: Counter,
+    /// Sum of the maximum prices of those bids, micros.
+    pub bid_micros: Counter,
+    /// Answers 400: the document is broken.
+    pub broken: Counter,
+    /// Answers 204, by reason.
+    pub nobid: [Counter; NoBidReason::COUNT],
+    /// Notices that arrived with a good signature, by kind.
+    pub notices: [Counter; 3],
+    /// Notices answered, by [`Noticed`].
+    pub noticed: [Counter; 3],
+    /// Notices refused: forged or malformed (403), no place to park them (503).
+    pub notices_forged: Counter,
+    /// Notices refused for want of a place to wait (503).
+    pub notices_refused: Counter,
+    /// Notices whose disk write took longer than [`crate::limits::NOTICE_NS`] (503).
+    pub notices_timed_out: Counter,
+    /// Requests for anything else than the bid, notice and ready paths (404, 405).
+    pub strays: Counter,
+    /// Candidates that came out of the match.
+    pub candidates: Counter,
+    /// Events the full ring refused.
+    pub events_refused: Counter,
+    /// Orders carried out.
+    pub orders: Counter,
+    /// Snapshots swapped in.
+    pub swaps: Counter,
+    /// Turns of the loop.
+    pub turns: Counter,
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections closed.
+    pub closed: Counter,
+    /// Multishot receives that had to be armed again.
+    pub rearmed: Counter,
+    /// Bytes received.
+    pub received_bytes: Counter,
+    /// Profile lookups the shard answered itself.
+    pub profile_hits: Counter,
+    /// Profile lookups that went to the base.
+    pub profile_misses: Counter,
+    /// User-and-campaign pairs the frequency shard had to forget.
+    pub frequency_evictions: Counter,
+    /// Time from the turn that saw a request to the turn's submission, ns.
+    pub service: Histogram,
+    /// Time from arrival to answer of notices, ns.
+    pub notice: Histogram,
+    /// Time in each stage, ns, of the sampled requests.
+    pub stages: [Histogram; Stage::COUNT],
+}
+
+impl Default for CoreMetrics {
+    fn default() -> Self {
+        CoreMetrics {
+            requests: Counter::default(),
+            bids: Counter::default(),
+            bid_micros: Counter::default(),
+            broken: Counter::default(),
+            nobid: std::array::from_fn(|_| Counter::default()),
+            notices: Default::default(),
+            noticed: Default::default(),
+            notices_forged: Counter::default(),
+            notices_refused: Counter::default(),
+            notices_timed_out: Counter::default(),
+            strays: Counter::default(),
+            candidates: Counter::default(),
+            events_refused: Counter::default(),
+            orders: Counter::default(),
+            swaps: Counter::default(),
+            turns: Counter::default(),
+            accepted: Counter::default(),
+            closed: Counter::default(),
+            rearmed: Counter::default(),
+            received_bytes: Counter::default(),
+            profile_hits: Counter::default(),
+            profile_misses: Counter::default(),
+            frequency_evictions: Counter::default(),
+            service: Histogram::default(),
+            notice: Histogram::default(),
+            stages: std::array::from_fn(|_| Histogram::default()),
+        }
+    }
+}
+
+impl CoreMetrics {
+    /// The counter of answers with this reason.
+    #[inline]
+    pub fn nobid(&self, reason: NoBidReason) -> &Counter {
+        &self.nobid[reason as usize]
+    }
+
+    /// The counter of notices of this kind.
+    #[inline]
+    pub fn notice_of(&self, kind: NoticeKind) -> &Counter {
+        &self.notices[kind as usize]
+    }
+
+    /// The counter of notices that ended like this.
+    #[inline]
+    pub fn noticed_as(&self, noticed: Noticed) -> &Counter {
+        &self.noticed[noticed as usize]
+    }
+}
