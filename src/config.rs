@@ -1,1 +1,301 @@
-//! The configuration file.
+//! The configuration file: one struct tree, read from TOML; [`Config::validate`] holds every rule that spans fields.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::bid::net::Waiting;
+use crate::limits;
+use crate::units::{ExchangeId, NodeId};
+use crate::wire::openrtb::response::SEAT_BYTES;
+
+/// All of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`.
+    pub server: Server,
+    /// `[data]`.
+    pub data: Data,
+    /// `[[exchange]]`, at least one.
+    #[serde(rename = "exchange")]
+    pub exchanges: Vec<Exchange>,
+}
+
+/// `[server]`: sockets and threads. The command line overrides these.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Where exchanges connect.
+    pub listen: SocketAddr,
+    /// Metrics, health.
+    pub admin: SocketAddr,
+    /// CPUs of the bid cores; by default all but the reconciliation core's.
+    pub cores: Option<Vec<usize>>,
+    /// CPU of the reconciliation core.
+    pub reconcile_core: Option<usize>,
+    /// How a bid core waits.
+    pub wait: Waiting,
+    /// Which system interface serves the sockets.
+    pub backend: Backend,
+    /// Scheme and authority under which exchanges reach the notice URLs, `http://bid.example.com`; by default the listen address.
+    pub public_url: Option<String>,
+    /// This machine's number in the fleet, 0 to 63.
+    pub node: u16,
+    /// Whether a request with `x-debug: 1` is told why it got no bid.
+    pub debug_header: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            cores: None,
+            reconcile_core: None,
+            wait: Waiting::default(),
+            backend: Backend::default(),
+            public_url: None,
+            node: 0,
+            debug_header: false,
+        }
+    }
+}
+
+/// `[data]`: files. Relative paths start from the configuration file's folder.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Where the ledger lives.
+    pub dir: PathBuf,
+    /// The campaign file, TOML or JSON.
+    pub campaigns: PathBuf,
+    /// Profiles, one JSON object a line; without it no user has any.
+    pub profiles: Option<PathBuf>,
+    /// Weights of the score; without it the built-in ones.
+    pub model: Option<PathBuf>,
+    /// The key that signs notice URLs: 64 hexadecimal digits.
+    pub notice_key_file: PathBuf,
+    /// The key under which user ids become pseudonyms: 64 hexadecimal digits.
+    pub user_key_file: PathBuf,
+}
+
+/// `[[exchange]]`: one exchange and what is agreed with it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// The last part of its path, `/openrtb/{name}`.
+    pub name: String,
+    /// Our seat there; empty if it knows none.
+    #[serde(default)]
+    pub seat: String,
+    /// Taken off `tmax` for the way there and back, ms.
+    #[serde(default = "network_margin_ms")]
+    pub network_margin_ms: u32,
+    /// Whether its loss notices are final, so that they free the reservation at once (money.md rule 3).
+    #[serde(default)]
+    pub losses_final: bool,
+}
+
+fn network_margin_ms() -> u32 {
+    20
+}
+
+/// Which system interface serves the sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// io_uring, or epoll where the kernel does not offer it.
+    #[default]
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// What is wrong with a configuration, in one line: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError(format!("{}: cannot read the configuration: {error}", path.display())))?;
+        let mut config: Config = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(&text, span.start));
+            ConfigError(format!("{}:{line}: {}", path.display(), error.message()))
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let data = &mut config.data;
+        for file in [&mut data.dir, &mut data.campaigns, &mut data.notice_key_file, &mut data.user_key_file]
+            .into_iter()
+            .chain(data.profiles.as_mut())
+            .chain(data.model.as_mut())
+        {
+            *file = folder.join(&*file);
+        }
+        config.validate().map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+        Ok(config)
+    }
+
+    /// The rules that span fields or that a type cannot hold.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let fail = |text: String| Err(ConfigError(text));
+        if self.exchanges.is_empty() {
+            return fail("no [[exchange]]: name at least one".into());
+        }
+        if self.exchanges.len() > ExchangeId(u8::MAX).0 as usize {
+            return fail(format!("{} exchanges; at most {} are possible", self.exchanges.len(), u8::MAX));
+        }
+        for (index, exchange) in self.exchanges.iter().enumerate() {
+            let name = &exchange.name;
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+                return fail(format!("exchange.name {name:?}: use letters, digits, '-', '_' and '.' (it is part of a URL)"));
+            }
+            if self.exchanges[..index].iter().any(|other| other.name == *name) {
+                return fail(format!("exchange.name {name:?} is used twice"));
+            }
+            let seat = &exchange.seat;
+            if seat.len() > SEAT_BYTES || seat.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+                return fail(format!("exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"));
+            }
+        }
+        if self.server.node >= NODES {
+            return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
+        }
+        if let Some(url) = &self.server.public_url {
+            let authority = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            let plain = |rest: &str| {
+                !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
+            };
+            if !authority.is_some_and(plain) || url.len() > limits::NOTICE_URL_BYTES / 4 {
+                return fail(format!("server.public_url {url:?}: give scheme and authority only, such as http://bid.example.com"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What `--demo` runs on: one exchange named `generic`, everything else at its default, keys and ledger in `dir`.
+    pub fn demo(dir: &Path) -> Config {
+        Config {
+            server: Server { debug_header: true, ..Server::default() },
+            data: Data {
+                dir: dir.to_owned(),
+                notice_key_file: dir.join("notice.key"),
+                user_key_file: dir.join("user.key"),
+                ..Data::default()
+            },
+            exchanges: vec![Exchange {
+                name: "generic".into(),
+                seat: "corebid".into(),
+                network_margin_ms: network_margin_ms(),
+                losses_final: false,
+            }],
+        }
+    }
+
+    /// This machine.
+    pub fn node(&self) -> NodeId {
+        NodeId(self.server.node)
+    }
+}
+
+/// Nodes of a fleet: 6 of a Snowflake's 10 worker bits, the other 4 tell a node's cores apart.
+pub const NODES: u16 = 64;
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+impl<'de> Deserialize<'de> for Waiting {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Waiting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "block" => Ok(Waiting::Block),
+            "hybrid" => Ok(Waiting::Hybrid),
+            "spin" => Ok(Waiting::Spin),
+            _ => Err(format!("{text:?} is not a way to wait: block, hybrid or spin")),
+        }
+    }
+}
+
+impl std::str::FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "io_uring" => Ok(Backend::IoUring),
+            "epoll" => Ok(Backend::Epoll),
+            _ => Err(format!("{text:?} is not a backend: io_uring or epoll")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[server]
+wait = "spin"
+[data]
+dir = "data"
+campaigns = "campaigns.toml"
+notice_key_file = "notice.key"
+user_key_file = "/etc/user.key"
+[[exchange]]
+name = "generic"
+"#;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let dir = std::env::temp_dir().join(format!("corebid-config-{}-{:p}", std::process::id(), &text));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("corebid.toml");
+        std::fs::write(&path, text).unwrap();
+        let loaded = Config::load(&path);
+        std::fs::remove_dir_all(&dir).unwrap();
+        loaded
+    }
+
+    #[test]
+    fn paths_start_from_the_file() {
+        let config = load(GOOD).unwrap();
+        assert_eq!(config.server.wait, Waiting::Spin);
+        assert!(config.data.dir.is_absolute() && config.data.dir.ends_with("data"));
+        assert_eq!(config.data.user_key_file, Path::new("/etc/user.key"));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let unknown = load(&GOOD.replace("wait =", "wiat =")).unwrap_err().0;
+        assert!(unknown.contains("corebid.toml:3:") && unknown.contains("wiat"), "{unknown}");
+        for (from, to, said) in [
+            ("\"generic\"", "\"a/b\"", "exchange.name"),
+            ("[server]", "[server]\nnode = 64", "server.node"),
+            ("[server]", "[server]\npublic_url = \"http://h/path\"", "public_url"),
+            ("\"spin\"", "\"nap\"", "nap"),
+            ("[[exchange]]\nname = \"generic\"", "", "exchange"),
+        ] {
+            let error = load(&GOOD.replace(from, to)).unwrap_err().0;
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}
