@@ -26,6 +26,7 @@ pub mod units;
 pub mod limits;
 pub mod clock;
 pub mod config;
+pub mod secrets;
 pub mod topology;
 
 // The path of one request.

@@ -4,3 +4,4 @@ pub mod stage;
 pub mod counter;
 pub mod histogram;
 pub mod core;
+pub mod render;

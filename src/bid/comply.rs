@@ -1,0 +1,52 @@
+//! Compliance: may this request be answered at all, and may the user behind it be known?
+//!
+//! Consent strings are not decoded yet, so every signal that one would have to decode is taken as a no: `gdpr = 1`,
+//! `coppa = 1`, `lmt`/`dnt`, a US privacy or GPP string, GPC. What remains is a contextual bid: no profile, no frequency
+//! cap, no user id is touched.
+
+use crate::bid::admit::Exchange;
+use crate::wire::json::Raw;
+use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{BidRequest, Channel};
+
+/// Proof that the user behind a request may be known. Only this stage makes one, and neither the profile shard nor the
+/// frequency shard can be asked without it.
+#[derive(Debug)]
+pub struct Personal(());
+
+/// What the exchange allows: our currency, our seat, inventory we bid on; and the user's proof, if there is one.
+#[inline]
+pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<Option<Personal>, NoBidReason> {
+    if !request.cur.is_empty() && !holds(request.cur, CURRENCY) {
+        return Err(NoBidReason::Currency);
+    }
+    let seat = exchange.seat.as_bytes();
+    let not_invited = !request.wseat.is_empty() && !holds(request.wseat, seat);
+    if not_invited || (!request.bseat.is_empty() && holds(request.bseat, seat)) {
+        return Err(NoBidReason::Seat);
+    }
+    if request.channel == Channel::Dooh {
+        return Err(NoBidReason::Inventory);
+    }
+    Ok(personal(request))
+}
+
+/// The currency of all budgets and bids.
+pub const CURRENCY: &[u8] = b"USD";
+
+fn personal(request: &BidRequest<'_>) -> Option<Personal> {
+    let restricted = request.gdpr == Some(true)
+        || request.coppa
+        || request.gpc
+        || request.device.lmt
+        || request.device.dnt
+        || !request.us_privacy.is_empty()
+        || !request.gpp.is_empty()
+        || !request.gpp_sid.is_empty();
+    (!restricted).then_some(Personal(()))
+}
+
+/// Whether a list of strings holds this one, letter for letter.
+fn holds(list: Raw<'_>, wanted: &[u8]) -> bool {
+    list.strings().any(|text| text.eq_bytes(wanted))
+}

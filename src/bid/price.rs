@@ -1,0 +1,41 @@
+//! The price of a bid. Integers only: the score arrived as a fraction of 65,536, and here float has ended.
+
+use crate::units::CpmMicros;
+
+/// One, as a score.
+pub const ONE: u32 = 1 << 16;
+
+/// A campaign's price for this impression: its CPM scaled by the score, rounded down so that it never exceeds the CPM.
+#[inline]
+pub fn price(cpm: CpmMicros, score: u32) -> CpmMicros {
+    assert!(score <= ONE, "a score above one would bid more than the campaign allows");
+    CpmMicros((cpm.0 as i128 * score as i128 >> 16) as i64)
+}
+
+/// Whether a price may be bid: some price, and at least the floor.
+#[inline]
+pub fn clears(price: CpmMicros, floor: CpmMicros) -> bool {
+    price.0 > 0 && price >= floor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn never_above_the_cpm_and_monotone(cpm in 0i64..i64::MAX, score in 0u32..ONE) {
+            let lower = price(CpmMicros(cpm), score);
+            prop_assert!(lower <= price(CpmMicros(cpm), score + 1));
+            prop_assert_eq!(price(CpmMicros(cpm), ONE), CpmMicros(cpm));
+            prop_assert!(lower.0 >= 0);
+        }
+    }
+
+    #[test]
+    fn a_floor_is_met_by_the_same_price() {
+        assert!(clears(CpmMicros(5), CpmMicros(5)) && !clears(CpmMicros(4), CpmMicros(5)));
+        assert!(!clears(CpmMicros(0), CpmMicros(0)));
+    }
+}

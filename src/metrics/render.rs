@@ -1,0 +1,155 @@
+//! The metrics as Prometheus reads them. Names start with `corebid_`; what a bid core counts carries `core="N"`.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::core::CoreMetrics;
+use super::histogram::Histogram;
+use super::stage::Stage;
+use crate::wire::openrtb::nobid::NoBidReason;
+
+/// The metrics of all bid cores, as one collector.
+#[derive(Debug)]
+pub struct Cores(pub Vec<&'static CoreMetrics>);
+
+type Read = fn(&CoreMetrics) -> u64;
+
+const COUNTERS: &[(&str, &str, Read)] = &[
+    ("requests", "Bid requests framed", |core| core.requests.get()),
+    ("bids", "Answers with a bid", |core| core.bids.get()),
+    ("bid_micros", "Sum of the maximum prices of all bids, micros", |core| core.bid_micros.get()),
+    ("broken", "Bid requests answered 400", |core| core.broken.get()),
+    ("notices_forged", "Notices refused with 403", |core| core.notices_forged.get()),
+    ("notices_refused", "Notices refused with 503 because too many were waiting", |core| core.notices_refused.get()),
+    ("notices_timed_out", "Notices answered 503 because the disk took too long", |core| core.notices_timed_out.get()),
+    ("strays", "Requests for unknown paths", |core| core.strays.get()),
+    ("candidates", "Candidates that came out of the match", |core| core.candidates.get()),
+    ("events_refused", "Events the full ring to the reconciliation core refused", |core| core.events_refused.get()),
+    ("orders", "Orders from the reconciliation core carried out", |core| core.orders.get()),
+    ("snapshot_swaps", "Snapshots swapped in", |core| core.swaps.get()),
+    ("loop_turns", "Turns of the loop", |core| core.turns.get()),
+    ("connections_accepted", "Connections accepted", |core| core.accepted.get()),
+    ("connections_closed", "Connections closed", |core| core.closed.get()),
+    ("receives_rearmed", "Multishot receives armed again", |core| core.rearmed.get()),
+    ("received_bytes", "Bytes received", |core| core.received_bytes.get()),
+    ("profile_hits", "Profile lookups answered by the shard", |core| core.profile_hits.get()),
+    ("profile_misses", "Profile lookups that went to the base", |core| core.profile_misses.get()),
+    ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
+];
+
+const NOTICE_KINDS: [&str; 3] = ["win", "bill", "loss"];
+const NOTICE_ENDS: [&str; 3] = ["safe", "expired", "unsafe"];
+
+impl Collector for Cores {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for &(name, help, read) in COUNTERS {
+            let name = format!("corebid_{name}");
+            let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
+            for (core, metrics) in self.0.iter().enumerate() {
+                family.encode_family(&[("core", core.to_string())])?.encode_counter::<NoLabelSet, u64, f64>(&read(metrics), None)?;
+            }
+        }
+        self.labelled(&mut encoder, "corebid_nobid", "Answers 204 by reason", "reason", |core| {
+            NoBidReason::ALL.iter().map(|&reason| (reason.label(), core.nobid(reason).get())).collect()
+        })?;
+        self.labelled(&mut encoder, "corebid_notices", "Notices with a good signature by kind", "kind", |core| {
+            NOTICE_KINDS.into_iter().zip(core.notices.iter().map(|counter| counter.get())).collect()
+        })?;
+        self.labelled(&mut encoder, "corebid_noticed", "Notices by how they ended", "end", |core| {
+            NOTICE_ENDS.into_iter().zip(core.noticed.iter().map(|counter| counter.get())).collect()
+        })?;
+        self.histograms(&mut encoder, "corebid_stage_seconds", "Time in each stage of sampled requests", |core| {
+            Stage::ALL.iter().map(|&stage| (Some(("stage", stage.label())), &core.stages[stage as usize])).collect()
+        })?;
+        self.histograms(&mut encoder, "corebid_service_seconds", "Time from seeing a request to submitting its answer", |core| {
+            vec![(None, &core.service)]
+        })?;
+        self.histograms(&mut encoder, "corebid_notice_seconds", "Time from a notice's arrival to its answer", |core| {
+            vec![(None, &core.notice)]
+        })
+    }
+}
+
+impl Cores {
+    fn labelled(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        read: fn(&CoreMetrics) -> Vec<(&'static str, u64)>,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (core, metrics) in self.0.iter().enumerate() {
+            for (value, count) in read(metrics) {
+                let labels = [("core", core.to_string()), (label, value.to_owned())];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, f64>(&count, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn histograms(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        read: fn(&CoreMetrics) -> Vec<(Option<(&'static str, &'static str)>, &Histogram)>,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (core, metrics) in self.0.iter().enumerate() {
+            for (label, histogram) in read(metrics) {
+                let core = ("core", core.to_string());
+                match label {
+                    Some((key, value)) => encode(&mut family, &[core, (key, value.to_owned())], histogram)?,
+                    None => encode(&mut family, &[core], histogram)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode(
+    family: &mut prometheus_client::encoding::MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    histogram: &Histogram,
+) -> fmt::Result {
+    let mut buckets: Vec<(f64, u64)> = histogram.octaves().map(|(ns, count)| (ns as f64 / 1e9, count)).collect();
+    // The last octave also holds what lies beyond it: Prometheus calls its bound infinity.
+    if let Some(last) = buckets.last_mut() {
+        last.0 = f64::INFINITY;
+    }
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    family.encode_family(labels)?.encode_histogram::<NoLabelSet>(histogram.sum() as f64 / 1e9, count, &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::registry::Registry;
+
+    #[test]
+    fn the_text_holds_every_counter_with_its_core() {
+        let cores: Vec<&'static CoreMetrics> = (0..2).map(|_| &*Box::leak(Box::<CoreMetrics>::default())).collect();
+        cores[1].requests.add(3);
+        cores[0].nobid(NoBidReason::Floor).add(7);
+        cores[0].stages[Stage::Scan as usize].record(1_000);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Cores(cores)));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "corebid_requests_total{core=\"1\"} 3",
+            "corebid_nobid_total{core=\"0\",reason=\"floor\"} 7",
+            "corebid_stage_seconds_count{core=\"0\",stage=\"scan\"} 1",
+            "corebid_stage_seconds_bucket{le=\"0.000001024\",core=\"0\",stage=\"scan\"} 1",
+            "corebid_stage_seconds_bucket{le=\"+Inf\",core=\"0\",stage=\"scan\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Secrets come from files that only their owner may read; a missing or open one stops the start-up.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// A 256-bit key. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(pub [u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Why a key cannot be used.
+#[derive(Debug)]
+pub struct SecretError(String);
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+impl Key {
+    /// Reads a key: 64 hexadecimal digits, and a newline if one likes.
+    pub fn read(path: &Path) -> Result<Key, SecretError> {
+        let fail = |what: String| SecretError(format!("{}: {what}", path.display()));
+        let mut file = File::open(path)
+            .map_err(|error| fail(format!("cannot read the key: {error}; make one with `openssl rand -hex 32`, mode 0600")))?;
+        let mode = file.metadata().map_err(|error| fail(error.to_string()))?.mode();
+        if mode & 0o077 != 0 {
+            return Err(fail(format!("mode {:04o} lets others read the key; chmod 600 it", mode & 0o7777)));
+        }
+        let mut text = String::new();
+        let read = Read::by_ref(&mut file).take(4096).read_to_string(&mut text);
+        read.ok()
+            .and_then(|_| from_hex(text.trim_end()))
+            .map(Key)
+            .ok_or_else(|| fail("not a key: 64 hexadecimal digits are wanted".into()))
+    }
+
+    /// Reads the key, or makes one where there is no file: for `--demo` only.
+    pub fn read_or_make(path: &Path) -> Result<Key, SecretError> {
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(io::Error::other)?;
+            let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(SecretError(format!("{}: cannot make the key: {error}", path.display())))
+            }
+            _ => Key::read(path),
+        }
+    }
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut key = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    // `from_str_radix` takes a sign.
+    text.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_key_is_made_once_and_never_shown() {
+        let dir = std::env::temp_dir().join(format!("corebid-secrets-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("key");
+        assert!(Key::read(&path).unwrap_err().to_string().contains("cannot read"));
+        let key = Key::read_or_make(&path).unwrap();
+        assert!(Key::read_or_make(&path).unwrap() == key && Key::read(&path).unwrap() == key);
+        assert_eq!(format!("{key:?}"), "Key(..)");
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Key::read(&path).unwrap_err().to_string().contains("chmod 600"));
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        for bad in ["", "00", &"+0".repeat(32), &"g".repeat(64), &"0".repeat(65)] {
+            fs::write(&path, bad).unwrap();
+            assert!(Key::read(&path).unwrap_err().to_string().contains("not a key"), "{bad:?}");
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
