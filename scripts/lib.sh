@@ -1,0 +1,36 @@
+# Shared by the scripts: installs what is missing, quietly, and only what is missing. Source it; do not run it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "installing packages needs root or sudo: $*"
+    fi
+}
+
+# need COMMAND PACKAGE …: installs the Debian packages that a command comes from, unless it is there.
+need() {
+    local command=$1; shift
+    command -v "$command" >/dev/null && return
+    command -v apt-get >/dev/null || die "'$command' is missing and this is no Debian: install the equivalent of '$*'"
+    say "installing $*"
+    if [ -z "${apt_updated:-}" ]; then as_root apt-get update -qq; apt_updated=1; fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# The pinned Rust toolchain, with rustup where there is no Rust at all (Debian 12 ships one too old).
+need_rust() {
+    need cc build-essential
+    [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+    if ! command -v cargo >/dev/null; then
+        need curl curl ca-certificates
+        say "installing Rust with rustup"
+        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal --default-toolchain none >/dev/null
+        PATH="$HOME/.cargo/bin:$PATH"
+    fi
+    export PATH
+}
