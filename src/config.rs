@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::bid::net::Waiting;
-use crate::limits;
+use crate::bid::paper::BASE_BYTES;
 use crate::units::{ExchangeId, NodeId};
 use crate::wire::openrtb::response::SEAT_BYTES;
 
@@ -178,7 +178,7 @@ impl Config {
             let plain = |rest: &str| {
                 !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
             };
-            if !authority.is_some_and(plain) || url.len() > limits::NOTICE_URL_BYTES / 4 {
+            if !authority.is_some_and(plain) || url.len() > BASE_BYTES {
                 return fail(format!("server.public_url {url:?}: give scheme and authority only, such as http://bid.example.com"));
             }
         }

@@ -58,6 +58,8 @@ reasons! {
     FloorCurrency "floor_currency" Match 0;
     /// No campaign targets this request.
     NoMatch "no_match" Match 0;
+    /// Campaigns target this request, and its floor is above the most that any of them bids.
+    FloorAbove "floor_above" Match 0;
     /// Campaigns matched, and the exchange or publisher blocks them all: `bcat`, `badv`, `btype`, `battr`, `secure`.
     Blocked "blocked" Match 0;
     /// Campaigns matched but for the user's segments.
@@ -66,7 +68,7 @@ reasons! {
     FrequencyCap "frequency_cap" Cap 9;
     /// No candidate's sub-lease affords its price.
     Budget "budget" Afford 0;
-    /// Every candidate's price is below the floor.
+    /// Every candidate was scored, and its price is below the floor.
     Floor "floor" Price 0;
     /// The ring to the reconciliation core is full: the bid could not be accounted for.
     RingFull "ring_full" Reserve 1;

@@ -3,7 +3,7 @@
 //! Everything variable is copied as it stands: request texts are valid JSON already, campaign texts were escaped when the
 //! campaigns were loaded, and nothing else in a response can need an escape.
 
-use crate::units::{BidId, CampaignId, CpmMicros};
+use crate::units::{BidId, CpmMicros};
 use crate::wire::openrtb::request::Size;
 
 /// One bid of a response (2.6 section 4.2.3).
@@ -15,15 +15,15 @@ pub struct Bid<'a> {
     pub imp: &'a [u8],
     /// `price`.
     pub price: CpmMicros,
-    /// `adm`, JSON-escaped.
+    /// `adm`, a JSON string with its quotes.
     pub markup: &'a [u8],
     /// `adomain`, a JSON array.
     pub adomain: &'a [u8],
-    /// `cat`, a JSON array; empty is left out.
+    /// `cat`, a JSON array; `[]` is left out.
     pub cat: &'a [u8],
-    /// `cid`.
-    pub campaign: CampaignId,
-    /// `crid`, JSON-escaped.
+    /// `cid`, a JSON string with its quotes.
+    pub campaign: &'a [u8],
+    /// `crid`, a JSON string with its quotes.
     pub creative: &'a [u8],
     /// `w` and `h`.
     pub size: Size,
@@ -96,16 +96,15 @@ impl<'b> ResponseWriter<'b> {
         out.put(bid.bill_url);
         out.put(br#"","lurl":""#);
         out.put(bid.loss_url);
-        out.put(br#"","adm":""#);
+        out.put(br#"","adm":"#);
         out.put(bid.markup);
-        out.put(br#"","adomain":"#);
+        out.put(br#","adomain":"#);
         out.put(bid.adomain);
-        out.put(br#","cid":""#);
-        out.integer(bid.campaign.0 as u64);
-        out.put(br#"","crid":""#);
+        out.put(br#","cid":"#);
+        out.put(bid.campaign);
+        out.put(br#","crid":"#);
         out.put(bid.creative);
-        out.put(b"\"");
-        if !bid.cat.is_empty() {
+        if bid.cat != b"[]" {
             out.put(br#","cat":"#);
             out.put(bid.cat);
         }
@@ -196,11 +195,11 @@ mod tests {
             id: BidId(*b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xff"),
             imp: br"imp \u00e9",
             price: CpmMicros(price),
-            markup: br#"<a href=\"x\">"#,
+            markup: br#""<a href=\"x\">""#,
             adomain: br#"["a.example"]"#,
             cat: br#"["IAB1"]"#,
-            campaign: CampaignId(7),
-            creative: b"c1",
+            campaign: br#""7""#,
+            creative: br#""c1""#,
             size: Size { w: 300, h: 250 },
             win_url: b"http://h/notice/win/x",
             bill_url: b"http://h/notice/bill/x",
@@ -213,7 +212,7 @@ mod tests {
         let mut buffer = [0; 2048];
         let mut writer = ResponseWriter::new(&mut buffer, br#"r\"1"#);
         assert!(writer.bid(&bid(2_500_000)));
-        assert!(writer.bid(&Bid { cat: b"", ..bid(1) }));
+        assert!(writer.bid(&Bid { cat: b"[]", ..bid(1) }));
         let length = writer.finish(b"seat").unwrap();
         let read: Value = serde_json::from_slice(&buffer[..length]).unwrap();
         assert_eq!(read["id"], "r\"1");
