@@ -6,6 +6,7 @@
 pub mod net;
 pub mod server;
 pub mod service;
+pub mod desk;
 
 // The stages, in order.
 pub mod admit;
@@ -194,7 +195,7 @@ impl BidCore {
                 leases.cancel(campaign.slot, backing, money);
                 break;
             }
-            self.events.send(Event::Reserved(deed.reserved(campaign.slot, money))).expect("room was asked for");
+            self.events.offer(Event::Reserved(deed.reserved(campaign.slot, money))).expect("room was asked for");
             self.frequency.reserve(&user, campaign, day, now);
             metrics.bid_micros.add(money.0 as u64);
             valid_until = valid_until.min(backing.valid_until);

@@ -1,0 +1,231 @@
+//! What a bid core answers to HTTP: bid requests, notices, the ready probe; and the orders it carries out between them.
+
+use crate::bid::desk::Desk;
+use crate::bid::probe::{Blind, SAMPLE, StageTimer};
+use crate::bid::server::{Served, Service, Token, Turn};
+use crate::bid::{Ask, BidCore, Outcome};
+use crate::limits;
+use crate::metrics::core::CoreMetrics;
+use crate::ring::message::{Event, Notice, Noticed, Order};
+use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Refused};
+use crate::snapshot::Snapshot;
+use crate::units::{Nanos, Now};
+use crate::wire::http::answer::{self, Empty, Open};
+use crate::wire::http::{Encoding, Method, Persistence, Request};
+use crate::wire::notice::Verified;
+use crate::wire::openrtb::nobid::NoBidReason;
+
+/// A bid core as its loop sees it.
+#[derive(Debug)]
+pub struct Bidder {
+    core: BidCore,
+    desk: Desk,
+    orders: OrderReceiver,
+    arriving: BoxReceiver<Snapshot>,
+    retired: BoxSender<Snapshot>,
+    metrics: &'static CoreMetrics,
+    /// Whether `x-debug: 1` is answered with the reason.
+    debug_header: bool,
+    /// Extra work per request, in turns of an empty loop: calibrates performance gates.
+    busy_work: u64,
+    until_sample: u32,
+    draining: bool,
+}
+
+/// What a bidder is besides its core.
+#[derive(Debug)]
+pub struct Fittings {
+    /// From the reconciliation core.
+    pub orders: OrderReceiver,
+    /// Snapshots to swap in.
+    pub arriving: BoxReceiver<Snapshot>,
+    /// Snapshots to be freed elsewhere.
+    pub retired: BoxSender<Snapshot>,
+    /// See [`Bidder`].
+    pub debug_header: bool,
+    /// See [`Bidder`].
+    pub busy_work: u64,
+}
+
+/// Orders carried out in one turn at most: a burst of grants must not make requests wait.
+const ORDERS_PER_TURN: usize = 256;
+
+impl Bidder {
+    /// A bidder around a core.
+    pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
+        let Fittings { orders, arriving, retired, debug_header, busy_work } = fittings;
+        let metrics = core.metrics;
+        let desk = Desk::new();
+        Bidder { core, desk, orders, arriving, retired, metrics, debug_header, busy_work, until_sample: SAMPLE, draining: false }
+    }
+
+    fn bid_request(&mut self, now: Now, arrived: Nanos, exchange: &[u8], request: &Request<'_>, out: &mut [u8]) -> Served {
+        self.metrics.requests.add(1);
+        burn(self.busy_work);
+        let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
+        let Some(head) = head else { return self.no_bid(NoBidReason::NoRoom, request, out) };
+        if request.encoding != Encoding::Identity {
+            return self.no_bid(NoBidReason::Encoding, request, out);
+        }
+        let ask = Ask { exchange, body: request.body, arrived };
+        let response = &mut out[head.body()..];
+        self.until_sample -= 1;
+        let outcome = if self.until_sample == 0 {
+            self.until_sample = SAMPLE;
+            self.core.handle(now, ask, response, &mut StageTimer::new(self.metrics))
+        } else {
+            self.core.handle(now, ask, response, &mut Blind)
+        };
+        match outcome {
+            Outcome::Bid { length, valid_until } => {
+                self.metrics.bids.add(1);
+                Served::Bid { length: head.finish(out, length), valid_until }
+            }
+            Outcome::NoBid(reason) => self.no_bid(reason, request, out),
+            Outcome::Broken => {
+                self.metrics.broken.add(1);
+                done(answer::empty(out, Empty::BadRequest, request.persistence))
+            }
+        }
+    }
+
+    #[inline]
+    fn no_bid(&self, reason: NoBidReason, request: &Request<'_>, out: &mut [u8]) -> Served {
+        self.metrics.nobid(reason).add(1);
+        let said = (self.debug_header && request.debug).then(|| reason.label());
+        done(answer::no_bid(out, request.persistence, request.openrtb_version, said))
+    }
+
+    fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
+        let Verified::Claim { kind, price, claim } = self.core.paper.verify(request.path) else {
+            self.metrics.notices_forged.add(1);
+            return done(answer::empty(out, Empty::Forbidden, request.persistence));
+        };
+        self.metrics.notice_of(kind).add(1);
+        let notice = Notice { ticket: token.0, kind, price, claim };
+        if !self.desk.has_room() || self.core.events.offer(Event::Notice(notice)).is_err() {
+            self.metrics.notices_refused.add(1);
+            return done(answer::empty(out, Empty::Unavailable, request.persistence));
+        }
+        self.desk.park(token, arrived, request.persistence);
+        Served::Parked
+    }
+
+    fn carry_out(&mut self, order: Order, ready: &mut Vec<Token>) {
+        let core = &mut self.core;
+        match order {
+            Order::Grant { slot, lease, credit, ends } => {
+                if let Some(left) = core.leases.grant(slot, lease, credit, ends) {
+                    let event = Event::Returned { slot, lease: left.lease, credit: left.credit };
+                    core.events.offer(event).expect("an order is taken only when its answer has room");
+                }
+            }
+            Order::Revoke { slot } => {
+                if let Some(left) = core.leases.revoke(slot) {
+                    let event = Event::Returned { slot, lease: left.lease, credit: left.credit };
+                    core.events.offer(event).expect("an order is taken only when its answer has room");
+                }
+            }
+            Order::Renew { until } => core.leases.renew(until),
+            Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day),
+            Order::Noticed { ticket, noticed } => {
+                let token = Token(ticket);
+                if self.desk.decide(token, noticed) {
+                    ready.push(token);
+                }
+            }
+            Order::Drain => self.draining = true,
+        }
+    }
+
+    fn swap_snapshots(&mut self) {
+        while self.retired.has_room(1)
+            && let Some(arrived) = self.arriving.take()
+        {
+            let old = std::mem::replace(&mut self.core.snapshot, arrived);
+            self.metrics.swaps.add(1);
+            if let Err(Refused(old)) = self.retired.offer(old) {
+                drop(old);
+            }
+        }
+    }
+}
+
+impl Service for Bidder {
+    fn request(&mut self, now: Now, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
+        if let Some(exchange) = request.path.strip_prefix(b"/openrtb/") {
+            if request.method == Method::Post {
+                return self.bid_request(now, arrived, without_query(exchange), request, out);
+            }
+            self.metrics.strays.add(1);
+            return done(answer::empty(out, Empty::MethodNotAllowed, request.persistence));
+        }
+        if request.path.starts_with(b"/notice/") && request.method != Method::Other {
+            return self.notice(arrived, token, request, out);
+        }
+        if without_query(request.path) == b"/ready" {
+            let ready: &[u8] = if self.core.leases.fresh(now.boot) && !self.draining { b"1" } else { b"no" };
+            return done(answer::text(out, request.persistence, ready, request.method == Method::Head));
+        }
+        self.metrics.strays.add(1);
+        done(answer::empty(out, Empty::NotFound, request.persistence))
+    }
+
+    fn turn(&mut self, now: Now, ready: &mut Vec<Token>) -> Turn {
+        let mut taken = 0;
+        while taken < ORDERS_PER_TURN && self.core.events.has_room(1) {
+            let Some(order) = self.orders.take() else { break };
+            self.carry_out(order, ready);
+            taken += 1;
+        }
+        self.metrics.orders.add(taken as u64);
+        while let Some(token) = self.desk.expire(now.boot) {
+            self.metrics.notices_timed_out.add(1);
+            ready.push(token);
+        }
+        self.swap_snapshots();
+        if self.draining { Turn::Drain } else { Turn::Continue }
+    }
+
+    fn resume(&mut self, now: Now, token: Token, out: &mut [u8]) -> usize {
+        let waiting = self.desk.take(token).expect("only a parked request is resumed");
+        let noticed = waiting.noticed.expect("only a decided notice is resumed");
+        self.metrics.noticed_as(noticed).add(1);
+        self.metrics.notice.record(now.boot.since(waiting.arrived));
+        let status = match noticed {
+            Noticed::Safe => Empty::Ok,
+            Noticed::Expired => Empty::Gone,
+            Noticed::Unsafe => Empty::Unavailable,
+        };
+        answer::empty(out, status, waiting.persistence).unwrap_or(0)
+    }
+
+    fn forget(&mut self, token: Token) {
+        self.desk.take(token);
+    }
+
+    fn withdrawn(&mut self, _now: Now) {
+        self.metrics.nobid(NoBidReason::Late).add(1);
+    }
+
+    fn wake_at(&self, now: Now) -> Nanos {
+        if self.orders.waiting() > 0 { now.boot } else { self.desk.next_expiry() }
+    }
+}
+
+/// An answer that must fit: the loop gives at least [`answer::LONGEST_EMPTY`] bytes.
+#[inline]
+fn done(written: Option<usize>) -> Served {
+    Served::Done(written.expect("the loop leaves room for an answer without content"))
+}
+
+fn without_query(path: &[u8]) -> &[u8] {
+    memchr::memchr(b'?', path).map_or(path, |at| &path[..at])
+}
+
+/// Burns about one nanosecond a turn.
+fn burn(turns: u64) {
+    for turn in 0..turns {
+        std::hint::black_box(turn);
+    }
+}
