@@ -1,6 +1,85 @@
-//! Commands.
+//! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
+
+pub mod demo;
+pub mod explain;
+pub mod floor;
+pub mod load;
+pub mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An OpenRTB bidder for bare metal next to the exchanges.
+#[derive(Debug, Parser)]
+#[command(name = "corebid", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bidder. Prints `ready` once it answers; SIGTERM drains, SIGHUP reloads the campaigns
+    Serve(serve::Args),
+    /// Run the bidder on its embedded default against a market on loopback, and show what happens
+    Demo(demo::Args),
+    /// Run the network loop with the decision replaced by a constant 204
+    Floor(floor::Args),
+    /// Open-loop load: latency from the intended send time
+    Load(load::Args),
+    /// The decision for one request, without a network: what each campaign was worth, and why not
+    Explain(explain::Args),
+}
+
+/// What went wrong, in one line for stderr, and how the process ends.
+#[derive(Debug)]
+pub struct Failure {
+    /// Where, what, what to do.
+    pub message: String,
+    /// 1, or 2 for bad usage.
+    pub code: u8,
+}
+
+impl Failure {
+    /// Something could not be done, or does not hold.
+    pub fn new(message: impl std::fmt::Display) -> Failure {
+        Failure { message: message.to_string(), code: 1 }
+    }
+
+    /// The command was used wrongly.
+    pub fn usage(message: impl std::fmt::Display) -> Failure {
+        Failure { message: message.to_string(), code: 2 }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::new(error)
+    }
+}
 
 /// Runs the command line.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Info)
+        .parse_env("COREBID_LOG")
+        .format(|out, record| writeln!(out, "{} {}", record.level().as_str().to_ascii_lowercase(), record.args()))
+        .init();
+    let ended = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Floor(args) => floor::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Explain(args) => explain::run(&args),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { message, code }) => {
+            eprintln!("corebid: {message}");
+            ExitCode::from(code)
+        }
+    }
 }

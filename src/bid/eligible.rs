@@ -1,0 +1,214 @@
+//! The match: which campaigns want which impressions, and may have them.
+//!
+//! The targeting index says who wants an impression. Who may have it is the publisher's word: blocked categories and
+//! advertisers, blocked creative types and attributes, HTTPS only. What a simple campaign cannot honour is not offered:
+//! deal-only impressions, formats other than banner, floors in a currency without a rate.
+
+use arrayvec::ArrayVec;
+
+use crate::bid::admit::Exchange;
+use crate::bid::comply::CURRENCY;
+use crate::bid::offers::{Offer, Offers};
+use crate::bid::probe::Probe;
+use crate::bid::profile::User;
+use crate::limits;
+use crate::snapshot::Snapshot;
+use crate::snapshot::campaign::{Campaign, Creative, mark};
+use crate::snapshot::model::Features;
+use crate::snapshot::targeting::{self, Asked, Candidates, Query, host};
+use crate::units::{CpmMicros, Now};
+use crate::wire::json::{Raw, Text};
+use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{Banner, BidRequest, Channel, Imp};
+
+/// Memory of the match that outlives a request.
+#[derive(Debug, Default)]
+pub struct Desk {
+    candidates: Box<Candidates>,
+    blocks: Blocks,
+    unescaped: Unescaped,
+}
+
+/// Fills `offers` with who wants which impression and may have it; the reason if nobody does.
+#[inline]
+pub fn find<P: Probe>(
+    snapshot: &Snapshot,
+    request: &BidRequest<'_>,
+    exchange: &Exchange,
+    now: Now,
+    desk: &mut Desk,
+    offers: &mut Offers,
+    probe: &mut P,
+) -> Result<(), NoBidReason> {
+    offers.clear();
+    let Desk { candidates, blocks, unescaped } = desk;
+    let mut query: Option<Query> = None;
+    let mut reason = NoBidReason::Format;
+    for (index, imp) in request.imps.iter().enumerate() {
+        let banner = match wanted(imp) {
+            Ok(banner) => banner,
+            Err(no) => {
+                reason = reason.max(no);
+                continue;
+            }
+        };
+        let query = match &mut query {
+            Some(query) => query,
+            none => {
+                blocks.fill(request)?;
+                none.insert(snapshot.targeting.query(&asked(request, exchange, now, unescaped)))
+            }
+        };
+        let offer = targeting::Offer { sizes: &banner.sizes, floor: imp.floor };
+        let matched = snapshot.targeting.candidates(query, &offer, candidates);
+        if candidates.is_empty() {
+            reason = reason.max(if matched.below_floor { NoBidReason::FloorAbove } else { NoBidReason::NoMatch });
+            continue;
+        }
+        reason = reason.max(NoBidReason::Blocked);
+        for candidate in candidates.iter() {
+            let campaign = &snapshot.campaigns[candidate.campaign];
+            let offer = Offer {
+                campaign: candidate.campaign,
+                imp: index as u8,
+                creative: candidate.creative,
+                size: candidate.size,
+                score: 0,
+                price: campaign.cpm,
+            };
+            let creative = &campaign.creatives[candidate.creative as usize];
+            if !fits(creative, imp, banner) || blocks.hold(campaign) {
+                probe.dropped(&offer, NoBidReason::Blocked);
+            } else if offers.try_push(offer).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if offers.is_empty() { Err(reason) } else { Ok(()) }
+}
+
+/// The banner of an impression we may bid on in the open auction.
+pub fn wanted<'r>(imp: &'r Imp<'_>) -> Result<&'r Banner, NoBidReason> {
+    let banner = imp.banner.as_ref().ok_or(NoBidReason::Format)?;
+    if imp.private_auction {
+        return Err(NoBidReason::DealsOnly);
+    }
+    if imp.floor > CpmMicros(0) && !imp.floor_cur.is_empty() && !imp.floor_cur.eq_ignore_ascii_case(CURRENCY) {
+        return Err(NoBidReason::FloorCurrency);
+    }
+    Ok(banner)
+}
+
+/// The request, as the targeting index asks it.
+pub fn asked<'r>(
+    request: &BidRequest<'r>,
+    exchange: &'r Exchange,
+    now: Now,
+    unescaped: &'r mut Unescaped,
+) -> Asked<'r> {
+    let Unescaped { inventory, publisher } = unescaped;
+    let geo = if request.device.geo.country.is_empty() { &request.user_geo } else { &request.device.geo };
+    let (domain, bundle): (&[u8], &[u8]) = match request.channel {
+        Channel::Site if request.domain.is_empty() => (host(plain(request.page, inventory)), b""),
+        Channel::Site => (plain(request.domain, inventory), b""),
+        Channel::App => (b"", plain(request.bundle, inventory)),
+        _ => (b"", b""),
+    };
+    Asked {
+        country: unless_escaped(geo.country),
+        region: unless_escaped(geo.region),
+        device: request.device.kind,
+        channel: request.channel,
+        domain,
+        bundle,
+        publisher: plain(request.publisher, publisher),
+        exchange: exchange.name.as_bytes(),
+        now: now.wall,
+    }
+}
+
+/// Room for texts whose JSON had escapes in it: `https:\/\/` is common in `site.page`.
+#[derive(Debug)]
+pub struct Unescaped {
+    inventory: [u8; 2048],
+    publisher: [u8; 256],
+}
+
+impl Default for Unescaped {
+    fn default() -> Self {
+        Unescaped { inventory: [0; 2048], publisher: [0; 256] }
+    }
+}
+
+/// A text without its escapes. One too long to be ours to name is unknown.
+fn plain<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
+    text.unescape(room).unwrap_or_default()
+}
+
+/// Codes are plain ASCII: one that had to be escaped is none.
+fn unless_escaped(text: Text<'_>) -> &[u8] {
+    if text.escaped { b"" } else { text.raw }
+}
+
+/// Whether a creative may stand in this place.
+#[inline]
+fn fits(creative: &Creative, imp: &Imp<'_>, banner: &Banner) -> bool {
+    let type_blocked = banner.btype >> (creative.btype & 63) & 1 == 1;
+    let attribute_blocked = banner.battr & creative.attr != 0;
+    let secure = creative.secure || imp.secure != Some(true);
+    !type_blocked && !attribute_blocked && secure
+}
+
+/// `bcat` and `badv` of one request, as marks: a campaign carries the marks of its own categories and domains and of all
+/// above them, so that a blocked parent blocks its children.
+#[derive(Debug, Default)]
+struct Blocks {
+    /// One bit per mark: most campaigns are cleared by one look.
+    filter: u64,
+    /// All categories are blocked: they are named in a taxonomy that ours cannot be compared with.
+    unknown_taxonomy: bool,
+    marks: ArrayVec<u64, { 2 * limits::LIST }>,
+}
+
+impl Blocks {
+    fn fill(&mut self, request: &BidRequest<'_>) -> Result<(), NoBidReason> {
+        self.marks.clear();
+        self.filter = 0;
+        self.unknown_taxonomy = request.cattax != 1 && !request.bcat.is_empty();
+        if !self.unknown_taxonomy {
+            self.add(request.bcat, mark::category)?;
+        }
+        self.add(request.badv, mark::domain)
+    }
+
+    fn add(&mut self, list: Raw<'_>, mark: fn(&[u8]) -> u64) -> Result<(), NoBidReason> {
+        let mut room = [0; 256];
+        for text in list.strings() {
+            let mark = mark(plain(text, &mut room));
+            self.filter |= 1 << (mark >> 58);
+            self.marks.try_push(mark).map_err(|_| NoBidReason::TooMuch)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn hold(&self, campaign: &Campaign) -> bool {
+        if self.unknown_taxonomy && !campaign.cat.is_empty() {
+            return true;
+        }
+        self.filter != 0
+            && campaign.marks.iter().any(|mark| self.filter >> (mark >> 58) & 1 == 1 && self.marks.contains(mark))
+    }
+}
+
+/// What the model is told about every offer of a request.
+pub fn features(request: &BidRequest<'_>, user: &User<'_>, now: Now) -> Features {
+    Features {
+        device: request.device.kind,
+        channel: request.channel,
+        hour: (now.wall.0 / 3_600_000 % 24) as u8,
+        segments: user.segments.len().min(u8::MAX as usize) as u8,
+        known: !user.key.is_nobody(),
+        ..Features::default()
+    }
+}
