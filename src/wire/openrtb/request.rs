@@ -3,16 +3,20 @@
 //! Missing means unknown unless the specification gives a default; unknown fields and enum values are tolerated
 //! (2.6, "Versioning"). 2.6 names come first; where 2.5 kept a field under `ext`, both places are read.
 
+mod scan;
+
 use arrayvec::ArrayVec;
 
 use crate::limits;
 use crate::units::CpmMicros;
 use crate::wire::json::{Raw, Text};
+pub use scan::{ScanError, scan};
 
-/// A `BidRequest` (2.6 section 3.2.1), borrowed from its body.
-#[derive(Debug)]
+/// A `BidRequest` (2.6 section 3.2.1), borrowed from its body. 9 KiB, of which only what a request has is ever written: made
+/// empty ([`Default`]) where it is to live, filled in place by [`scan`], and not moved.
+#[derive(Debug, Default)]
 pub struct BidRequest<'a> {
-    /// `id`, required.
+    /// `id`, required, not empty.
     pub id: Text<'a>,
     /// `at`: 1 first price, 2 second price plus (the default).
     pub at: u16,
@@ -34,7 +38,7 @@ pub struct BidRequest<'a> {
     pub wseat: Raw<'a>,
     /// `bseat`: an array of strings.
     pub bseat: Raw<'a>,
-    /// Site, app, dooh or nothing.
+    /// Site, app, dooh or nothing; the first of them that is present.
     pub channel: Channel,
     /// `site.domain` or, without it, nothing; `app.domain` is not read.
     pub domain: Text<'a>,
@@ -87,9 +91,9 @@ pub enum Channel {
 }
 
 /// `Imp` (2.6 section 3.2.4).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Imp<'a> {
-    /// `id`, required.
+    /// `id`, required, not empty.
     pub id: Text<'a>,
     /// `banner`, if present.
     pub banner: Option<Banner>,
@@ -118,7 +122,8 @@ pub struct Imp<'a> {
 /// `Banner` (2.6 section 3.2.6).
 #[derive(Clone, Debug, Default)]
 pub struct Banner {
-    /// Sizes offered, in density-independent pixels: `w` x `h` first, then `format[]` (those with `w` and `h`).
+    /// Sizes offered, in density-independent pixels: `w` x `h` first, then `format[]` (those with a `w` and `h` above 0), the
+    /// first [`limits::SIZES`].
     pub sizes: ArrayVec<Size, { limits::SIZES }>,
     /// `btype`: bit n is set when value n (0 to 63) is in the list.
     pub btype: u64,

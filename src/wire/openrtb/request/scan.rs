@@ -1,0 +1,251 @@
+//! From a body to a [`BidRequest`]: the fields in use, and what type each must have.
+//!
+//! A field in use with a wrong type is an error, because what it forbids could not be honoured. Numbers without a fraction
+//! are integers however they are written, flags may be `true` and `false`, and integers beyond a field's range take the
+//! nearest value in it, which for an enum is an unknown one.
+
+use super::{Banner, BidRequest, Channel, Device, Geo, Imp, Size};
+use crate::limits;
+use crate::units::CpmMicros;
+use crate::wire::json::{Broken, Document, Keys, Raw, Scratch, Token, WrongType};
+
+/// Why a body is not a bid request that can be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanError {
+    /// Not JSON, or nested deeper than [`limits::JSON_DEPTH`]: answered 400.
+    Broken,
+    /// JSON, but without `id`, `imp` or `imp.id`, or with a field in use of a wrong type: answered 204.
+    NotABidRequest,
+    /// A list of strings longer than [`limits::LIST`]: answered 204.
+    TooMuch,
+}
+
+impl From<Broken> for ScanError {
+    fn from(_: Broken) -> ScanError {
+        ScanError::Broken
+    }
+}
+
+impl From<WrongType> for ScanError {
+    fn from(_: WrongType) -> ScanError {
+        ScanError::NotABidRequest
+    }
+}
+
+/// Finds the fields of an object and names their values: `fields!(document, token; name "key" ...)`.
+macro_rules! fields {
+    ($document:expr, $token:expr; $($name:ident $key:literal)*) => {
+        let [$($name),*] = {
+            static KEYS: Keys<{ [$($key),*].len() }> = Keys::new([$($key),*]);
+            $document.fields($token, &KEYS)?
+        };
+    };
+}
+
+/// The nearest value in the range of an unsigned field of 8, 16 or 32 bits.
+macro_rules! saturated {
+    ($type:ty) => {
+        |value: i64| value.clamp(0, <$type>::MAX.into()) as $type
+    };
+}
+
+/// Reads a body. Every field of `into` is written; after an error their values mean nothing.
+///
+/// The whole body is checked to be JSON, also where no field is in use. Allocates nothing.
+pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+    let document = Document::read(body, scratch)?;
+    let document = &document;
+    fields!(document, document.root();
+        id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" badv "badv" bapp "bapp" wseat "wseat"
+        bseat "bseat" site_object "site" app_object "app" dooh "dooh" device_object "device" user_object "user"
+        regs_object "regs" source_object "source" ext "ext");
+
+    into.id = document.text(id)?;
+    into.at = document.integer(at)?.map_or(2, saturated!(u16));
+    into.tmax = document.integer(tmax)?.map_or(0, saturated!(u32));
+    into.test = document.flag(test)?.unwrap_or(false);
+    into.cur = strings(document, cur)?;
+    into.bcat = strings(document, bcat)?;
+    into.badv = strings(document, badv)?;
+    into.bapp = strings(document, bapp)?;
+    into.wseat = strings(document, wseat)?;
+    into.bseat = strings(document, bseat)?;
+    channel(document, [site_object, app_object, dooh], into)?;
+    into.device = device(document, device_object)?;
+    user(document, user_object, into)?;
+    regs(document, regs_object, into)?;
+    into.schain = schain(document, source_object, ext)?;
+
+    into.imps.clear();
+    for element in document.elements(imp)?.take(limits::IMPS) {
+        into.imps.push(impression(document, element)?);
+    }
+    if into.id.is_empty() || into.imps.is_empty() || into.imps.iter().any(|imp| imp.id.is_empty()) {
+        return Err(ScanError::NotABidRequest);
+    }
+    Ok(())
+}
+
+fn strings<'a>(document: &Document<'a, '_>, token: Token) -> Result<Raw<'a>, ScanError> {
+    let (list, count) = document.strings(token)?;
+    if count > limits::LIST { Err(ScanError::TooMuch) } else { Ok(list) }
+}
+
+/// The 2.6 place of a field, or the 2.5 place if there is nothing.
+#[inline(always)]
+fn either(document: &Document<'_, '_>, place: Token, earlier_place: Token) -> Token {
+    if document.is_present(place) { place } else { earlier_place }
+}
+
+/// `ext`, of which nothing is promised: of another type than an object, it is somebody else's.
+#[inline(always)]
+fn extension(document: &Document<'_, '_>, ext: Token) -> Token {
+    if document.is_object(ext) { ext } else { Token::ABSENT }
+}
+
+fn channel<'a>(document: &Document<'a, '_>, objects: [Token; 3], into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+    let [site, app, dooh] = objects;
+    fields!(document, site; domain "domain" page "page" site_publisher "publisher");
+    fields!(document, app; bundle "bundle" app_publisher "publisher");
+    document.object(dooh)?;
+    into.domain = document.text(domain)?;
+    into.page = document.text(page)?;
+    into.bundle = document.text(bundle)?;
+    into.channel = match [site, app, dooh].map(|object| document.is_present(object)) {
+        [true, ..] => Channel::Site,
+        [_, true, _] => Channel::App,
+        [.., true] => Channel::Dooh,
+        _ => Channel::Unknown,
+    };
+    let publisher = if into.channel == Channel::Site { site_publisher } else { app_publisher };
+    fields!(document, publisher; id "id");
+    into.publisher = document.text(id)?;
+    Ok(())
+}
+
+fn device<'a>(document: &Document<'a, '_>, token: Token) -> Result<Device<'a>, ScanError> {
+    fields!(document, token;
+        ua "ua" ip "ip" ipv6 "ipv6" devicetype "devicetype" os "os" language "language" ifa "ifa"
+        connectiontype "connectiontype" lmt "lmt" dnt "dnt" geo_object "geo");
+    Ok(Device {
+        ua: document.text(ua)?,
+        ip: document.text(ip)?,
+        ipv6: document.text(ipv6)?,
+        kind: document.integer(devicetype)?.map_or(0, saturated!(u8)),
+        os: document.text(os)?,
+        language: document.text(language)?,
+        ifa: document.text(ifa)?,
+        connection: document.integer(connectiontype)?.map_or(0, saturated!(u8)),
+        lmt: document.flag(lmt)?.unwrap_or(false),
+        dnt: document.flag(dnt)?.unwrap_or(false),
+        geo: geo(document, geo_object)?,
+    })
+}
+
+fn geo<'a>(document: &Document<'a, '_>, token: Token) -> Result<Geo<'a>, ScanError> {
+    fields!(document, token; country "country" region "region" city "city" zip "zip");
+    Ok(Geo {
+        country: document.text(country)?,
+        region: document.text(region)?,
+        city: document.text(city)?,
+        zip: document.text(zip)?,
+    })
+}
+
+fn user<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+    fields!(document, token;
+        id "id" buyeruid "buyeruid" eids "eids" consent "consent" geo_object "geo" ext "ext");
+    fields!(document, extension(document, ext); ext_eids "eids" ext_consent "consent");
+    into.user_id = document.text(id)?;
+    into.buyeruid = document.text(buyeruid)?;
+    into.eids = document.array(either(document, eids, ext_eids))?;
+    into.consent = document.text(either(document, consent, ext_consent))?;
+    into.user_geo = geo(document, geo_object)?;
+    Ok(())
+}
+
+fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+    fields!(document, token;
+        coppa "coppa" gdpr "gdpr" us_privacy "us_privacy" gpp "gpp" gpp_sid "gpp_sid" ext "ext");
+    fields!(document, extension(document, ext);
+        ext_gdpr "gdpr" ext_us_privacy "us_privacy" ext_gpp "gpp" ext_gpp_sid "gpp_sid" gpc "gpc");
+    into.coppa = document.flag(coppa)?.unwrap_or(false);
+    into.gdpr = document.flag(either(document, gdpr, ext_gdpr))?;
+    into.us_privacy = document.text(either(document, us_privacy, ext_us_privacy))?;
+    into.gpp = document.text(either(document, gpp, ext_gpp))?;
+    let sections = either(document, gpp_sid, ext_gpp_sid);
+    for section in document.elements(sections)? {
+        document.integer(section)?;
+    }
+    into.gpp_sid = document.array(sections)?;
+    into.gpc = match document.text(gpc) {
+        Ok(text) => text.eq_str("1"),
+        Err(WrongType) => document.flag(gpc)?.unwrap_or(false),
+    };
+    Ok(())
+}
+
+fn schain<'a>(document: &Document<'a, '_>, source: Token, ext: Token) -> Result<Raw<'a>, ScanError> {
+    fields!(document, source; schain "schain" source_ext "ext");
+    fields!(document, extension(document, source_ext); schain_2_5 "schain");
+    fields!(document, extension(document, ext); schain_2_4 "schain");
+    Ok(document.object(either(document, either(document, schain, schain_2_5), schain_2_4))?)
+}
+
+fn impression<'a>(document: &Document<'a, '_>, token: Token) -> Result<Imp<'a>, ScanError> {
+    fields!(document, token;
+        id "id" banner_object "banner" video "video" audio "audio" native "native" bidfloor "bidfloor"
+        bidfloorcur "bidfloorcur" secure "secure" pmp "pmp" tagid "tagid" instl "instl");
+    fields!(document, pmp; private_auction "private_auction" deals "deals");
+    Ok(Imp {
+        id: document.text(id)?,
+        banner: if document.is_present(banner_object) { Some(banner(document, banner_object)?) } else { None },
+        video: !document.object(video)?.is_empty(),
+        audio: !document.object(audio)?.is_empty(),
+        native: !document.object(native)?.is_empty(),
+        floor: CpmMicros(document.ceiling(bidfloor, 6)?.unwrap_or(0)),
+        floor_cur: document.text(bidfloorcur)?,
+        secure: document.flag(secure)?,
+        private_auction: document.flag(private_auction)?.unwrap_or(false),
+        deals: document.array(deals)?,
+        tagid: document.text(tagid)?,
+        interstitial: document.flag(instl)?.unwrap_or(false),
+    })
+}
+
+fn banner(document: &Document<'_, '_>, token: Token) -> Result<Banner, ScanError> {
+    fields!(document, token; w "w" h "h" format "format" btype "btype" battr "battr" pos "pos");
+    let mut banner = Banner {
+        btype: bits(document, btype)?,
+        battr: bits(document, battr)?,
+        pos: document.integer(pos)?.map_or(0, saturated!(u8)),
+        ..Banner::default()
+    };
+    banner.sizes.extend(size(document, w, h)?);
+    for element in document.elements(format)? {
+        fields!(document, element; w "w" h "h");
+        if let Some(size) = size(document, w, h)?
+            && !banner.sizes.is_full()
+        {
+            banner.sizes.push(size);
+        }
+    }
+    Ok(banner)
+}
+
+#[inline(always)]
+fn size(document: &Document<'_, '_>, w: Token, h: Token) -> Result<Option<Size>, ScanError> {
+    let [w, h] = [document.integer(w)?, document.integer(h)?].map(|side| side.map_or(0, saturated!(u16)));
+    Ok((w > 0 && h > 0).then_some(Size { w, h }))
+}
+
+/// The integers of a list as bits; what is not between 0 and 63 has none.
+fn bits(document: &Document<'_, '_>, token: Token) -> Result<u64, ScanError> {
+    let mut bits = 0;
+    for element in document.elements(token)? {
+        if let Some(value @ 0..64) = document.integer(element)? {
+            bits |= 1 << value;
+        }
+    }
+    Ok(bits)
+}
