@@ -1,5 +1,7 @@
 //! Immutable data, built off the bid path, checked once, handed to each core as an owned box and swapped between two requests.
 
+mod document;
+
 pub mod campaign;
 pub mod demo;
 pub mod model;
@@ -17,4 +19,11 @@ pub struct Snapshot {
     pub targeting: targeting::Index,
     /// What a user is worth to them.
     pub model: model::Linear,
+}
+
+impl Snapshot {
+    /// A snapshot of these campaigns: builds the index.
+    pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear) -> Snapshot {
+        Snapshot { version, targeting: targeting::Index::build(&campaigns), campaigns, model }
+    }
 }

@@ -1,0 +1,454 @@
+//! Files people write, TOML or JSON, as one tree whose every node knows its line.
+//!
+//! Both formats end in the same [`Node`]s, so that what a file means is read in one place and every mistake, of syntax or
+//! of sense, is told with file and line. Numbers stay text: money must not pass through a float.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Nesting of tables and arrays in a file; no file of ours needs more than five.
+const DEPTH: usize = 16;
+
+/// A mistake in a file: where, and what is wrong. Displays as one line, `file:line: what`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from 1; 0 when it is the file as a whole that cannot be read.
+    pub line: usize,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.path.display(), self.what),
+            line => write!(f, "{}:{line}: {}", self.path.display(), self.what),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+/// A mistake at a line of a file whose name the caller knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) line: usize,
+    pub(crate) what: String,
+}
+
+impl Fault {
+    /// The mistake, with the name of its file.
+    pub(crate) fn within(self, path: &Path) -> FileError {
+        FileError { path: path.to_owned(), line: self.line, what: self.what }
+    }
+
+    /// The mistake, with the name of the thing it is in put before it.
+    pub(crate) fn about(mut self, thing: &str) -> Fault {
+        self.what = format!("{thing}: {}", self.what);
+        self
+    }
+}
+
+/// `Err` with a line and a message.
+pub(crate) fn fault<T>(line: usize, what: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault { line, what: what.into() })
+}
+
+/// A value and the line it begins on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) value: Value,
+}
+
+/// What TOML and JSON have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    /// As written, without `_` and with a leading `+` taken off.
+    Number(String),
+    Bool(bool),
+    /// A TOML date or time, in RFC 3339; JSON writes these as text.
+    Date(String),
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// Keys and values, each taken at most once; what is left at the end was not known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) line: usize,
+    entries: Vec<(String, Node)>,
+}
+
+/// Reads a whole file into memory.
+pub(crate) fn read(path: &Path) -> Result<String, FileError> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| FileError { path: path.to_owned(), line: 0, what: format!("cannot be read: {error}") })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+        FileError { path: path.to_owned(), line, what: "not UTF-8".to_owned() }
+    })
+}
+
+/// Reads a `.toml` or `.json` file whose outermost value is a table.
+pub(crate) fn load(path: &Path) -> Result<Table, FileError> {
+    let parse = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => toml,
+        Some("json") => json,
+        _ => {
+            let what = "the name must end in .toml or .json".to_owned();
+            return Err(FileError { path: path.to_owned(), line: 0, what });
+        }
+    };
+    parse(&read(path)?).map_err(|fault| fault.within(path))
+}
+
+/// Where each line of a text begins.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Lines {
+        Lines(std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect())
+    }
+
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|&start| start <= offset)
+    }
+}
+
+/// Parses TOML.
+pub(crate) fn toml(text: &str) -> Result<Table, Fault> {
+    let lines = Lines::of(text);
+    let root = DeTable::parse(text).map_err(|error| Fault {
+        line: error.span().map_or(1, |span| lines.at(span.start.min(text.len().saturating_sub(1)))),
+        what: error.message().replace('\n', ", "),
+    })?;
+    toml_table(1, root.get_ref(), &lines, 0)
+}
+
+fn toml_table(line: usize, table: &DeTable<'_>, lines: &Lines, depth: usize) -> Result<Table, Fault> {
+    let mut entries = Vec::with_capacity(table.len());
+    for (key, value) in table {
+        // A table's own span is its header; a key names the line better for everything else.
+        let line = lines.at(key.span().start);
+        entries.push((key.get_ref().to_string(), toml_node(line, value, lines, depth + 1)?));
+    }
+    Ok(Table { line, entries })
+}
+
+fn toml_node(line: usize, value: &Spanned<DeValue<'_>>, lines: &Lines, depth: usize) -> Result<Node, Fault> {
+    if depth > DEPTH {
+        return fault(line, format!("nested more than {DEPTH} deep"));
+    }
+    let value = match value.get_ref() {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(integer) if integer.radix() == 10 => Value::Number(number(integer.as_str())),
+        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(value) => Value::Number(value.to_string()),
+            Err(_) => return fault(line, "the number is too large"),
+        },
+        DeValue::Float(float) => Value::Number(number(float.as_str())),
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Datetime(date) => Value::Date(date.to_string()),
+        DeValue::Array(items) => Value::List(
+            items
+                .iter()
+                .map(|item| toml_node(lines.at(item.span().start), item, lines, depth + 1))
+                .collect::<Result<_, _>>()?,
+        ),
+        DeValue::Table(table) => Value::Table(toml_table(line, table, lines, depth)?),
+    };
+    Ok(Node { line, value })
+}
+
+fn number(text: &str) -> String {
+    text.trim_start_matches('+').replace('_', "")
+}
+
+/// Parses JSON.
+pub(crate) fn json(text: &str) -> Result<Table, Fault> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| json_fault(&error, 0))?;
+    let source = Source { text, lines: Lines::of(text) };
+    match json_node(raw, &source, 0)? {
+        Node { value: Value::Table(table), .. } => Ok(table),
+        node => fault(node.line, "expected a table {…}"),
+    }
+}
+
+struct Source<'a> {
+    text: &'a str,
+    lines: Lines,
+}
+
+fn json_fault(error: &serde_json::Error, before: usize) -> Fault {
+    let message = error.to_string();
+    let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
+    Fault { line: before + error.line().max(1), what: what.to_owned() }
+}
+
+fn json_node(raw: &RawValue, source: &Source<'_>, depth: usize) -> Result<Node, Fault> {
+    let text = raw.get();
+    // `raw` borrows from the text, so where it stands in memory is where it stands in the file.
+    let line = source.lines.at(text.as_ptr() as usize - source.text.as_ptr() as usize);
+    if depth > DEPTH {
+        return fault(line, format!("nested more than {DEPTH} deep"));
+    }
+    let wrong = |error: serde_json::Error| json_fault(&error, line - 1);
+    let value = match text.as_bytes().first() {
+        Some(b'"') => Value::Text(serde_json::from_str(text).map_err(wrong)?),
+        Some(b't') => Value::Bool(true),
+        Some(b'f') => Value::Bool(false),
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(wrong)?;
+            Value::List(items.into_iter().map(|item| json_node(item, source, depth + 1)).collect::<Result<_, _>>()?)
+        }
+        Some(b'{') => {
+            let Pairs(pairs) = serde_json::from_str(text).map_err(wrong)?;
+            let mut entries: Vec<(String, Node)> = Vec::with_capacity(pairs.len());
+            for (key, value) in pairs {
+                let node = json_node(value, source, depth + 1)?;
+                if entries.iter().any(|(known, _)| *known == key) {
+                    return fault(node.line, format!("`{key}` is given twice"));
+                }
+                entries.push((key.into_owned(), node));
+            }
+            Value::Table(Table { line, entries })
+        }
+        Some(b'n') => return fault(line, "null is not a value here: leave the key out"),
+        _ => Value::Number(text.to_owned()),
+    };
+    Ok(Node { line, value })
+}
+
+/// A JSON object in its order, duplicates kept, values untouched.
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                    pairs.push((Cow::Owned(key), value));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+impl Table {
+    /// A table without keys.
+    pub(crate) fn empty(line: usize) -> Table {
+        Table { line, entries: Vec::new() }
+    }
+
+    /// Takes a key's value out.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Node> {
+        let at = self.entries.iter().position(|(name, _)| name == key)?;
+        Some(self.entries.remove(at).1)
+    }
+
+    /// Takes a key's value out and reads it; the key's name goes before what may be wrong with it.
+    pub(crate) fn read<T>(&mut self, key: &str, read: impl FnOnce(Node) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+        self.take(key).map(read).transpose().map_err(|fault| fault.about(key))
+    }
+
+    /// As [`Table::read`], for a key that must be there.
+    pub(crate) fn need<T>(&mut self, key: &str, read: impl FnOnce(Node) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.read(key, read)?.ok_or_else(|| Fault { line: self.line, what: format!("`{key}` is missing") })
+    }
+
+    /// Refuses what was not taken.
+    pub(crate) fn finish(self) -> Result<(), Fault> {
+        match self.entries.first() {
+            None => Ok(()),
+            Some((key, node)) => fault(node.line, format!("unknown key `{key}`")),
+        }
+    }
+}
+
+impl Node {
+    fn expected<T>(&self, what: &str) -> Result<T, Fault> {
+        let found = match &self.value {
+            Value::Text(_) => "text",
+            Value::Number(_) => "a number",
+            Value::Bool(_) => "true or false",
+            Value::Date(_) => "a date",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
+        };
+        fault(self.line, format!("expected {what}, found {found}"))
+    }
+
+    pub(crate) fn text(self) -> Result<String, Fault> {
+        match self.value {
+            Value::Text(text) => Ok(text),
+            _ => self.expected("text"),
+        }
+    }
+
+    pub(crate) fn bool(self) -> Result<bool, Fault> {
+        match self.value {
+            Value::Bool(value) => Ok(value),
+            _ => self.expected("true or false"),
+        }
+    }
+
+    pub(crate) fn list(self) -> Result<Vec<Node>, Fault> {
+        match self.value {
+            Value::List(items) => Ok(items),
+            _ => self.expected("a list"),
+        }
+    }
+
+    pub(crate) fn table(self) -> Result<Table, Fault> {
+        match self.value {
+            Value::Table(table) => Ok(table),
+            _ => self.expected("a table"),
+        }
+    }
+
+    /// A whole number within `range`.
+    pub(crate) fn integer(self, range: std::ops::RangeInclusive<i64>) -> Result<i64, Fault> {
+        let Value::Number(text) = &self.value else {
+            return self.expected("a whole number");
+        };
+        match text.parse::<i64>() {
+            Ok(value) if range.contains(&value) => Ok(value),
+            Ok(_) => fault(self.line, format!("{text} is not within {} to {}", range.start(), range.end())),
+            Err(_) => fault(self.line, format!("{text} is not a whole number within {} to {}", range.start(), range.end())),
+        }
+    }
+
+    /// A decimal number in exact millionths.
+    pub(crate) fn micros(self) -> Result<i64, Fault> {
+        let Value::Number(text) = &self.value else {
+            return self.expected("a number");
+        };
+        match decimal_micros(text) {
+            Some(micros) => Ok(micros),
+            None => fault(self.line, format!("{text} is not an amount in whole millionths")),
+        }
+    }
+
+    /// A finite number.
+    pub(crate) fn float(self) -> Result<f64, Fault> {
+        let Value::Number(text) = &self.value else {
+            return self.expected("a number");
+        };
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => fault(self.line, format!("{text} is not a finite number")),
+        }
+    }
+
+    /// A date or time: a TOML date, or text in the same form.
+    pub(crate) fn date(self) -> Result<(usize, String), Fault> {
+        match self.value {
+            Value::Date(text) | Value::Text(text) => Ok((self.line, text)),
+            _ => self.expected("a date"),
+        }
+    }
+}
+
+/// Decimal text (`12`, `0.25`, `1.5e3`) in millionths, exactly; `None` if it is no such number, does not fit, or has a part
+/// smaller than a millionth.
+fn decimal_micros(text: &str) -> Option<i64> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok().filter(|e| e.abs() <= 40)?),
+        None => (text, 0),
+    };
+    let (negative, digits) = match mantissa.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    if whole.is_empty() || whole.len() + fraction.len() > 30 {
+        return None;
+    }
+    let mut value: i128 = 0;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        value = value * 10 + i128::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    }
+    let scale = exponent + 6 - fraction.len() as i32;
+    let power = 10i128.checked_pow(scale.unsigned_abs())?;
+    let micros = if scale >= 0 { value.checked_mul(power)? } else { (value % power == 0).then(|| value / power)? };
+    i64::try_from(if negative { -micros } else { micros }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact() {
+        for (text, micros) in [
+            ("0", Some(0)),
+            ("0.1", Some(100_000)),
+            ("10000", Some(10_000_000_000)),
+            ("2.345678", Some(2_345_678)),
+            ("2.3456780", Some(2_345_678)),
+            ("2.3456781", None),
+            ("1.5e3", Some(1_500_000_000)),
+            ("250E-2", Some(2_500_000)),
+            ("-0.000001", Some(-1)),
+            ("9223372036854.775807", Some(i64::MAX)),
+            ("9223372036854.775808", None),
+            ("1e30", None),
+            ("inf", None),
+            ("nan", None),
+            (".5", None),
+            ("1.2.3", None),
+        ] {
+            assert_eq!(decimal_micros(text), micros, "{text}");
+        }
+    }
+
+    #[test]
+    fn both_formats_make_the_same_tree() {
+        let toml = toml("a = 1\nb = [ 'x',\n 'y' ]\n\n[c]\nd = true\ne = 0.5\n").unwrap();
+        let json = json("{\"a\": 1,\n\"b\": [ \"x\",\n \"y\" ],\n\n\n\"c\": {\n \"d\": true,\n \"e\": 0.5}}").unwrap();
+        let strip = |mut table: Table| {
+            let list: Vec<_> = table.take("b").unwrap().list().unwrap().into_iter().map(|n| n.text().unwrap()).collect();
+            let mut c = table.take("c").unwrap().table().unwrap();
+            let d = c.take("d").unwrap();
+            (table.take("a").unwrap().integer(0..=9).unwrap(), list, d.value, c.take("e").unwrap().micros().unwrap())
+        };
+        assert_eq!(strip(toml), strip(json));
+    }
+
+    #[test]
+    fn lines_are_those_of_the_file() {
+        let mut table = toml("a = 1\n\n[c]\nd = [\n 1,\n 2 ]\n").unwrap();
+        let mut c = table.take("c").unwrap().table().unwrap();
+        assert_eq!(c.line, 3);
+        assert_eq!(c.take("d").unwrap().list().unwrap().iter().map(|n| n.line).collect::<Vec<_>>(), [5, 6]);
+        let mut table = json("{\n\"a\":\n [1,\n 2]}").unwrap();
+        assert_eq!(table.take("a").unwrap().list().unwrap().iter().map(|n| n.line).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(toml("a = 1\nb = = 2\n").unwrap_err().line, 2);
+        assert_eq!(json("{\"a\": 1,\n\n\"b\" 2}").unwrap_err().line, 3);
+        assert_eq!(json("{\"a\": 1,\n\"a\": 2}").unwrap_err().line, 2);
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(json(&deep).unwrap_err().what.contains("nested"));
+    }
+}
