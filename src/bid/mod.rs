@@ -3,3 +3,4 @@
 pub mod net;
 pub mod server;
 pub mod budget;
+pub mod ids;
