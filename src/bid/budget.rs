@@ -1,1 +1,243 @@
-//! Sub-leases.
+//! Sub-leases: the money a bid core may promise without asking anyone.
+//!
+//! A core affords a price when its sub-lease holds the credit and is alive. A sub-lease dies on this core's own clock,
+//! at the sooner of two times: the end of its budget day, and the last renewal, which is one time for all sub-leases of
+//! the core. So a tick costs one order, however many campaigns there are, and a core that hears nothing stops by itself.
+//!
+//! Affordability is asked as often as there are candidates and changes nothing; the reservation is made once, for the
+//! winner. It leaves the sub-lease at once and for good: what becomes of it is the reconciliation core's business.
+
+use crate::units::{LeaseId, Micros, Nanos, Slot};
+
+/// One campaign's credit on this core.
+#[derive(Clone, Copy, Debug)]
+struct SubLease {
+    lease: LeaseId,
+    credit: Micros,
+    /// End of the lease's budget day.
+    ends: Nanos,
+}
+
+/// No lease: ids start at 1.
+const NONE: SubLease = SubLease { lease: LeaseId(0), credit: Micros::ZERO, ends: Nanos(0) };
+
+/// All sub-leases of one core, by slot. Never grows.
+#[derive(Debug)]
+pub struct Leases {
+    slots: Box<[SubLease]>,
+    renewed_until: Nanos,
+}
+
+/// What a reservation was taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "reserved money must be accounted for"]
+pub struct Backing {
+    /// The lease it is a claim on.
+    pub lease: LeaseId,
+    /// The bid must be submitted before this time.
+    pub valid_until: Nanos,
+}
+
+/// Why a reservation was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No live sub-lease: none granted, its day has ended, or it was not renewed.
+    Expired,
+    /// The sub-lease is alive and holds less than the price.
+    Credit,
+}
+
+/// What was left of a sub-lease that is no longer this core's; goes back as [`crate::ring::message::Event::Returned`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "credit that is not returned is lost until its lease ends"]
+pub struct Remainder {
+    /// The lease that granted it.
+    pub lease: LeaseId,
+    /// Not negative; may be nothing.
+    pub credit: Micros,
+}
+
+impl Leases {
+    /// Room for `slots` campaigns ([`crate::limits::SLOTS`]), none of them funded.
+    pub fn new(slots: usize) -> Self {
+        Self { slots: vec![NONE; slots].into_boxed_slice(), renewed_until: Nanos(0) }
+    }
+
+    /// Whether anything could be afforded at all.
+    #[inline]
+    pub fn fresh(&self, now: Nanos) -> bool {
+        now < self.renewed_until
+    }
+
+    /// Whether the campaign could pay `price` now. Changes nothing.
+    #[inline]
+    pub fn affords(&self, slot: Slot, price: Micros, now: Nanos) -> bool {
+        match self.slots.get(slot.0 as usize) {
+            Some(sub) => price <= sub.credit && now < sub.ends && now < self.renewed_until,
+            None => false,
+        }
+    }
+
+    /// Takes `price` out of the campaign's sub-lease, for a bid that must leave before [`Backing::valid_until`].
+    ///
+    /// # Errors
+    /// [`Refusal`]; the sub-lease is as it was.
+    ///
+    /// # Panics
+    /// If the price is not positive.
+    #[inline]
+    pub fn reserve(&mut self, slot: Slot, price: Micros, now: Nanos) -> Result<Backing, Refusal> {
+        assert!(price > Micros::ZERO, "a reservation of nothing");
+        let sub = self.slots.get_mut(slot.0 as usize).ok_or(Refusal::Expired)?;
+        let valid_until = sub.ends.min(self.renewed_until);
+        if now >= valid_until {
+            return Err(Refusal::Expired);
+        }
+        if price > sub.credit {
+            return Err(Refusal::Credit);
+        }
+        sub.credit = sub.credit.minus(price);
+        assert!(sub.credit >= Micros::ZERO, "a sub-lease below nothing");
+        Ok(Backing { lease: sub.lease, valid_until })
+    }
+
+    /// Puts back a reservation of which no event was sent: no bid left, and nobody was told of one.
+    ///
+    /// # Panics
+    /// If the slot's lease is another by now: within one turn of the loop no order is read.
+    pub fn cancel(&mut self, slot: Slot, backing: Backing, price: Micros) {
+        let sub = &mut self.slots[slot.0 as usize];
+        assert_eq!(sub.lease, backing.lease, "a reservation outlived its sub-lease");
+        sub.credit = sub.credit.plus(price);
+    }
+
+    /// Adds `credit` under `lease`, which ends with its day at `ends`. If the slot held another lease, what was left of
+    /// that one comes back.
+    ///
+    /// # Panics
+    /// If the slot is out of range or the credit negative: the reconciliation core gave out both.
+    pub fn grant(&mut self, slot: Slot, lease: LeaseId, credit: Micros, ends: Nanos) -> Option<Remainder> {
+        assert!(credit >= Micros::ZERO, "a negative grant");
+        let sub = &mut self.slots[slot.0 as usize];
+        let old = if sub.lease == lease { None } else { take(sub) };
+        *sub = SubLease { lease, credit: sub.credit.plus(credit), ends };
+        old
+    }
+
+    /// All sub-leases live until `until`, none longer; an earlier time than before shortens them.
+    pub fn renew(&mut self, until: Nanos) {
+        self.renewed_until = until;
+    }
+
+    /// Takes the campaign's sub-lease away. `None` if there was none.
+    pub fn revoke(&mut self, slot: Slot) -> Option<Remainder> {
+        self.slots.get_mut(slot.0 as usize).and_then(take)
+    }
+}
+
+fn take(sub: &mut SubLease) -> Option<Remainder> {
+    let old = std::mem::replace(sub, NONE);
+    (old.lease != NONE.lease).then_some(Remainder { lease: old.lease, credit: old.credit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Grant { slot: u32, lease: u64, credit: i64, ends: u64 },
+        Renew { until: u64 },
+        Revoke { slot: u32 },
+        Reserve { slot: u32, price: i64, cancel: bool },
+        Pass { time: u64 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..3u32, 1..4u64, 0..1_000i64, 1..500u64).prop_map(|(slot, lease, credit, ends)| Step::Grant {
+                slot,
+                lease,
+                credit,
+                ends
+            }),
+            (0..400u64).prop_map(|until| Step::Renew { until }),
+            (0..4u32).prop_map(|slot| Step::Revoke { slot }),
+            (0..4u32, 1..600i64, any::<bool>()).prop_map(|(slot, price, cancel)| Step::Reserve { slot, price, cancel }),
+            (0..40u64).prop_map(|time| Step::Pass { time }),
+        ]
+    }
+
+    proptest! {
+        /// Against a ledger that keeps every movement and adds them all up for each question.
+        #[test]
+        fn a_naive_ledger_agrees(steps in prop::collection::vec(step(), 1..200)) {
+            let mut leases = Leases::new(3);
+            let mut moved: Vec<(u32, u64, i64)> = Vec::new();
+            let mut held: HashMap<u32, (u64, u64)> = HashMap::new();
+            let (mut now, mut until) = (0u64, 0u64);
+            let credit = |moved: &[(u32, u64, i64)], slot: u32, lease: u64| -> i64 {
+                moved.iter().filter(|m| (m.0, m.1) == (slot, lease)).map(|m| m.2).sum()
+            };
+            for step in steps {
+                match step {
+                    Step::Pass { time } => now += time,
+                    Step::Renew { until: time } => {
+                        until = now + time;
+                        leases.renew(Nanos(until));
+                    }
+                    Step::Grant { slot, lease, credit: added, ends } => {
+                        let expected = match held.get(&slot) {
+                            Some(&(old, _)) if old != lease => {
+                                let left = credit(&moved, slot, old);
+                                moved.push((slot, old, -left));
+                                Some(Remainder { lease: LeaseId(old), credit: Micros(left) })
+                            }
+                            _ => None,
+                        };
+                        held.insert(slot, (lease, now + ends));
+                        moved.push((slot, lease, added));
+                        let got = leases.grant(Slot(slot), LeaseId(lease), Micros(added), Nanos(now + ends));
+                        prop_assert_eq!(got, expected);
+                    }
+                    Step::Revoke { slot } => {
+                        let expected = held.remove(&slot).map(|(lease, _)| {
+                            let left = credit(&moved, slot, lease);
+                            moved.push((slot, lease, -left));
+                            Remainder { lease: LeaseId(lease), credit: Micros(left) }
+                        });
+                        prop_assert_eq!(leases.revoke(Slot(slot)), expected);
+                    }
+                    Step::Reserve { slot, price, cancel } => {
+                        let alive = held.get(&slot).filter(|(_, ends)| now < *ends && now < until);
+                        let expected = match alive {
+                            None => Err(Refusal::Expired),
+                            Some(&(lease, _)) if credit(&moved, slot, lease) < price => Err(Refusal::Credit),
+                            Some(&(lease, ends)) => {
+                                Ok(Backing { lease: LeaseId(lease), valid_until: Nanos(ends.min(until)) })
+                            }
+                        };
+                        prop_assert_eq!(leases.affords(Slot(slot), Micros(price), Nanos(now)), expected.is_ok());
+                        let got = leases.reserve(Slot(slot), Micros(price), Nanos(now));
+                        prop_assert_eq!(got, expected);
+                        match got {
+                            Ok(backing) if cancel => leases.cancel(Slot(slot), backing, Micros(price)),
+                            Ok(backing) => moved.push((slot, backing.lease.0, -price)),
+                            Err(_) => {}
+                        }
+                    }
+                }
+                prop_assert_eq!(leases.fresh(Nanos(now)), now < until);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a reservation of nothing")]
+    fn a_free_bid_is_not_a_reservation() {
+        let mut leases = Leases::new(1);
+        let _ = leases.reserve(Slot(0), Micros(0), Nanos(0));
+    }
+}
