@@ -138,10 +138,8 @@ pub fn run(options: &Options) -> Result<Report, Error> {
 }
 
 fn generate(options: &Options, target: Target, requests: &Requests) -> Result<Report, Error> {
-    if let Some(core) = options.core
-        && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
-    {
-        return Err(Error::Pin(core));
+    if let Some(core) = options.core {
+        pin(core)?;
     }
     let mut pool = match Pool::open(target.address, options.connections, options.pipeline) {
         Ok(pool) => pool,
@@ -162,6 +160,12 @@ fn generate(options: &Options, target: Target, requests: &Requests) -> Result<Re
         run.latencies.write_log(path).map_err(|error| Error::Log(path.clone(), error))?;
     }
     Ok(report)
+}
+
+fn pin(core: usize) -> Result<(), Error> {
+    let ours = core_affinity::get_core_ids().unwrap_or_default();
+    let pinned = ours.into_iter().find(|id| id.id == core).is_some_and(core_affinity::set_for_current);
+    if pinned { Ok(()) } else { Err(Error::Pin(core)) }
 }
 
 /// The state of a run.

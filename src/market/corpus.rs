@@ -95,9 +95,9 @@ pub struct Length(pub usize, pub usize);
 
 impl Length {
     /// What exchanges usually send.
-    pub const USUAL: Length = Length(1_550, 2_450);
+    pub const USUAL: Length = Length(1_620, 2_450);
     /// With many ids, sizes and a long supply chain.
-    pub const LARGE: Length = Length(2_500, 4_950);
+    pub const LARGE: Length = Length(2_600, 4_950);
 }
 
 /// Users of the corpus: `u0` to `u99999`, Zipf distributed.
@@ -458,7 +458,7 @@ mod tests {
         assert_eq!(corpus(5, 50), corpus(5, 50));
         assert_eq!(corpus(5, 50)[..10], corpus(5, 10)[..]);
         assert_ne!(corpus(5, 1), corpus(6, 1));
-        for (seed, (bodies, low, high)) in [(corpus(1, 4096), 1500, 2500), (plain(1, 1000), 1500, 2500), (large(1, 1000), 2000, 5000)].into_iter().enumerate() {
+        for (seed, (bodies, low, high)) in [(corpus(1, 4096), 1500, 2500), (plain(1, 1000), 1500, 2500), (large(1, 1000), 2500, 5000)].into_iter().enumerate() {
             for body in &bodies {
                 assert!((low..=high).contains(&body.len()), "{seed}: {} bytes: {}", body.len(), String::from_utf8_lossy(body));
             }
