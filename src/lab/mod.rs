@@ -1,1 +1,12 @@
-//! Load.
+//! The lab: what measures a bidder from outside. It shares nothing with the bid path but the names of things.
+//!
+//! [`pool`] is the one connection engine; [`load`] drives it by a schedule and measures, [`crate::market`] drives it and
+//! settles auctions.
+
+pub mod answer;
+pub mod latency;
+pub mod load;
+pub mod pool;
+pub mod report;
+pub mod requests;
+pub mod target;

@@ -1,0 +1,344 @@
+//! `corebid load`: constant-rate load from one thread, latency counted from when each request was *due*.
+//!
+//! A generator that waits for an answer before it sends the next request stops asking just when the server is slow, and
+//! its percentiles leave the slow time out ("coordinated omission"). Here request `i` is due at `start + i / rate`,
+//! whatever came before, and its latency counts from that time.
+//!
+//! **One request per connection at a time** by default, as exchanges do it (exchange rules A.3): when every connection is
+//! busy the next request waits, and its waiting counts. `pipeline` allows more on one connection, where an answer may
+//! wait behind the one before it.
+//!
+//! The thread spins between requests: a generator that sleeps measures its own waking up.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use hdrhistogram::Histogram;
+
+use crate::clock;
+use crate::lab::latency::{self, Latencies};
+use crate::lab::pool::{Flight, Outcome, Pool, Wait};
+use crate::lab::report::Report;
+use crate::lab::requests::{Requests, read_ndjson};
+use crate::lab::target::{BadTarget, Target};
+use crate::market::corpus;
+use crate::units::Nanos;
+
+/// An answer after this time is late, ns (mission M3).
+const LATE_NS: u64 = 8 * Nanos::MS;
+/// Time for answers after the end of the schedule, ns.
+const DRAIN_NS: u64 = Nanos::SECOND;
+/// Requests sent before answers are looked at again.
+const BURST: usize = 8;
+
+/// What to send, where, and how fast.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `http://HOST:PORT/openrtb/EXCHANGE`.
+    pub url: String,
+    /// Requests per second; ignored when saturating.
+    pub rate: u64,
+    /// Length of the schedule, seconds.
+    pub seconds: f64,
+    /// Connections.
+    pub connections: usize,
+    /// Requests on one connection at a time, at least 1.
+    pub pipeline: usize,
+    /// The core the generator is pinned to; `None` leaves it to the scheduler.
+    pub core: Option<usize>,
+    /// Bodies, one a line; `None` is the built-in corpus.
+    pub corpus: Option<PathBuf>,
+    /// Where to write an HDR interval log.
+    pub hdr: Option<PathBuf>,
+    /// Closed loop: every connection always has `pipeline` requests. For capacity, never for latency.
+    pub saturate: bool,
+    /// Send `x-debug: 1`, without which the bidder does not say which 204s were shed.
+    pub debug: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            url: String::new(),
+            rate: 1000,
+            seconds: 10.0,
+            connections: 64,
+            pipeline: 1,
+            core: None,
+            corpus: None,
+            hdr: None,
+            saturate: false,
+            debug: true,
+        }
+    }
+}
+
+/// Why a run could not be made.
+#[derive(Debug)]
+pub enum Error {
+    /// The URL.
+    Target(BadTarget),
+    /// An option has a value that makes no sense; which, and why.
+    Option(&'static str, String),
+    /// The corpus cannot be read.
+    Corpus(PathBuf, io::Error),
+    /// The log cannot be written. The run was made.
+    Log(PathBuf, io::Error),
+    /// No connection could be opened.
+    Connect(Target, io::Error),
+    /// The core does not exist or is not ours to use.
+    Pin(usize),
+    /// The kernel refused to wait for events.
+    Poll(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Target(bad) => write!(f, "--url: {bad}"),
+            Error::Option(name, why) => write!(f, "--{name}: {why}"),
+            Error::Corpus(path, error) => write!(f, "--corpus {}: {error}", path.display()),
+            Error::Log(path, error) => write!(f, "--hdr {}: {error}", path.display()),
+            Error::Connect(target, error) => write!(f, "no connection to {}: {error}; is the bidder running there?", target.authority),
+            Error::Pin(core) => write!(f, "--core {core}: this process may not run on that core"),
+            Error::Poll(error) => write!(f, "cannot wait for answers: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Makes one run: blocks for [`Options::seconds`] and at most a second more.
+pub fn run(options: &Options) -> Result<Report, Error> {
+    let target = Target::parse(&options.url).map_err(Error::Target)?;
+    if !options.saturate && options.rate == 0 {
+        return Err(Error::Option("rate", "at least 1 request a second".into()));
+    }
+    if !(options.seconds > 0.0 && options.seconds <= 1e6) {
+        return Err(Error::Option("seconds", format!("{} is not a length of time", options.seconds)));
+    }
+    let bodies = match &options.corpus {
+        Some(path) => read_ndjson(path).map_err(|error| Error::Corpus(path.clone(), error))?,
+        None => corpus::built_in(),
+    };
+    if bodies.is_empty() {
+        return Err(Error::Option("corpus", "it holds no request".into()));
+    }
+    let requests = Requests::new(&target, &bodies, options.debug);
+    drop(bodies);
+    // The generator has a thread of its own, so that pinning it binds nothing else.
+    std::thread::scope(|scope| {
+        let generator = std::thread::Builder::new().name("load".into()).spawn_scoped(scope, || generate(options, target, &requests));
+        match generator {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(Error::Poll(error)),
+        }
+    })
+}
+
+fn generate(options: &Options, target: Target, requests: &Requests) -> Result<Report, Error> {
+    if let Some(core) = options.core {
+        pin(core)?;
+    }
+    let mut pool = match Pool::open(target.address, options.connections, options.pipeline) {
+        Ok(pool) => pool,
+        Err(error) => return Err(Error::Connect(target, error)),
+    };
+    let length = (options.seconds * Nanos::SECOND as f64) as u64;
+    let start = clock::boot();
+    let mut run = Run::new(options, start, length);
+    let cpu = clock::thread_cpu();
+    let polled = match options.saturate {
+        true => run.saturate(&mut pool, requests),
+        false => run.by_schedule(&mut pool, requests),
+    };
+    polled.map_err(Error::Poll)?;
+    let cpu = clock::thread_cpu() - cpu;
+    let report = run.finish(options, &pool, cpu);
+    if let Some(path) = &options.hdr {
+        run.latencies.write_log(path).map_err(|error| Error::Log(path.clone(), error))?;
+    }
+    Ok(report)
+}
+
+fn pin(core: usize) -> Result<(), Error> {
+    let ours = core_affinity::get_core_ids().unwrap_or_default();
+    let pinned = ours.into_iter().find(|id| id.id == core).is_some_and(core_affinity::set_for_current);
+    if pinned { Ok(()) } else { Err(Error::Pin(core)) }
+}
+
+/// The state of a run.
+struct Run {
+    start: Nanos,
+    end: Nanos,
+    rate: u64,
+    /// Requests of the schedule that were sent.
+    sent: u64,
+    /// Requests of the schedule, all told.
+    scheduled: u64,
+    /// Time in loop turns that did something.
+    busy: u64,
+    stopped: Nanos,
+    latencies: Latencies,
+    lag: Histogram<u32>,
+    answers: Answers,
+}
+
+/// What came back.
+#[derive(Default)]
+struct Answers {
+    status: Vec<u64>,
+    answered: u64,
+    lost: u64,
+    shed: u64,
+    late: u64,
+    last: Nanos,
+}
+
+impl Answers {
+    #[inline]
+    fn take(&mut self, latencies: &mut Latencies, flight: Flight, outcome: Outcome<'_>, at: Nanos) {
+        match outcome {
+            Outcome::Answered(answer) => {
+                let latency = at.since(flight.intended);
+                latencies.record(flight.intended, latency);
+                self.answered += 1;
+                self.late += u64::from(latency > LATE_NS);
+                self.shed += u64::from(answer.status == 204 && answer.reason == b"shed");
+                self.status[usize::from(answer.status)] += 1;
+                self.last = at;
+            }
+            Outcome::Lost => self.lost += 1,
+        }
+    }
+}
+
+impl Run {
+    fn new(options: &Options, start: Nanos, length: u64) -> Run {
+        let scheduled = (u128::from(options.rate) * u128::from(length) / u128::from(Nanos::SECOND)) as u64;
+        Run {
+            start,
+            end: start.after(length),
+            rate: options.rate,
+            sent: 0,
+            scheduled: if options.saturate { 0 } else { scheduled.max(1) },
+            busy: 0,
+            stopped: start,
+            latencies: Latencies::new(start, length, options.hdr.is_some()),
+            lag: latency::histogram(),
+            answers: Answers { status: vec![0; 1000], ..Answers::default() },
+        }
+    }
+
+    /// When request `index` is due.
+    fn due(&self, index: u64) -> Nanos {
+        self.start.after((u128::from(index) * u128::from(Nanos::SECOND) / u128::from(self.rate)) as u64)
+    }
+
+    fn by_schedule(&mut self, pool: &mut Pool, requests: &Requests) -> io::Result<()> {
+        let mut now = self.start;
+        let mut due = self.due(0);
+        // When the generator could first have sent the next request: lag counts from there, or from when it was due.
+        let mut roomy = pool.has_room().then_some(now);
+        loop {
+            let turn = now;
+            let mut burst = 0;
+            while due <= now && self.sent < self.scheduled && burst < BURST {
+                let Some(since) = roomy else { break };
+                pool.send(Flight { tag: self.sent, intended: due }, requests.get(self.sent));
+                self.lag.saturating_record(now.since(due.max(since)));
+                self.sent += 1;
+                burst += 1;
+                due = self.due(self.sent);
+                now = clock::boot();
+                if !pool.has_room() {
+                    roomy = None;
+                }
+            }
+            let (answers, latencies) = (&mut self.answers, &mut self.latencies);
+            let events = pool.poll(Wait::Spin, |flight, outcome, at| answers.take(latencies, flight, outcome, at))?;
+            now = clock::boot();
+            if roomy.is_none() && pool.has_room() {
+                roomy = Some(now);
+            }
+            if burst + events > 0 && turn < self.end {
+                self.busy += now.since(turn);
+            }
+            let finished = self.sent == self.scheduled && pool.outstanding() == 0;
+            if (finished && now >= self.end) || now > self.end.after(DRAIN_NS) {
+                self.stopped = now;
+                return Ok(());
+            }
+        }
+    }
+
+    fn saturate(&mut self, pool: &mut Pool, requests: &Requests) -> io::Result<()> {
+        let mut now = self.start;
+        loop {
+            let turn = now;
+            let mut burst = 0;
+            while now < self.end && pool.has_room() && burst < 2 * BURST {
+                pool.send(Flight { tag: self.sent, intended: now }, requests.get(self.sent));
+                self.sent += 1;
+                burst += 1;
+                now = clock::boot();
+            }
+            let (answers, latencies) = (&mut self.answers, &mut self.latencies);
+            let events = pool.poll(Wait::Spin, |flight, outcome, at| answers.take(latencies, flight, outcome, at))?;
+            now = clock::boot();
+            if burst + events > 0 && turn < self.end {
+                self.busy += now.since(turn);
+            }
+            if (now >= self.end && pool.outstanding() == 0) || now > self.end.after(DRAIN_NS) {
+                self.stopped = now;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds what is still waiting, and sums up.
+    fn finish(&mut self, options: &Options, pool: &Pool, cpu: u64) -> Report {
+        for flight in pool.flights() {
+            self.latencies.record(flight.intended, self.stopped.since(flight.intended));
+        }
+        for index in self.sent..self.scheduled {
+            let due = self.due(index);
+            self.latencies.record(due, self.stopped.since(due));
+        }
+        let answers = &self.answers;
+        assert_eq!(self.sent, answers.answered + answers.lost + pool.outstanding() as u64, "a request without an end");
+        let (all, length) = (&self.latencies.all, self.end.since(self.start));
+        let elapsed = length.max(answers.last.since(self.start)) as f64 / Nanos::SECOND as f64;
+        let statuses = answers.status.iter().enumerate().filter(|(_, count)| **count > 0);
+        let mut report = Report {
+            sent: self.sent,
+            answered: answers.answered,
+            unanswered: self.sent - answers.answered,
+            unsent: self.scheduled.saturating_sub(self.sent),
+            status: statuses.map(|(status, count)| (status as u16, *count)).collect(),
+            shed: answers.shed,
+            late: answers.late,
+            asked_rate: if options.saturate { 0.0 } else { options.rate as f64 },
+            achieved_rate: (answers.answered as f64 / elapsed * 10.0).round() / 10.0,
+            send_lag_p99: latency::micros(&self.lag, 0.99),
+            send_lag_p999: latency::micros(&self.lag, 0.999),
+            p50: latency::micros(all, 0.5),
+            p90: latency::micros(all, 0.9),
+            p99: latency::micros(all, 0.99),
+            p999: latency::micros(all, 0.999),
+            p9999: latency::micros(all, 0.9999),
+            max: latency::round(all.max()),
+            generator_cpu: latency::round(cpu.checked_div(answers.answered).unwrap_or(0)),
+            generator_busy: (self.busy as f64 / length as f64 * 1000.0).round() / 1000.0,
+            saturated: options.saturate,
+            connections: options.connections.max(1),
+            pipeline: options.pipeline.max(1),
+            seconds: options.seconds,
+            faults: pool.faults(),
+            ..Report::default()
+        };
+        report.judge();
+        report
+    }
+}

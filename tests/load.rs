@@ -1,0 +1,167 @@
+//! `load` against servers that answer by a script: what it counts must be what they did.
+
+mod scripted;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use corebid::lab::load::{Error, Options, run};
+use scripted::{Reply, Server};
+
+fn options(server: &Server) -> Options {
+    Options { url: server.url("/openrtb/generic"), rate: 400, seconds: 0.5, connections: 4, ..Options::default() }
+}
+
+const NO_BID: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+const SHED: &str = "HTTP/1.1 204 No Content\r\nx-nobid-reason: shed\r\n\r\n";
+const BID: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"seatbid\":0}";
+const BAD: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn every_answer_is_counted_by_what_it_says() {
+    let server = Server::start(|index, _| Reply::text([NO_BID, SHED, BID, BAD][index as usize % 4]));
+    let report = run(&options(&server)).expect("a report");
+    assert_eq!((report.sent, report.answered, report.unanswered, report.unsent), (200, 200, 0, 0));
+    assert_eq!(report.status.iter().map(|(status, count)| (*status, *count)).collect::<Vec<_>>(), [(200, 50), (204, 100), (400, 50)]);
+    assert_eq!(report.shed, 50);
+    assert_eq!(server.requests(), 200);
+    let json = serde_json::to_value(&report).expect("JSON");
+    let keys = "sent answered unanswered shed late achieved_rate send_lag_p99 p50 p90 p99 p999 p9999 max";
+    for key in keys.split(' ') {
+        assert!(json[key].is_number(), "{key}");
+    }
+    assert_eq!(json["status"]["204"], 100);
+    assert!(report.p50 <= report.p90 && report.p90 <= report.p99 && report.p99 <= report.max);
+}
+
+#[test]
+fn requests_are_whole_and_from_the_corpus() {
+    let path = std::env::temp_dir().join(format!("corebid-load-{}.ndjson", std::process::id()));
+    std::fs::write(&path, "{\"id\":\"a\"}\n\n{\"id\":\"bc\"}\n").expect("a corpus");
+    let server = Server::start(|index, request| {
+        let body = if index.is_multiple_of(2) { "{\"id\":\"a\"}" } else { "{\"id\":\"bc\"}" };
+        let right = request.body == body.as_bytes()
+            && request.head.starts_with("POST /openrtb/generic HTTP/1.1\r\n")
+            && request.header("content-type") == Some("application/json")
+            && request.header("x-openrtb-version").is_some()
+            && request.header("x-debug") == Some("1");
+        Reply::text(if right { NO_BID } else { BAD })
+    });
+    // One connection, so that the server sees the requests in the order of the corpus.
+    let report = run(&Options { corpus: Some(path.clone()), connections: 1, ..options(&server) }).expect("a report");
+    std::fs::remove_file(path).expect("removed");
+    assert_eq!((report.status.get(&204), report.status.len()), (Some(&200), 1));
+}
+
+/// The server stops once for a while. A closed loop would see one slow request; all requests that fell due meanwhile
+/// waited, and must show it.
+#[test]
+fn a_stall_is_seen_by_every_request_that_fell_due_in_it() {
+    let stalled = AtomicBool::new(false);
+    let server = Server::start(move |index, _| {
+        let stall = index >= 20 && !stalled.swap(true, Ordering::Relaxed);
+        Reply::text(NO_BID).after(Duration::from_millis(if stall { 300 } else { 0 }))
+    });
+    let report = run(&Options { connections: 1, ..options(&server) }).expect("a report");
+    assert_eq!(report.answered, 200);
+    // 300 ms at 400 a second: 120 requests fell due, and all but the last three waited longer than 8 ms.
+    assert!(report.late >= 110, "{report:?}");
+    assert!(report.p50 > 8_000.0 && report.max >= 299_000.0, "{report:?}");
+}
+
+#[test]
+fn silence_is_unanswered_and_counts_with_the_time_waited() {
+    let server = Server::start(|index, _| if index == 0 { Reply::Silence } else { Reply::text(NO_BID) });
+    let report = run(&Options { connections: 2, ..options(&server) }).expect("a report");
+    assert_eq!((report.sent, report.answered, report.unanswered), (200, 199, 1));
+    assert!(report.max > 1_000_000.0, "it had waited for the whole run and a second: {report:?}");
+
+    let server = Server::start(|_, _| Reply::Silence);
+    let report = run(&options(&server)).expect("a report");
+    assert_eq!((report.sent, report.answered, report.unanswered, report.unsent), (4, 0, 4, 196));
+    assert!(report.p50 > 1_000_000.0, "{report:?}");
+}
+
+#[test]
+fn broken_connections_are_counted_and_opened_again() {
+    let server = Server::start(|index, _| match index {
+        10 => Reply::Close,
+        20 => Reply::text("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"),
+        30 => Reply::text("what is this?\r\n\r\n"),
+        _ => Reply::text(NO_BID),
+    });
+    let report = run(&options(&server)).expect("a report");
+    assert_eq!((report.sent, report.answered, report.unanswered), (200, 198, 2), "{report:?}");
+    assert_eq!((report.faults.reset, report.faults.closed, report.faults.unreadable), (1, 1, 1));
+    assert_eq!(server.connections(), 7);
+}
+
+#[test]
+fn answers_in_pieces_and_pipelines_are_put_together() {
+    let server = Server::start(|index, _| match index % 2 {
+        0 => Reply::text(BID).in_pieces(),
+        _ => Reply::text(NO_BID),
+    });
+    let report = run(&Options { pipeline: 8, connections: 2, ..options(&server) }).expect("a report");
+    assert_eq!((report.sent, report.answered, report.unanswered), (200, 200, 0));
+    assert_eq!((report.status[&200], report.status[&204]), (100, 100));
+}
+
+#[test]
+fn saturating_keeps_every_connection_at_work() {
+    let server = Server::start(|_, _| Reply::text(NO_BID));
+    let report = run(&Options { saturate: true, ..options(&server) }).expect("a report");
+    assert!(report.sent > 4, "{report:?}");
+    assert_eq!((report.answered, report.unanswered, report.unsent, report.saturated), (report.sent, 0, 0, true));
+    assert_eq!(report.answered, server.requests());
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_with_a_reason() {
+    let refused = |options: Options| match run(&options) {
+        Ok(report) => panic!("{report:?}"),
+        Err(error) => (error.to_string(), error),
+    };
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    let url = format!("http://{dead}/openrtb/generic");
+    let valid = Options { url, ..Options::default() };
+    let (text, error) = refused(valid.clone());
+    assert!(matches!(error, Error::Connect(..)) && text.contains(&dead.to_string()), "{text}");
+    assert!(matches!(refused(Options { url: "ftp://x/".into(), ..valid.clone() }).1, Error::Target(_)));
+    assert!(matches!(refused(Options { rate: 0, ..valid.clone() }).1, Error::Option("rate", _)));
+    assert!(matches!(refused(Options { seconds: f64::NAN, ..valid.clone() }).1, Error::Option("seconds", _)));
+    assert!(matches!(refused(Options { corpus: Some("/nonexistent".into()), ..valid }).1, Error::Corpus(..)));
+    let server = Server::start(|_, _| Reply::text(NO_BID));
+    assert!(matches!(refused(Options { core: Some(4000), ..options(&server) }).1, Error::Pin(4000)));
+}
+
+#[test]
+fn the_log_is_written() {
+    let server = Server::start(|_, _| Reply::text(NO_BID));
+    let path = std::env::temp_dir().join(format!("corebid-load-{}.hlog", std::process::id()));
+    run(&Options { hdr: Some(path.clone()), ..options(&server) }).expect("a report");
+    let text = std::fs::read_to_string(&path).expect("a log");
+    std::fs::remove_file(path).expect("removed");
+    // The base64 of a V2 deflate histogram begins with its cookie.
+    assert!(text.contains("StartTime") && text.lines().any(|line| line.contains(",HISTFAAAA")), "{text}");
+}
+
+/// Not a test: the figures of a run against `CAPACITY_URL`, at `CAPACITY_RATE` requests a second or saturated.
+#[test]
+#[ignore = "needs a server at CAPACITY_URL"]
+fn capacity() {
+    let variable = |name: &str| std::env::var(name).ok();
+    let Some(url) = variable("CAPACITY_URL") else { return eprintln!("CAPACITY_URL is not set") };
+    let number = |name: &str| variable(name).and_then(|text| text.parse::<u64>().ok());
+    let rate = number("CAPACITY_RATE");
+    let options = Options {
+        url,
+        rate: rate.unwrap_or(1),
+        saturate: rate.is_none(),
+        seconds: number("CAPACITY_SECONDS").unwrap_or(4) as f64,
+        pipeline: number("CAPACITY_PIPELINE").unwrap_or(1) as usize,
+        core: Some(0),
+        ..Options::default()
+    };
+    println!("{}", run(&options).expect("a report"));
+}
