@@ -37,7 +37,18 @@ fn imports_point_down_the_path() {
     // What may not be named where: the bid core and the reconciliation core know nothing of each other, the wire nothing
     // of anybody, and immutable data nothing of those who use it.
     let rules: &[(&str, &[&str])] = &[
-        ("src/wire", &["crate::bid", "crate::reconcile", "crate::snapshot", "crate::admin", "crate::market", "std::net", "std::fs"]),
+        (
+            "src/wire",
+            &[
+                "crate::bid",
+                "crate::reconcile",
+                "crate::snapshot",
+                "crate::admin",
+                "crate::market",
+                "std::net",
+                "std::fs",
+            ],
+        ),
         ("src/ring", &["crate::bid", "crate::reconcile", "crate::admin"]),
         ("src/snapshot", &["crate::bid", "crate::reconcile", "crate::admin", "crate::market"]),
         ("src/bid", &["crate::reconcile", "crate::store", "crate::admin", "crate::market", "crate::lab", "std::fs"]),
@@ -59,7 +70,10 @@ fn system_interfaces_have_one_home_each() {
     for (name, text) in sources("src") {
         let code = code(&text);
         assert!(!code.contains("io_uring::") || name.starts_with("src/bid/net/"), "{name} uses io_uring");
-        assert!(!code.contains("glommio::") || name.starts_with("src/reconcile/") || name.starts_with("src/store/"), "{name} uses glommio");
+        assert!(
+            !code.contains("glommio::") || name.starts_with("src/reconcile/") || name.starts_with("src/store/"),
+            "{name} uses glommio"
+        );
     }
 }
 
@@ -67,7 +81,8 @@ fn system_interfaces_have_one_home_each() {
 fn nothing_is_shared_on_the_bid_path() {
     for (name, text) in sources("src/bid").into_iter().chain(sources("src/ring")).chain(sources("src/wire")) {
         let code = code(&text);
-        for word in ["Mutex", "RwLock", "Arc<", "fetch_add", "compare_exchange", "println!", "format!(", "Instant::now"] {
+        for word in ["Mutex", "RwLock", "Arc<", "fetch_add", "compare_exchange", "println!", "format!(", "Instant::now"]
+        {
             let allowed = match word {
                 "format!(" => name.starts_with("src/bid/net/") || name == "src/bid/server.rs", // start-up messages
                 "Arc<" => name == "src/bid/profile.rs" || name.starts_with("src/bid/mod.rs"), // the read-only base, cloned once
@@ -81,7 +96,8 @@ fn nothing_is_shared_on_the_bid_path() {
 #[test]
 fn the_map_lists_modules_in_the_order_of_the_path() {
     let map = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let order = ["wire", "bid", "snapshot", "ring", "reconcile", "store", "metrics", "admin", "market", "lab", "commands"];
+    let order =
+        ["wire", "bid", "snapshot", "ring", "reconcile", "store", "metrics", "admin", "market", "lab", "commands"];
     let places: Vec<_> = order.iter().map(|module| map.find(&format!("pub mod {module};")).expect(module)).collect();
     assert!(places.is_sorted(), "src/lib.rs does not list {order:?} in this order");
 }
@@ -99,7 +115,8 @@ fn handle_enters_the_stages_in_order() {
         .filter_map(|line| line.trim().strip_suffix("\";").and_then(|line| line.split(' ').next()))
         .collect();
     // Arrival, framing and accounting belong to the loop around `handle`.
-    let of_handle: Vec<&str> = declared.iter().copied().filter(|name| !["Arrive", "Frame", "Account"].contains(name)).collect();
+    let of_handle: Vec<&str> =
+        declared.iter().copied().filter(|name| !["Arrive", "Frame", "Account"].contains(name)).collect();
     assert_eq!(entered, of_handle);
 }
 
