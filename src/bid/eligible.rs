@@ -10,7 +10,7 @@ use crate::bid::admit::Exchange;
 use crate::bid::comply::CURRENCY;
 use crate::bid::offers::{Offer, Offers};
 use crate::bid::probe::Probe;
-use crate::bid::profile::User;
+use crate::bid::user::User;
 use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::snapshot::campaign::{Campaign, Creative, mark};
@@ -23,7 +23,7 @@ use crate::wire::openrtb::request::{Banner, BidRequest, Channel, Imp};
 
 /// Memory of the match that outlives a request.
 #[derive(Debug, Default)]
-pub struct Desk {
+pub struct Memory {
     candidates: Box<Candidates>,
     blocks: Blocks,
     unescaped: Unescaped,
@@ -36,12 +36,12 @@ pub fn find<P: Probe>(
     request: &BidRequest<'_>,
     exchange: &Exchange,
     now: Now,
-    desk: &mut Desk,
+    memory: desk: &mut Deskmut Memory,
     offers: &mut Offers,
     probe: &mut P,
 ) -> Result<(), NoBidReason> {
     offers.clear();
-    let Desk { candidates, blocks, unescaped } = desk;
+    let Memory { candidates, blocks, unescaped } = memory;
     let mut query: Option<Query> = None;
     let mut reason = NoBidReason::Format;
     for (index, imp) in request.imps.iter().enumerate() {
@@ -67,7 +67,7 @@ pub fn find<P: Probe>(
         }
         reason = reason.max(NoBidReason::Blocked);
         for candidate in candidates.iter() {
-            let campaign = &snapshot.campaigns[candidate.campaign];
+            let campaign = snapshot.campaign(candidate.campaign);
             let offer = Offer {
                 campaign: candidate.campaign,
                 imp: index as u8,
@@ -201,14 +201,20 @@ impl Blocks {
     }
 }
 
-/// What the model is told about every offer of a request.
+/// What the model is told of a request; [`features_of`] adds what it is told of an offer.
 pub fn features(request: &BidRequest<'_>, user: &User<'_>, now: Now) -> Features {
     Features {
         device: request.device.kind,
         channel: request.channel,
         hour: (now.wall.0 / 3_600_000 % 24) as u8,
-        segments: user.segments.len().min(u8::MAX as usize) as u8,
-        known: !user.key.is_nobody(),
+        segments: user.profile(),
         ..Features::default()
     }
+}
+
+/// What the model is told of one offer.
+#[inline]
+pub fn features_of(features: &Features, request: &BidRequest<'_>, offer: &Offer) -> Features {
+    let position = request.imps[offer.imp as usize].banner.as_ref().map_or(0, |banner| banner.pos);
+    Features { position, size: offer.size, ..*features }
 }

@@ -6,7 +6,7 @@
 pub mod net;
 pub mod server;
 pub mod service;
-pub mod desk;
+pub mod notices;
 
 // The stages, in order.
 pub mod admit;
@@ -21,18 +21,26 @@ pub mod paper;
 
 // What serves them.
 pub mod ids;
+pub mod user;
 pub mod probe;
 
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use crate::config::{Config, NODES};
+use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
 use crate::ring::message::Event;
 use crate::ring::spsc::EventSender;
+use crate::secrets::Key;
 use crate::snapshot::Snapshot;
-use crate::units::{Nanos, Now};
+use crate::snapshot::data::Data;
+use crate::snapshot::profiles::{Profiles, UserKeys};
+use crate::topology::MAX_BID_CORES;
+use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
 use crate::wire::json;
+use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{self, BidRequest, ScanError};
 use crate::wire::openrtb::response::ResponseWriter;
@@ -40,10 +48,12 @@ use crate::wire::openrtb::response::ResponseWriter;
 use admit::Exchanges;
 use budget::Leases;
 use frequency::FrequencyShard;
+use ids::{BidIds, Snowflake, WORKERS};
 use offers::{Offers, choose, keep};
 use paper::Paper;
 use probe::Probe;
 use profile::ProfileShard;
+use user::User;
 
 /// One bid request as it came out of the framing.
 #[derive(Clone, Copy, Debug)]
@@ -88,24 +98,99 @@ impl From<ScanError> for Outcome {
     }
 }
 
+/// What a bid core is made from: made where the configuration is, carried to the core's thread.
+#[derive(Debug)]
+pub struct Seed {
+    exchanges: Exchanges,
+    users: UserKeys,
+    profiles: Profiles,
+    paper: Paper,
+    snapshot: Box<Snapshot>,
+}
+
+impl Seed {
+    /// The seed of one core. Its reservation ids are none earlier than `not_before`.
+    pub fn new(
+        config: &Config,
+        core: CoreId,
+        process: Process,
+        notice_key: &Key,
+        data: &Data,
+    ) -> std::io::Result<Seed> {
+        let worker = config.server.node << 4 | u16::from(core.0);
+        Ok(Seed {
+            exchanges: Exchanges::new(config),
+            users: data.users.clone(),
+            profiles: data.profiles.clone(),
+            paper: Paper {
+                node: config.node(),
+                incarnation: process.incarnation,
+                base: process.base.as_bytes().into(),
+                signer: Signer::new(NOTICE_KEY, &notice_key.0),
+                reservations: Snowflake::new(worker, process.not_before),
+                bids: BidIds::from_kernel()?,
+            },
+            snapshot: data.snapshot(),
+        })
+    }
+}
+
+/// What the cores of one process start have in common.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Numbered durably.
+    pub incarnation: Incarnation,
+    /// Reservation ids up to here may have been used before.
+    pub not_before: UnixMillis,
+    /// Scheme and authority of notice URLs.
+    pub base: String,
+}
+
+/// The id of the one notice key there is.
+const NOTICE_KEY: u8 = 1;
+const _: () = assert!(NODES as usize * MAX_BID_CORES == WORKERS as usize && MAX_BID_CORES == 1 << 4);
+
 /// Everything one bid core decides with. Built on its thread and never leaves it.
 #[derive(Debug)]
 pub struct BidCore {
     exchanges: Exchanges,
-    snapshot: Box<Snapshot>,
+    users: UserKeys,
+    /// Swapped between two requests.
+    pub snapshot: Box<Snapshot>,
     profiles: ProfileShard,
     frequency: FrequencyShard,
-    leases: Leases,
+    /// Filled by the reconciliation core's orders.
+    pub leases: Leases,
     paper: Paper,
     events: EventSender,
     metrics: &'static CoreMetrics,
     scanner: json::Scratch,
     offers: Box<Offers>,
-    blocks: eligible::Blocks,
+    memory: eligible::Memory,
     not_send: PhantomData<Rc<()>>,
 }
 
 impl BidCore {
+    /// A bid core: takes all the memory it will ever use.
+    pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
+        let Seed { exchanges, users, profiles, paper, snapshot } = seed;
+        BidCore {
+            exchanges,
+            users,
+            snapshot,
+            profiles: ProfileShard::new(profiles),
+            frequency: FrequencyShard::new(),
+            leases: Leases::new(limits::SLOTS),
+            paper,
+            events,
+            metrics,
+            scanner: json::Scratch::new(limits::BODY_BYTES),
+            offers: Box::default(),
+            memory: eligible::Memory::default(),
+            not_send: PhantomData,
+        }
+    }
+
     /// Decides one request and writes the bid response, if there is one, into `response`.
     ///
     /// ```compile_fail
@@ -142,29 +227,28 @@ impl BidCore {
         let personal = comply::clear(&request, exchange)?;
 
         probe.enter(Stage::Match);
-        eligible::find(snapshot, &request, exchange, now, &mut self.blocks, offers, probe)?;
+        eligible::find(snapshot, &request, exchange, now, &mut self.memory, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
-        let campaigns = &snapshot.campaigns;
 
         probe.enter(Stage::Know);
-        let user = self.profiles.know(personal, exchange, &request);
-        keep(offers, probe, NoBidReason::NoSegment, |offer| campaigns[offer.campaign].wants(user.segments()))?;
+        let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
+        keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
 
         probe.enter(Stage::Cap);
         let day = now.wall.day();
         keep(offers, probe, NoBidReason::FrequencyCap, |offer| {
-            self.frequency.admits(&user, &campaigns[offer.campaign], day, now)
+            user.may_see(snapshot.campaign(offer.campaign), &self.frequency, day, now)
         })?;
 
         probe.enter(Stage::Afford);
         keep(offers, probe, NoBidReason::Budget, |offer| {
-            leases.affords(campaigns[offer.campaign].slot, offer.price.per_impression(), now.boot)
+            leases.affords(snapshot.campaign(offer.campaign).slot, offer.price.per_impression(), now.boot)
         })?;
 
         probe.enter(Stage::Score);
         let features = eligible::features(&request, &user, now);
         for offer in offers.iter_mut() {
-            offer.score = snapshot.model.price_factor(&features.of(&request, offer));
+            offer.score = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
         }
 
         probe.enter(Stage::Price);
@@ -187,7 +271,7 @@ impl BidCore {
         let mut writer = ResponseWriter::new(response, request.id.raw);
         let mut valid_until = deadline;
         for winner in &winners {
-            let campaign = &campaigns[winner.campaign];
+            let campaign = snapshot.campaign(winner.campaign);
             let money = winner.price.per_impression();
             let Ok(backing) = leases.reserve(campaign.slot, money, now.boot) else { continue };
             let deed = paper.draw(now, campaign, winner.price, backing.lease, user.key());
@@ -196,7 +280,7 @@ impl BidCore {
                 break;
             }
             self.events.offer(Event::Reserved(deed.reserved(campaign.slot, money))).expect("room was asked for");
-            self.frequency.reserve(&user, campaign, day, now);
+            user.will_see(campaign, &mut self.frequency, day, now);
             metrics.bid_micros.add(money.0 as u64);
             valid_until = valid_until.min(backing.valid_until);
         }

@@ -1,6 +1,6 @@
 //! What a bid core answers to HTTP: bid requests, notices, the ready probe; and the orders it carries out between them.
 
-use crate::bid::desk::Desk;
+use crate::bid::notices::Pending;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
 use crate::bid::server::{Served, Service, Token, Turn};
 use crate::bid::{Ask, BidCore, Outcome};
@@ -19,7 +19,7 @@ use crate::wire::openrtb::nobid::NoBidReason;
 #[derive(Debug)]
 pub struct Bidder {
     core: BidCore,
-    desk: Desk,
+    pending: Pending,
     orders: OrderReceiver,
     arriving: BoxReceiver<Snapshot>,
     retired: BoxSender<Snapshot>,
@@ -55,8 +55,8 @@ impl Bidder {
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
         let Fittings { orders, arriving, retired, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
-        let desk = Desk::new();
-        Bidder { core, desk, orders, arriving, retired, metrics, debug_header, busy_work, until_sample: SAMPLE, draining: false }
+        let pending = Pending::new();
+        Bidder { core, pending, orders, arriving, retired, metrics, debug_header, busy_work, until_sample: SAMPLE, draining: false }
     }
 
     fn bid_request(&mut self, now: Now, arrived: Nanos, exchange: &[u8], request: &Request<'_>, out: &mut [u8]) -> Served {
@@ -103,11 +103,11 @@ impl Bidder {
         };
         self.metrics.notice_of(kind).add(1);
         let notice = Notice { ticket: token.0, kind, price, claim };
-        if !self.desk.has_room() || self.core.events.offer(Event::Notice(notice)).is_err() {
+        if !self.pending.has_room() || self.core.events.offer(Event::Notice(notice)).is_err() {
             self.metrics.notices_refused.add(1);
             return done(answer::empty(out, Empty::Unavailable, request.persistence));
         }
-        self.desk.park(token, arrived, request.persistence);
+        self.pending.park(token, arrived, request.persistence);
         Served::Parked
     }
 
@@ -130,7 +130,7 @@ impl Bidder {
             Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day),
             Order::Noticed { ticket, noticed } => {
                 let token = Token(ticket);
-                if self.desk.decide(token, noticed) {
+                if self.pending.decide(token, noticed) {
                     ready.push(token);
                 }
             }
@@ -179,7 +179,7 @@ impl Service for Bidder {
             taken += 1;
         }
         self.metrics.orders.add(taken as u64);
-        while let Some(token) = self.desk.expire(now.boot) {
+        while let Some(token) = self.pending.expire(now.boot) {
             self.metrics.notices_timed_out.add(1);
             ready.push(token);
         }
@@ -188,7 +188,7 @@ impl Service for Bidder {
     }
 
     fn resume(&mut self, now: Now, token: Token, out: &mut [u8]) -> usize {
-        let waiting = self.desk.take(token).expect("only a parked request is resumed");
+        let waiting = self.pending.take(token).expect("only a parked request is resumed");
         let noticed = waiting.noticed.expect("only a decided notice is resumed");
         self.metrics.noticed_as(noticed).add(1);
         self.metrics.notice.record(now.boot.since(waiting.arrived));
@@ -201,7 +201,7 @@ impl Service for Bidder {
     }
 
     fn forget(&mut self, token: Token) {
-        self.desk.take(token);
+        self.pending.take(token);
     }
 
     fn withdrawn(&mut self, _now: Now) {
@@ -209,7 +209,7 @@ impl Service for Bidder {
     }
 
     fn wake_at(&self, now: Now) -> Nanos {
-        if self.orders.waiting() > 0 { now.boot } else { self.desk.next_expiry() }
+        if self.orders.waiting() > 0 { now.boot } else { self.pending.next_expiry() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `corebid explain`: the decision for one request, without a network.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -12,11 +12,12 @@ use crate::bid::offers::Offer;
 use crate::bid::probe::Probe;
 use crate::bid::{Ask, Outcome};
 use crate::commands::Failure;
-use crate::commands::serve::Demo;
 use crate::config::Config;
 use crate::lab::bench::Bench;
-use crate::launch;
+use crate::limits;
 use crate::metrics::stage::Stage;
+use crate::secrets::Key;
+use crate::snapshot::data::{Data, Source};
 use crate::snapshot::targeting::{self, why_not};
 use crate::units::{CpmMicros, Now};
 use crate::wire::json;
@@ -33,8 +34,8 @@ pub struct Args {
     #[arg(long, required_unless_present = "demo")]
     config: Option<PathBuf>,
     /// The built-in campaigns, or N synthetic ones
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", conflicts_with = "config")]
-    demo: Option<u32>,
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, conflicts_with = "config")]
+    demo: Option<Option<u32>>,
     /// The exchange it is taken to come from; by default the first of the configuration
     #[arg(long)]
     exchange: Option<String>,
@@ -100,16 +101,19 @@ impl Probe for Witness {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let body = read(&args.request)?;
-    let config = match &args.config {
-        Some(path) => Config::load(path)?,
-        None => Config::demo(std::path::Path::new("")),
+    let (config, data) = match &args.config {
+        Some(path) => {
+            let config = Config::load(path)?;
+            let data = Data::load(Source::files(&config.data), &Key::read(&config.data.user_key_file)?)?;
+            (config, data)
+        }
+        None => (Config::demo(Path::new("")), Data::load(Source::demo(args.demo.flatten()), &Key([0; 32]))?),
     };
-    let demo = args.demo.map(Demo::from_count);
     let exchange = args.exchange.clone().unwrap_or_else(|| config.exchanges[0].name.clone());
     if !config.exchanges.iter().any(|known| known.name == exchange) {
         return Err(Failure::usage(format!("--exchange {exchange}: the configuration has no exchange of that name")));
     }
-    let explanation = explain(&config, demo, &exchange, &body)?;
+    let explanation = explain(&config, data, &exchange, &body)?;
     if args.json {
         println!("{}", serde_json::to_string(&explanation)?);
     } else {
@@ -128,9 +132,8 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| Failure::new(format!("{}: cannot read the request: {error}", path.display())))
 }
 
-fn explain(config: &Config, demo: Option<Demo>, exchange: &str, body: &[u8]) -> Result<Explanation, Failure> {
-    let data = launch::Data::load(config, demo)?;
-    let mut bench = Bench::new(config, data);
+fn explain(config: &Config, data: Data, exchange: &str, body: &[u8]) -> Result<Explanation, Failure> {
+    let mut bench = Bench::new(config, &data)?;
     let now = bench.now();
     let mut witness = Witness::default();
     let ask = Ask { exchange: exchange.as_bytes(), body, arrived: now.boot };
@@ -165,7 +168,7 @@ fn considered(
     witness: &Witness,
     response: Option<&serde_json::Value>,
 ) -> Vec<Considered> {
-    let mut scanner = json::Scratch::default();
+    let mut scanner = json::Scratch::new(limits::BODY_BYTES);
     let mut request = BidRequest::default();
     if scan(body, &mut scanner, &mut request).is_err() || !witness.stages.contains(&Stage::Match.label()) {
         return Vec::new();

@@ -23,16 +23,16 @@ pub struct Waiting {
 
 /// The notices of one core that wait.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Pending {
     places: Box<[Option<Waiting>]>,
     /// In the order of arrival, hence of expiry. Holds tokens whose notice is long answered; they are skipped.
     by_age: VecDeque<(Nanos, Token)>,
 }
 
-impl Desk {
-    /// A desk for the connections of one core.
-    pub fn new() -> Desk {
-        Desk { places: vec![None; limits::CONNECTIONS].into(), by_age: VecDeque::with_capacity(limits::PARKED) }
+impl Pending {
+    /// Places for the connections of one core.
+    pub fn new() -> Pending {
+        Pending { places: vec![None; limits::CONNECTIONS].into(), by_age: VecDeque::with_capacity(limits::PARKED) }
     }
 
     /// Whether another notice may wait.
@@ -80,15 +80,15 @@ impl Desk {
         self.by_age.front().map_or(Nanos::NEVER, |&(expires, _)| expires)
     }
 
-    /// Takes a notice off the desk.
+    /// Takes a notice from its place.
     pub fn take(&mut self, token: Token) -> Option<Waiting> {
         let place = self.places.get_mut(token.index())?;
         place.take_if(|waiting| waiting.token == token)
     }
 }
 
-impl Default for Desk {
+impl Default for Pending {
     fn default() -> Self {
-        Desk::new()
+        Pending::new()
     }
 }

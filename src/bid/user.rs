@@ -1,0 +1,72 @@
+//! The user behind a request, as far as it may be known.
+
+use crate::bid::admit::Exchange;
+use crate::bid::comply::Personal;
+use crate::bid::frequency::FrequencyShard;
+use crate::bid::profile::ProfileShard;
+use crate::snapshot::campaign::Campaign;
+use crate::snapshot::profiles::UserKeys;
+use crate::units::{Day, Now, SegmentId, UserKey};
+use crate::wire::openrtb::request::BidRequest;
+
+/// What is known of a user.
+#[derive(Debug)]
+pub struct User<'s> {
+    /// The pseudonym; nobody's without an id, or without leave to use it.
+    key: UserKey,
+    /// Sorted; nothing if there is no profile.
+    segments: Option<&'s [SegmentId]>,
+}
+
+impl<'s> User<'s> {
+    /// Looks the user up, if the request has an id and the token that allows it. `buyeruid`, our own id for the user, comes
+    /// before the exchange's `user.id`.
+    pub fn know(
+        personal: Option<Personal>,
+        request: &BidRequest<'_>,
+        exchange: &Exchange,
+        keys: &UserKeys,
+        shard: &'s mut ProfileShard,
+    ) -> User<'s> {
+        let id = if request.buyeruid.is_empty() { request.user_id } else { request.buyeruid };
+        let mut room = [0; 256];
+        match (personal, id.unescape(&mut room)) {
+            (Some(personal), Some(id)) if !id.is_empty() => {
+                let key = keys.key(&exchange.name, id);
+                User { key, segments: shard.lookup(&personal, key) }
+            }
+            _ => User { key: UserKey::NOBODY, segments: None },
+        }
+    }
+
+    /// The pseudonym, for the notice that will count the impression.
+    pub fn key(&self) -> UserKey {
+        self.key
+    }
+
+    /// Sorted segments; none of a user without a profile.
+    pub fn segments(&self) -> &'s [SegmentId] {
+        self.segments.unwrap_or_default()
+    }
+
+    /// How many segments, if there is a profile.
+    pub fn profile(&self) -> Option<usize> {
+        self.segments.map(<[SegmentId]>::len)
+    }
+
+    /// Whether the campaign may be shown once more today. A capped campaign is not shown to nobody: what cannot be counted
+    /// cannot be capped.
+    #[inline]
+    pub fn may_see(&self, campaign: &Campaign, shard: &FrequencyShard, day: Day, now: Now) -> bool {
+        let Some(cap) = campaign.frequency_cap else { return true };
+        self.key != UserKey::NOBODY && !shard.over(self.key, campaign.id, day, cap.get(), now.boot)
+    }
+
+    /// Counts a bid against the cap, until it is billed or forgotten.
+    #[inline]
+    pub fn will_see(&self, campaign: &Campaign, shard: &mut FrequencyShard, day: Day, now: Now) {
+        if campaign.frequency_cap.is_some() {
+            shard.reserve(self.key, campaign.id, day, now.boot);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A bid core on a bench: the production decision with leases that never end and nobody at the other end of its rings.
+//! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
+
+use crate::bid::probe::{Blind, Probe};
+use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
+use crate::clock;
+use crate::config::Config;
+use crate::limits;
+use crate::metrics::core::CoreMetrics;
+use crate::ring::message::Event;
+use crate::secrets::Key;
+use crate::ring::spsc::{self, EventReceiver};
+use crate::snapshot::Snapshot;
+use crate::snapshot::data::Data;
+use crate::units::{CoreId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
+
+/// A bid core, and what it wrote last.
+#[derive(Debug)]
+pub struct Bench {
+    core: BidCore,
+    events: EventReceiver,
+    now: Now,
+    response: Box<[u8]>,
+}
+
+/// Credit of every campaign: more than any run spends.
+const CREDIT: Micros = Micros(1 << 60);
+
+impl Bench {
+    /// A bid core with these data.
+    pub fn new(config: &Config, data: &Data) -> std::io::Result<Bench> {
+        let now = clock::now();
+        let (events, receiver) = spsc::events();
+        let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+        let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?;
+        let metrics: &'static CoreMetrics = Box::leak(Box::default());
+        let mut core = BidCore::new(seed, events, metrics);
+        core.leases.renew(Nanos::NEVER);
+        for campaign in data.campaigns() {
+            let replaced = core.leases.grant(campaign.slot, LeaseId(1), CREDIT, Nanos::NEVER);
+            assert!(replaced.is_none(), "two campaigns in one slot");
+        }
+        Ok(Bench { core, events: receiver, now, response: vec![0; limits::ANSWER_BUFFER].into() })
+    }
+
+    /// The time at which this bench stands.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// The campaigns it decides with.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.core.snapshot
+    }
+
+    /// Decides, watched by nobody.
+    #[inline]
+    pub fn handle(&mut self, ask: Ask<'_>) -> Outcome {
+        let outcome = self.core.handle(self.now, ask, &mut self.response, &mut Blind);
+        while let Some(event) = self.events.take() {
+            debug_assert!(matches!(event, Event::Reserved(_)));
+        }
+        outcome
+    }
+
+    /// Decides; the response, if there is one.
+    pub fn handle_with<P: Probe>(&mut self, ask: Ask<'_>, probe: &mut P) -> (Outcome, Option<&[u8]>) {
+        let outcome = self.core.handle(self.now, ask, &mut self.response, probe);
+        while self.events.take().is_some() {}
+        match outcome {
+            Outcome::Bid { length, .. } => (outcome, Some(&self.response[..length])),
+            _ => (outcome, None),
+        }
+    }
+}
