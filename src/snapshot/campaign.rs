@@ -1,4 +1,4 @@
 //! Campaigns.
-#[derive(Debug)] 
+#[derive(Debug)]
 /// Campaign.
 pub struct Campaign;

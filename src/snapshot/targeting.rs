@@ -1,4 +1,4 @@
 //! Targeting.
-#[derive(Debug)] 
+#[derive(Debug)]
 /// Index.
 pub struct Index;
