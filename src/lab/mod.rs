@@ -1,7 +1,8 @@
-//! The lab: what measures a bidder from outside. It shares nothing with the bid path but the names of things.
+//! The lab: what measures a bidder.
 //!
-//! [`pool`] is the one connection engine; [`load`] drives it by a schedule and measures, [`crate::market`] drives it and
-//! settles auctions.
+//! From outside: [`pool`] is the one connection engine; [`load`] drives it by a schedule and measures, [`crate::market`]
+//! drives it and settles auctions. From inside: [`floor`] is the loop without a decision, [`bench`] the decision without a
+//! loop.
 
 pub mod answer;
 pub mod latency;
@@ -10,3 +11,6 @@ pub mod pool;
 pub mod report;
 pub mod requests;
 pub mod target;
+
+pub mod floor;
+pub mod bench;
