@@ -22,7 +22,10 @@ fn every_answer_is_counted_by_what_it_says() {
     let server = Server::start(|index, _| Reply::text([NO_BID, SHED, BID, BAD][index as usize % 4]));
     let report = run(&options(&server)).expect("a report");
     assert_eq!((report.sent, report.answered, report.unanswered, report.unsent), (200, 200, 0, 0));
-    assert_eq!(report.status.iter().map(|(status, count)| (*status, *count)).collect::<Vec<_>>(), [(200, 50), (204, 100), (400, 50)]);
+    assert_eq!(
+        report.status.iter().map(|(status, count)| (*status, *count)).collect::<Vec<_>>(),
+        [(200, 50), (204, 100), (400, 50)]
+    );
     assert_eq!(report.shed, 50);
     assert_eq!(server.requests(), 200);
     let json = serde_json::to_value(&report).expect("JSON");

@@ -100,7 +100,9 @@ impl fmt::Display for Error {
             Error::Option(name, why) => write!(f, "--{name}: {why}"),
             Error::Corpus(path, error) => write!(f, "--corpus {}: {error}", path.display()),
             Error::Log(path, error) => write!(f, "--hdr {}: {error}", path.display()),
-            Error::Connect(target, error) => write!(f, "no connection to {}: {error}; is the bidder running there?", target.authority),
+            Error::Connect(target, error) => {
+                write!(f, "no connection to {}: {error}; is the bidder running there?", target.authority)
+            }
             Error::Pin(core) => write!(f, "--core {core}: this process may not run on that core"),
             Error::Poll(error) => write!(f, "cannot wait for answers: {error}"),
         }
@@ -129,7 +131,9 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     drop(bodies);
     // The generator has a thread of its own, so that pinning it binds nothing else.
     std::thread::scope(|scope| {
-        let generator = std::thread::Builder::new().name("load".into()).spawn_scoped(scope, || generate(options, target, &requests));
+        let generator = std::thread::Builder::new()
+            .name("load".into())
+            .spawn_scoped(scope, || generate(options, target, &requests));
         match generator {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             Err(error) => Err(Error::Poll(error)),

@@ -74,12 +74,18 @@ impl Report {
     pub(super) fn judge(&mut self) {
         self.bottleneck_reason = if self.saturated {
             (self.generator_busy > 0.97).then(|| {
-                format!("its core had no idle time ({:.0} % busy): the server may be able to do more", self.generator_busy * 100.0)
+                format!(
+                    "its core had no idle time ({:.0} % busy): the server may be able to do more",
+                    self.generator_busy * 100.0
+                )
             })
         } else if self.generator_busy > 0.95 {
             Some(format!("its core was busy {:.0} % of the time", self.generator_busy * 100.0))
         } else if self.send_lag_p99 > 1000.0 {
-            Some(format!("99 % of requests were sent within {} us of their time, which is too late to measure", self.send_lag_p99))
+            Some(format!(
+                "99 % of requests were sent within {} us of their time, which is too late to measure",
+                self.send_lag_p99
+            ))
         } else if self.send_lag_p99 > 20.0 && self.send_lag_p99 * 2.0 > self.p99 {
             Some(format!("{} us of the p99 of {} us passed before the request was sent", self.send_lag_p99, self.p99))
         } else {
@@ -117,8 +123,21 @@ impl fmt::Display for Report {
             true => "as fast as they are answered".to_owned(),
             false => format!("{} asked for", grouped(self.asked_rate.round() as u64)),
         };
-        writeln!(f, "  {:<12}{:>14}   in {:.1} s on {} connections", "sent", grouped(self.sent), self.seconds, self.connections)?;
-        writeln!(f, "  {:<12}{:>14}   {} a second, {asked}", "answered", grouped(self.answered), grouped(self.achieved_rate.round() as u64))?;
+        writeln!(
+            f,
+            "  {:<12}{:>14}   in {:.1} s on {} connections",
+            "sent",
+            grouped(self.sent),
+            self.seconds,
+            self.connections
+        )?;
+        writeln!(
+            f,
+            "  {:<12}{:>14}   {} a second, {asked}",
+            "answered",
+            grouped(self.answered),
+            grouped(self.achieved_rate.round() as u64)
+        )?;
         for (status, count) in &self.status {
             writeln!(f, "  {:<12}{:>14}", format!("  {status}"), grouped(*count))?;
         }
@@ -138,9 +157,16 @@ impl fmt::Display for Report {
         writeln!(f)?;
         if let Some(reason) = &self.bottleneck_reason {
             writeln!(f, "  The generator was the bottleneck: {reason}.")?;
-            writeln!(f, "  The server's latencies could not be measured and are not shown. Ask for less, or give it its own core.")?;
+            writeln!(
+                f,
+                "  The server's latencies could not be measured and are not shown. Ask for less, or give it its own core."
+            )?;
         } else {
-            let of = if self.saturated { "latency from the send time (closed loop)" } else { "latency from the intended send time" };
+            let of = if self.saturated {
+                "latency from the send time (closed loop)"
+            } else {
+                "latency from the intended send time"
+            };
             writeln!(f, "  {of}")?;
             for (name, us) in [
                 ("p50", self.p50),
@@ -172,7 +198,10 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
-        assert_eq!((duration(12.34), duration(1500.0), duration(2_000_000.0)), ("12.3 us".into(), "1.50 ms".into(), "2.00 s".into()));
+        assert_eq!(
+            (duration(12.34), duration(1500.0), duration(2_000_000.0)),
+            ("12.3 us".into(), "1.50 ms".into(), "2.00 s".into())
+        );
     }
 
     #[test]

@@ -188,18 +188,33 @@ impl Writer<'_> {
         };
         put!(self, ",\"at\":{},\"tmax\":{tmax}", self.random.between(1, 2));
         match self.class {
-            Class::Currency => put!(self, ",\"cur\":{}", *self.random.pick(&["[\"EUR\"]", "[\"GBP\",\"EUR\"]", "[\"JPY\"]", "[\"BRL\"]"])),
-            _ if self.random.chance(0.7) => put!(self, ",\"cur\":{}", *self.random.pick(&["[\"USD\"]", "[\"USD\"]", "[\"EUR\",\"USD\"]"])),
+            Class::Currency => put!(
+                self,
+                ",\"cur\":{}",
+                *self.random.pick(&["[\"EUR\"]", "[\"GBP\",\"EUR\"]", "[\"JPY\"]", "[\"BRL\"]"])
+            ),
+            _ if self.random.chance(0.7) => {
+                put!(self, ",\"cur\":{}", *self.random.pick(&["[\"USD\"]", "[\"USD\"]", "[\"EUR\",\"USD\"]"]))
+            }
             _ => {}
         }
         if self.class == Class::Seat {
-            put!(self, ",\"wseat\":[\"agency-{}\",\"seat-{}\"]", self.random.below(90) + 10, self.random.below(9000) + 1000);
+            put!(
+                self,
+                ",\"wseat\":[\"agency-{}\",\"seat-{}\"]",
+                self.random.below(90) + 10,
+                self.random.below(9000) + 1000
+            );
         }
         if self.class == Class::Blocked {
             let categories: Vec<String> = (1..=26).map(|number| format!("\"IAB{number}\"")).collect();
             put!(self, ",\"bcat\":[{}]", categories.join(","));
         } else if self.random.chance(0.5) {
-            put!(self, ",\"bcat\":[\"IAB25\",\"IAB26\",\"IAB7-39\",\"IAB9-9\"],\"badv\":[\"blocked{}.example\"]", self.random.below(50));
+            put!(
+                self,
+                ",\"bcat\":[\"IAB25\",\"IAB26\",\"IAB7-39\",\"IAB9-9\"],\"badv\":[\"blocked{}.example\"]",
+                self.random.below(50)
+            );
         }
     }
 
@@ -278,9 +293,18 @@ impl Writer<'_> {
         if self.class == Class::Blocked {
             put!(self, ",\"btype\":[1,2,3,4],\"battr\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]");
         } else if self.random.chance(0.5) {
-            put!(self, ",\"btype\":[1],\"battr\":[{}]", *self.random.pick(&["1,2", "1,2,8,9", "13,14,15,16,17", "3,6"]));
+            put!(
+                self,
+                ",\"btype\":[1],\"battr\":[{}]",
+                *self.random.pick(&["1,2", "1,2,8,9", "13,14,15,16,17", "3,6"])
+            );
         }
-        put!(self, ",\"pos\":{},\"topframe\":{},\"api\":[3,5,6,7],\"mimes\":[\"text/html\",\"image/jpeg\"]}}", *self.random.pick(&[0, 1, 3]), self.random.below(2));
+        put!(
+            self,
+            ",\"pos\":{},\"topframe\":{},\"api\":[3,5,6,7],\"mimes\":[\"text/html\",\"image/jpeg\"]}}",
+            *self.random.pick(&[0, 1, 3]),
+            self.random.below(2)
+        );
     }
 
     fn video(&mut self) {
@@ -318,7 +342,12 @@ impl Writer<'_> {
             self.random.below(2)
         );
         self.publisher(domain);
-        put!(self, ",\"content\":{{\"language\":\"{}\",\"title\":\"{}\"}}}}", *self.random.pick(words::LANGUAGES), *self.random.pick(words::TITLES));
+        put!(
+            self,
+            ",\"content\":{{\"language\":\"{}\",\"title\":\"{}\"}}}}",
+            *self.random.pick(words::LANGUAGES),
+            *self.random.pick(words::TITLES)
+        );
     }
 
     fn app(&mut self) {
@@ -373,7 +402,13 @@ impl Writer<'_> {
             u8::from(self.random.chance(0.05))
         );
         if app {
-            put!(self, ",\"ifa\":\"{}\",\"make\":\"Acme\",\"model\":\"Phone {}\",\"carrier\":\"310-{:03}\"", uuid(&mut self.random), self.random.between(5, 15), self.random.below(999));
+            put!(
+                self,
+                ",\"ifa\":\"{}\",\"make\":\"Acme\",\"model\":\"Phone {}\",\"carrier\":\"310-{:03}\"",
+                uuid(&mut self.random),
+                self.random.between(5, 15),
+                self.random.below(999)
+            );
         }
         self.json.push('}');
     }
@@ -382,7 +417,13 @@ impl Writer<'_> {
     fn source(&mut self, old: bool) {
         let mut nodes = format!("{{\"asi\":\"exchange.example\",\"sid\":\"{}\",\"hp\":1}}", self.random.below(100_000));
         for _ in 0..self.random.below(3) {
-            let _ = write!(nodes, ",{{\"asi\":\"reseller{}.example\",\"sid\":\"r{}\",\"rid\":\"{:08x}\",\"hp\":1}}", self.random.below(40), self.random.below(10_000), self.random.next() as u32);
+            let _ = write!(
+                nodes,
+                ",{{\"asi\":\"reseller{}.example\",\"sid\":\"r{}\",\"rid\":\"{:08x}\",\"hp\":1}}",
+                self.random.below(40),
+                self.random.below(10_000),
+                self.random.next() as u32
+            );
         }
         let chain = format!("\"schain\":{{\"complete\":1,\"ver\":\"1.0\",\"nodes\":[{nodes}]}}");
         let chain = if old { format!("\"ext\":{{{chain}}}") } else { chain };
@@ -405,7 +446,12 @@ impl Writer<'_> {
             put!(self, ",\"buyeruid\":\"b{:016x}\"", self.random.next());
         }
         if self.random.chance(0.2) {
-            put!(self, ",\"yob\":{},\"gender\":\"{}\"", self.random.between(1950, 2006), *self.random.pick(&["M", "F", "O"]));
+            put!(
+                self,
+                ",\"yob\":{},\"gender\":\"{}\"",
+                self.random.between(1950, 2006),
+                *self.random.pick(&["M", "F", "O"])
+            );
         }
         if !private && self.random.chance(0.7) && self.json.len() + 250 < wanted {
             let ids = self.ids(wanted);
@@ -414,10 +460,20 @@ impl Writer<'_> {
                 false => put!(self, ",{ids}"),
             }
         }
-        put!(self, ",\"data\":[{{\"id\":\"dmp{}\",\"name\":\"{}\",\"segment\":[", self.random.below(9), *self.random.pick(words::NAMES));
+        put!(
+            self,
+            ",\"data\":[{{\"id\":\"dmp{}\",\"name\":\"{}\",\"segment\":[",
+            self.random.below(9),
+            *self.random.pick(words::NAMES)
+        );
         let mut separator = "";
         while self.json.len() + 60 < wanted {
-            put!(self, "{separator}{{\"id\":\"s{}\",\"name\":\"{}\"}}", self.random.below(5000), *self.random.pick(words::SEGMENTS));
+            put!(
+                self,
+                "{separator}{{\"id\":\"s{}\",\"name\":\"{}\"}}",
+                self.random.below(5000),
+                *self.random.pick(words::SEGMENTS)
+            );
             separator = ",";
         }
         put!(self, "]}}]}}");
@@ -430,7 +486,12 @@ impl Writer<'_> {
         let count = self.random.between(1, room.clamp(1, 6));
         for (index, source) in words::EID_SOURCES.iter().take(count as usize).enumerate() {
             let comma = if index > 0 { "," } else { "" };
-            let _ = write!(ids, "{comma}{{\"source\":\"{source}\",\"uids\":[{{\"id\":\"{}\",\"atype\":{}}}]}}", uuid(&mut self.random), self.random.between(1, 3));
+            let _ = write!(
+                ids,
+                "{comma}{{\"source\":\"{source}\",\"uids\":[{{\"id\":\"{}\",\"atype\":{}}}]}}",
+                uuid(&mut self.random),
+                self.random.between(1, 3)
+            );
         }
         ids.push(']');
         ids
@@ -439,7 +500,14 @@ impl Writer<'_> {
 
 fn uuid(random: &mut Random) -> String {
     let (a, b) = (random.next(), random.next());
-    format!("{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 52, b & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+        a >> 32,
+        a >> 16 & 0xffff,
+        a & 0xfff,
+        b >> 52,
+        b & 0xffff_ffff_ffff
+    )
 }
 
 #[cfg(test)]
@@ -458,9 +526,18 @@ mod tests {
         assert_eq!(corpus(5, 50), corpus(5, 50));
         assert_eq!(corpus(5, 50)[..10], corpus(5, 10)[..]);
         assert_ne!(corpus(5, 1), corpus(6, 1));
-        for (seed, (bodies, low, high)) in [(corpus(1, 4096), 1500, 2500), (plain(1, 1000), 1500, 2500), (large(1, 1000), 2500, 5000)].into_iter().enumerate() {
+        for (seed, (bodies, low, high)) in
+            [(corpus(1, 4096), 1500, 2500), (plain(1, 1000), 1500, 2500), (large(1, 1000), 2500, 5000)]
+                .into_iter()
+                .enumerate()
+        {
             for body in &bodies {
-                assert!((low..=high).contains(&body.len()), "{seed}: {} bytes: {}", body.len(), String::from_utf8_lossy(body));
+                assert!(
+                    (low..=high).contains(&body.len()),
+                    "{seed}: {} bytes: {}",
+                    body.len(),
+                    String::from_utf8_lossy(body)
+                );
             }
         }
     }
@@ -468,7 +545,10 @@ mod tests {
     #[test]
     fn every_class_is_what_it_says() {
         let list = |value: &Value| -> Vec<String> {
-            value.as_array().map(|items| items.iter().map(|item| item.as_str().expect("a string").to_owned()).collect()).unwrap_or_default()
+            value
+                .as_array()
+                .map(|items| items.iter().map(|item| item.as_str().expect("a string").to_owned()).collect())
+                .unwrap_or_default()
         };
         for (class, request) in parsed(&Mix::default(), Length::USUAL) {
             assert!(request["id"].is_string());
@@ -482,7 +562,11 @@ mod tests {
             assert!(request["site"].is_null() || request["app"].is_null());
             assert_eq!(class == Class::ShortTmax, request["tmax"].as_u64().expect("tmax") < 8, "{class:?}");
             assert_eq!(class == Class::HopelessFloor, floors.clone().all(|floor| floor > 8.0), "{class:?}");
-            assert_eq!(class == Class::ScoredBelowFloor, floors.clone().all(|floor| floor > 1.0 && floor < 8.0), "{class:?}");
+            assert_eq!(
+                class == Class::ScoredBelowFloor,
+                floors.clone().all(|floor| floor > 1.0 && floor < 8.0),
+                "{class:?}"
+            );
             let banner_sizes = |imp: &Value| {
                 let pair = |size: &Value| Some((size["w"].as_u64()? as u16, size["h"].as_u64()? as u16));
                 let more = imp["banner"]["format"].as_array().into_iter().flatten();
@@ -492,7 +576,11 @@ mod tests {
                 assert_eq!(class == Class::Format, imp["banner"].is_null(), "{class:?}");
                 assert_eq!(class == Class::DealsOnly, imp["pmp"]["private_auction"] == 1, "{class:?}");
                 let sizes = banner_sizes(imp);
-                assert_eq!(class == Class::OddSize, !sizes.is_empty() && sizes.iter().all(|size| words::ODD_SIZES.contains(size)), "{class:?}");
+                assert_eq!(
+                    class == Class::OddSize,
+                    !sizes.is_empty() && sizes.iter().all(|size| words::ODD_SIZES.contains(size)),
+                    "{class:?}"
+                );
                 let usd = imp["bidfloorcur"].is_null() || imp["bidfloorcur"] == "USD";
                 assert_eq!(class == Class::FloorCurrency, !usd, "{class:?}");
             }

@@ -89,7 +89,10 @@ mod tests {
     fn the_generator_is_splitmix64() {
         // The first outputs for seed 1234567 in the reference implementation.
         let mut random = Random::new(1_234_567);
-        assert_eq!([random.next(), random.next(), random.next()], [6457827717110365317, 3203168211198807973, 9817491932198370423]);
+        assert_eq!(
+            [random.next(), random.next(), random.next()],
+            [6457827717110365317, 3203168211198807973, 9817491932198370423]
+        );
     }
 
     #[test]
