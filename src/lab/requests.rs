@@ -1,7 +1,7 @@
 //! Requests, written once before the run: head and body of each line of a corpus, one after the other in one allocation.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -61,16 +61,6 @@ pub fn read_ndjson(path: &Path) -> io::Result<Vec<Vec<u8>>> {
         .filter(|line| !line.is_empty())
         .map(<[u8]>::to_vec)
         .collect())
-}
-
-/// Writes a corpus: one body a line.
-pub fn write_ndjson<B: AsRef<[u8]>>(path: &Path, bodies: &[B]) -> io::Result<()> {
-    let mut file = io::BufWriter::new(fs::File::create(path)?);
-    for body in bodies {
-        file.write_all(body.as_ref())?;
-        file.write_all(b"\n")?;
-    }
-    file.flush()
 }
 
 #[cfg(test)]
