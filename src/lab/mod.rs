@@ -9,4 +9,6 @@ pub mod load;
 pub mod pool;
 pub mod report;
 pub mod requests;
+pub mod schedule;
 pub mod target;
+pub mod thread;

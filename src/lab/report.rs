@@ -49,8 +49,8 @@ pub struct Report {
     pub p9999: f64,
     /// The longest.
     pub max: f64,
-    /// CPU time of the generator's thread for each answer.
-    pub generator_cpu: f64,
+    /// The generator's time for each request, waiting left out: it can do about a million over this a second.
+    pub generator_work: f64,
     /// Share of the run in which the generator was at work, 0 to 1.
     pub generator_busy: f64,
     /// The generator itself limited the result: neither the rate nor the latencies are the server's.
@@ -179,10 +179,18 @@ impl fmt::Display for Report {
                 writeln!(f, "  {name:<12}{:>14}", duration(us))?;
             }
         }
+        if !self.saturated && self.achieved_rate < self.asked_rate * 0.98 && !self.bottleneck {
+            writeln!(
+                f,
+                "  The server did not keep up: {:.1} % of the rate asked for.",
+                self.achieved_rate / self.asked_rate * 100.0
+            )?;
+        }
         write!(
             f,
-            "  generator: {} CPU a request, {:.0} % busy, send lag p99 {}",
-            duration(self.generator_cpu),
+            "  generator: {} a request (good for about {} a second), {:.0} % busy, send lag p99 {}",
+            duration(self.generator_work),
+            grouped(if self.generator_work > 0.0 { (1e6 / self.generator_work) as u64 } else { 0 }),
             self.generator_busy * 100.0,
             duration(self.send_lag_p99)
         )

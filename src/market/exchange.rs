@@ -10,10 +10,12 @@ use std::thread;
 use hdrhistogram::Histogram;
 
 use crate::clock;
+use crate::lab;
 use crate::lab::answer::Answer;
 use crate::lab::latency;
 use crate::lab::pool::{Flight, Outcome, Pool, Wait};
 use crate::lab::requests::Requests;
+use crate::lab::schedule::{Schedule, is_length};
 use crate::lab::target::{BadTarget, Target};
 use crate::market::auction::{self, BidResponse, Lot, Pricing, Rivals, Verdict};
 use crate::market::corpus;
@@ -144,7 +146,7 @@ pub fn run(options: &Options, mut each_second: impl FnMut(&Second)) -> Result<Su
     if options.rate == 0 {
         return Err(Error::Option("rate", "at least 1 request a second".into()));
     }
-    if !(options.seconds > 0.0 && options.seconds <= 1e6) {
+    if !is_length(options.seconds) {
         return Err(Error::Option("seconds", format!("{} is not a length of time", options.seconds)));
     }
     let built_in;
@@ -232,35 +234,28 @@ impl Trader {
     }
 
     fn trade(mut self, options: &Options, target: Target) -> Result<Summary, Error> {
-        if let Some(core) = options.core {
-            let ours = core_affinity::get_core_ids().unwrap_or_default();
-            if !ours.into_iter().find(|id| id.id == core).is_some_and(core_affinity::set_for_current) {
-                return Err(Error::Pin(core));
-            }
+        if let Some(core) = options.core
+            && !lab::thread::pin(core)
+        {
+            return Err(Error::Pin(core));
         }
-        // The kernel may round this thread's sleeps up by 50 us otherwise.
-        // SAFETY: takes no pointers, and concerns this thread only.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+        lab::thread::sleep_sharply();
         let mut pool = match Pool::open(target.address, options.connections, 1) {
             Ok(pool) => pool,
             Err(error) => return Err(Error::Connect(target, error)),
         };
-        let length = (options.seconds * Nanos::SECOND as f64) as u64;
-        let scheduled = (u128::from(options.rate) * u128::from(length) / u128::from(Nanos::SECOND)).max(1) as u64;
-        let start = clock::boot();
-        let end = start.after(length);
-        let due =
-            |index: u64| start.after((u128::from(index) * u128::from(Nanos::SECOND) / u128::from(options.rate)) as u64);
+        let schedule = Schedule::new(clock::boot(), options.rate, options.seconds);
+        let Schedule { start, end, count, .. } = schedule;
         let (mut sent, mut next_second, mut now) = (0, start.after(Nanos::SECOND), start);
         while now < end || pool.outstanding() > 0 && now < end.after(DRAIN_NS) {
-            while sent < scheduled && due(sent) <= now && pool.has_room() {
+            while sent < count && schedule.due(sent) <= now && pool.has_room() {
                 let asks = self.book.asks(sent);
                 let request = if asks { self.asking.get(sent) } else { self.requests.get(sent) };
-                pool.send(Flight { tag: sent, intended: due(sent) }, request);
+                pool.send(Flight { tag: sent, intended: schedule.due(sent) }, request);
                 self.book.second.requests += 1;
                 sent += 1;
             }
-            let until = if sent < scheduled { due(sent).min(next_second) } else { next_second.min(end) };
+            let until = if sent < count { schedule.due(sent).min(next_second) } else { next_second.min(end) };
             // With every connection busy there is nothing to do at `until`, but there is when one answers.
             let wait = if pool.has_room() { until.since(now) } else { Nanos::MS };
             let book = &mut self.book;
@@ -277,10 +272,9 @@ impl Trader {
             self.book.close_second();
         }
         let mut summary = self.book.summary;
-        let unsent = scheduled - sent;
         summary.seconds = options.seconds;
         summary.unanswered = sent - summary.answered;
-        summary.unsent = unsent;
+        summary.unsent = count - sent;
         summary.latency =
             [0.5, 0.9, 0.99, 0.999, 0.9999, 1.0].map(|quantile| latency::micros(&self.book.latency, quantile));
         Ok(summary)
