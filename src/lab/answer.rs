@@ -42,7 +42,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     let mut lines = Lines(&bytes[..head + 2]);
     let status = match lines.next() {
         Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', a, b, c, rest @ ..])
-            if [a, b, c].iter().all(|digit| digit.is_ascii_digit()) && rest.first().is_none_or(|byte| *byte == b' ') =>
+            if [a, b, c].iter().all(|digit| digit.is_ascii_digit())
+                && rest.first().is_none_or(|byte| *byte == b' ') =>
         {
             (u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'), *minor == b'0')
         }
@@ -60,7 +61,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
                         _ => return Parsed::Broken,
                     }
                 } else if let Some(value) = value(line, b"connection") {
-                    close = value.eq_ignore_ascii_case(b"close") || (close && !value.eq_ignore_ascii_case(b"keep-alive"));
+                    close =
+                        value.eq_ignore_ascii_case(b"close") || (close && !value.eq_ignore_ascii_case(b"keep-alive"));
                 }
             }
             Some(b'x') => reason = value(line, b"x-nobid-reason").unwrap_or(reason),

@@ -126,7 +126,8 @@ mod tests {
         for entry in IntervalLogIterator::new(&text) {
             if let LogEntry::Interval(interval) = entry.expect("a readable line") {
                 let bytes = decode(interval.encoded_histogram());
-                let histogram: Histogram<u32> = Deserializer::new().deserialize(&mut bytes.as_slice()).expect("a histogram");
+                let histogram: Histogram<u32> =
+                    Deserializer::new().deserialize(&mut bytes.as_slice()).expect("a histogram");
                 assert_eq!(interval.duration(), Duration::from_secs(1));
                 totals.push(histogram.len());
                 merged.add(&histogram).expect("the same bounds");

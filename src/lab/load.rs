@@ -21,7 +21,9 @@ use crate::lab::latency::{self, Latencies};
 use crate::lab::pool::{Flight, Outcome, Pool, Wait};
 use crate::lab::report::Report;
 use crate::lab::requests::{Requests, read_ndjson};
+use crate::lab::schedule::{Schedule, is_length};
 use crate::lab::target::{BadTarget, Target};
+use crate::lab::thread;
 use crate::market::corpus;
 use crate::units::Nanos;
 
@@ -100,7 +102,9 @@ impl fmt::Display for Error {
             Error::Option(name, why) => write!(f, "--{name}: {why}"),
             Error::Corpus(path, error) => write!(f, "--corpus {}: {error}", path.display()),
             Error::Log(path, error) => write!(f, "--hdr {}: {error}", path.display()),
-            Error::Connect(target, error) => write!(f, "no connection to {}: {error}; is the bidder running there?", target.authority),
+            Error::Connect(target, error) => {
+                write!(f, "no connection to {}: {error}; is the bidder running there?", target.authority)
+            }
             Error::Pin(core) => write!(f, "--core {core}: this process may not run on that core"),
             Error::Poll(error) => write!(f, "cannot wait for answers: {error}"),
         }
@@ -115,7 +119,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     if !options.saturate && options.rate == 0 {
         return Err(Error::Option("rate", "at least 1 request a second".into()));
     }
-    if !(options.seconds > 0.0 && options.seconds <= 1e6) {
+    if !is_length(options.seconds) {
         return Err(Error::Option("seconds", format!("{} is not a length of time", options.seconds)));
     }
     let bodies = match &options.corpus {
@@ -129,7 +133,9 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     drop(bodies);
     // The generator has a thread of its own, so that pinning it binds nothing else.
     std::thread::scope(|scope| {
-        let generator = std::thread::Builder::new().name("load".into()).spawn_scoped(scope, || generate(options, target, &requests));
+        let generator = std::thread::Builder::new()
+            .name("load".into())
+            .spawn_scoped(scope, || generate(options, target, &requests));
         match generator {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             Err(error) => Err(Error::Poll(error)),
@@ -138,45 +144,33 @@ pub fn run(options: &Options) -> Result<Report, Error> {
 }
 
 fn generate(options: &Options, target: Target, requests: &Requests) -> Result<Report, Error> {
-    if let Some(core) = options.core {
-        pin(core)?;
+    if let Some(core) = options.core
+        && !thread::pin(core)
+    {
+        return Err(Error::Pin(core));
     }
     let mut pool = match Pool::open(target.address, options.connections, options.pipeline) {
         Ok(pool) => pool,
         Err(error) => return Err(Error::Connect(target, error)),
     };
-    let length = (options.seconds * Nanos::SECOND as f64) as u64;
-    let start = clock::boot();
-    let mut run = Run::new(options, start, length);
-    let cpu = clock::thread_cpu();
+    let mut run = Run::new(options, Schedule::new(clock::boot(), options.rate, options.seconds));
     let polled = match options.saturate {
         true => run.saturate(&mut pool, requests),
         false => run.by_schedule(&mut pool, requests),
     };
     polled.map_err(Error::Poll)?;
-    let cpu = clock::thread_cpu() - cpu;
-    let report = run.finish(options, &pool, cpu);
+    let report = run.finish(options, &pool);
     if let Some(path) = &options.hdr {
         run.latencies.write_log(path).map_err(|error| Error::Log(path.clone(), error))?;
     }
     Ok(report)
 }
 
-fn pin(core: usize) -> Result<(), Error> {
-    let ours = core_affinity::get_core_ids().unwrap_or_default();
-    let pinned = ours.into_iter().find(|id| id.id == core).is_some_and(core_affinity::set_for_current);
-    if pinned { Ok(()) } else { Err(Error::Pin(core)) }
-}
-
 /// The state of a run.
 struct Run {
-    start: Nanos,
-    end: Nanos,
-    rate: u64,
-    /// Requests of the schedule that were sent.
+    schedule: Schedule,
+    /// Requests sent so far.
     sent: u64,
-    /// Requests of the schedule, all told.
-    scheduled: u64,
     /// Time in loop turns that did something.
     busy: u64,
     stopped: Nanos,
@@ -215,42 +209,34 @@ impl Answers {
 }
 
 impl Run {
-    fn new(options: &Options, start: Nanos, length: u64) -> Run {
-        let scheduled = (u128::from(options.rate) * u128::from(length) / u128::from(Nanos::SECOND)) as u64;
+    fn new(options: &Options, schedule: Schedule) -> Run {
+        let length = schedule.end.since(schedule.start);
         Run {
-            start,
-            end: start.after(length),
-            rate: options.rate,
+            schedule,
             sent: 0,
-            scheduled: if options.saturate { 0 } else { scheduled.max(1) },
             busy: 0,
-            stopped: start,
-            latencies: Latencies::new(start, length, options.hdr.is_some()),
+            stopped: schedule.start,
+            latencies: Latencies::new(schedule.start, length, options.hdr.is_some()),
             lag: latency::histogram(),
             answers: Answers { status: vec![0; 1000], ..Answers::default() },
         }
     }
 
-    /// When request `index` is due.
-    fn due(&self, index: u64) -> Nanos {
-        self.start.after((u128::from(index) * u128::from(Nanos::SECOND) / u128::from(self.rate)) as u64)
-    }
-
     fn by_schedule(&mut self, pool: &mut Pool, requests: &Requests) -> io::Result<()> {
-        let mut now = self.start;
-        let mut due = self.due(0);
+        let Schedule { start, end, count, .. } = self.schedule;
+        let (mut now, mut due) = (start, start);
         // When the generator could first have sent the next request: lag counts from there, or from when it was due.
         let mut roomy = pool.has_room().then_some(now);
         loop {
             let turn = now;
             let mut burst = 0;
-            while due <= now && self.sent < self.scheduled && burst < BURST {
+            while due <= now && self.sent < count && burst < BURST {
                 let Some(since) = roomy else { break };
                 pool.send(Flight { tag: self.sent, intended: due }, requests.get(self.sent));
                 self.lag.saturating_record(now.since(due.max(since)));
                 self.sent += 1;
                 burst += 1;
-                due = self.due(self.sent);
+                due = self.schedule.due(self.sent);
                 now = clock::boot();
                 if !pool.has_room() {
                     roomy = None;
@@ -262,11 +248,11 @@ impl Run {
             if roomy.is_none() && pool.has_room() {
                 roomy = Some(now);
             }
-            if burst + events > 0 && turn < self.end {
+            if burst + events > 0 && turn < end {
                 self.busy += now.since(turn);
             }
-            let finished = self.sent == self.scheduled && pool.outstanding() == 0;
-            if (finished && now >= self.end) || now > self.end.after(DRAIN_NS) {
+            let finished = self.sent == count && pool.outstanding() == 0;
+            if (finished && now >= end) || now > end.after(DRAIN_NS) {
                 self.stopped = now;
                 return Ok(());
             }
@@ -274,11 +260,12 @@ impl Run {
     }
 
     fn saturate(&mut self, pool: &mut Pool, requests: &Requests) -> io::Result<()> {
-        let mut now = self.start;
+        let Schedule { start, end, .. } = self.schedule;
+        let mut now = start;
         loop {
             let turn = now;
             let mut burst = 0;
-            while now < self.end && pool.has_room() && burst < 2 * BURST {
+            while now < end && pool.has_room() && burst < 2 * BURST {
                 pool.send(Flight { tag: self.sent, intended: now }, requests.get(self.sent));
                 self.sent += 1;
                 burst += 1;
@@ -287,10 +274,10 @@ impl Run {
             let (answers, latencies) = (&mut self.answers, &mut self.latencies);
             let events = pool.poll(Wait::Spin, |flight, outcome, at| answers.take(latencies, flight, outcome, at))?;
             now = clock::boot();
-            if burst + events > 0 && turn < self.end {
+            if burst + events > 0 && turn < end {
                 self.busy += now.since(turn);
             }
-            if (now >= self.end && pool.outstanding() == 0) || now > self.end.after(DRAIN_NS) {
+            if (now >= end && pool.outstanding() == 0) || now > end.after(DRAIN_NS) {
                 self.stopped = now;
                 return Ok(());
             }
@@ -298,24 +285,26 @@ impl Run {
     }
 
     /// Adds what is still waiting, and sums up.
-    fn finish(&mut self, options: &Options, pool: &Pool, cpu: u64) -> Report {
+    fn finish(&mut self, options: &Options, pool: &Pool) -> Report {
         for flight in pool.flights() {
             self.latencies.record(flight.intended, self.stopped.since(flight.intended));
         }
-        for index in self.sent..self.scheduled {
-            let due = self.due(index);
+        let Schedule { start, end, count, .. } = self.schedule;
+        let scheduled = if options.saturate { self.sent } else { count };
+        for index in self.sent..scheduled {
+            let due = self.schedule.due(index);
             self.latencies.record(due, self.stopped.since(due));
         }
         let answers = &self.answers;
         assert_eq!(self.sent, answers.answered + answers.lost + pool.outstanding() as u64, "a request without an end");
-        let (all, length) = (&self.latencies.all, self.end.since(self.start));
-        let elapsed = length.max(answers.last.since(self.start)) as f64 / Nanos::SECOND as f64;
+        let (all, length) = (&self.latencies.all, end.since(start));
+        let elapsed = length.max(answers.last.since(start)) as f64 / Nanos::SECOND as f64;
         let statuses = answers.status.iter().enumerate().filter(|(_, count)| **count > 0);
         let mut report = Report {
             sent: self.sent,
             answered: answers.answered,
             unanswered: self.sent - answers.answered,
-            unsent: self.scheduled.saturating_sub(self.sent),
+            unsent: scheduled - self.sent,
             status: statuses.map(|(status, count)| (status as u16, *count)).collect(),
             shed: answers.shed,
             late: answers.late,
@@ -329,7 +318,7 @@ impl Run {
             p999: latency::micros(all, 0.999),
             p9999: latency::micros(all, 0.9999),
             max: latency::round(all.max()),
-            generator_cpu: latency::round(cpu.checked_div(answers.answered).unwrap_or(0)),
+            generator_work: latency::round(self.busy.checked_div(self.sent).unwrap_or(0)),
             generator_busy: (self.busy as f64 / length as f64 * 1000.0).round() / 1000.0,
             saturated: options.saturate,
             connections: options.connections.max(1),

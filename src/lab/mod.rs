@@ -1,8 +1,7 @@
-//! The lab: what measures a bidder.
+//! The lab: what measures a bidder from outside. It shares nothing with the bid path but the names of things.
 //!
-//! From outside: [`pool`] is the one connection engine; [`load`] drives it by a schedule and measures, [`crate::market`]
-//! drives it and settles auctions. From inside: [`floor`] is the loop without a decision, [`bench`] the decision without a
-//! loop.
+//! [`pool`] is the one connection engine; [`load`] drives it by a schedule and measures, [`crate::market`] drives it and
+//! settles auctions.
 
 pub mod answer;
 pub mod latency;
@@ -10,7 +9,9 @@ pub mod load;
 pub mod pool;
 pub mod report;
 pub mod requests;
+pub mod schedule;
 pub mod target;
+pub mod thread;
 
 pub mod floor;
 pub mod bench;

@@ -49,8 +49,8 @@ pub struct Report {
     pub p9999: f64,
     /// The longest.
     pub max: f64,
-    /// CPU time of the generator's thread for each answer.
-    pub generator_cpu: f64,
+    /// The generator's time for each request, waiting left out: it can do about a million over this a second.
+    pub generator_work: f64,
     /// Share of the run in which the generator was at work, 0 to 1.
     pub generator_busy: f64,
     /// The generator itself limited the result: neither the rate nor the latencies are the server's.
@@ -74,12 +74,18 @@ impl Report {
     pub(super) fn judge(&mut self) {
         self.bottleneck_reason = if self.saturated {
             (self.generator_busy > 0.97).then(|| {
-                format!("its core had no idle time ({:.0} % busy): the server may be able to do more", self.generator_busy * 100.0)
+                format!(
+                    "its core had no idle time ({:.0} % busy): the server may be able to do more",
+                    self.generator_busy * 100.0
+                )
             })
         } else if self.generator_busy > 0.95 {
             Some(format!("its core was busy {:.0} % of the time", self.generator_busy * 100.0))
         } else if self.send_lag_p99 > 1000.0 {
-            Some(format!("99 % of requests were sent within {} us of their time, which is too late to measure", self.send_lag_p99))
+            Some(format!(
+                "99 % of requests were sent within {} us of their time, which is too late to measure",
+                self.send_lag_p99
+            ))
         } else if self.send_lag_p99 > 20.0 && self.send_lag_p99 * 2.0 > self.p99 {
             Some(format!("{} us of the p99 of {} us passed before the request was sent", self.send_lag_p99, self.p99))
         } else {
@@ -94,7 +100,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -117,8 +123,21 @@ impl fmt::Display for Report {
             true => "as fast as they are answered".to_owned(),
             false => format!("{} asked for", grouped(self.asked_rate.round() as u64)),
         };
-        writeln!(f, "  {:<12}{:>14}   in {:.1} s on {} connections", "sent", grouped(self.sent), self.seconds, self.connections)?;
-        writeln!(f, "  {:<12}{:>14}   {} a second, {asked}", "answered", grouped(self.answered), grouped(self.achieved_rate.round() as u64))?;
+        writeln!(
+            f,
+            "  {:<12}{:>14}   in {:.1} s on {} connections",
+            "sent",
+            grouped(self.sent),
+            self.seconds,
+            self.connections
+        )?;
+        writeln!(
+            f,
+            "  {:<12}{:>14}   {} a second, {asked}",
+            "answered",
+            grouped(self.answered),
+            grouped(self.achieved_rate.round() as u64)
+        )?;
         for (status, count) in &self.status {
             writeln!(f, "  {:<12}{:>14}", format!("  {status}"), grouped(*count))?;
         }
@@ -138,9 +157,16 @@ impl fmt::Display for Report {
         writeln!(f)?;
         if let Some(reason) = &self.bottleneck_reason {
             writeln!(f, "  The generator was the bottleneck: {reason}.")?;
-            writeln!(f, "  The server's latencies could not be measured and are not shown. Ask for less, or give it its own core.")?;
+            writeln!(
+                f,
+                "  The server's latencies could not be measured and are not shown. Ask for less, or give it its own core."
+            )?;
         } else {
-            let of = if self.saturated { "latency from the send time (closed loop)" } else { "latency from the intended send time" };
+            let of = if self.saturated {
+                "latency from the send time (closed loop)"
+            } else {
+                "latency from the intended send time"
+            };
             writeln!(f, "  {of}")?;
             for (name, us) in [
                 ("p50", self.p50),
@@ -153,10 +179,18 @@ impl fmt::Display for Report {
                 writeln!(f, "  {name:<12}{:>14}", duration(us))?;
             }
         }
+        if !self.saturated && self.achieved_rate < self.asked_rate * 0.98 && !self.bottleneck {
+            writeln!(
+                f,
+                "  The server did not keep up: {:.1} % of the rate asked for.",
+                self.achieved_rate / self.asked_rate * 100.0
+            )?;
+        }
         write!(
             f,
-            "  generator: {} CPU a request, {:.0} % busy, send lag p99 {}",
-            duration(self.generator_cpu),
+            "  generator: {} a request (good for about {} a second), {:.0} % busy, send lag p99 {}",
+            duration(self.generator_work),
+            grouped(if self.generator_work > 0.0 { (1e6 / self.generator_work) as u64 } else { 0 }),
             self.generator_busy * 100.0,
             duration(self.send_lag_p99)
         )
@@ -172,7 +206,10 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
-        assert_eq!((duration(12.34), duration(1500.0), duration(2_000_000.0)), ("12.3 us".into(), "1.50 ms".into(), "2.00 s".into()));
+        assert_eq!(
+            (duration(12.34), duration(1500.0), duration(2_000_000.0)),
+            ("12.3 us".into(), "1.50 ms".into(), "2.00 s".into())
+        );
     }
 
     #[test]

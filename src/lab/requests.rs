@@ -1,7 +1,7 @@
 //! Requests, written once before the run: head and body of each line of a corpus, one after the other in one allocation.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -55,17 +55,12 @@ impl Requests {
 /// Reads a corpus: one body a line, empty lines left out.
 pub fn read_ndjson(path: &Path) -> io::Result<Vec<Vec<u8>>> {
     let text = fs::read(path)?;
-    Ok(text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
-}
-
-/// Writes a corpus: one body a line.
-pub fn write_ndjson<B: AsRef<[u8]>>(path: &Path, bodies: &[B]) -> io::Result<()> {
-    let mut file = io::BufWriter::new(fs::File::create(path)?);
-    for body in bodies {
-        file.write_all(body.as_ref())?;
-        file.write_all(b"\n")?;
-    }
-    file.flush()
+    Ok(text
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
 }
 
 #[cfg(test)]
@@ -84,7 +79,9 @@ mod tests {
         let httparse::Status::Complete(start) = head.parse(bytes).expect("HTTP") else { panic!("a whole head") };
         assert_eq!((head.method, head.path), (Some("POST"), Some("/openrtb/generic")));
         assert_eq!(&bytes[start..], b"{\"id\":\"1\"}");
-        let header = |name: &str| head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value);
+        let header = |name: &str| {
+            head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        };
         assert_eq!(header("content-length"), Some(&b"10"[..]));
         assert_eq!(header("content-type"), Some(&b"application/json"[..]));
         assert_eq!(header("x-openrtb-version"), Some(&b"2.6"[..]));

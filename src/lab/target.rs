@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_url_is_refused() {
-        for url in ["", "127.0.0.1:80/", "https://127.0.0.1/", "http://", "http:///x", "http://a b/", "http://h/\r\nx: y"] {
+        for url in
+            ["", "127.0.0.1:80/", "https://127.0.0.1/", "http://", "http:///x", "http://a b/", "http://h/\r\nx: y"]
+        {
             assert!(Target::parse(url).is_err(), "{url:?}");
         }
     }

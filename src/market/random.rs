@@ -13,13 +13,13 @@ impl Random {
     /// The stream of one item: what happens to item `index` does not depend on when it is asked for.
     pub fn of(seed: u64, index: u64) -> Random {
         let mut random = Random(seed ^ index.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        random.next();
+        random.bits();
         random
     }
 
     /// 64 random bits.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,7 +29,7 @@ impl Random {
 
     /// A number below `bound`, which is above 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number from `low` to `high`, both included.
@@ -39,7 +39,7 @@ impl Random {
 
     /// Uniform in (0, 1].
     pub fn unit(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+        ((self.bits() >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 
     /// True with this probability.
@@ -89,13 +89,16 @@ mod tests {
     fn the_generator_is_splitmix64() {
         // The first outputs for seed 1234567 in the reference implementation.
         let mut random = Random::new(1_234_567);
-        assert_eq!([random.next(), random.next(), random.next()], [6457827717110365317, 3203168211198807973, 9817491932198370423]);
+        assert_eq!(
+            [random.bits(), random.bits(), random.bits()],
+            [6457827717110365317, 3203168211198807973, 9817491932198370423]
+        );
     }
 
     #[test]
     fn distributions_have_their_shape() {
         let mut random = Random::new(7);
-        let n = 100_000;
+        let n = 100_000u32;
         let log_normal: Vec<f64> = (0..n).map(|_| random.log_normal(2.0, 0.5)).collect();
         let below = log_normal.iter().filter(|price| **price < 2.0).count();
         assert!((48_000..52_000).contains(&below), "the median is the median: {below}");
@@ -104,7 +107,7 @@ mod tests {
         let count = |wanted: u64| ranks.iter().filter(|rank| **rank == wanted).count() as f64;
         // P(rank k) = ln((k+2)/(k+1)) / ln 1001.
         for rank in [0u64, 1, 9] {
-            let expected = ((rank + 2) as f64 / (rank + 1) as f64).ln() / 1001f64.ln() * n as f64;
+            let expected = ((rank + 2) as f64 / (rank + 1) as f64).ln() / 1001f64.ln() * f64::from(n);
             assert!((count(rank) / expected - 1.0).abs() < 0.1, "rank {rank}: {} of {expected}", count(rank));
         }
         let weighted: Vec<usize> = (0..n).map(|_| random.weighted([1, 0, 3].into_iter())).collect();

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 /// What the server does with a request.
-pub enum Reply {
+#[allow(dead_code, reason = "each test file uses some of it")]
+pub(crate) enum Reply {
     /// Sends these bytes, after a pause, whole or byte by byte.
     Bytes { bytes: Vec<u8>, pause: Duration, pieces: bool },
     /// Never answers it, nor anything after it on this connection.
@@ -19,18 +20,18 @@ pub enum Reply {
 
 #[allow(dead_code, reason = "each test file uses some of it")]
 impl Reply {
-    pub fn text(text: impl Into<String>) -> Reply {
+    pub(crate) fn text(text: impl Into<String>) -> Reply {
         Reply::Bytes { bytes: text.into().into_bytes(), pause: Duration::ZERO, pieces: false }
     }
 
-    pub fn after(self, pause: Duration) -> Reply {
+    pub(crate) fn after(self, pause: Duration) -> Reply {
         match self {
             Reply::Bytes { bytes, pieces, .. } => Reply::Bytes { bytes, pause, pieces },
             other => other,
         }
     }
 
-    pub fn in_pieces(self) -> Reply {
+    pub(crate) fn in_pieces(self) -> Reply {
         match self {
             Reply::Bytes { bytes, pause, .. } => Reply::Bytes { bytes, pause, pieces: true },
             other => other,
@@ -39,20 +40,20 @@ impl Reply {
 }
 
 /// A request as it arrived.
-pub struct Request {
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 #[allow(dead_code, reason = "each test file uses some of it")]
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     /// Path and query.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.head.split(' ').nth(1).unwrap_or("")
     }
 }
@@ -60,7 +61,7 @@ impl Request {
 type Script = Arc<dyn Fn(u64, &Request) -> Reply + Send + Sync>;
 
 /// A server; its threads end with the connections, or with the test process.
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     requests: Arc<AtomicU64>,
     connections: Arc<AtomicU64>,
@@ -69,7 +70,7 @@ pub struct Server {
 #[allow(dead_code, reason = "each test file uses some of it")]
 impl Server {
     /// Answers request number n (counted over all connections) with `script(n, request)`.
-    pub fn start(script: impl Fn(u64, &Request) -> Reply + Send + Sync + 'static) -> Server {
+    pub(crate) fn start(script: impl Fn(u64, &Request) -> Reply + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let (requests, connections) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let server = Server {
@@ -88,19 +89,19 @@ impl Server {
         server
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
     }
 
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::SeqCst)
     }
 }

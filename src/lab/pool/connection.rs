@@ -33,7 +33,12 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn broken(depth: usize) -> Connection {
-        Connection { state: State::Broken, flights: VecDeque::with_capacity(depth), partial: Vec::new(), unsent: Vec::new() }
+        Connection {
+            state: State::Broken,
+            flights: VecDeque::with_capacity(depth),
+            partial: Vec::new(),
+            unsent: Vec::new(),
+        }
     }
 
     pub(super) fn opened(&mut self, stream: TcpStream) {

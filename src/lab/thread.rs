@@ -1,0 +1,13 @@
+//! What a measuring thread asks of the kernel.
+
+/// Pins this thread to a core; `false` if this process may not run on it.
+pub fn pin(core: usize) -> bool {
+    let ours = core_affinity::get_core_ids().unwrap_or_default();
+    ours.into_iter().find(|id| id.id == core).is_some_and(core_affinity::set_for_current)
+}
+
+/// Asks that this thread's sleeps end on time; the kernel may otherwise round each up by 50 us.
+pub fn sleep_sharply() {
+    // SAFETY: takes no pointers, and concerns this thread only.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+}
