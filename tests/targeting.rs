@@ -98,7 +98,11 @@ fn countries() -> Vec<String> {
 }
 
 fn regions() -> Vec<String> {
-    countries().iter().take(4).flat_map(|country| ["CA", "NY", "7"].map(|region| format!("{country}-{region}"))).collect()
+    countries()
+        .iter()
+        .take(4)
+        .flat_map(|country| ["CA", "NY", "7"].map(|region| format!("{country}-{region}")))
+        .collect()
 }
 
 fn domains() -> Vec<String> {
@@ -265,20 +269,23 @@ fn plain(n: usize) -> Vec<Campaign> {
     let creative = Creative::new("x".into(), Size { w: 300, h: 250 }, "<b>", None).unwrap();
     (0..n as u32)
         .map(|id| {
-            Campaign::new(Slot(id), Definition {
-                id: CampaignId(id),
-                advertiser: AdvertiserId(1),
-                name: "c".into(),
-                enabled: true,
-                daily_budget: Micros(1),
-                flight: Flight::ALWAYS,
-                cpm: CpmMicros(1_000_000 + i64::from(id)),
-                adomain: vec![],
-                cat: vec![],
-                frequency_cap: None,
-                creatives: vec![creative.clone()],
-                targeting: Targeting::default(),
-            })
+            Campaign::new(
+                Slot(id),
+                Definition {
+                    id: CampaignId(id),
+                    advertiser: AdvertiserId(1),
+                    name: "c".into(),
+                    enabled: true,
+                    daily_budget: Micros(1),
+                    flight: Flight::ALWAYS,
+                    cpm: CpmMicros(1_000_000 + i64::from(id)),
+                    adomain: vec![],
+                    cat: vec![],
+                    frequency_cap: None,
+                    creatives: vec![creative.clone()],
+                    targeting: Targeting::default(),
+                },
+            )
         })
         .collect()
 }

@@ -3,7 +3,10 @@
 //! [`Event`]s go from a bid core to the reconciliation core, [`Order`]s come back. Two cache lines each, so that a line
 //! pair is never shared by two messages and the adjacent-line prefetcher brings a message whole.
 
-use crate::units::{BidId, CampaignId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, Slot, UnixMillis, UserKey};
+use crate::units::{
+    BidId, CampaignId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, Slot, UnixMillis,
+    UserKey,
+};
 
 /// From a bid core to the reconciliation core.
 #[derive(Clone, Copy, Debug, PartialEq)]
