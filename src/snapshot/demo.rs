@@ -1,1 +1,401 @@
-//! Built-in campaigns.
+//! Campaigns without a file: forty plain ones for `--demo`, and any number of particular ones for `--demo=N`; and the names
+//! they are made of, for whoever makes requests that should meet them.
+//!
+//! Everything is drawn by Zipf's law, as traffic is: the first names of each list are the most wanted and the most seen.
+
+use crate::snapshot::campaign::{Campaign, Creative, Definition, Flight, Rule, SegmentRule, Slots, Targeting};
+use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId};
+use crate::wire::openrtb::request::{Channel, Size};
+
+/// Banner sizes, the commonest first (IAB fixed sizes and the mobile ones in use).
+pub const SIZES: [Size; 20] = {
+    const fn size(w: u16, h: u16) -> Size {
+        Size { w, h }
+    }
+    [
+        size(300, 250),
+        size(320, 50),
+        size(728, 90),
+        size(160, 600),
+        size(300, 600),
+        size(970, 250),
+        size(320, 100),
+        size(336, 280),
+        size(468, 60),
+        size(320, 480),
+        size(480, 320),
+        size(300, 50),
+        size(970, 90),
+        size(120, 600),
+        size(250, 250),
+        size(200, 200),
+        size(768, 1024),
+        size(1024, 768),
+        size(300, 1050),
+        size(234, 60),
+    ]
+};
+
+/// Countries (ISO 3166-1 alpha-3) and some of their subdivisions (ISO 3166-2), the largest first.
+pub const COUNTRIES: [(&str, &[&str]); 24] = [
+    ("USA", &["CA", "TX", "NY", "FL", "IL", "PA", "OH", "GA", "WA", "MA"]),
+    ("GBR", &["ENG", "SCT", "WLS", "NIR"]),
+    ("DEU", &["NW", "BY", "BW", "BE", "HH"]),
+    ("FRA", &["IDF", "ARA", "PAC", "OCC"]),
+    ("JPN", &["13", "27", "14", "23"]),
+    ("BRA", &["SP", "RJ", "MG"]),
+    ("IND", &["MH", "DL", "KA", "TN"]),
+    ("CAN", &["ON", "QC", "BC", "AB"]),
+    ("ITA", &["25", "62", "21"]),
+    ("ESP", &["MD", "CT", "AN"]),
+    ("AUS", &["NSW", "VIC", "QLD"]),
+    ("MEX", &["CMX", "JAL", "NLE"]),
+    ("NLD", &["NH", "ZH"]),
+    ("KOR", &["11", "26"]),
+    ("POL", &["14", "12"]),
+    ("SWE", &["AB", "O"]),
+    ("TUR", &["34", "06"]),
+    ("IDN", &["JK", "JB"]),
+    ("ARG", &["B", "C"]),
+    ("CHE", &["ZH", "GE"]),
+    ("AUT", &["9", "6"]),
+    ("BEL", &["VLG", "WAL"]),
+    ("PRT", &["11", "13"]),
+    ("ZAF", &["GP", "WC"]),
+];
+
+/// AdCOM device types, the commonest first: phone, computer, tablet, connected TV, mobile or tablet.
+pub const DEVICES: [u8; 5] = [4, 2, 5, 3, 1];
+
+/// How many domains [`site`] knows.
+pub const SITES: usize = FIRST.len() * SECOND.len();
+/// How many bundles [`bundle`] knows.
+pub const BUNDLES: usize = SITES;
+/// How many segments [`segment`] knows.
+pub const SEGMENTS: usize = 500;
+
+const FIRST: [&str; 64] = [
+    "daily", "world", "city", "home", "sport", "auto", "tech", "food", "travel", "money", "game", "music", "movie",
+    "kids", "garden", "health", "style", "photo", "book", "art", "film", "news", "radio", "river", "north", "south",
+    "east", "west", "green", "blue", "red", "silver", "gold", "open", "free", "quick", "smart", "happy", "sunny",
+    "royal", "metro", "coast", "valley", "harbor", "island", "forest", "desert", "prairie", "summit", "bridge",
+    "castle", "market", "village", "street", "corner", "window", "bright", "clear", "early", "late", "local", "grand",
+    "prime", "urban",
+];
+const SECOND: [&str; 80] = [
+    "post",
+    "times",
+    "herald",
+    "journal",
+    "tribune",
+    "gazette",
+    "review",
+    "digest",
+    "report",
+    "bulletin",
+    "chronicle",
+    "mail",
+    "wire",
+    "press",
+    "today",
+    "weekly",
+    "hour",
+    "minute",
+    "point",
+    "view",
+    "scope",
+    "lens",
+    "watch",
+    "guide",
+    "talk",
+    "voice",
+    "echo",
+    "pulse",
+    "beat",
+    "line",
+    "feed",
+    "stream",
+    "board",
+    "forum",
+    "spot",
+    "place",
+    "zone",
+    "hub",
+    "base",
+    "camp",
+    "lab",
+    "works",
+    "shop",
+    "store",
+    "deals",
+    "trade",
+    "cart",
+    "list",
+    "finder",
+    "match",
+    "play",
+    "quest",
+    "saga",
+    "clash",
+    "crush",
+    "dash",
+    "run",
+    "jump",
+    "puzzle",
+    "cards",
+    "chess",
+    "words",
+    "trivia",
+    "arcade",
+    "racer",
+    "farm",
+    "builder",
+    "chef",
+    "pilot",
+    "ranger",
+    "notes",
+    "tasks",
+    "focus",
+    "sleep",
+    "fit",
+    "yoga",
+    "walk",
+    "ride",
+    "trail",
+    "map",
+];
+
+/// A site's domain by rank, below [`SITES`]; 0 is the largest.
+pub fn site(rank: usize) -> String {
+    format!("{}{}.example", FIRST[rank % FIRST.len()], SECOND[rank / FIRST.len() % SECOND.len()])
+}
+
+/// An app's bundle by rank, below [`BUNDLES`]; 0 is the largest.
+pub fn bundle(rank: usize) -> String {
+    format!("com.{}.{}", SECOND[rank / FIRST.len() % SECOND.len()], FIRST[rank % FIRST.len()])
+}
+
+/// A segment by rank, below [`SEGMENTS`]; 0 is the largest.
+pub fn segment(rank: usize) -> SegmentId {
+    SegmentId(1000 + rank as u32)
+}
+
+/// Advertisers' domains.
+const ADVERTISERS: [&str; 12] = [
+    "acme-shoes.example",
+    "bluebank.example",
+    "cargolines.example",
+    "deltafoods.example",
+    "everphone.example",
+    "fairinsure.example",
+    "gardenia.example",
+    "hotelist.example",
+    "ionmotors.example",
+    "juniper-tea.example",
+    "kitelearn.example",
+    "lumen-games.example",
+];
+/// Their categories (IAB Content Taxonomy 1.0).
+const CATEGORIES: [&str; 12] = [
+    "IAB18", "IAB13", "IAB20", "IAB8", "IAB19-6", "IAB13-6", "IAB10-4", "IAB20-12", "IAB2", "IAB8-5", "IAB5", "IAB9-30",
+];
+
+/// Enough for 10^8 bids that are never billed at any price here, and small enough that sums cannot overflow.
+const BUDGET: Micros = Micros(10_000_000_000_000);
+
+/// Reproducible draws: SplitMix64 (Steele, Lea and Flood, 2014).
+#[derive(Clone, Debug)]
+pub struct Draw(u64);
+
+impl Draw {
+    /// Draws that follow from a seed.
+    pub fn new(seed: u64) -> Draw {
+        Draw(seed)
+    }
+
+    /// 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    /// Uniform within 0 to 1, 1 excluded.
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// True with this probability.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        self.unit() < probability
+    }
+
+    /// A whole number below `n`, which must not be 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        (u128::from(self.bits()) * n as u128 >> 64) as usize
+    }
+
+    /// A rank below `n` whose probability falls as the power `s` of rank + 1 (by the continuous law; `s` is not 1).
+    pub fn zipf(&mut self, n: usize, s: f64) -> usize {
+        let power = 1.0 - s;
+        let most = (n as f64 + 1.0).powf(power) - 1.0;
+        let rank = (self.unit() * most + 1.0).powf(1.0 / power) as usize - 1;
+        rank.min(n - 1)
+    }
+
+    /// A size.
+    pub fn size(&mut self) -> Size {
+        SIZES[self.zipf(SIZES.len(), 1.2)]
+    }
+
+    /// A country and one of its subdivisions.
+    pub fn place(&mut self) -> (&'static str, &'static str) {
+        let (country, regions) = COUNTRIES[self.zipf(COUNTRIES.len(), 1.1)];
+        (country, regions[self.zipf(regions.len(), 0.7)])
+    }
+
+    /// A device type.
+    pub fn device(&mut self) -> u8 {
+        DEVICES[self.zipf(DEVICES.len(), 1.2)]
+    }
+
+    /// A site's rank.
+    pub fn site(&mut self) -> usize {
+        self.zipf(SITES, 0.6)
+    }
+
+    /// A segment.
+    pub fn segment(&mut self) -> SegmentId {
+        segment(self.zipf(SEGMENTS, 0.8))
+    }
+}
+
+/// Campaigns for `--demo`: two for each of [`SIZES`], without targeting or cap, 0.50 to 8 USD CPM.
+pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
+    let campaign = |at: usize| {
+        let cpm = CpmMicros(500_000 + 7_500_000 * (at as i64 * 17 % 40) / 39);
+        let size = SIZES[at % SIZES.len()];
+        make(at as u32 + 1, at * 5 % ADVERTISERS.len(), cpm, &[size], Targeting::default(), slots)
+    };
+    (0..2 * SIZES.len()).map(campaign).collect()
+}
+
+/// Campaigns for `--demo=N`: sizes and two to five more predicates each, over places, devices, channel, inventory and
+/// segments, drawn so that campaigns overlap. Campaign `i` is the same for every `n`. Those beyond the first thousand always
+/// name inventory, as a large book of campaigns does, so that requests find few more candidates among many more campaigns.
+///
+/// Ends early when the slots run out ([`crate::limits::SLOTS`]).
+pub fn synthetic(n: usize, slots: &mut Slots) -> Vec<Campaign> {
+    (0..n.min(crate::limits::SLOTS - slots.len())).map(|at| particular(at, slots)).collect()
+}
+
+fn particular(at: usize, slots: &mut Slots) -> Campaign {
+    let mut draw = Draw::new(0xC0_4E_B1_D0 ^ (at as u64) << 20);
+    let mut sizes = vec![draw.size()];
+    for _ in 0..draw.below(3) {
+        let size = draw.size();
+        if !sizes.contains(&size) {
+            sizes.push(size);
+        }
+    }
+    let mut targeting = Targeting::default();
+    let mut left = 2 + draw.below(4);
+    // Inventory first where it is a must; the others in a random order until there are enough.
+    let mut kinds = [3, 0, 1, 2, 4];
+    let from = usize::from(at >= 1000);
+    for place in (from + 1..kinds.len()).rev() {
+        kinds.swap(place, from + draw.below(place - from + 1));
+    }
+    for kind in kinds {
+        if left == 0 {
+            break;
+        }
+        left -= 1;
+        match kind {
+            0 => places(&mut draw, &mut targeting),
+            1 => targeting.devices = distinct((0..1 + draw.below(2)).map(|_| draw.device())),
+            2 => targeting.channels = vec![if draw.chance(0.6) { Channel::Site } else { Channel::App }],
+            3 => inventory(&mut draw, &mut targeting, at >= 1000),
+            _ => {
+                let any = distinct((0..1 + draw.below(4)).map(|_| draw.segment()));
+                targeting.segments = SegmentRule { any, ..SegmentRule::default() };
+            }
+        }
+    }
+    // A site list on apps only, or the reverse, would want nothing.
+    if let [channel] = targeting.channels[..] {
+        let other = if channel == Channel::Site { &mut targeting.bundles } else { &mut targeting.sites };
+        *other = Rule::default();
+    }
+    let cpm = CpmMicros(500_000 + (draw.unit() * 7_500_000.0) as i64);
+    make(at as u32 + 1, draw.below(ADVERTISERS.len()), cpm, &sizes, targeting, slots)
+}
+
+fn places(draw: &mut Draw, targeting: &mut Targeting) {
+    match draw.below(10) {
+        0..5 => targeting.countries.include = distinct((0..1 + draw.below(2)).map(|_| draw.place().0.to_owned())),
+        5..9 => {
+            let regions = (0..1 + draw.below(3)).map(|_| {
+                let (country, region) = draw.place();
+                format!("{country}-{region}")
+            });
+            targeting.regions.include = distinct(regions);
+        }
+        _ => targeting.countries.exclude = distinct((0..2).map(|_| draw.place().0.to_owned())),
+    }
+}
+
+fn inventory(draw: &mut Draw, targeting: &mut Targeting, many: bool) {
+    if !many && draw.chance(0.15) {
+        targeting.sites.exclude = distinct((0..3).map(|_| site(draw.site())));
+        return;
+    }
+    let rank = |draw: &mut Draw| if many { draw.below(SITES) } else { draw.site() };
+    targeting.sites.include = distinct((0..1 + draw.below(4)).map(|_| site(rank(draw))));
+    targeting.bundles.include = distinct((0..1 + draw.below(4)).map(|_| bundle(rank(draw))));
+}
+
+fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+fn make(
+    id: u32,
+    advertiser: usize,
+    cpm: CpmMicros,
+    sizes: &[Size],
+    targeting: Targeting,
+    slots: &mut Slots,
+) -> Campaign {
+    let domain = ADVERTISERS[advertiser];
+    let creative = |size: &Size| {
+        let Size { w, h } = *size;
+        let markup = format!(
+            "<a href=\"https://{domain}/c/{id}\" target=\"_blank\"><img src=\"https://cdn.{domain}/{id}/{w}x{h}.png\" \
+             width=\"{w}\" height=\"{h}\" alt=\"{domain}\"></a><img src=\"https://{domain}/i/{id}?p=${{AUCTION_PRICE}}\" \
+             width=\"1\" height=\"1\" alt=\"\">"
+        );
+        Creative::new(format!("{id}-{w}x{h}"), *size, &markup, None).expect("a demo banner is short")
+    };
+    let definition = Definition {
+        id: CampaignId(id),
+        advertiser: AdvertiserId(advertiser as u32 + 1),
+        name: format!("{domain} {id}"),
+        enabled: true,
+        daily_budget: BUDGET,
+        flight: Flight::ALWAYS,
+        cpm,
+        adomain: vec![domain.to_owned()],
+        cat: vec![CATEGORIES[advertiser].to_owned()],
+        frequency_cap: None,
+        creatives: sizes.iter().map(creative).collect(),
+        targeting,
+    };
+    let slot = slots.slot(CampaignId(id)).expect("as many slots as demo campaigns");
+    Campaign::new(slot, definition)
+}

@@ -91,8 +91,11 @@ pub(crate) struct Table {
 
 /// Reads a whole file into memory.
 pub(crate) fn read(path: &Path) -> Result<String, FileError> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| FileError { path: path.to_owned(), line: 0, what: format!("cannot be read: {error}") })?;
+    let bytes = std::fs::read(path).map_err(|error| FileError {
+        path: path.to_owned(),
+        line: 0,
+        what: format!("cannot be read: {error}"),
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
@@ -256,11 +259,6 @@ impl<'de> serde::Deserialize<'de> for Pairs<'de> {
 }
 
 impl Table {
-    /// A table without keys.
-    pub(crate) fn empty(line: usize) -> Table {
-        Table { line, entries: Vec::new() }
-    }
-
     /// Takes a key's value out.
     pub(crate) fn take(&mut self, key: &str) -> Option<Node> {
         let at = self.entries.iter().position(|(name, _)| name == key)?;
@@ -268,7 +266,11 @@ impl Table {
     }
 
     /// Takes a key's value out and reads it; the key's name goes before what may be wrong with it.
-    pub(crate) fn read<T>(&mut self, key: &str, read: impl FnOnce(Node) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+    pub(crate) fn read<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(Node) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
         self.take(key).map(read).transpose().map_err(|fault| fault.about(key))
     }
 
@@ -335,7 +337,9 @@ impl Node {
         match text.parse::<i64>() {
             Ok(value) if range.contains(&value) => Ok(value),
             Ok(_) => fault(self.line, format!("{text} is not within {} to {}", range.start(), range.end())),
-            Err(_) => fault(self.line, format!("{text} is not a whole number within {} to {}", range.start(), range.end())),
+            Err(_) => {
+                fault(self.line, format!("{text} is not a whole number within {} to {}", range.start(), range.end()))
+            }
         }
     }
 
@@ -429,7 +433,8 @@ mod tests {
         let toml = toml("a = 1\nb = [ 'x',\n 'y' ]\n\n[c]\nd = true\ne = 0.5\n").unwrap();
         let json = json("{\"a\": 1,\n\"b\": [ \"x\",\n \"y\" ],\n\n\n\"c\": {\n \"d\": true,\n \"e\": 0.5}}").unwrap();
         let strip = |mut table: Table| {
-            let list: Vec<_> = table.take("b").unwrap().list().unwrap().into_iter().map(|n| n.text().unwrap()).collect();
+            let list: Vec<_> =
+                table.take("b").unwrap().list().unwrap().into_iter().map(|n| n.text().unwrap()).collect();
             let mut c = table.take("c").unwrap().table().unwrap();
             let d = c.take("d").unwrap();
             (table.take("a").unwrap().integer(0..=9).unwrap(), list, d.value, c.take("e").unwrap().micros().unwrap())

@@ -21,8 +21,9 @@ const NAME_BYTES: usize = 256;
 const NAMED: usize = 16;
 /// Bytes of a category.
 const CATEGORY_BYTES: usize = 32;
-/// The largest daily budget: a billion dollars, so that sums over every slot stay far from overflow.
-const MAX_BUDGET: i64 = 1_000_000_000_000_000;
+/// The largest daily budget, micros: 30 million dollars, so that the sum over every slot still fits an `i64`.
+const MAX_BUDGET: i64 = 30_000_000_000_000;
+const _: () = assert!(MAX_BUDGET < i64::MAX / limits::SLOTS as i64);
 
 /// Device types by name (AdCOM list "Device Types"), from 1.
 const DEVICES: [&str; 8] = ["mobile", "pc", "tv", "phone", "tablet", "connected_device", "set_top_box", "ooh"];
@@ -53,7 +54,8 @@ fn definitions(mut root: Table) -> Result<Vec<Definition>, Fault> {
     for node in nodes {
         let line = node.line;
         let mut table = node.table()?;
-        let id = table.need("id", |node| node.integer(0..=i64::from(u32::MAX))).map_err(|fault| fault.about("campaign"))?;
+        let id =
+            table.need("id", |node| node.integer(0..=i64::from(u32::MAX))).map_err(|fault| fault.about("campaign"))?;
         let about = format!("campaign {id}");
         if let Some(first) = lines.insert(id, line) {
             return fault(line, format!("{about}: this id is already taken on line {first}"));
@@ -205,7 +207,10 @@ fn domain(node: Node) -> Result<String, Fault> {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     if !domain.split('.').all(label) || domain.len() > 253 {
-        return fault(line, format!("{domain:?} is not a domain (no scheme, path or wildcard; punycode for other scripts)"));
+        return fault(
+            line,
+            format!("{domain:?} is not a domain (no scheme, path or wildcard; punycode for other scripts)"),
+        );
     }
     if domain.split('.').count() > LABELS {
         return fault(line, format!("{domain:?} has more than {LABELS} labels"));
@@ -233,7 +238,9 @@ fn region(node: Node) -> Result<String, Fault> {
     });
     match parts {
         Some(_) => Ok(text.to_ascii_uppercase()),
-        None => fault(line, format!("{text:?} is not a region (alpha-3 country, hyphen, ISO 3166-2 subdivision: USA-CA)")),
+        None => {
+            fault(line, format!("{text:?} is not a region (alpha-3 country, hyphen, ISO 3166-2 subdivision: USA-CA)"))
+        }
     }
 }
 
@@ -267,7 +274,8 @@ fn flight(node: Node) -> Result<Flight, Fault> {
 /// A time with its offset, or a date, which stands for its first moment plus `of_date` milliseconds.
 fn moment(node: Node, of_date: u64) -> Result<UnixMillis, Fault> {
     let (line, text) = node.date()?;
-    let wrong = || Fault { line, what: format!("{text:?} is not a date (2026-03-01) or a time (2026-03-01T09:00:00Z)") };
+    let wrong =
+        || Fault { line, what: format!("{text:?} is not a date (2026-03-01) or a time (2026-03-01T09:00:00Z)") };
     let Datetime { date: Some(date), time, offset } = text.parse().map_err(|_| wrong())? else {
         return Err(wrong());
     };
@@ -282,7 +290,8 @@ fn moment(node: Node, of_date: u64) -> Result<UnixMillis, Fault> {
                 Offset::Z => 0,
                 Offset::Custom { minutes } => i64::from(minutes),
             };
-            let (hour, minute, second) = (i64::from(time.hour), i64::from(time.minute), i64::from(time.second.unwrap_or(0)));
+            let (hour, minute, second) =
+                (i64::from(time.hour), i64::from(time.minute), i64::from(time.second.unwrap_or(0)));
             days * 86_400 + hour * 3600 + (minute - minutes) * 60 + second
         }
         _ => return fault(line, format!("{text:?}: a time needs its offset from UTC, such as Z")),

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::codes::{self, Census, Dictionary, Dimension, UNNAMED};
 use super::{
-    ANY, CHANNEL_SHIFT, CREATIVES, Child, DEVICES, EXCHANGE_SHIFT, Entry, Index, LEAF, MORE_CREATIVES, NO_CREATIVE, NONE,
-    Node, Rules, SHARED, SHARED_EXCHANGE, Span, UNNAMED_EXCHANGE, exchange_bit, excluded_bit, own_bit, place_of,
+    ANY, CHANNEL_SHIFT, CREATIVES, Child, DEVICES, EXCHANGE_SHIFT, Entry, Index, LEAF, MORE_CREATIVES, NO_CREATIVE,
+    NONE, Node, Rules, SHARED, SHARED_EXCHANGE, Span, UNNAMED_EXCHANGE, exchange_bit, excluded_bit, own_bit, place_of,
 };
 use crate::snapshot::campaign::{Campaign, Targeting};
 use crate::wire::openrtb::request::Channel;
@@ -86,7 +86,9 @@ impl Named {
         let regions_included: Vec<&String> = regions
             .include
             .iter()
-            .filter(|name| !countries.include.iter().any(|country| name.split_once('-').is_some_and(|(of, _)| of == country)))
+            .filter(|name| {
+                !countries.include.iter().any(|country| name.split_once('-').is_some_and(|(of, _)| of == country))
+            })
             .collect();
         Named {
             include: [
@@ -276,7 +278,8 @@ impl Builder<'_> {
     }
 
     fn leaf(&mut self, mut members: Vec<Member>) -> u32 {
-        members.sort_by_key(|member| (std::cmp::Reverse(self.campaigns[member.campaign as usize].cpm), member.campaign));
+        members
+            .sort_by_key(|member| (std::cmp::Reverse(self.campaigns[member.campaign as usize].cpm), member.campaign));
         let start = small(self.index.entries.len());
         for member in &members {
             let entry = self.entry(member.campaign);
@@ -318,7 +321,9 @@ impl Builder<'_> {
         }
         let excluded = [Dimension::Inventory, Dimension::Place, Dimension::Publisher]
             .into_iter()
-            .flat_map(|dimension| terms.exclude[dimension as usize].iter().map(move |&code| excluded_bit(dimension, code)))
+            .flat_map(|dimension| {
+                terms.exclude[dimension as usize].iter().map(move |&code| excluded_bit(dimension, code))
+            })
             .fold(0, |bits, bit| bits | bit);
         let seconds = |time: u64| u32::try_from(time / 1000).unwrap_or(u32::MAX);
         Entry {
@@ -344,7 +349,9 @@ fn plain(targeting: &Targeting, terms: &Terms) -> u64 {
         kinds => kinds.iter().fold(0, |bits, &kind| bits | 1 << super::device_code(kind)),
     };
     let channels: u64 = match &targeting.channels[..] {
-        [] => [Channel::Unknown, Channel::Site, Channel::App, Channel::Dooh].iter().fold(0, |bits, &of| bits | 1 << of as u32),
+        [] => [Channel::Unknown, Channel::Site, Channel::App, Channel::Dooh]
+            .iter()
+            .fold(0, |bits, &of| bits | 1 << of as u32),
         channels => channels.iter().fold(0, |bits, &of| bits | 1 << of as u32),
     };
     let every = ((1 << (UNNAMED_EXCHANGE + 1)) - 1) << EXCHANGE_SHIFT;

@@ -60,7 +60,8 @@ pub fn why_not(campaign: &Campaign, asked: &Asked<'_>, offer: &Offer<'_>) -> Opt
     let in_country = |listed: &String| listed.as_bytes().eq_ignore_ascii_case(asked.country);
     let in_region = |listed: &String| {
         listed.split_once('-').is_some_and(|(country, region)| {
-            country.as_bytes().eq_ignore_ascii_case(asked.country) && region.as_bytes().eq_ignore_ascii_case(subdivision)
+            country.as_bytes().eq_ignore_ascii_case(asked.country)
+                && region.as_bytes().eq_ignore_ascii_case(subdivision)
         })
     };
     let of_publisher = |listed: &String| listed.as_bytes() == asked.publisher;
