@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
+use crate::bid::server::Backend;
 use crate::units::{ExchangeId, NodeId};
 use crate::wire::openrtb::response::SEAT_BYTES;
 
@@ -37,8 +38,10 @@ pub struct Server {
     /// CPU of the reconciliation core.
     pub reconcile_core: Option<usize>,
     /// How a bid core waits.
+    #[serde(deserialize_with = "parsed")]
     pub wait: Waiting,
     /// Which system interface serves the sockets.
+    #[serde(deserialize_with = "parsed")]
     pub backend: Backend,
     /// Scheme and authority under which exchanges reach the notice URLs, `http://bid.example.com`; by default the listen address.
     pub public_url: Option<String>,
@@ -103,17 +106,6 @@ fn network_margin_ms() -> u32 {
     20
 }
 
-/// Which system interface serves the sockets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Backend {
-    /// io_uring, or epoll where the kernel does not offer it.
-    #[default]
-    IoUring,
-    /// epoll.
-    Epoll,
-}
-
 /// What is wrong with a configuration, in one line: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub String);
@@ -160,14 +152,18 @@ impl Config {
         for (index, exchange) in self.exchanges.iter().enumerate() {
             let name = &exchange.name;
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-                return fail(format!("exchange.name {name:?}: use letters, digits, '-', '_' and '.' (it is part of a URL)"));
+                return fail(format!(
+                    "exchange.name {name:?}: use letters, digits, '-', '_' and '.' (it is part of a URL)"
+                ));
             }
             if self.exchanges[..index].iter().any(|other| other.name == *name) {
                 return fail(format!("exchange.name {name:?} is used twice"));
             }
             let seat = &exchange.seat;
             if seat.len() > SEAT_BYTES || seat.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-                return fail(format!("exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"));
+                return fail(format!(
+                    "exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"
+                ));
             }
         }
         if self.server.node >= NODES {
@@ -179,7 +175,9 @@ impl Config {
                 !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
             };
             if !authority.is_some_and(plain) || url.len() > BASE_BYTES {
-                return fail(format!("server.public_url {url:?}: give scheme and authority only, such as http://bid.example.com"));
+                return fail(format!(
+                    "server.public_url {url:?}: give scheme and authority only, such as http://bid.example.com"
+                ));
             }
         }
         Ok(())
@@ -217,11 +215,11 @@ fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
 }
 
-impl<'de> Deserialize<'de> for Waiting {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
+/// A value that the command line writes the same way.
+fn parsed<'de, D: serde::Deserializer<'de>, T: std::str::FromStr<Err = String>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 impl std::str::FromStr for Waiting {

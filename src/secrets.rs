@@ -32,8 +32,9 @@ impl Key {
     /// Reads a key: 64 hexadecimal digits, and a newline if one likes.
     pub fn read(path: &Path) -> Result<Key, SecretError> {
         let fail = |what: String| SecretError(format!("{}: {what}", path.display()));
-        let mut file = File::open(path)
-            .map_err(|error| fail(format!("cannot read the key: {error}; make one with `openssl rand -hex 32`, mode 0600")))?;
+        let mut file = File::open(path).map_err(|error| {
+            fail(format!("cannot read the key: {error}; make one with `openssl rand -hex 32`, mode 0600"))
+        })?;
         let mode = file.metadata().map_err(|error| fail(error.to_string()))?.mode();
         if mode & 0o077 != 0 {
             return Err(fail(format!("mode {:04o} lets others read the key; chmod 600 it", mode & 0o7777)));

@@ -50,7 +50,11 @@ impl Topology {
 
     /// Roles as asked for. By default the reconciliation core takes the first CPU and bid cores all others; a single CPU
     /// does both. A reconciliation core named among the bid cores shares its CPU with one.
-    pub fn choose(allowed: &[usize], bid: Option<&[usize]>, reconcile: Option<usize>) -> Result<Topology, TopologyError> {
+    pub fn choose(
+        allowed: &[usize],
+        bid: Option<&[usize]>,
+        reconcile: Option<usize>,
+    ) -> Result<Topology, TopologyError> {
         let check = |cpu: usize| {
             allowed.contains(&cpu).then_some(cpu).ok_or_else(|| TopologyError::NotAllowed(cpu, allowed.to_vec()))
         };

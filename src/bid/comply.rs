@@ -48,5 +48,5 @@ fn personal(request: &BidRequest<'_>) -> Option<Personal> {
 
 /// Whether a list of strings holds this one, letter for letter.
 fn holds(list: Raw<'_>, wanted: &[u8]) -> bool {
-    list.strings().any(|text| text.eq_bytes(wanted))
+    list.strings().any(|text| text.bytes().eq(wanted.iter().copied()))
 }

@@ -13,7 +13,8 @@ use crate::bid::probe::Probe;
 use crate::bid::user::User;
 use crate::limits;
 use crate::snapshot::Snapshot;
-use crate::snapshot::campaign::{Campaign, Creative, mark};
+use crate::snapshot::campaign::{Campaign, Creative};
+use crate::snapshot::marks;
 use crate::snapshot::model::Features;
 use crate::snapshot::targeting::{self, Asked, Candidates, Query, host};
 use crate::units::{CpmMicros, Now};
@@ -36,7 +37,7 @@ pub fn find<P: Probe>(
     request: &BidRequest<'_>,
     exchange: &Exchange,
     now: Now,
-    memory: desk: &mut Deskmut Memory,
+    memory: &mut Memory,
     offers: &mut Offers,
     probe: &mut P,
 ) -> Result<(), NoBidReason> {
@@ -176,9 +177,9 @@ impl Blocks {
         self.filter = 0;
         self.unknown_taxonomy = request.cattax != 1 && !request.bcat.is_empty();
         if !self.unknown_taxonomy {
-            self.add(request.bcat, mark::category)?;
+            self.add(request.bcat, marks::category)?;
         }
-        self.add(request.badv, mark::domain)
+        self.add(request.badv, marks::domain)
     }
 
     fn add(&mut self, list: Raw<'_>, mark: fn(&[u8]) -> u64) -> Result<(), NoBidReason> {

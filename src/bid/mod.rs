@@ -252,9 +252,11 @@ impl BidCore {
         }
 
         probe.enter(Stage::Price);
-        keep(offers, probe, NoBidReason::Floor, |offer| {
+        for offer in offers.iter_mut() {
             offer.price = price::price(offer.price, offer.score);
             probe.priced(offer);
+        }
+        keep(offers, probe, NoBidReason::Floor, |offer| {
             price::clears(offer.price, request.imps[offer.imp as usize].floor)
         })?;
 

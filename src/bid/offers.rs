@@ -72,7 +72,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn offer(imp: u8, campaign: u32, price: i64) -> Offer {
-        Offer { imp, campaign: CampaignIx(campaign), creative: 0, size: Size::default(), score: 0, price: CpmMicros(price) }
+        Offer {
+            imp,
+            campaign: CampaignIx(campaign),
+            creative: 0,
+            size: Size::default(),
+            score: 0,
+            price: CpmMicros(price),
+        }
     }
 
     #[test]

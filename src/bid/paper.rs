@@ -48,7 +48,7 @@ impl Paper {
             price,
             expires: UnixMillis(now.wall.0 + limits::H2_MS),
             user,
-            bid: self.bids.next(),
+            bid: self.bids.draw(),
             campaign: campaign.id,
             incarnation: self.incarnation,
             node: self.node,

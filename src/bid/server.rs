@@ -49,6 +49,11 @@ impl Token {
         Token(u64::from(conn.generation) << 32 | u64::from(conn.index))
     }
 
+    /// The place of its connection in the core's table, below [`limits::CONNECTIONS`].
+    pub fn index(self) -> usize {
+        self.0 as u32 as usize
+    }
+
     fn conn(self) -> Conn {
         Conn { index: self.0 as u32, generation: (self.0 >> 32) as u32 }
     }

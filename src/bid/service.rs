@@ -2,16 +2,15 @@
 
 use crate::bid::notices::Pending;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
-use crate::bid::server::{Served, Service, Token, Turn};
+use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::{Ask, BidCore, Outcome};
-use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::ring::message::{Event, Notice, Noticed, Order};
 use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Refused};
 use crate::snapshot::Snapshot;
 use crate::units::{Nanos, Now};
 use crate::wire::http::answer::{self, Empty, Open};
-use crate::wire::http::{Encoding, Method, Persistence, Request};
+use crate::wire::http::{Encoding, Method, Request};
 use crate::wire::notice::Verified;
 use crate::wire::openrtb::nobid::NoBidReason;
 
@@ -56,10 +55,28 @@ impl Bidder {
         let Fittings { orders, arriving, retired, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
         let pending = Pending::new();
-        Bidder { core, pending, orders, arriving, retired, metrics, debug_header, busy_work, until_sample: SAMPLE, draining: false }
+        Bidder {
+            core,
+            pending,
+            orders,
+            arriving,
+            retired,
+            metrics,
+            debug_header,
+            busy_work,
+            until_sample: SAMPLE,
+            draining: false,
+        }
     }
 
-    fn bid_request(&mut self, now: Now, arrived: Nanos, exchange: &[u8], request: &Request<'_>, out: &mut [u8]) -> Served {
+    fn bid_request(
+        &mut self,
+        now: Now,
+        arrived: Nanos,
+        exchange: &[u8],
+        request: &Request<'_>,
+        out: &mut [u8],
+    ) -> Served {
         self.metrics.requests.add(1);
         burn(self.busy_work);
         let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
@@ -111,7 +128,7 @@ impl Bidder {
         Served::Parked
     }
 
-    fn carry_out(&mut self, order: Order, ready: &mut Vec<Token>) {
+    fn carry_out(&mut self, now: Now, order: Order, ready: &mut Vec<Token>) {
         let core = &mut self.core;
         match order {
             Order::Grant { slot, lease, credit, ends } => {
@@ -127,7 +144,7 @@ impl Bidder {
                 }
             }
             Order::Renew { until } => core.leases.renew(until),
-            Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day),
+            Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
             Order::Noticed { ticket, noticed } => {
                 let token = Token(ticket);
                 if self.pending.decide(token, noticed) {
@@ -136,6 +153,19 @@ impl Bidder {
             }
             Order::Drain => self.draining = true,
         }
+    }
+
+    /// What the loop and the shards count for themselves.
+    fn publish(&self, counters: &Counters) {
+        let (metrics, profiles) = (self.metrics, self.core.profiles.counts());
+        metrics.turns.set(counters.turns);
+        metrics.accepted.set(counters.accepted);
+        metrics.closed.set(counters.closed);
+        metrics.rearmed.set(counters.rearmed);
+        metrics.received_bytes.set(counters.received);
+        metrics.profile_hits.set(profiles.hits);
+        metrics.profile_misses.set(profiles.misses);
+        metrics.frequency_evictions.set(self.core.frequency.evictions());
     }
 
     fn swap_snapshots(&mut self) {
@@ -171,11 +201,11 @@ impl Service for Bidder {
         done(answer::empty(out, Empty::NotFound, request.persistence))
     }
 
-    fn turn(&mut self, now: Now, ready: &mut Vec<Token>) -> Turn {
+    fn turn(&mut self, now: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn {
         let mut taken = 0;
         while taken < ORDERS_PER_TURN && self.core.events.has_room(1) {
             let Some(order) = self.orders.take() else { break };
-            self.carry_out(order, ready);
+            self.carry_out(now, order, ready);
             taken += 1;
         }
         self.metrics.orders.add(taken as u64);
@@ -184,10 +214,11 @@ impl Service for Bidder {
             ready.push(token);
         }
         self.swap_snapshots();
+        self.publish(counters);
         if self.draining { Turn::Drain } else { Turn::Continue }
     }
 
-    fn resume(&mut self, now: Now, token: Token, out: &mut [u8]) -> usize {
+    fn resume(&mut self, now: Now, token: Token, out: &mut [u8]) -> Served {
         let waiting = self.pending.take(token).expect("only a parked request is resumed");
         let noticed = waiting.noticed.expect("only a decided notice is resumed");
         self.metrics.noticed_as(noticed).add(1);
@@ -197,7 +228,7 @@ impl Service for Bidder {
             Noticed::Expired => Empty::Gone,
             Noticed::Unsafe => Empty::Unavailable,
         };
-        answer::empty(out, status, waiting.persistence).unwrap_or(0)
+        done(answer::empty(out, status, waiting.persistence))
     }
 
     fn forget(&mut self, token: Token) {

@@ -5,7 +5,7 @@ use crate::bid::comply::Personal;
 use crate::bid::frequency::FrequencyShard;
 use crate::bid::profile::ProfileShard;
 use crate::snapshot::campaign::Campaign;
-use crate::snapshot::profiles::UserKeys;
+use crate::snapshot::profiles::{ANY_EXCHANGE, UserKeys};
 use crate::units::{Day, Now, SegmentId, UserKey};
 use crate::wire::openrtb::request::BidRequest;
 
@@ -28,11 +28,15 @@ impl<'s> User<'s> {
         keys: &UserKeys,
         shard: &'s mut ProfileShard,
     ) -> User<'s> {
-        let id = if request.buyeruid.is_empty() { request.user_id } else { request.buyeruid };
+        // Our own id means the same user everywhere, the exchange's only there.
+        let (exchange, id) = match request.buyeruid.is_empty() {
+            true => (&*exchange.name, request.user_id),
+            false => (ANY_EXCHANGE, request.buyeruid),
+        };
         let mut room = [0; 256];
         match (personal, id.unescape(&mut room)) {
             (Some(personal), Some(id)) if !id.is_empty() => {
-                let key = keys.key(&exchange.name, id);
+                let key = keys.key(exchange, id);
                 User { key, segments: shard.lookup(&personal, key) }
             }
             _ => User { key: UserKey::NOBODY, segments: None },

@@ -227,7 +227,10 @@ fn print(explanation: &Explanation) {
         *counts.entry(campaign.why_not.unwrap_or("bids")).or_default() += 1;
     }
     if !counts.is_empty() {
-        println!("campaigns {}", counts.iter().map(|(why, count)| format!("{why} {count}")).collect::<Vec<_>>().join(", "));
+        println!(
+            "campaigns {}",
+            counts.iter().map(|(why, count)| format!("{why} {count}")).collect::<Vec<_>>().join(", ")
+        );
         const SHOWN: usize = 40;
         let of_interest = campaigns.iter().filter(|campaign| campaign.price.is_some());
         let others = campaigns.iter().filter(|campaign| campaign.price.is_none());

@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::ring::message::Event;
-use crate::secrets::Key;
 use crate::ring::spsc::{self, EventReceiver};
+use crate::secrets::Key;
 use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
 use crate::units::{CoreId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
@@ -31,7 +31,8 @@ impl Bench {
     pub fn new(config: &Config, data: &Data) -> std::io::Result<Bench> {
         let now = clock::now();
         let (events, receiver) = spsc::events();
-        let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+        let process =
+            Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
         let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?;
         let metrics: &'static CoreMetrics = Box::leak(Box::default());
         let mut core = BidCore::new(seed, events, metrics);

@@ -46,7 +46,11 @@ impl Histogram {
 
     /// Pairs of (upper bound in ns, count), in order, for the buckets that are not empty.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.buckets.iter().enumerate().map(|(index, counter)| (upper_bound(index), counter.get())).filter(|pair| pair.1 > 0)
+        self.buckets
+            .iter()
+            .enumerate()
+            .map(|(index, counter)| (upper_bound(index), counter.get()))
+            .filter(|pair| pair.1 > 0)
     }
 
     /// The counts folded into power-of-two buckets (upper bound in ns, count), empty ones included: the same bounds on

@@ -49,7 +49,9 @@ impl Collector for Cores {
             let name = format!("corebid_{name}");
             let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
             for (core, metrics) in self.0.iter().enumerate() {
-                family.encode_family(&[("core", core.to_string())])?.encode_counter::<NoLabelSet, u64, f64>(&read(metrics), None)?;
+                family
+                    .encode_family(&[("core", core.to_string())])?
+                    .encode_counter::<NoLabelSet, u64, f64>(&read(metrics), None)?;
             }
         }
         self.labelled(&mut encoder, "corebid_nobid", "Answers 204 by reason", "reason", |core| {
@@ -64,9 +66,12 @@ impl Collector for Cores {
         self.histograms(&mut encoder, "corebid_stage_seconds", "Time in each stage of sampled requests", |core| {
             Stage::ALL.iter().map(|&stage| (Some(("stage", stage.label())), &core.stages[stage as usize])).collect()
         })?;
-        self.histograms(&mut encoder, "corebid_service_seconds", "Time from seeing a request to submitting its answer", |core| {
-            vec![(None, &core.service)]
-        })?;
+        self.histograms(
+            &mut encoder,
+            "corebid_service_seconds",
+            "Time from seeing a request to submitting its answer",
+            |core| vec![(None, &core.service)],
+        )?;
         self.histograms(&mut encoder, "corebid_notice_seconds", "Time from a notice's arrival to its answer", |core| {
             vec![(None, &core.notice)]
         })

@@ -13,6 +13,7 @@ use std::num::NonZeroU16;
 
 use crate::limits;
 use crate::snapshot::document::FileError;
+use crate::snapshot::marks;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use crate::wire::openrtb::request::{Channel, Size};
 
@@ -80,6 +81,8 @@ pub struct Campaign {
     pub creatives: Vec<Creative>,
     /// See [`Definition::targeting`].
     pub targeting: Targeting,
+    /// What publishers may block it by ([`crate::snapshot::marks`]).
+    pub marks: Box<[u64]>,
     /// `bid.cid`: the id as a JSON string, quotes included.
     pub cid_json: Box<[u8]>,
     /// `bid.adomain`: a JSON array of strings, brackets included; `[]` if there are none.
@@ -100,6 +103,7 @@ impl Campaign {
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
         Campaign {
             slot,
+            marks: marks::of_campaign(&adomain, &cat),
             cid_json: json_bytes(&id.0.to_string()),
             adomain_json: json_bytes(&adomain),
             cat_json: json_bytes(&cat),

@@ -7,6 +7,8 @@ pub mod demo;
 pub mod model;
 pub mod profiles;
 pub mod targeting;
+pub mod marks;
+pub mod data;
 
 /// All that a bid core decides with and never changes.
 #[derive(Debug)]
@@ -22,6 +24,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A campaign of this snapshot.
+    #[inline]
+    pub fn campaign(&self, index: crate::units::CampaignIx) -> &campaign::Campaign {
+        &self.campaigns[index.0 as usize]
+    }
+
     /// A snapshot of these campaigns: builds the index.
     pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear) -> Snapshot {
         Snapshot { version, targeting: targeting::Index::build(&campaigns), campaigns, model }

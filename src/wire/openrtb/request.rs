@@ -30,6 +30,8 @@ pub struct BidRequest<'a> {
     pub cur: Raw<'a>,
     /// `bcat`: an array of strings.
     pub bcat: Raw<'a>,
+    /// `cattax`: the taxonomy of `bcat`; default 1, IAB Content Taxonomy 1.0.
+    pub cattax: u16,
     /// `badv`: an array of strings.
     pub badv: Raw<'a>,
     /// `bapp`: an array of strings.

@@ -56,7 +56,7 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     let document = Document::read(body, scratch)?;
     let document = &document;
     fields!(document, document.root();
-        id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" badv "badv" bapp "bapp" wseat "wseat"
+        id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" cattax "cattax" badv "badv" bapp "bapp" wseat "wseat"
         bseat "bseat" site_object "site" app_object "app" dooh "dooh" device_object "device" user_object "user"
         regs_object "regs" source_object "source" ext "ext");
 
@@ -66,6 +66,7 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     into.test = document.flag(test)?.unwrap_or(false);
     into.cur = strings(document, cur)?;
     into.bcat = strings(document, bcat)?;
+    into.cattax = document.integer(cattax)?.map_or(1, saturated!(u16));
     into.badv = strings(document, badv)?;
     into.bapp = strings(document, bapp)?;
     into.wseat = strings(document, wseat)?;
