@@ -14,6 +14,14 @@ use crate::wire::openrtb::request::{BidRequest, Channel};
 #[derive(Debug)]
 pub struct Personal(());
 
+#[cfg(test)]
+impl Personal {
+    /// For tests of the stages behind this one.
+    pub(in crate::bid) fn granted() -> Personal {
+        Personal(())
+    }
+}
+
 /// What the exchange allows: our currency, our seat, inventory we bid on; and the user's proof, if there is one.
 #[inline]
 pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<Option<Personal>, NoBidReason> {
