@@ -103,7 +103,14 @@ impl<'a, 's> Document<'a, 's> {
     #[inline]
     pub fn integer(&self, token: Token) -> Result<Option<i64>, WrongType> {
         match self.kind(token) {
-            b'0'..=b'9' | b'-' => number::integer(&self.body[self.start(token)..]).map(Some).ok_or(WrongType),
+            b'0'..=b'9' | b'-' => {
+                let start = self.start(token);
+                let length = match token.0 as usize + 1 {
+                    next if next < self.scratch.count => self.scratch.at[next] as usize - start,
+                    _ => usize::MAX,
+                };
+                number::integer(&self.body[start..], length).map(Some).ok_or(WrongType)
+            }
             b'n' | b':' => Ok(None),
             _ => Err(WrongType),
         }

@@ -62,6 +62,11 @@ impl Scratch {
         }
     }
 
+    /// The instructions in use.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
     /// Checks the document and finds its tokens. A document over the capacity is not looked at and called broken.
     #[inline]
     pub(super) fn read(&mut self, body: &[u8]) -> Result<(), Broken> {
@@ -105,176 +110,181 @@ unsafe fn read_avx512(scratch: &mut Scratch, body: &[u8]) -> Result<(), Broken> 
 unsafe fn read_with<E: Engine>(scratch: &mut Scratch, body: &[u8]) -> Result<(), Broken> {
     // SAFETY: as promised by the caller.
     unsafe {
-        Indexer::run::<E>(scratch, body)?;
+        index::<E>(scratch, body)?;
         grammar::check::<E>(scratch)
     }
 }
 
-/// What one block hands to the next.
-struct Indexer<'a> {
-    body: &'a [u8],
+/// What one block hands to the next. Passed by value, so that it stays in registers.
+#[derive(Clone, Copy)]
+struct Carry {
     /// One past the last token found.
     count: usize,
-    /// All ones if the block before ended inside a string.
+    /// All ones if the block ended inside a string.
     in_string: u64,
-    /// 1 if the block before ended with a backslash that escapes.
+    /// 1 if the block ended with a backslash that escapes.
     escaped: u64,
-    /// 1 if the block before ended with a scalar.
+    /// 1 if the block ended with a scalar.
     in_scalar: u64,
-    /// Where the last scalar began, and the last one that was looked at.
+    /// Where the last scalar began.
     scalar: usize,
-    seen_scalar: usize,
     /// What is wrong: any bit.
     wrong: u64,
     /// Every backslash.
     backslashes: u64,
-    /// The first and the last block that are not ASCII.
-    non_ascii: Option<(usize, usize)>,
+    /// The first block that is not ASCII, and the end of the last; none if the end is 0.
+    non_ascii: (usize, usize),
 }
 
-impl<'a> Indexer<'a> {
-    /// # Safety
-    /// The machine has what the engine needs.
-    #[inline(always)]
-    unsafe fn run<E: Engine>(scratch: &mut Scratch, body: &'a [u8]) -> Result<(), Broken> {
-        scratch.kinds[0] = b':';
-        let mut indexer = Indexer {
-            body,
-            count: 1,
-            in_string: 0,
-            escaped: 0,
-            in_scalar: 0,
-            scalar: usize::MAX,
-            seen_scalar: usize::MAX,
-            wrong: 0,
-            backslashes: 0,
-            non_ascii: None,
+/// Finds the tokens of the document, and checks what is inside of each.
+///
+/// # Safety
+/// The machine has what the engine needs.
+#[inline(always)]
+unsafe fn index<E: Engine>(scratch: &mut Scratch, body: &[u8]) -> Result<(), Broken> {
+    let mut carry = Carry {
+        count: 1,
+        in_string: 0,
+        escaped: 0,
+        in_scalar: 0,
+        scalar: 0,
+        wrong: 0,
+        backslashes: 0,
+        non_ascii: (usize::MAX, 0),
+    };
+    let (blocks, tail) = body.as_chunks::<BLOCK>();
+    let mut base = 0;
+    for block in blocks {
+        // SAFETY: as promised by the caller.
+        carry = unsafe { index_block::<E>(scratch, body, block, base, carry) };
+        base += BLOCK;
+    }
+    if !tail.is_empty() {
+        let mut block = [b' '; BLOCK];
+        block[..tail.len()].copy_from_slice(tail);
+        // SAFETY: as promised by the caller.
+        carry = unsafe { index_block::<E>(scratch, body, &block, base, carry) };
+    }
+    scratch.kinds[0] = b':';
+    scratch.count = carry.count;
+    scratch.escapes = carry.backslashes != 0;
+    if carry.wrong | carry.in_string != 0 {
+        return Err(Broken);
+    }
+    match carry.non_ascii {
+        (_, 0) => Ok(()),
+        // ASCII surrounds these blocks, so no character begins or ends outside of them.
+        (first, end) => {
+            std::str::from_utf8(&body[first..end.min(body.len())]).map(|_| ()).map_err(|_| Broken)
+        }
+    }
+}
+
+/// # Safety
+/// The machine has what the engine needs.
+#[inline(always)]
+unsafe fn index_block<E: Engine>(
+    scratch: &mut Scratch,
+    body: &[u8],
+    block: &[u8; BLOCK],
+    base: usize,
+    before: Carry,
+) -> Carry {
+    let mut carry = before;
+    // SAFETY: as promised by the caller.
+    let bytes = unsafe { E::bytes(block) };
+    let mut quotes = bytes.quote;
+    let mut escaped = 0;
+    if bytes.backslash | before.escaped != 0 {
+        (escaped, carry.escaped) = escape(bytes.backslash, before.escaped);
+        quotes &= !escaped;
+        carry.backslashes |= bytes.backslash;
+    }
+    // SAFETY: as promised by the caller.
+    let in_string = unsafe { E::parity(quotes) } ^ before.in_string;
+    carry.in_string = ((in_string as i64) >> 63) as u64;
+    carry.wrong |= bytes.control & in_string;
+    if escaped & in_string != 0 {
+        carry.wrong |= u64::from(!escapes_are_good(body, escaped & in_string, base));
+    }
+    if bytes.non_ascii != 0 {
+        carry.non_ascii = (before.non_ascii.0.min(base), base + BLOCK);
+    }
+
+    let scalars = !(bytes.operator | bytes.space | in_string | quotes);
+    let starts = scalars & !(scalars << 1 | before.in_scalar);
+    carry.in_scalar = scalars >> 63;
+    let needless_zero = starts & bytes.zero & (scalars >> 1 | 1 << 63);
+    let odd = scalars & !bytes.digit | needless_zero;
+    if odd != 0 {
+        carry.wrong |= u64::from(!scalars_are_good(body, odd, starts, base, before.scalar));
+    }
+    if starts != 0 {
+        carry.scalar = base + (63 - starts.leading_zeros()) as usize;
+    }
+
+    let tokens = bytes.operator & !in_string | quotes & in_string | starts;
+    let at = scratch.at[before.count..].first_chunk_mut().expect("as many tokens as bytes, and a block");
+    let kinds = scratch.kinds[before.count..].first_chunk_mut().expect("as many tokens as bytes, and a block");
+    // SAFETY: as promised by the caller.
+    unsafe { E::select(block, tokens, base as u32, at, kinds) };
+    carry.count += tokens.count_ones() as usize;
+    carry
+}
+
+/// Which bytes are escaped, given the backslashes: those after an odd number of them. And whether the first byte of the next
+/// block is.
+#[inline(always)]
+fn escape(backslashes: u64, first_escaped: u64) -> (u64, u64) {
+    const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+    let backslashes = backslashes & !first_escaped;
+    let follows = backslashes << 1 | first_escaped;
+    // Adding its first bit to a run of backslashes carries to the bit after it. Done for the runs that begin at an odd
+    // bit, the even bits are right for the others, and inverted for these (Langdale and Lemire 2019, section 3.1.1).
+    let odd_starts = backslashes & ODD & !follows;
+    let (carried, overflow) = odd_starts.overflowing_add(backslashes);
+    ((!ODD ^ carried << 1) & follows, u64::from(overflow))
+}
+
+/// Checks what stands after each escaping backslash (RFC 8259 section 7).
+#[inline(never)]
+fn escapes_are_good(body: &[u8], mut escaped: u64, base: usize) -> bool {
+    while escaped != 0 {
+        let position = base + escaped.trailing_zeros() as usize;
+        escaped &= escaped - 1;
+        let good = match body.get(position) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
+            Some(b'u') => {
+                body.get(position + 1..position + 5).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            }
+            _ => false,
         };
-        let (blocks, tail) = body.as_chunks::<BLOCK>();
-        for (number, block) in blocks.iter().enumerate() {
-            // SAFETY: as promised by the caller.
-            unsafe { indexer.block::<E>(scratch, block, number * BLOCK) };
-        }
-        if !tail.is_empty() {
-            let mut block = [b' '; BLOCK];
-            block[..tail.len()].copy_from_slice(tail);
-            // SAFETY: as promised by the caller.
-            unsafe { indexer.block::<E>(scratch, &block, blocks.len() * BLOCK) };
-        }
-        scratch.count = indexer.count;
-        scratch.escapes = indexer.backslashes != 0;
-        indexer.finish()
-    }
-
-    /// # Safety
-    /// The machine has what the engine needs.
-    #[inline(always)]
-    unsafe fn block<E: Engine>(&mut self, scratch: &mut Scratch, block: &[u8; BLOCK], base: usize) {
-        // SAFETY: as promised by the caller.
-        let bytes = unsafe { E::bytes(block) };
-        let mut quotes = bytes.quote;
-        let mut escaped = 0;
-        if bytes.backslash | self.escaped != 0 {
-            escaped = self.escape(bytes.backslash);
-            quotes &= !escaped;
-        }
-        // SAFETY: as promised by the caller.
-        let in_string = unsafe { E::parity(quotes) } ^ self.in_string;
-        self.in_string = ((in_string as i64) >> 63) as u64;
-        self.wrong |= bytes.control & in_string;
-        if escaped & in_string != 0 {
-            self.check_escapes(escaped & in_string, base);
-        }
-        if bytes.non_ascii != 0 {
-            self.non_ascii = Some((self.non_ascii.map_or(base, |(first, _)| first), base));
-        }
-
-        let scalars = !(bytes.operator | bytes.space | in_string | quotes);
-        let starts = scalars & !(scalars << 1 | self.in_scalar);
-        self.in_scalar = scalars >> 63;
-        let needless_zero = starts & bytes.zero & (scalars >> 1 | 1 << 63);
-        let odd = scalars & !bytes.digit | needless_zero;
-        if odd != 0 {
-            self.check_scalars(odd, starts, base);
-        }
-        if starts != 0 {
-            self.scalar = base + (63 - starts.leading_zeros()) as usize;
-        }
-
-        let tokens = bytes.operator & !in_string | quotes & in_string | starts;
-        let at = scratch.at[self.count..].first_chunk_mut().expect("as many tokens as bytes, and a block");
-        let kinds = scratch.kinds[self.count..].first_chunk_mut().expect("as many tokens as bytes, and a block");
-        // SAFETY: as promised by the caller.
-        unsafe { E::select(block, tokens, base as u32, at, kinds) };
-        self.count += tokens.count_ones() as usize;
-    }
-
-    /// Which bytes are escaped, given the backslashes: those after an odd number of them.
-    #[inline(always)]
-    fn escape(&mut self, backslashes: u64) -> u64 {
-        const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
-        self.backslashes |= backslashes;
-        let backslashes = backslashes & !self.escaped;
-        let follows = backslashes << 1 | self.escaped;
-        // Adding its first bit to a run of backslashes carries to the bit after it. Done for the runs that begin at an odd
-        // bit, the even bits are right for the others, and inverted for these (Langdale and Lemire 2019, section 3.1.1).
-        let odd_starts = backslashes & ODD & !follows;
-        let (carried, overflow) = odd_starts.overflowing_add(backslashes);
-        self.escaped = u64::from(overflow);
-        (!ODD ^ carried << 1) & follows
-    }
-
-    /// Checks what stands after each escaping backslash (RFC 8259 section 7).
-    fn check_escapes(&mut self, mut escaped: u64, base: usize) {
-        while escaped != 0 {
-            let position = base + escaped.trailing_zeros() as usize;
-            escaped &= escaped - 1;
-            let fine = match self.body.get(position) {
-                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
-                Some(b'u') => self
-                    .body
-                    .get(position + 1..position + 5)
-                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-                _ => false,
-            };
-            self.wrong |= u64::from(!fine);
+        if !good {
+            return false;
         }
     }
+    true
+}
 
-    /// Checks the scalars that have a byte in `odd`.
-    fn check_scalars(&mut self, mut odd: u64, starts: u64, base: usize) {
-        while odd != 0 {
-            let through = odd ^ (odd - 1);
-            let start = match starts & through {
-                0 => self.scalar,
-                starts => base + (63 - starts.leading_zeros()) as usize,
-            };
-            // On to the next scalar that has one.
-            let later = starts & !through;
-            odd &= !(later & later.wrapping_neg()).wrapping_sub(1);
-            if start == self.seen_scalar {
-                continue;
-            }
-            self.seen_scalar = start;
-            let ends_well = |end| match self.body.get(end) {
-                None => true,
-                Some(byte) => matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'),
-            };
-            self.wrong |= u64::from(!number::scalar_end(self.body, start).is_some_and(ends_well));
+/// Checks the scalars that have a byte in `odd`; the first may have begun in a block before, at `earlier`.
+#[inline(never)]
+fn scalars_are_good(body: &[u8], mut odd: u64, starts: u64, base: usize, earlier: usize) -> bool {
+    while odd != 0 {
+        let through = odd ^ (odd - 1);
+        let start = match starts & through {
+            0 => earlier,
+            starts => base + (63 - starts.leading_zeros()) as usize,
+        };
+        // On to the next scalar that has one.
+        let later = starts & !through;
+        odd &= !(later & later.wrapping_neg()).wrapping_sub(1);
+        let ends_well = |end| match body.get(end) {
+            None => true,
+            Some(byte) => matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'),
+        };
+        if !number::scalar_end(body, start).is_some_and(ends_well) {
+            return false;
         }
     }
-
-    fn finish(self) -> Result<(), Broken> {
-        if self.wrong | self.in_string != 0 {
-            return Err(Broken);
-        }
-        match self.non_ascii {
-            // ASCII surrounds these blocks, so no character begins or ends outside of them.
-            Some((first, last)) => {
-                let end = self.body.len().min(last + BLOCK);
-                std::str::from_utf8(&self.body[first..end]).map(|_| ()).map_err(|_| Broken)
-            }
-            None => Ok(()),
-        }
-    }
+    true
 }

@@ -34,17 +34,31 @@ pub(super) fn scalar_end(body: &[u8], start: usize) -> Option<usize> {
 }
 
 /// The checked number at the start of `text` as an integer, saturated to `i64`; `None` if it has a fraction (1.0 has none).
+/// It ends within `length` bytes, followed by nothing but white space there.
 #[inline]
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
-    let mut value = 0;
-    for (position, &byte) in text.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' if position < 18 => value = value * 10 + i64::from(byte - b'0'),
-            b'0'..=b'9' | b'-' | b'.' | b'e' | b'E' => return Decimal::read(text).integer(),
-            _ => break,
-        }
+pub(super) fn integer(text: &[u8], length: usize) -> Option<i64> {
+    match text.first_chunk::<8>() {
+        Some(word) if length <= 8 => match digits(u64::from_le_bytes(*word) << (64 - 8 * length)) {
+            Some(value) => Some(value),
+            None => Decimal::read(text).integer(),
+        },
+        _ => Decimal::read(text).integer(),
     }
-    Some(value)
+}
+
+/// The value of up to eight digits, the last of them in the highest byte; the bytes before the first are 0.
+#[inline(always)]
+fn digits(word: u64) -> Option<i64> {
+    const TENS: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    // A digit is 0x30 to 0x39: its high nibble is 3 and stays so when 6 is added.
+    let high = (word | word.wrapping_add(0x0606_0606_0606_0606)) & !TENS;
+    let filled = 0x3030_3030_3030_3030 & (u64::MAX << (word.trailing_zeros() & !7));
+    if word & !TENS != filled || high != filled {
+        return None;
+    }
+    let pairs = (word & TENS).wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul(10_000 << 32 | 1) >> 32) as i64)
 }
 
 /// The checked number at the start of `text` in units of 10^-`places`, rounded up, saturated to `i64`.
@@ -147,6 +161,10 @@ mod tests {
             ("25e-1", None),
             ("250e-1", Some(25)),
             ("1E+3 ", Some(1000)),
+            ("7 ", Some(7)),
+            ("12345678,", Some(12_345_678)),
+            ("10203040", Some(10_203_040)),
+            ("100000000", Some(100_000_000)),
             ("0e-999999999999999999999", Some(0)),
             ("1e-999999999999999999999", None),
             ("1e999999999999999999999", Some(i64::MAX)),
@@ -158,7 +176,10 @@ mod tests {
             ("12345678901234567890e-1", Some(1_234_567_890_123_456_789)),
             ("12345678901234567891e-1", None),
         ] {
-            assert_eq!(integer(text.as_bytes()), value, "{text}");
+            let length = text.trim_end_matches(['}', ',']).len();
+            let long = format!("{text}        ");
+            assert_eq!(integer(text.as_bytes(), length), value, "{text}");
+            assert_eq!(integer(long.as_bytes(), length), value, "{text}");
         }
     }
 

@@ -194,7 +194,7 @@ impl Iterator for Integers<'_> {
             let number = &self.rest[start..];
             let end = number.iter().position(|byte| matches!(byte, b',' | b']')).unwrap_or(number.len());
             self.rest = &number[end..];
-            if let Some(integer) = number::integer(number) {
+            if let Some(integer) = number::integer(number, end) {
                 return Some(integer);
             }
         }
