@@ -1,1 +1,532 @@
-//! The loop of a bid core.
+//! The loop of a bid core: wait, drain what happened, frame, call the service, answer, once around and again.
+//!
+//! * One clock reading per turn, and one more before answers that bid are handed to the kernel.
+//! * A request that lies whole in a receive buffer is read there; only what is cut is copied.
+//! * Answers of one connection go out in the order of its requests, however long one of them is parked.
+//! * A connection whose peer does not read, or that finds no answer buffer free, is not read from: its peer waits in TCP.
+
+mod answers;
+mod connection;
+mod desk;
+mod run;
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::net::{Conn, Happened, Net, Received};
+use crate::clock;
+use crate::limits;
+use crate::units::{Nanos, Now};
+use crate::wire::http;
+
+use answers::Answers;
+use connection::{Connection, Held, Inputs};
+use desk::Desk;
+
+pub use run::{Backend, CoreNet, run_core};
+
+/// Room an answer is given at least: a bid's markup and its notice URLs, escaped, with the envelope. An answer that needs
+/// more than the service was given is the service's to refuse.
+pub const ANSWER_ROOM: usize = 2 * limits::MARKUP_BYTES + 4 * limits::NOTICE_URL_BYTES;
+/// How long a connection that was told to go is read from, so that its last answer is not lost to a reset, ns.
+const LINGER_NS: u64 = 2 * Nanos::SECOND;
+/// And how much of what it still sends is thrown away, bytes.
+const LINGER_BYTES: usize = 8 * limits::BODY_BYTES;
+/// When a drain begins, how long idle connections may still deliver a request that is on its way, ns; and how often it is
+/// looked whether it is over.
+const DRAIN_STEP_NS: u64 = 20 * Nanos::MS;
+/// While draining, how long a peer may take to close after its last answer, ns.
+const DRAIN_LINGER_NS: u64 = 200 * Nanos::MS;
+
+const _: () = assert!(ANSWER_ROOM + http::answer::LONGEST_EMPTY < limits::ANSWER_BUFFER);
+
+/// Names a parked request: its connection and that connection's generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub u64);
+
+impl Token {
+    fn of(conn: Conn) -> Token {
+        Token(u64::from(conn.generation) << 32 | u64::from(conn.index))
+    }
+
+    fn conn(self) -> Conn {
+        Conn { index: self.0 as u32, generation: (self.0 >> 32) as u32 }
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Answered with this many bytes.
+    Done(usize),
+    /// Answered with a bid that must not reach the kernel after `valid_until`.
+    Bid {
+        /// Bytes written, at least 64: a 204 must fit in their place.
+        length: usize,
+        /// The last moment at which it may be submitted.
+        valid_until: Nanos,
+    },
+    /// To be answered by [`Service::resume`]. The connection's later requests wait.
+    Parked,
+}
+
+/// What the loop does after [`Service::turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Goes on.
+    Continue,
+    /// Stops accepting, answers what is framed, and returns.
+    Drain,
+}
+
+/// What answers the requests of a core. It reads no clock and no socket.
+pub trait Service {
+    /// Answers one request into `response`, which has [`ANSWER_ROOM`] bytes or more. `arrived` is when its first byte was
+    /// seen. A request with [`http::Persistence::Close`] must be answered so.
+    fn request(
+        &mut self,
+        now: Now,
+        arrived: Nanos,
+        token: Token,
+        request: &http::Request<'_>,
+        response: &mut [u8],
+    ) -> Served;
+
+    /// Once per turn: drains orders, expires, and names the parked requests that can be answered now.
+    fn turn(&mut self, now: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn;
+
+    /// Answers a parked request into `response`, which has [`ANSWER_ROOM`] bytes or more. [`Served::Parked`]: not yet.
+    fn resume(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served;
+
+    /// The connection of a parked request is gone: it need not be answered.
+    fn forget(&mut self, token: Token);
+
+    /// A bid was replaced by a 204, because its time had passed before it could be submitted.
+    fn withdrawn(&mut self, now: Now);
+
+    /// [`Service::turn`] is wanted by then.
+    fn wake_at(&self, now: Now) -> Nanos;
+}
+
+/// What a loop has done since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed, by whichever side.
+    pub closed: u64,
+    /// Of those, for having been idle.
+    pub idled: u64,
+    /// Requests framed.
+    pub requests: u64,
+    /// Requests answered by the service.
+    pub answered: u64,
+    /// Streams refused for their framing.
+    pub refused: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// Times the kernel had no receive buffer and had to be asked again.
+    pub rearmed: u64,
+    /// Times reading from a connection was paused.
+    pub paused: u64,
+    /// Times a connection found no answer buffer free.
+    pub starved: u64,
+    /// Bids replaced by a 204 before submission.
+    pub withdrawn: u64,
+    /// Answers of parked requests that nobody waits for any more.
+    pub forgotten: u64,
+}
+
+/// The loop of one core.
+pub struct Server<N: Net, S: Service> {
+    // Dropped first: the kernel must let go of the answers.
+    net: N,
+    desk: Desk<S>,
+    connections: Vec<Connection>,
+    inputs: Inputs,
+    /// Connections with answers to submit.
+    dirty: Vec<Conn>,
+    /// Connections that can read on in their kept input.
+    freed: Vec<Conn>,
+    /// Connections that wait for an answer buffer, in order.
+    starved: VecDeque<Conn>,
+    /// Parked requests that can be answered.
+    ready: Vec<Token>,
+    /// Every connection, in the order in which it is looked at for having been idle.
+    watch: VecDeque<(Conn, Nanos)>,
+    /// A send completed since this was last cleared.
+    moved: bool,
+    open: usize,
+    idle_ns: u64,
+    drain_ns: u64,
+    drain: Option<Drain>,
+    now: Now,
+}
+
+struct Drain {
+    until: Nanos,
+    look: Nanos,
+}
+
+impl<N: Net, S: Service> Server<N, S> {
+    /// A loop over the connections of `net`. `idle_ns` is the time after which an idle connection is closed, `drain_ns` the
+    /// longest a drain takes.
+    ///
+    /// # Errors
+    /// The kernel gives no memory for the answer buffers.
+    pub fn new(net: N, service: S, idle_ns: u64, drain_ns: u64) -> io::Result<Server<N, S>> {
+        Ok(Server {
+            net,
+            desk: Desk::new(service, Answers::map()?),
+            connections: Vec::new(),
+            inputs: Inputs::default(),
+            dirty: Vec::with_capacity(1024),
+            freed: Vec::with_capacity(1024),
+            starved: VecDeque::with_capacity(1024),
+            ready: Vec::with_capacity(1024),
+            watch: VecDeque::with_capacity(1024),
+            moved: false,
+            open: 0,
+            idle_ns,
+            drain_ns,
+            drain: None,
+            now: clock::now(),
+        })
+    }
+
+    /// What the loop has done.
+    pub fn counters(&self) -> Counters {
+        self.desk.counters
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        &self.desk.service
+    }
+
+    /// Runs until the service asked for a drain and it is over.
+    ///
+    /// # Errors
+    /// What the kernel says when waiting fails, which it does not do for a connection's sake.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// One turn; `false` when a drain is over.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub fn turn(&mut self) -> io::Result<bool> {
+        let mut until = self.desk.service.wake_at(self.now);
+        if let Some((_, look)) = self.watch.front() {
+            until = until.min(*look);
+        }
+        if let Some(drain) = &self.drain {
+            until = until.min(drain.look);
+        }
+        self.net.wait(self.now.boot, until)?;
+        self.now = clock::now();
+        self.desk.counters.turns += 1;
+        self.desk.counters.rearmed = self.net.rearmed();
+
+        while let Some(happened) = self.net.next() {
+            match happened {
+                Happened::Received(conn, received) => self.received(conn, received),
+                Happened::Sent(conn, sent) => self.sent(conn, sent),
+                Happened::Accepted(conn) => self.accepted(conn),
+                Happened::Ended(conn) => self.ended(conn),
+                Happened::Woken => {}
+            }
+        }
+        let turn = self.desk.service.turn(self.now, &self.desk.counters, &mut self.ready);
+        self.advance();
+        self.close_idle();
+        Ok(self.drained(turn))
+    }
+
+    /// Answers what waited and can go on, and submits all answers, until nothing moves any more.
+    fn advance(&mut self) {
+        loop {
+            self.moved = false;
+            self.resume_ready();
+            while let Some(conn) = self.freed.pop() {
+                self.read_on(conn);
+            }
+            while self.desk.answers.any_free() {
+                let Some(conn) = self.starved.pop_front() else { break };
+                if let Some(connection) = live(&mut self.connections, conn) {
+                    connection.starved = false;
+                    connection.held = Held::No;
+                    self.read_on(conn);
+                }
+            }
+            self.submit();
+            let waiting = !self.freed.is_empty() || !self.ready.is_empty() || !self.starved.is_empty();
+            if !(self.moved && waiting) {
+                return;
+            }
+        }
+    }
+
+    fn accepted(&mut self, conn: Conn) {
+        let index = conn.index as usize;
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, Connection::vacant);
+        }
+        self.connections[index] = Connection::new(conn.generation, self.now.boot);
+        self.open += 1;
+        self.desk.counters.accepted += 1;
+        self.watch.push_back((conn, self.now.boot.after(self.watch_ns())));
+    }
+
+    fn received(&mut self, conn: Conn, received: Received) {
+        let bytes = self.net.bytes(&received);
+        self.desk.counters.received += bytes.len() as u64;
+        let Some(connection) = live(&mut self.connections, conn) else { return self.net.recycle(received) };
+        if connection.last {
+            connection.discarded += bytes.len();
+            let enough = connection.discarded > LINGER_BYTES;
+            self.net.recycle(received);
+            if enough {
+                self.close(conn);
+            }
+            return;
+        }
+        if connection.input.is_empty() && connection.reads_on() {
+            let arrived = connection::Arrivals::at(self.now.boot);
+            let consumed = self.desk.serve(self.now, conn, connection, bytes, arrived);
+            if consumed < bytes.len() {
+                connection.input.append(&bytes[consumed..], self.now.boot, &mut self.inputs);
+            }
+            self.net.recycle(received);
+            self.settle(conn);
+        } else {
+            connection.input.append(bytes, self.now.boot, &mut self.inputs);
+            self.net.recycle(received);
+            self.read_on(conn);
+        }
+    }
+
+    /// Reads on in the input a connection kept.
+    fn read_on(&mut self, conn: Conn) {
+        let Some(connection) = live(&mut self.connections, conn) else {
+            return;
+        };
+        if connection.reads_on() && !connection.input.is_empty() {
+            let mut input = std::mem::take(&mut connection.input);
+            let (bytes, arrivals) = input.unread();
+            let consumed = self.desk.serve(self.now, conn, connection, bytes, arrivals);
+            input.consume(consumed, &mut self.inputs);
+            connection.input = input;
+        }
+        self.settle(conn);
+    }
+
+    fn ended(&mut self, conn: Conn) {
+        if let Some(connection) = live(&mut self.connections, conn) {
+            connection.ended = true;
+            self.settle(conn);
+        }
+    }
+
+    fn sent(&mut self, conn: Conn, sent: usize) {
+        let now = self.now.boot;
+        let Some(connection) =
+            self.connections.get_mut(conn.index as usize).filter(|connection| connection.generation == conn.generation)
+        else {
+            return;
+        };
+        self.moved = true;
+        connection.in_flight = false;
+        if !connection.open {
+            self.desk.release(connection);
+            return;
+        }
+        if sent == 0 {
+            return self.close(conn);
+        }
+        connection.active = now;
+        connection.sent += sent;
+        assert!(connection.sent <= connection.submitted, "more was sent than submitted");
+        if connection.sent == connection.written {
+            self.desk.release(connection);
+        }
+        if connection.held == Held::Room {
+            connection.held = Held::No;
+            self.freed.push(conn);
+        } else {
+            self.settle(conn);
+        }
+    }
+
+    /// After anything changed: submits, pauses, resumes and closes what this asks for.
+    fn settle(&mut self, conn: Conn) {
+        let connection = &mut self.connections[conn.index as usize];
+        if connection.written > connection.sent && !connection.in_flight && !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(conn);
+        }
+        if connection.held == Held::Buffer && !connection.starved {
+            connection.starved = true;
+            self.desk.counters.starved += 1;
+            self.starved.push_back(conn);
+        }
+        if connection.last {
+            connection.input.clear(&mut self.inputs);
+        }
+        let hold = !connection.reads_on() && !connection.input.is_empty();
+        if hold != connection.paused {
+            connection.paused = hold;
+            if hold {
+                self.desk.counters.paused += 1;
+                self.net.pause(conn);
+            } else {
+                self.net.resume(conn);
+            }
+        }
+        if !(connection.last || connection.ended) || connection.buffer.is_some() || connection.parked {
+            return;
+        }
+        if connection.ended && !hold {
+            self.close(conn);
+        } else if connection.last && !connection.lingering {
+            connection.lingering = true;
+            connection.active = self.now.boot;
+            self.net.shut(conn);
+        }
+    }
+
+    fn resume_ready(&mut self) {
+        let mut kept = 0;
+        for index in 0..self.ready.len() {
+            let token = self.ready[index];
+            if !self.resume(token) {
+                self.ready[kept] = token;
+                kept += 1;
+            }
+        }
+        self.ready.truncate(kept);
+    }
+
+    /// Answers a parked request; `false` if there is no room yet.
+    fn resume(&mut self, token: Token) -> bool {
+        let conn = token.conn();
+        let connection = live(&mut self.connections, conn).filter(|connection| connection.parked);
+        let Some(connection) = connection else { return true };
+        if !self.desk.resume(self.now, conn, connection) {
+            return false;
+        }
+        self.read_on(conn);
+        true
+    }
+
+    /// Hands the answers to the kernel, without the bids whose time has passed.
+    fn submit(&mut self) {
+        if self.desk.has_offers() {
+            let now = Now { boot: clock::boot(), ..self.now };
+            self.desk.withdraw(now, &mut self.connections);
+        }
+        while let Some(conn) = self.dirty.pop() {
+            let Some(connection) = live(&mut self.connections, conn) else { continue };
+            connection.dirty = false;
+            let Some(buffer) = &connection.buffer else { continue };
+            if connection.in_flight || connection.sent == connection.written {
+                continue;
+            }
+            connection.in_flight = true;
+            connection.submitted = connection.written;
+            let (from, to) = (connection.sent, connection.written);
+            let bytes = self.desk.answers.written(buffer, from, to);
+            // SAFETY: the buffer is this connection's until `Sent` is told, also when the connection is closed meanwhile;
+            // the service and `withdraw` write only behind `submitted`; and `net` is dropped before the buffers.
+            if let Some(sent) = unsafe { self.net.send(conn, bytes) } {
+                self.sent(conn, sent);
+            }
+        }
+        self.desk.forget_submitted(&self.connections);
+    }
+
+    fn close(&mut self, conn: Conn) {
+        let Some(connection) = live(&mut self.connections, conn) else {
+            return;
+        };
+        connection.open = false;
+        if std::mem::take(&mut connection.parked) {
+            self.desk.counters.forgotten += 1;
+            self.desk.service.forget(Token::of(conn));
+        }
+        connection.input.clear(&mut self.inputs);
+        if !connection.in_flight {
+            self.desk.release(connection);
+            self.moved = true;
+        }
+        self.net.close(conn);
+        self.open -= 1;
+        self.desk.counters.closed += 1;
+    }
+
+    /// How often a connection is looked at.
+    fn watch_ns(&self) -> u64 {
+        (self.idle_ns / 32).max(1)
+    }
+
+    /// Closes connections that have been idle for too long. Each is looked at 32 times in that time, not oftener.
+    fn close_idle(&mut self) {
+        let now = self.now.boot;
+        let again = now.after(self.watch_ns());
+        while let Some(&(conn, _)) = self.watch.front().filter(|(_, look)| *look <= now) {
+            self.watch.pop_front();
+            let idle_ns = self.idle_ns;
+            let Some(connection) = live(&mut self.connections, conn) else { continue };
+            let idle = now.since(connection.active);
+            let over = !connection.parked && (idle >= idle_ns || (connection.lingering && idle >= LINGER_NS));
+            if over {
+                self.desk.counters.idled += 1;
+                self.close(conn);
+            } else {
+                self.watch.push_back((conn, again));
+            }
+        }
+    }
+
+    /// Begins a drain, and ends it; `false` when it is over.
+    fn drained(&mut self, turn: Turn) -> bool {
+        let now = self.now.boot;
+        if turn == Turn::Drain && self.drain.is_none() {
+            self.net.stop_accepting();
+            self.desk.draining = true;
+            self.drain = Some(Drain { until: now.after(self.drain_ns), look: now.after(DRAIN_STEP_NS) });
+        }
+        let Some(drain) = &mut self.drain else { return true };
+        if now >= drain.look {
+            drain.look = now.after(DRAIN_STEP_NS);
+            for index in 0..self.connections.len() {
+                let connection = &self.connections[index];
+                let conn = Conn { index: index as u32, generation: connection.generation };
+                let gone = connection.lingering && now.since(connection.active) >= DRAIN_LINGER_NS;
+                if connection.open && (gone || connection.is_quiet()) {
+                    self.close(conn);
+                }
+            }
+        }
+        let over = self.open == 0 || self.drain.as_ref().is_some_and(|drain| now >= drain.until);
+        if over {
+            for index in 0..self.connections.len() {
+                let generation = self.connections[index].generation;
+                self.close(Conn { index: index as u32, generation });
+            }
+        }
+        !over
+    }
+}
+
+/// The connection, unless it is closed or another has its place.
+#[inline]
+fn live(connections: &mut [Connection], conn: Conn) -> Option<&mut Connection> {
+    connections
+        .get_mut(conn.index as usize)
+        .filter(|connection| connection.generation == conn.generation && connection.open)
+}

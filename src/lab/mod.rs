@@ -1,1 +1,3 @@
-//! Load.
+//! Load, gates, and what to compare with.
+
+pub mod floor;

@@ -1,21 +1,29 @@
 //! The socket side of a bid core: one small trait, two backends, and nothing of HTTP or bidding.
 //!
 //! A turn of the loop is: [`Net::wait`], then [`Net::next`] until it is empty, then [`Net::send`] for what was answered.
-//! What `send` was given goes to the kernel with the next `wait`, in one system call.
+//! What `send` was given goes to the kernel with the next `wait`, in one system call where the backend can.
 
 pub mod epoll;
+pub mod listener;
+mod memory;
+mod table;
 pub mod uring;
+pub mod wake;
 
 use std::io;
 
 use crate::units::Nanos;
+
+pub use listener::Listener;
+pub(in crate::bid) use memory::Region;
+pub use wake::{Waker, Wakeup};
 
 /// A connection of this core. Generations tell a connection from the one that had its place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conn {
     /// Its place in the table, below [`crate::limits::CONNECTIONS`].
     pub index: u32,
-    /// How many connections had this place before.
+    /// How many connections had this place before, modulo 2^28.
     pub generation: u32,
 }
 
@@ -26,7 +34,7 @@ pub enum Happened {
     Accepted(Conn),
     /// Bytes arrived; read them with [`Net::bytes`], then give the buffer back with [`Net::recycle`].
     Received(Conn, Received),
-    /// The peer closed its side, or the connection broke.
+    /// The peer closed its side, or the connection broke. Said once; nothing more is received.
     Ended(Conn),
     /// A send completed with this many bytes; the memory it was given is free again. 0 bytes: the connection broke.
     Sent(Conn, usize),
@@ -36,6 +44,7 @@ pub enum Happened {
 
 /// A filled receive buffer. Given back with [`Net::recycle`].
 #[derive(Debug)]
+#[must_use = "a buffer that is not recycled is lost"]
 pub struct Received {
     /// Which buffer.
     pub(in crate::bid) buffer: u16,
@@ -55,12 +64,19 @@ pub enum Waiting {
     Spin,
 }
 
+/// How long [`Waiting::Hybrid`] spins, ns.
+const SPIN_NS: u64 = 50_000;
+/// After the descriptors ran out, how long until accepting is tried again, ns. Peers wait in the backlog.
+const EXHAUSTED_NS: u64 = 50 * Nanos::MS;
+
 /// Connections of one core.
 pub trait Net {
-    /// Hands what was queued to the kernel and waits until something happened or `until` has passed.
-    fn wait(&mut self, until: Nanos) -> io::Result<()>;
+    /// Hands what was queued to the kernel and waits until something happened or `until` has passed. `now` is the
+    /// caller's last reading of the clock.
+    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<()>;
 
-    /// The next thing that happened, until there is none.
+    /// The next thing that happened, until there is none. A turn ends: what arrives meanwhile is told after the next
+    /// [`Net::wait`].
     fn next(&mut self) -> Option<Happened>;
 
     /// What was received.
@@ -69,21 +85,28 @@ pub trait Net {
     /// Gives a receive buffer back to the kernel.
     fn recycle(&mut self, received: Received);
 
-    /// Queues bytes to be sent; one send per connection at a time.
+    /// Sends bytes; one send per connection at a time. `Some(sent)` if that is already done, with the meaning of
+    /// [`Happened::Sent`]; `None` if it is queued and `Sent` will tell.
     ///
     /// # Safety
-    /// `bytes` must stay valid and unchanged until [`Happened::Sent`] for this connection, or until the backend is dropped.
-    unsafe fn send(&mut self, conn: Conn, bytes: *const [u8]);
+    /// `bytes` must stay valid and unchanged until the send is done, or until the backend is dropped.
+    unsafe fn send(&mut self, conn: Conn, bytes: *const [u8]) -> Option<usize>;
 
-    /// Stops reading from a connection: its peer waits in TCP.
+    /// Stops reading from a connection: its peer waits in TCP. What was received before is still told.
     fn pause(&mut self, conn: Conn);
 
     /// Reads again.
     fn resume(&mut self, conn: Conn);
 
+    /// Tells the peer that no more will be sent. Reading goes on.
+    fn shut(&mut self, conn: Conn);
+
     /// Closes a connection. Nothing more is heard of it, but for the [`Happened::Sent`] of a send under way.
     fn close(&mut self, conn: Conn);
 
-    /// Stops accepting connections.
+    /// Stops accepting connections; those of the backlog are refused.
     fn stop_accepting(&mut self);
+
+    /// How often reading had to be asked for again because no receive buffer was free.
+    fn rearmed(&self) -> u64;
 }

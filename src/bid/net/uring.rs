@@ -1,1 +1,520 @@
-//! io_uring.
+//! io_uring: multishot accept, multishot receive into a ring of provided buffers, sends submitted together.
+//!
+//! `DEFER_TASKRUN` keeps the kernel from interrupting the core: completions are made inside `io_uring_enter` only, so the
+//! core sees them when it asks. `TASKRUN_FLAG` shows in shared memory that there is something to ask for, which makes
+//! spinning free of system calls. Both need Linux 6.1.
+
+use std::io;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
+
+use super::table::{GENERATION, Table};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, Wakeup};
+use crate::clock;
+use crate::limits;
+use crate::units::Nanos;
+
+/// Submissions between two system calls; when they are more they go in two.
+const SUBMISSIONS: u32 = 1024;
+/// Completions the kernel can leave; it keeps what is more until there is room.
+const COMPLETIONS: u32 = 8192;
+/// The group of the receive buffers.
+const GROUP: u16 = 0;
+
+/// The operation a completion belongs to: the top four bits of its user data.
+const ACCEPT: u64 = 0;
+const RECEIVE: u64 = 1;
+const SEND: u64 = 2;
+const WAKE: u64 = 3;
+const CANCEL: u64 = 4;
+
+/// A ring of this kernel that can do all that is needed.
+pub struct Ring(IoUring);
+
+impl Ring {
+    /// Opens a ring on this thread, which must be the one that uses it, and probes what the loop needs.
+    ///
+    /// # Errors
+    /// One sentence that says what is missing; the caller takes the epoll backend instead.
+    pub fn open() -> Result<Ring, String> {
+        let mut builder = IoUring::builder();
+        builder
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_cqsize(COMPLETIONS)
+            .dontfork();
+        let ring = builder.build(SUBMISSIONS).map_err(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => "io_uring with DEFER_TASKRUN needs Linux 6.1 or later".to_owned(),
+            Some(libc::EPERM) => "io_uring is disabled here (kernel.io_uring_disabled, or a seccomp filter)".to_owned(),
+            Some(libc::ENOSYS) => "this kernel has no io_uring".to_owned(),
+            _ => format!("io_uring_setup failed: {error}"),
+        })?;
+        let parameters = ring.params();
+        if !parameters.is_feature_ext_arg() || !parameters.is_feature_nodrop() || !parameters.is_feature_fast_poll() {
+            return Err("io_uring lacks EXT_ARG, NODROP or FAST_POLL; it needs Linux 6.1 or later".to_owned());
+        }
+        let mut probe = Probe::new();
+        ring.submitter().register_probe(&mut probe).map_err(|error| format!("io_uring cannot be probed: {error}"))?;
+        let needed = [
+            ("ACCEPT", opcode::AcceptMulti::CODE),
+            ("RECV", opcode::RecvMulti::CODE),
+            ("SEND", opcode::Send::CODE),
+            ("READ", opcode::Read::CODE),
+            ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
+        ];
+        match needed.iter().find(|(_, code)| !probe.is_supported(*code)) {
+            Some((name, _)) => Err(format!("io_uring lacks the operation {name}")),
+            None => Ok(Ring(ring)),
+        }
+    }
+}
+
+struct Socket {
+    fd: OwnedFd,
+    /// A receive is with the kernel.
+    armed: bool,
+    /// Reading is wanted; without it the peer waits.
+    wanted: bool,
+    /// A send is with the kernel.
+    sending: bool,
+    /// The end was told.
+    ended: bool,
+    /// Closed by the owner; the place is kept until the kernel has let go of it.
+    closing: bool,
+}
+
+/// The connections of one core on io_uring.
+pub struct Uring {
+    // Dropped first, by `drop`: the kernel must let go of the memory below.
+    ring: ManuallyDrop<IoUring>,
+    buffers: Buffers,
+    listener: Option<Listener>,
+    wakeup: Wakeup,
+    /// Where the kernel puts the count of the eventfd; nobody reads it.
+    wakes: Box<u64>,
+    sockets: Table<Socket>,
+    waiting: Waiting,
+    /// Whether the kernel knows multishot receive and accept.
+    multishot: bool,
+    accepting: bool,
+    /// When accepting is tried again after descriptors ran out.
+    accept_at: Nanos,
+    rearmed: u64,
+    /// The kernel takes submissions from the thread that opened the ring only.
+    _here: PhantomData<*const ()>,
+}
+
+impl Uring {
+    /// Serves the connections of `listener` on `ring`.
+    ///
+    /// # Errors
+    /// What the kernel says about mapping memory or registering buffers.
+    pub fn new(ring: Ring, listener: Listener, wakeup: Wakeup, waiting: Waiting) -> io::Result<Uring> {
+        let buffers = Buffers::register(&ring.0)?;
+        let mut uring = Uring {
+            ring: ManuallyDrop::new(ring.0),
+            buffers,
+            listener: Some(listener),
+            wakeup,
+            wakes: Box::new(0),
+            sockets: Table::new(),
+            waiting,
+            multishot: true,
+            accepting: false,
+            accept_at: Nanos::NEVER,
+            rearmed: 0,
+            _here: PhantomData,
+        };
+        uring.arm_accept();
+        uring.arm_wakeup();
+        Ok(uring)
+    }
+
+    /// Queues a submission; if the queue is full, what is in it goes to the kernel first.
+    #[inline]
+    fn push(&mut self, entry: &squeue::Entry) {
+        // SAFETY: every entry made here names a descriptor that is open until its completion was seen, and memory that
+        // stays valid until then: a provided buffer, `wakes`, or what the caller of `send` vouches for.
+        while unsafe { self.ring.submission().push(entry) }.is_err() {
+            let submitted = self.ring.submit();
+            assert!(submitted.is_ok() || interrupted(&submitted), "the kernel takes no submissions: {submitted:?}");
+        }
+    }
+
+    fn arm_accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let fd = Fd(listener.fd());
+        let entry = if self.multishot {
+            opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build()
+        } else {
+            let none = std::ptr::null_mut();
+            opcode::Accept::new(fd, none, none.cast()).flags(libc::SOCK_CLOEXEC).build()
+        };
+        self.accepting = true;
+        self.push(&entry.user_data(ACCEPT << 60));
+    }
+
+    fn arm_wakeup(&mut self) {
+        let count = (&raw mut *self.wakes).cast();
+        let entry = opcode::Read::new(Fd(self.wakeup.fd()), count, size_of::<u64>() as u32).build();
+        self.push(&entry.user_data(WAKE << 60));
+    }
+
+    fn arm_receive(&mut self, conn: Conn, fd: RawFd) {
+        let entry = if self.multishot {
+            opcode::RecvMulti::new(Fd(fd), GROUP).build()
+        } else {
+            opcode::Recv::new(Fd(fd), std::ptr::null_mut(), limits::RECEIVE_BUFFER as u32)
+                .buf_group(GROUP)
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT)
+        };
+        self.push(&entry.user_data(user_data(RECEIVE, conn)));
+    }
+
+    /// Lets the kernel run what it deferred, and submits, without waiting.
+    #[inline]
+    fn poll(&mut self) -> io::Result<()> {
+        let queue = self.ring.submission();
+        let (queued, due) = (queue.len(), queue.taskrun() || queue.cq_overflow());
+        drop(queue);
+        if queued > 0 || due {
+            let flags = EnterFlags::GETEVENTS.bits();
+            // SAFETY: no argument is passed.
+            settle(unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued as u32, 0, flags, None) })?;
+        }
+        Ok(())
+    }
+
+    /// Submits and sleeps until there is a completion or `until`.
+    fn sleep(&mut self, now: Nanos, until: Nanos) -> io::Result<()> {
+        if until == Nanos::NEVER {
+            return settle(self.ring.submit_and_wait(1));
+        }
+        let left = until.since(now);
+        let time = Timespec::new().sec(left / Nanos::SECOND).nsec((left % Nanos::SECOND) as u32);
+        settle(self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)))
+    }
+
+    /// Watches the rings in shared memory until there is a completion (`true`) or `until`.
+    fn spin(&mut self, until: Nanos) -> io::Result<bool> {
+        let mut rounds = 0u32;
+        loop {
+            if !self.ring.completion().is_empty() {
+                return Ok(true);
+            }
+            self.poll()?;
+            rounds += 1;
+            if rounds.is_multiple_of(32) && clock::boot() >= until {
+                return Ok(!self.ring.completion().is_empty());
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn accepted(&mut self, result: i32, flags: u32) -> Option<Happened> {
+        let mut happened = None;
+        if result >= 0 {
+            // SAFETY: the kernel just opened this descriptor for us.
+            let fd = unsafe { OwnedFd::from_raw_fd(result) };
+            let raw = fd.as_raw_fd();
+            let socket = Socket { fd, armed: true, wanted: true, sending: false, ended: false, closing: false };
+            // Without a place the descriptor is dropped, which closes the connection.
+            if let Some(conn) = self.sockets.insert(socket) {
+                self.arm_receive(conn, raw);
+                happened = Some(Happened::Accepted(conn));
+            }
+        }
+        if !cqueue::more(flags) {
+            self.accepting = false;
+            match -result {
+                libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {
+                    self.accept_at = clock::boot().after(EXHAUSTED_NS);
+                }
+                libc::EINVAL if self.multishot && self.listener.is_some() => {
+                    self.multishot = false;
+                    self.arm_accept();
+                }
+                libc::ECANCELED => {}
+                _ => self.arm_accept(),
+            }
+        }
+        happened
+    }
+
+    fn received(&mut self, conn: Conn, result: i32, flags: u32) -> Option<Happened> {
+        let buffer = cqueue::buffer_select(flags);
+        let socket = self.sockets.get(conn)?;
+        let closing = socket.closing;
+        let ends = result == 0 || (result < 0 && !matches!(-result, libc::ENOBUFS | libc::ECANCELED | libc::EINTR));
+        let ends = ends && !(result == -libc::EINVAL && self.multishot);
+        let told = socket.ended || closing;
+        let mut rearm = None;
+        if !cqueue::more(flags) {
+            socket.armed = false;
+            if ends {
+                socket.ended = true;
+            }
+            if !told && !ends && socket.wanted {
+                socket.armed = true;
+                rearm = Some(socket.fd.as_raw_fd());
+            }
+        }
+        if let Some(fd) = rearm {
+            self.rearmed += u64::from(result == -libc::ENOBUFS);
+            self.multishot &= result != -libc::EINVAL;
+            self.arm_receive(conn, fd);
+        }
+        if closing {
+            self.release(conn);
+        }
+        match buffer {
+            Some(buffer) if result > 0 && !closing => {
+                Some(Happened::Received(conn, Received { buffer, length: result as u32 }))
+            }
+            Some(buffer) => {
+                self.buffers.provide(buffer);
+                (ends && !told).then_some(Happened::Ended(conn))
+            }
+            None => (ends && !told).then_some(Happened::Ended(conn)),
+        }
+    }
+
+    fn sent(&mut self, conn: Conn, result: i32) -> Option<Happened> {
+        let socket = self.sockets.get(conn)?;
+        socket.sending = false;
+        if socket.closing {
+            self.release(conn);
+        }
+        Some(Happened::Sent(conn, usize::try_from(result).unwrap_or(0)))
+    }
+
+    /// Gives up the place of a closed connection once the kernel has let go of it.
+    fn release(&mut self, conn: Conn) {
+        if self.sockets.get(conn).is_some_and(|socket| socket.closing && !socket.armed && !socket.sending) {
+            self.sockets.remove(conn);
+            // A descriptor is free again.
+            if self.accept_at != Nanos::NEVER {
+                self.accept_at = Nanos(0);
+            }
+        }
+    }
+}
+
+impl Net for Uring {
+    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<()> {
+        let mut until = until;
+        if self.accept_at != Nanos::NEVER {
+            if now >= self.accept_at {
+                self.accept_at = Nanos::NEVER;
+                if !self.accepting {
+                    self.arm_accept();
+                }
+            } else {
+                until = until.min(self.accept_at);
+            }
+        }
+        match self.waiting {
+            Waiting::Block => self.sleep(now, until),
+            Waiting::Hybrid => {
+                self.poll()?;
+                if !self.ring.completion().is_empty() || self.spin(until.min(clock::boot().after(SPIN_NS)))? {
+                    return Ok(());
+                }
+                self.sleep(clock::boot(), until)
+            }
+            Waiting::Spin => {
+                self.poll()?;
+                self.spin(until).map(drop)
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Happened> {
+        loop {
+            let completion = self.ring.completion().next()?;
+            let (data, result, flags) = (completion.user_data(), completion.result(), completion.flags());
+            let conn = Conn { index: data as u32, generation: (data >> 32) as u32 & GENERATION };
+            let happened = match data >> 60 {
+                RECEIVE => self.received(conn, result, flags),
+                SEND => self.sent(conn, result),
+                ACCEPT => self.accepted(result, flags),
+                WAKE => {
+                    self.arm_wakeup();
+                    Some(Happened::Woken)
+                }
+                _ => None,
+            };
+            if happened.is_some() {
+                return happened;
+            }
+        }
+    }
+
+    #[inline]
+    fn bytes(&self, received: &Received) -> &[u8] {
+        self.buffers.filled(received)
+    }
+
+    #[inline]
+    fn recycle(&mut self, received: Received) {
+        self.buffers.provide(received.buffer);
+    }
+
+    #[inline]
+    unsafe fn send(&mut self, conn: Conn, bytes: *const [u8]) -> Option<usize> {
+        let Some(socket) = self.sockets.get(conn) else { return Some(0) };
+        assert!(!socket.sending, "two sends at a time");
+        socket.sending = true;
+        let fd = Fd(socket.fd.as_raw_fd());
+        let entry = opcode::Send::new(fd, bytes.cast(), bytes.len() as u32)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build()
+            .user_data(user_data(SEND, conn));
+        self.push(&entry);
+        None
+    }
+
+    fn pause(&mut self, conn: Conn) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        let armed = socket.armed && socket.wanted;
+        socket.wanted = false;
+        if armed {
+            let entry = opcode::AsyncCancel::new(user_data(RECEIVE, conn)).build().user_data(CANCEL << 60);
+            self.push(&entry);
+        }
+    }
+
+    fn resume(&mut self, conn: Conn) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        socket.wanted = true;
+        // A receive that is being cancelled is armed again by its last completion.
+        if !socket.armed && !socket.ended && !socket.closing {
+            socket.armed = true;
+            let fd = socket.fd.as_raw_fd();
+            self.arm_receive(conn, fd);
+        }
+    }
+
+    fn shut(&mut self, conn: Conn) {
+        if let Some(socket) = self.sockets.get(conn) {
+            // SAFETY: the descriptor is open; a connection that is gone makes it fail, which nobody needs to know.
+            unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_WR) };
+        }
+    }
+
+    fn close(&mut self, conn: Conn) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        socket.closing = true;
+        socket.wanted = false;
+        if socket.armed || socket.sending {
+            // Ends the operations that are with the kernel.
+            // SAFETY: the descriptor is open.
+            unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_RDWR) };
+        }
+        self.release(conn);
+    }
+
+    fn stop_accepting(&mut self) {
+        if self.accepting {
+            let entry = opcode::AsyncCancel::new(ACCEPT << 60).build().user_data(CANCEL << 60);
+            self.push(&entry);
+        }
+        self.accept_at = Nanos::NEVER;
+        if let Some(listener) = self.listener.take() {
+            // The pending accept holds the socket open until it is cancelled; this refuses new peers at once.
+            // SAFETY: the descriptor is open until `listener` is dropped.
+            unsafe { libc::shutdown(listener.fd(), libc::SHUT_RDWR) };
+        }
+    }
+
+    fn rearmed(&self) -> u64 {
+        self.rearmed
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        for socket in self.sockets.iter() {
+            // SAFETY: the descriptor is open.
+            unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_RDWR) };
+        }
+        let _ = self.poll();
+        // Waits until no operation is left that could touch our memory; nothing to cancel is an error, and fine.
+        let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
+        // SAFETY: nobody uses the ring after this.
+        unsafe { ManuallyDrop::drop(&mut self.ring) };
+    }
+}
+
+#[inline]
+fn user_data(operation: u64, conn: Conn) -> u64 {
+    operation << 60 | u64::from(conn.generation) << 32 | u64::from(conn.index)
+}
+
+fn interrupted(result: &io::Result<usize>) -> bool {
+    let code = result.as_ref().err().and_then(io::Error::raw_os_error);
+    matches!(code, Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ETIME))
+}
+
+/// Time that passed, a signal, and completions that first have to be read are no errors.
+fn settle(result: io::Result<usize>) -> io::Result<()> {
+    if interrupted(&result) { Ok(()) } else { result.map(drop) }
+}
+
+/// The receive buffers and the ring by which they are provided to the kernel.
+struct Buffers {
+    memory: Region,
+    /// [`limits::RECEIVE_BUFFERS`] entries; the tail lies in the first one's reserved field.
+    ring: Region,
+    tail: u16,
+}
+
+impl Buffers {
+    fn register(ring: &IoUring) -> io::Result<Buffers> {
+        let count = limits::RECEIVE_BUFFERS;
+        let memory = Region::map(count, limits::RECEIVE_BUFFER)?;
+        let mut buffers = Buffers { memory, ring: Region::map(1, count * size_of::<BufRingEntry>())?, tail: 0 };
+        // SAFETY: the mapping is page-aligned, long enough for `count` entries, and outlives the io_uring (see `Uring`).
+        unsafe {
+            let entries = buffers.ring.start(0) as u64;
+            ring.submitter().register_buf_ring_with_flags(entries, count as u16, GROUP, 0)?;
+        }
+        (0..count as u16).for_each(|buffer| buffers.provide(buffer));
+        Ok(buffers)
+    }
+
+    #[inline]
+    fn filled(&self, received: &Received) -> &[u8] {
+        assert!(received.length as usize <= self.memory.size());
+        // SAFETY: a buffer named by a `Received` was filled to its length and is not the kernel's until it is provided
+        // again, which takes the `Received`.
+        unsafe { std::slice::from_raw_parts(self.memory.start(received.buffer), received.length as usize) }
+    }
+
+    /// Gives a buffer to the kernel.
+    #[inline]
+    fn provide(&mut self, buffer: u16) {
+        let entries: *mut BufRingEntry = self.ring.start(0).cast();
+        let place = usize::from(self.tail) % limits::RECEIVE_BUFFERS;
+        self.tail = self.tail.wrapping_add(1);
+        // SAFETY: the entry is inside the ring and, by the tail, not the kernel's; only its three fields are written, as
+        // the tail shares the first entry. The tail is an aligned u16 inside the ring, written with release as the kernel
+        // reads it with acquire.
+        unsafe {
+            let entry = &mut *entries.add(place);
+            entry.set_addr(self.memory.start(buffer) as u64);
+            entry.set_len(self.memory.size() as u32);
+            entry.set_bid(buffer);
+            let tail = BufRingEntry::tail(entries).cast_mut();
+            AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
+        }
+    }
+}

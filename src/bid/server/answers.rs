@@ -1,0 +1,57 @@
+//! Answer buffers: the last one given back is the next one taken, so that few of them are in the cache.
+
+use std::io;
+
+use crate::bid::net::Region;
+use crate::limits;
+
+/// The answer buffers of a core.
+pub(super) struct Answers {
+    memory: Region,
+    free: Vec<u16>,
+}
+
+/// A buffer taken out of [`Answers`]; given back once.
+#[derive(Debug)]
+#[must_use = "a buffer that is not given back is lost"]
+pub(super) struct Buffer(u16);
+
+impl Answers {
+    pub(super) fn map() -> io::Result<Answers> {
+        let memory = Region::map(limits::ANSWER_BUFFERS, limits::ANSWER_BUFFER)?;
+        Ok(Answers { memory, free: (0..limits::ANSWER_BUFFERS as u16).rev().collect() })
+    }
+
+    #[inline]
+    pub(super) fn any_free(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Buffer> {
+        self.free.pop().map(Buffer)
+    }
+
+    #[inline]
+    pub(super) fn give_back(&mut self, buffer: Buffer) {
+        self.free.push(buffer.0);
+    }
+
+    /// The buffer from `from` on, to be written. What lies before may be with the kernel.
+    #[inline]
+    pub(super) fn room(&mut self, buffer: &Buffer, from: usize) -> &mut [u8] {
+        assert!(from <= limits::ANSWER_BUFFER);
+        // SAFETY: the range lies in the buffer, the `Buffer` is the only one of its number, and the kernel only reads what
+        // was submitted, which ends at or before `from`.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.start(buffer.0).add(from), limits::ANSWER_BUFFER - from) }
+    }
+
+    /// What was written, as the kernel is given it.
+    #[inline]
+    pub(super) fn written(&self, buffer: &Buffer, from: usize, to: usize) -> *const [u8] {
+        assert!(from <= to && to <= limits::ANSWER_BUFFER);
+        // SAFETY: the offset lies in the buffer.
+        let start = unsafe { self.memory.start(buffer.0).add(from) };
+        std::ptr::slice_from_raw_parts(start, to - from)
+    }
+}

@@ -1,0 +1,73 @@
+//! Starting a core's loop on the backend the host has.
+
+use std::io;
+
+use super::{Counters, Server, Service};
+use crate::bid::net::epoll::Epoll;
+use crate::bid::net::uring::{Ring, Uring};
+use crate::bid::net::{Listener, Net, Waiting, Wakeup};
+use crate::limits;
+use crate::units::Nanos;
+
+/// How a core talks to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// io_uring, Linux 6.1 and later; epoll where it is missing or disabled.
+    #[default]
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// How a core's loop runs.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreNet {
+    /// The backend wanted.
+    pub backend: Backend,
+    /// How it waits.
+    pub waiting: Waiting,
+    /// Idle time after which a connection is closed, ns.
+    pub idle_ns: u64,
+    /// The longest a drain takes, ns.
+    pub drain_ns: u64,
+}
+
+impl Default for CoreNet {
+    fn default() -> CoreNet {
+        CoreNet {
+            backend: Backend::default(),
+            waiting: Waiting::default(),
+            idle_ns: limits::IDLE_NS,
+            drain_ns: 3 * Nanos::SECOND,
+        }
+    }
+}
+
+/// Runs the loop on the calling thread until the service drains it. The listener is bound before
+/// ([`Listener::bind`], once per core), and already takes connections into its backlog; `wakeup` is the other end of a
+/// [`crate::bid::net::Waker`]. `started` is called once the loop can answer.
+///
+/// # Errors
+/// What the kernel says about memory, epoll, or waiting. A missing io_uring is logged and replaced by epoll.
+pub fn run_core<S: Service>(
+    core: &CoreNet,
+    listener: Listener,
+    wakeup: Wakeup,
+    service: S,
+    started: impl FnOnce(),
+) -> io::Result<Counters> {
+    if core.backend == Backend::IoUring {
+        match Ring::open() {
+            Ok(ring) => return run(core, Uring::new(ring, listener, wakeup, core.waiting)?, service, started),
+            Err(missing) => log::warn!("{missing}; serving with epoll instead"),
+        }
+    }
+    run(core, Epoll::new(listener, wakeup, core.waiting)?, service, started)
+}
+
+fn run<N: Net, S: Service>(core: &CoreNet, net: N, service: S, started: impl FnOnce()) -> io::Result<Counters> {
+    let mut server = Server::new(net, service, core.idle_ns, core.drain_ns)?;
+    started();
+    server.run()?;
+    Ok(server.counters())
+}
