@@ -68,7 +68,7 @@ impl BidIds {
     /// The kernel has no randomness to give.
     pub fn from_kernel() -> std::io::Result<Self> {
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(std::io::Error::from)?;
+        getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
         Ok(Self::from_seed(seed))
     }
 

@@ -1,1 +1,4 @@
-//! Stores.
+//! Where things are kept. [`embedded`] is the default: a directory, and nothing else installed.
+
+pub mod commit;
+pub mod embedded;

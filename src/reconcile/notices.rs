@@ -1,0 +1,159 @@
+//! Notices: what an exchange says became of a bid, booked once, and answered when it is on disk.
+
+use super::Reconciler;
+use super::books::minute;
+use super::record::{Marks, Record};
+use crate::ring::message::{Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
+use crate::units::{CoreId, CpmMicros, Micros, Now, UserKey};
+
+impl Reconciler {
+    /// Decides a notice with a valid signature. Its answer leaves when all that was booked is on disk.
+    pub(super) fn notice(&mut self, now: Now, core: CoreId, notice: &Notice) {
+        let claim = &notice.claim;
+        let noticed = if self.disk_failed {
+            None
+        } else if self.is_past(now, claim) {
+            Some(self.late(now, notice))
+        } else if !self.is_ours(claim) {
+            self.gauges.foreign.add(1);
+            None
+        } else {
+            match notice.kind {
+                NoticeKind::Win => self.note(now, claim, Marks::WON),
+                NoticeKind::Loss => self.lost(now, claim),
+                NoticeKind::Bill => self.bill(now, notice),
+            }
+            Some(Noticed::Safe)
+        };
+        let ticket = notice.ticket;
+        match noticed {
+            Some(noticed) => self.hold(core, Order::Noticed { ticket, noticed }),
+            // Nothing was booked, so there is nothing to wait for.
+            None => {
+                self.gauges.unsafe_notices.add(1);
+                self.orders(core).push_back(Order::Noticed { ticket, noticed: Noticed::Unsafe });
+            }
+        }
+    }
+
+    /// Past H2 by our clock, or already released by an earlier reading of it.
+    fn is_past(&self, now: Now, claim: &Claim) -> bool {
+        now.wall > claim.expires || minute(claim.expires) <= self.released_up_to
+    }
+
+    /// Made under a lease the ledger knows, as the bid path makes claims. Anything else was signed with our key by another
+    /// node, or before the ledger was replaced.
+    fn is_ours(&self, claim: &Claim) -> bool {
+        let lease = self.books.lease(claim.lease);
+        claim.price > CpmMicros(0) && lease.is_some_and(|lease| lease.campaign == claim.campaign)
+    }
+
+    fn late(&mut self, now: Now, notice: &Notice) -> Noticed {
+        if notice.kind == NoticeKind::Bill {
+            self.gauges.late.add(1);
+            if let NoticePrice::Cpm(price) = notice.price {
+                let cost = price.min(notice.claim.price).per_impression();
+                self.gauges.late_excess_micros.add(cost.0.max(0) as u64);
+            }
+            self.append(now.boot, heard(now, &notice.claim, Marks::LATE));
+        }
+        Noticed::Expired
+    }
+
+    /// Records that something was heard, the first time.
+    fn note(&mut self, now: Now, claim: &Claim, marks: Marks) {
+        if self.books.marks(claim.lease, claim.reservation, claim.expires).any(marks) {
+            self.gauges.duplicates.add(1);
+            return;
+        }
+        match marks {
+            Marks::WON => self.gauges.wins.add(1),
+            Marks::UNPRICED => self.gauges.unpriced.add(1),
+            _ => self.gauges.losses.add(1),
+        }
+        self.append(now.boot, heard(now, claim, marks));
+    }
+
+    /// A loss frees its reservation where losses are final, unless a win or a bill was heard before: those are
+    /// authoritative. Of an earlier incarnation's reservations it frees nothing; its leases end on their own.
+    fn lost(&mut self, now: Now, claim: &Claim) {
+        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
+        let frees = self.settings.loss_is_final && !known.any(Marks::WON.and(Marks::BILLED).and(Marks::LOST));
+        match self.holds.get_mut(&claim.lease) {
+            Some(holds) if frees => {
+                holds.settle(minute(claim.expires), claim.price.per_impression(), Micros::ZERO);
+                self.note(now, claim, Marks::LOST.and(Marks::FREED));
+                self.check_lease(claim.lease);
+            }
+            _ => self.note(now, claim, Marks::LOST),
+        }
+    }
+
+    /// Books a bill: once, at a readable price, and never above the bid.
+    fn bill(&mut self, now: Now, notice: &Notice) {
+        let claim = &notice.claim;
+        let NoticePrice::Cpm(price) = notice.price else {
+            self.note(now, claim, Marks::UNPRICED);
+            return;
+        };
+        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
+        if known.any(Marks::BILLED) {
+            self.gauges.duplicates.add(1);
+            return;
+        }
+        let reserved = claim.price.per_impression();
+        let amount = price.min(claim.price).max(CpmMicros(0)).per_impression();
+        let mut marks = Marks::BILLED;
+        if price > claim.price {
+            self.gauges.disputes.add(1);
+            marks = marks.and(Marks::DISPUTED);
+        }
+        // A final loss gave the money back; a bill after it is paid all the same, outside the lease's account. So is one
+        // that a ledger restored from an old copy no longer covers.
+        let covered = self.books.lease(claim.lease).is_some_and(|lease| lease.charge() >= reserved.max(amount));
+        if known.any(Marks::FREED) || !covered {
+            self.gauges.excess_bills.add(1);
+            marks = marks.and(Marks::EXCESS);
+        }
+        self.append(
+            now.boot,
+            Record::Billed {
+                reservation: claim.reservation,
+                lease: claim.lease,
+                campaign: claim.campaign,
+                bid: claim.bid,
+                price,
+                amount,
+                expires: claim.expires,
+                wall: now.wall,
+                marks,
+            },
+        );
+        self.gauges.bills.add(1);
+        self.gauges.spend_micros.add(amount.0 as u64);
+        if !marks.any(Marks::EXCESS)
+            && let Some(holds) = self.holds.get_mut(&claim.lease)
+        {
+            holds.settle(minute(claim.expires), reserved, amount);
+            let slot = holds.slot;
+            self.check_lease(claim.lease);
+            self.gauges.set_spend(slot, self.books.day(claim.campaign, self.day).settled);
+        }
+        if claim.user != UserKey::NOBODY {
+            let day = now.wall.day();
+            self.broadcast(Order::Counted { user: claim.user, campaign: claim.campaign, day });
+        }
+    }
+}
+
+fn heard(now: Now, claim: &Claim, marks: Marks) -> Record {
+    Record::Heard {
+        reservation: claim.reservation,
+        lease: claim.lease,
+        campaign: claim.campaign,
+        bid: claim.bid,
+        expires: claim.expires,
+        wall: now.wall,
+        marks,
+    }
+}

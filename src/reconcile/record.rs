@@ -1,0 +1,318 @@
+//! What the ledger is made of. A record is a fact; the [`super::books::Books`] are what follows from all of them.
+//!
+//! On disk a record is its length (one byte), its kind (one byte) and its fields in order, little-endian. Kinds are never
+//! reused, and the fields of a kind never change: what must change becomes a new kind.
+
+use crate::units::{
+    AdvertiserId, BidId, CampaignId, CpmMicros, Day, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis,
+};
+
+/// A field of a record.
+trait Field: Sized {
+    fn put(&self, out: &mut Vec<u8>);
+    fn take(from: &mut &[u8]) -> Option<Self>;
+}
+
+macro_rules! integers {
+    ($($integer:ty)*) => { $(impl Field for $integer {
+        fn put(&self, out: &mut Vec<u8>) { out.extend_from_slice(&self.to_le_bytes()); }
+        fn take(from: &mut &[u8]) -> Option<Self> {
+            let (bytes, rest) = from.split_first_chunk()?;
+            *from = rest;
+            Some(<$integer>::from_le_bytes(*bytes))
+        }
+    })* };
+}
+
+macro_rules! newtypes {
+    ($($newtype:ident)*) => { $(impl Field for $newtype {
+        fn put(&self, out: &mut Vec<u8>) { self.0.put(out); }
+        fn take(from: &mut &[u8]) -> Option<Self> { Field::take(from).map($newtype) }
+    })* };
+}
+
+integers!(u8 u16 u32 u64 i64);
+newtypes!(AdvertiserId BidId CampaignId CpmMicros Day Incarnation LeaseId Micros NodeId ReservationId UnixMillis Marks);
+
+impl Field for [u8; 16] {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (bytes, rest) = from.split_first_chunk()?;
+        *from = rest;
+        Some(*bytes)
+    }
+}
+
+macro_rules! records {
+    ($($(#[$doc:meta])* $kind:literal $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* })*) => {
+        /// One fact.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Record { $($(#[$doc])* $name { $($(#[$about])* $field: $type,)* },)* }
+
+        impl Record {
+            /// Appends the record's bytes.
+            pub fn encode(&self, out: &mut Vec<u8>) {
+                let start = out.len();
+                out.push(0);
+                match self {
+                    $(Record::$name { $($field,)* } => { out.push($kind); $($field.put(out);)* })*
+                }
+                out[start] = (out.len() - start - 1) as u8;
+            }
+
+            /// Takes one record off the front of `bytes`. `None` if there is none that this version knows.
+            pub fn decode(bytes: &mut &[u8]) -> Option<Record> {
+                let (&length, rest) = bytes.split_first()?;
+                let (mut body, rest) = rest.split_at_checked(usize::from(length))?;
+                let body = &mut body;
+                let record = match u8::take(body)? {
+                    $($kind => Record::$name { $($field: Field::take(body)?,)* },)*
+                    _ => return None,
+                };
+                *bytes = rest;
+                body.is_empty().then_some(record)
+            }
+
+            /// The name of the record's kind.
+            pub const fn label(&self) -> &'static str {
+                match self { $(Record::$name { .. } => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+/// No limit on what a campaign may spend in its life.
+pub const UNLIMITED: Micros = Micros(i64::MAX);
+
+/// What was heard of a reservation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(pub u8);
+
+impl Marks {
+    /// It won.
+    pub const WON: Marks = Marks(1);
+    /// It was billed.
+    pub const BILLED: Marks = Marks(2);
+    /// It lost.
+    pub const LOST: Marks = Marks(4);
+    /// A bill came without a readable price.
+    pub const UNPRICED: Marks = Marks(8);
+    /// A loss gave its money back.
+    pub const FREED: Marks = Marks(16);
+    /// A billing: the price was above the bid.
+    pub const DISPUTED: Marks = Marks(32);
+    /// A billing: no lease covers it any more.
+    pub const EXCESS: Marks = Marks(64);
+    /// It came after H2.
+    pub const LATE: Marks = Marks(128);
+
+    /// All marks of both.
+    #[must_use]
+    pub const fn and(self, other: Marks) -> Marks {
+        Marks(self.0 | other.0)
+    }
+
+    /// Whether any of `other` is set.
+    pub const fn any(self, other: Marks) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+records! {
+    /// A process started and was numbered.
+    1 Started {
+        /// Its number.
+        incarnation: Incarnation,
+        /// The node.
+        node: NodeId,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// What a campaign may spend, from now on.
+    2 Funded {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Whose campaign it is.
+        advertiser: AdvertiserId,
+        /// The budget day.
+        day: Day,
+        /// What it may spend that day.
+        daily: Micros,
+        /// What it may spend in all, or [`UNLIMITED`].
+        total: Micros,
+    }
+    /// A lease was granted, or made larger.
+    3 Granted {
+        /// The lease.
+        lease: LeaseId,
+        /// The campaign that pays.
+        campaign: CampaignId,
+        /// To whom.
+        incarnation: Incarnation,
+        /// The day that pays.
+        day: Day,
+        /// All that was granted under it so far.
+        total: Micros,
+    }
+    /// All leases of an incarnation live on.
+    4 Renewed {
+        /// Whose.
+        incarnation: Incarnation,
+        /// Until when at the latest a bid may be made under them.
+        until: UnixMillis,
+    }
+    /// An impression was billed.
+    5 Billed {
+        /// The bid's reservation.
+        reservation: ReservationId,
+        /// The lease it was made under.
+        lease: LeaseId,
+        /// The campaign.
+        campaign: CampaignId,
+        /// `Bid.id`.
+        bid: BidId,
+        /// What the exchange asked for.
+        price: CpmMicros,
+        /// What was booked: never more than the bid.
+        amount: Micros,
+        /// H2 of the reservation.
+        expires: UnixMillis,
+        /// When it was booked.
+        wall: UnixMillis,
+        /// [`Marks::BILLED`], and how.
+        marks: Marks,
+    }
+    /// A notice that books nothing.
+    6 Heard {
+        /// The bid's reservation.
+        reservation: ReservationId,
+        /// The lease it was made under.
+        lease: LeaseId,
+        /// The campaign.
+        campaign: CampaignId,
+        /// `Bid.id`.
+        bid: BidId,
+        /// H2 of the reservation.
+        expires: UnixMillis,
+        /// When it was heard.
+        wall: UnixMillis,
+        /// What was heard.
+        marks: Marks,
+    }
+    /// Credit of a lease went back to its campaign.
+    7 Released {
+        /// The lease.
+        lease: LeaseId,
+        /// All that was released under it so far.
+        total: Micros,
+    }
+    /// Nothing can be claimed under the lease any more.
+    8 Closed {
+        /// The lease.
+        lease: LeaseId,
+    }
+    /// Opening balance: a campaign's whole life.
+    9 Life {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Whose campaign it is.
+        advertiser: AdvertiserId,
+        /// What it may spend in all.
+        budget: Micros,
+        /// The effective budget.
+        ceiling: Micros,
+        /// What it has spent.
+        settled: Micros,
+        /// What was billed beyond the account.
+        excess: Micros,
+    }
+    /// Opening balance: one day of a campaign.
+    10 Balance {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The day.
+        day: Day,
+        /// What it may spend.
+        budget: Micros,
+        /// The effective budget.
+        ceiling: Micros,
+        /// What it has spent.
+        settled: Micros,
+    }
+    /// Opening balance: a lease that is not closed.
+    11 Lease {
+        /// The lease.
+        lease: LeaseId,
+        /// The campaign that pays.
+        campaign: CampaignId,
+        /// Whose lease it is.
+        incarnation: Incarnation,
+        /// The day that pays.
+        day: Day,
+        /// Granted so far.
+        granted: Micros,
+        /// Settled so far.
+        settled: Micros,
+        /// Released so far.
+        released: Micros,
+    }
+    /// Opening balance: a reservation of which something was heard, not yet past H2.
+    12 Known {
+        /// The reservation.
+        reservation: ReservationId,
+        /// Its lease.
+        lease: LeaseId,
+        /// Its H2.
+        expires: UnixMillis,
+        /// What was heard.
+        marks: Marks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_back_and_no_prefix_of_them() {
+        let record = Record::Billed {
+            reservation: ReservationId(u64::MAX - 1),
+            lease: LeaseId(2),
+            campaign: CampaignId(3),
+            bid: BidId([4; 16]),
+            price: CpmMicros(-5),
+            amount: Micros(6),
+            expires: UnixMillis(7),
+            wall: UnixMillis(8),
+            marks: Marks::BILLED.and(Marks::DISPUTED),
+        };
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        Record::Closed { lease: LeaseId(9) }.encode(&mut bytes);
+        let mut rest = &bytes[..];
+        assert_eq!(Record::decode(&mut rest), Some(record));
+        assert_eq!(Record::decode(&mut rest), Some(Record::Closed { lease: LeaseId(9) }));
+        assert!(rest.is_empty());
+        let first = 1 + usize::from(bytes[0]);
+        for cut in 0..first {
+            assert_eq!(Record::decode(&mut &bytes[..cut]), None);
+        }
+    }
+
+    /// The layout is a promise to files already written.
+    #[test]
+    fn the_layout_stays() {
+        let mut bytes = Vec::new();
+        Record::Released { lease: LeaseId(0x0102), total: Micros(-1) }.encode(&mut bytes);
+        assert_eq!(bytes, [17, 7, 2, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+    }
+
+    #[test]
+    fn a_kind_of_the_future_is_not_guessed_at() {
+        assert_eq!(Record::decode(&mut &[1, 200][..]), None);
+        assert_eq!(Record::decode(&mut &[2, 8, 0][..]), None);
+    }
+}
