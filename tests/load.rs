@@ -85,6 +85,16 @@ fn silence_is_unanswered_and_counts_with_the_time_waited() {
     assert!(report.p50 > 1_000_000.0, "{report:?}");
 }
 
+/// More is asked for than the server can do: what was sent is answered, the rest is never sent, and all of it counts.
+#[test]
+fn a_surge_waits_for_connections_and_is_not_hidden() {
+    let server = Server::start(|_, _| Reply::text(NO_BID).after(Duration::from_millis(10)));
+    let report = run(&Options { rate: 2000, connections: 2, ..options(&server) }).expect("a report");
+    assert_eq!((report.sent, report.sent + report.unsent), (report.answered, 1000));
+    assert!(report.unsent > 850, "two connections and 10 ms leave at most 120: {report:?}");
+    assert!(report.p50 > 100_000.0 && report.achieved_rate <= 201.0, "{report:?}");
+}
+
 #[test]
 fn broken_connections_are_counted_and_opened_again() {
     let server = Server::start(|index, _| match index {
