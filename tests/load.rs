@@ -110,6 +110,19 @@ fn broken_connections_are_counted_and_opened_again() {
 }
 
 #[test]
+fn a_connection_closed_between_requests_is_not_used_again() {
+    let server = Server::start(|index, _| match index {
+        10 => Reply::Last(NO_BID.into()),
+        _ => Reply::text(NO_BID),
+    });
+    let report = run(&options(&server)).expect("a report");
+    // The next request may have been on its way already.
+    assert_eq!((report.sent, report.answered + report.unanswered), (200, 200), "{report:?}");
+    assert_eq!((report.faults.closed + report.faults.reset, report.unanswered), (1, report.faults.reset), "{report:?}");
+    assert_eq!(server.connections(), 5);
+}
+
+#[test]
 fn answers_in_pieces_and_pipelines_are_put_together() {
     let server = Server::start(|index, _| match index % 2 {
         0 => Reply::text(BID).in_pieces(),
