@@ -85,6 +85,16 @@ fn silence_is_unanswered_and_counts_with_the_time_waited() {
     assert!(report.p50 > 1_000_000.0, "{report:?}");
 }
 
+/// More is asked for than the server can do: what was sent is answered, the rest is never sent, and all of it counts.
+#[test]
+fn a_surge_waits_for_connections_and_is_not_hidden() {
+    let server = Server::start(|_, _| Reply::text(NO_BID).after(Duration::from_millis(10)));
+    let report = run(&Options { rate: 2000, connections: 2, ..options(&server) }).expect("a report");
+    assert_eq!((report.sent, report.sent + report.unsent), (report.answered, 1000));
+    assert!(report.unsent > 850, "two connections and 10 ms leave at most 120: {report:?}");
+    assert!(report.p50 > 100_000.0 && report.achieved_rate <= 201.0, "{report:?}");
+}
+
 #[test]
 fn broken_connections_are_counted_and_opened_again() {
     let server = Server::start(|index, _| match index {
@@ -97,6 +107,19 @@ fn broken_connections_are_counted_and_opened_again() {
     assert_eq!((report.sent, report.answered, report.unanswered), (200, 198, 2), "{report:?}");
     assert_eq!((report.faults.reset, report.faults.closed, report.faults.unreadable), (1, 1, 1));
     assert_eq!(server.connections(), 7);
+}
+
+#[test]
+fn a_connection_closed_between_requests_is_not_used_again() {
+    let server = Server::start(|index, _| match index {
+        10 => Reply::Last(NO_BID.into()),
+        _ => Reply::text(NO_BID),
+    });
+    let report = run(&options(&server)).expect("a report");
+    // The next request may have been on its way already.
+    assert_eq!((report.sent, report.answered + report.unanswered), (200, 200), "{report:?}");
+    assert_eq!((report.faults.closed + report.faults.reset, report.unanswered), (1, report.faults.reset), "{report:?}");
+    assert_eq!(server.connections(), 5);
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Latencies {
         let mut file = BufWriter::new(File::create(path)?);
         let mut serializer = V2DeflateSerializer::new();
         let mut builder = IntervalLogWriterBuilder::new();
+        builder.add_comment("[Histogram log format version 1.3]");
         builder.add_comment("corebid load: latency from the intended send time, ns");
         builder.with_start_time(self.began).with_base_time(self.began).with_max_value_divisor(1e6);
         let mut log = builder.begin_log_with(&mut file, &mut serializer)?;

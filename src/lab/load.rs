@@ -29,8 +29,6 @@ use crate::units::Nanos;
 
 /// An answer after this time is late, ns (mission M3).
 const LATE_NS: u64 = 8 * Nanos::MS;
-/// Time for answers after the end of the schedule, ns.
-const DRAIN_NS: u64 = Nanos::SECOND;
 /// Requests sent before answers are looked at again.
 const BURST: usize = 8;
 
@@ -230,7 +228,7 @@ impl Run {
         loop {
             let turn = now;
             let mut burst = 0;
-            while due <= now && self.sent < count && burst < BURST {
+            while due <= now && self.sent < count && burst < BURST && self.schedule.sends(now) {
                 let Some(since) = roomy else { break };
                 pool.send(Flight { tag: self.sent, intended: due }, requests.get(self.sent));
                 self.lag.saturating_record(now.since(due.max(since)));
@@ -251,8 +249,8 @@ impl Run {
             if burst + events > 0 && turn < end {
                 self.busy += now.since(turn);
             }
-            let finished = self.sent == count && pool.outstanding() == 0;
-            if (finished && now >= end) || now > end.after(DRAIN_NS) {
+            let nothing_to_come = pool.outstanding() == 0 && (self.sent == count || !self.schedule.sends(now));
+            if (nothing_to_come && now >= end) || !self.schedule.waits(now) {
                 self.stopped = now;
                 return Ok(());
             }
@@ -277,7 +275,7 @@ impl Run {
             if burst + events > 0 && turn < end {
                 self.busy += now.since(turn);
             }
-            if (now >= end && pool.outstanding() == 0) || now > end.after(DRAIN_NS) {
+            if (now >= end && pool.outstanding() == 0) || !self.schedule.waits(now) {
                 self.stopped = now;
                 return Ok(());
             }

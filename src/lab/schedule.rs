@@ -2,6 +2,11 @@
 
 use crate::units::Nanos;
 
+/// Requests that fell due at the very end may still be sent for this long, ns.
+const GRACE_NS: u64 = 100 * Nanos::MS;
+/// Time for answers after the end, ns.
+const DRAIN_NS: u64 = Nanos::SECOND;
+
 /// A constant rate from a start on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -28,6 +33,18 @@ impl Schedule {
     pub fn due(&self, index: u64) -> Nanos {
         let (seconds, rest) = (index / self.rate, index % self.rate);
         self.start.after(seconds * Nanos::SECOND + rest * Nanos::SECOND / self.rate)
+    }
+
+    /// Requests that are due may be sent. A backlog is not: what is sent last must have time to be answered.
+    #[inline]
+    pub fn sends(&self, now: Nanos) -> bool {
+        now < self.end.after(GRACE_NS)
+    }
+
+    /// Answers are waited for.
+    #[inline]
+    pub fn waits(&self, now: Nanos) -> bool {
+        now < self.end.after(DRAIN_NS)
     }
 }
 

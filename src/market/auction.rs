@@ -215,6 +215,7 @@ mod tests {
             hold(&second, &bid("1", 1.499999), usual, &at(0.1)),
             Verdict::BelowFloor { to_win: CpmMicros(1_500_000) }
         );
+        assert_eq!(hold(&first, &bid("1", 1.5), usual, &at(0.1)), won(1_500_000, 1_500_000));
         for bad in [bid("3", 2.0), bid("1", 0.0), bid("1", -1.0), bid("1", f64::NAN), bid("1", f64::INFINITY)] {
             assert_eq!(hold(&second, &bad, usual, &at(0.1)), Verdict::Invalid);
         }

@@ -26,8 +26,6 @@ use crate::market::summary::{Second, Summary};
 use crate::ring::message::NoticeKind;
 use crate::units::{Micros, Nanos};
 
-/// Time for answers after the last request, ns.
-const DRAIN_NS: u64 = Nanos::SECOND;
 /// An answer after this time is late, ns (mission M3).
 const LATE_NS: u64 = 8 * Nanos::MS;
 
@@ -247,8 +245,8 @@ impl Trader {
         let schedule = Schedule::new(clock::boot(), options.rate, options.seconds);
         let Schedule { start, end, count, .. } = schedule;
         let (mut sent, mut next_second, mut now) = (0, start.after(Nanos::SECOND), start);
-        while now < end || pool.outstanding() > 0 && now < end.after(DRAIN_NS) {
-            while sent < count && schedule.due(sent) <= now && pool.has_room() {
+        while now < end || pool.outstanding() > 0 && schedule.waits(now) {
+            while sent < count && schedule.due(sent) <= now && schedule.sends(now) && pool.has_room() {
                 let asks = self.book.asks(sent);
                 let request = if asks { self.asking.get(sent) } else { self.requests.get(sent) };
                 pool.send(Flight { tag: sent, intended: schedule.due(sent) }, request);

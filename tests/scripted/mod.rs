@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(crate) enum Reply {
     /// Sends these bytes, after a pause, whole or byte by byte.
     Bytes { bytes: Vec<u8>, pause: Duration, pieces: bool },
+    /// Answers, then closes the connection without having said so.
+    Last(Vec<u8>),
     /// Never answers it, nor anything after it on this connection.
     Silence,
     /// Closes the connection.
@@ -119,6 +121,10 @@ fn serve(mut stream: TcpStream, script: &Script, requests: &AtomicU64) {
                         return;
                     }
                 }
+            }
+            Reply::Last(bytes) => {
+                let _ = stream.write_all(&bytes);
+                return;
             }
             Reply::Silence => {
                 let _ = stream.read_to_end(&mut Vec::new());
