@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use corebid::bid::net::{Listener, Waiting, Waker, wake};
+use corebid::bid::net::{Listener, Waiting};
 use corebid::bid::server::{Backend, CoreNet, Counters, Served, Service, Token, Turn, run_core};
 use corebid::limits;
+use corebid::ring::wake::{self, Wake as _, Waker};
 use corebid::units::{Nanos, Now};
 use corebid::wire::http::{self, Persistence, answer};
 

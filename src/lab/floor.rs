@@ -8,8 +8,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::bid::net::{Listener, Waiting, wake};
+use crate::bid::net::{Listener, Waiting};
 use crate::bid::server::{Backend, CoreNet, Counters, Served, Service, Token, Turn, run_core};
+use crate::ring::wake::{self, Wake as _};
 use crate::units::{Nanos, Now};
 use crate::wire::http::{self, answer};
 

@@ -428,10 +428,10 @@ impl Books {
     pub fn opening(&self) -> impl Iterator<Item = Record> {
         let (node, last) = (self.node, self.latest);
         let started = Record::Started { incarnation: self.incarnation(), node, wall: last };
-        let incarnations = self.incarnations.iter().map(|(incarnation, bidding)| Record::Renewed {
-            incarnation: *incarnation,
-            until: bidding.until,
-        });
+        let incarnations = self
+            .incarnations
+            .iter()
+            .map(|(incarnation, bidding)| Record::Renewed { incarnation: *incarnation, until: bidding.until });
         let incarnations = std::iter::once(started).chain(incarnations);
         let lives = self.lives.iter().map(|(campaign, life)| Record::Life {
             campaign: *campaign,

@@ -24,7 +24,8 @@ use std::sync::Arc;
 use crate::limits;
 use crate::ring::message::{Event, Noticed, Order};
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, Slot,
+    UnixMillis,
 };
 use books::{Books, minute};
 use gauges::Gauges;

@@ -1,11 +1,8 @@
 //! Single-producer, single-consumer rings, with the ends as types: an end cannot be cloned, so there is one producer and
 //! one consumer because nothing else compiles. What a full ring refuses comes back to the caller and is counted.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-
 use super::message::{Event, Order};
+use super::wake::{Wake, Waker};
 use crate::limits;
 
 /// Messages taken out of a ring under one release of its places; measured in `benches/ring`.
@@ -52,7 +49,7 @@ pub fn events() -> (EventSender, EventReceiver) {
 }
 
 /// Orders to one bid core: [`limits::ORDERS`] places. `waker` is called after a batch.
-pub fn orders<W: Waker>(waker: W) -> (OrderSender<W>, OrderReceiver) {
+pub fn orders<W: Wake>(waker: W) -> (OrderSender<W>, OrderReceiver) {
     let (sender, receiver) = ring(limits::ORDERS);
     (OrderSender { sender, waker, unseen: false }, receiver)
 }
@@ -130,21 +127,15 @@ impl<T> Receiver<T> {
     }
 }
 
-/// Gets the attention of a bid core that may be asleep in the kernel.
-pub trait Waker {
-    /// May be called more often than needed.
-    fn wake(&self);
-}
-
 /// The reconciliation core's end of a bid core's orders.
 #[derive(Debug)]
-pub struct OrderSender<W: Waker = EventFd> {
+pub struct OrderSender<W: Wake = Waker> {
     sender: Sender<Order>,
     waker: W,
     unseen: bool,
 }
 
-impl<W: Waker> OrderSender<W> {
+impl<W: Wake> OrderSender<W> {
     /// Puts an order into the ring; the core is woken by [`OrderSender::flush`].
     ///
     /// # Errors
@@ -179,59 +170,17 @@ impl<W: Waker> OrderSender<W> {
     }
 }
 
-/// An eventfd (eventfd(2)): the bid core polls or reads it beside its sockets, the reconciliation core writes to it.
-#[derive(Debug)]
-pub struct EventFd(File);
-
-impl EventFd {
-    /// A new one, not signalled, non-blocking, closed on exec.
-    ///
-    /// # Errors
-    /// No descriptor left.
-    pub fn new() -> io::Result<Self> {
-        // SAFETY: eventfd takes two integers and returns a new descriptor or -1.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `fd` is open, and nobody else owns it.
-        Ok(Self(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
-    }
-
-    /// The same eventfd for the other thread: one side registers it, the other writes.
-    ///
-    /// # Errors
-    /// No descriptor left.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
-        self.0.as_fd().try_clone_to_owned()
-    }
-}
-
-impl AsFd for EventFd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl Waker for EventFd {
-    fn wake(&self) {
-        // The only failure is EAGAIN from a counter at its maximum, which wakes all the same.
-        let _ = (&self.0).write(&1u64.to_ne_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::units::Nanos;
     use std::cell::Cell;
-    use std::io::Read;
     use std::rc::Rc;
 
     #[derive(Clone, Default)]
     struct Count(Rc<Cell<u32>>);
 
-    impl Waker for Count {
+    impl Wake for Count {
         fn wake(&self) {
             self.0.set(self.0.get() + 1);
         }
@@ -293,18 +242,6 @@ mod tests {
         sender.flush();
         assert_eq!(count.0.get(), 1);
         assert_eq!(receiver.drain(usize::MAX, |_| {}), 3);
-    }
-
-    #[test]
-    fn an_eventfd_is_readable_after_a_wake() {
-        let event = EventFd::new().unwrap();
-        let mut other = File::from(event.duplicate().unwrap());
-        let mut bytes = [0; 8];
-        assert_eq!(other.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        event.wake();
-        event.wake();
-        assert_eq!(other.read(&mut bytes).unwrap(), 8);
-        assert_eq!(u64::from_ne_bytes(bytes), 2);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, Wakeup};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
 use crate::clock;
 use crate::limits;
+use crate::ring::wake::Wakeup;
 use crate::units::Nanos;
 
 /// Events taken from the kernel at a time.

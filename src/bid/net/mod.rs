@@ -8,7 +8,6 @@ pub mod listener;
 mod memory;
 mod table;
 pub mod uring;
-pub mod wake;
 
 use std::io;
 
@@ -16,7 +15,6 @@ use crate::units::Nanos;
 
 pub use listener::Listener;
 pub(in crate::bid) use memory::Region;
-pub use wake::{Waker, Wakeup};
 
 /// A connection of this core. Generations tell a connection from the one that had its place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

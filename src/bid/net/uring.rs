@@ -14,9 +14,10 @@ use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
 
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, Wakeup};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
 use crate::clock;
 use crate::limits;
+use crate::ring::wake::Wakeup;
 use crate::units::Nanos;
 
 /// Submissions between two system calls; when they are more they go in two.

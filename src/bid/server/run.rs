@@ -5,8 +5,9 @@ use std::io;
 use super::{Counters, Server, Service};
 use crate::bid::net::epoll::Epoll;
 use crate::bid::net::uring::{Ring, Uring};
-use crate::bid::net::{Listener, Net, Waiting, Wakeup};
+use crate::bid::net::{Listener, Net, Waiting};
 use crate::limits;
+use crate::ring::wake::Wakeup;
 use crate::units::Nanos;
 
 /// How a core talks to the kernel.
@@ -45,7 +46,7 @@ impl Default for CoreNet {
 
 /// Runs the loop on the calling thread until the service drains it. The listener is bound before
 /// ([`Listener::bind`], once per core), and already takes connections into its backlog; `wakeup` is the other end of a
-/// [`crate::bid::net::Waker`]. `started` is called once the loop can answer.
+/// [`crate::ring::wake::Waker`]. `started` is called once the loop can answer.
 ///
 /// # Errors
 /// What the kernel says about memory, epoll, or waiting. A missing io_uring is logged and replaced by epoll.

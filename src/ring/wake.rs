@@ -3,6 +3,12 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+/// Gets the attention of a bid core that may be asleep in the kernel.
+pub trait Wake {
+    /// May be called more often than needed.
+    fn wake(&self);
+}
+
 /// The end another thread holds.
 #[derive(Debug)]
 pub struct Waker(OwnedFd);
@@ -26,16 +32,17 @@ pub fn pair() -> io::Result<(Waker, Wakeup)> {
     Ok((Waker(fd.try_clone()?), Wakeup(fd)))
 }
 
-impl Waker {
-    /// Makes the core's next, or present, [`super::Net::wait`] return with [`super::Happened::Woken`]. Several calls may be
-    /// told as one. A core that has ended is not missed.
-    pub fn wake(&self) {
+impl Wake for Waker {
+    /// Several calls may be told as one. A core that has ended is not missed.
+    fn wake(&self) {
         let one = 1u64;
         // SAFETY: the eight bytes of `one` are readable for the length of the call. It blocks, and then fails, only at
         // 2^64 - 1 unread wake-ups.
         let _ = unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), size_of::<u64>()) };
     }
+}
 
+impl Waker {
     /// A second waker of the same core.
     ///
     /// # Errors
@@ -46,7 +53,7 @@ impl Waker {
 }
 
 impl Wakeup {
-    pub(super) fn fd(&self) -> RawFd {
+    pub(crate) fn fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
 }
