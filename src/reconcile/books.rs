@@ -427,12 +427,13 @@ impl Books {
     /// Records from which books equal to these follow: the opening balance of a ledger file.
     pub fn opening(&self) -> impl Iterator<Item = Record> {
         let (node, last) = (self.node, self.latest);
-        let started = Record::Started { incarnation: self.incarnation(), node, wall: last };
-        let incarnations = self
-            .incarnations
-            .iter()
-            .map(|(incarnation, bidding)| Record::Renewed { incarnation: *incarnation, until: bidding.until });
-        let incarnations = std::iter::once(started).chain(incarnations);
+        let current = self.incarnations.last_key_value();
+        let started = current.map(|(incarnation, _)| Record::Started { incarnation: *incarnation, node, wall: last });
+        let incarnations = self.incarnations.iter().map(|(incarnation, bidding)| Record::Renewed {
+            incarnation: *incarnation,
+            until: bidding.until,
+        });
+        let incarnations = started.into_iter().chain(incarnations);
         let lives = self.lives.iter().map(|(campaign, life)| Record::Life {
             campaign: *campaign,
             advertiser: life.advertiser,

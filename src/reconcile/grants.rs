@@ -51,7 +51,9 @@ impl Reconciler {
     /// # Panics
     /// If a slot is given to another campaign than before.
     pub fn campaigns(&mut self, now: Now, list: &[Funding]) {
-        self.day = self.day.max(now.wall.day());
+        if now.wall.day() > self.day {
+            self.begin_day(now);
+        }
         self.lines.iter_mut().flatten().for_each(|line| line.listed = false);
         for funding in list {
             let at = funding.slot.0 as usize;
@@ -129,6 +131,9 @@ impl Reconciler {
 
     /// Once a tick, for every campaign and core.
     pub(super) fn grant_by_demand(&mut self, now: Now) {
+        if !self.may_grant() {
+            return;
+        }
         for slot in self.slots() {
             let Some(line) = self.lines[slot.0 as usize].filter(|line| line.listed) else { continue };
             let first = self.first_target(&line);

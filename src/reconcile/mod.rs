@@ -17,6 +17,7 @@ mod grants;
 mod holds;
 mod notices;
 pub mod record;
+pub mod server;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -205,10 +206,8 @@ impl Reconciler {
             return;
         }
         self.expire(now.wall);
-        if self.may_grant() {
-            self.poll(now);
-            self.grant_by_demand(now);
-        }
+        self.poll(now);
+        self.grant_by_demand(now);
         self.release_free(now);
         self.close_leases(now);
         if self.may_grant() {

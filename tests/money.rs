@@ -1,0 +1,447 @@
+//! The money, from bid to bill, against a naive model: the production sub-leases and reconciler on a simulated machine
+//! whose clock, rings, exchanges and disk do anything they may do, crashes included.
+//!
+//! The model knows nothing of holds or releases. It keeps every bid ever made and every bill it expects, and asks after
+//! each step: if every bid that can still be billed were billed now, would any budget be overspent?
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use corebid::bid::budget::{Leases, Remainder};
+use corebid::bid::ids::Snowflake;
+use corebid::limits;
+use corebid::reconcile::books::{Books, minute};
+use corebid::reconcile::gauges::Gauges;
+use corebid::reconcile::record::{Marks, Record};
+use corebid::reconcile::{Batch, Funding, Reconciler, Settings};
+use corebid::ring::message::{Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
+use corebid::units::*;
+use proptest::prelude::*;
+
+const CORES: u8 = 2;
+const CAMPAIGNS: u32 = 3;
+/// Highest bid: 10 units per thousand impressions, a hundredth of a unit each.
+const PRICE: CpmMicros = CpmMicros(10_000_000);
+/// Half an hour and some before midnight.
+const START: u64 = 20_000 * UnixMillis::DAY + 84_000_000;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Bid { core: u8, campaign: u32, price: i64 },
+    Notice { core: u8, bid: prop::sample::Index, kind: NoticeKind, price: Price },
+    Events { core: u8, count: usize },
+    Orders { core: u8, count: usize },
+    Pass { ms: u64 },
+    /// The wall clock is off by this much from now on; less than epsilon.
+    Skew { ms: i64 },
+    Write,
+    Synced,
+    Broken,
+    Tick,
+    Fund { campaign: u32, daily: i64 },
+    Crash { written: bool },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Price {
+    /// Hundredths of the bid.
+    Part(i64),
+    Empty,
+    Audit,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let core = || 0..CORES;
+    let index = any::<prop::sample::Index>;
+    let kind = prop_oneof![4 => Just(NoticeKind::Bill), 1 => Just(NoticeKind::Win), 2 => Just(NoticeKind::Loss)];
+    let price =
+        prop_oneof![6 => (0..150i64).prop_map(Price::Part), 1 => Just(Price::Empty), 1 => Just(Price::Audit)];
+    let pass = prop_oneof![
+        10 => 0..3_000u64, 3 => 3_000..30_000u64, 2 => 30_000..900_000u64, 1 => 900_000..4_000_000u64
+    ];
+    let bid = (core(), 0..CAMPAIGNS, 1..=PRICE.0);
+    let step = prop_oneof![
+        30 => bid.prop_map(|(core, campaign, price)| Step::Bid { core, campaign, price }),
+        20 => (core(), index(), kind, price).prop_map(|(core, bid, kind, price)| Step::Notice { core, bid, kind, price }),
+        15 => (core(), 1..20usize).prop_map(|(core, count)| Step::Events { core, count }),
+        15 => (core(), 1..20usize).prop_map(|(core, count)| Step::Orders { core, count }),
+        8 => pass.prop_map(|ms| Step::Pass { ms }),
+        1 => (-900..900i64).prop_map(|ms| Step::Skew { ms }),
+        10 => Just(Step::Write),
+        10 => Just(Step::Synced),
+        1 => Just(Step::Broken),
+        6 => Just(Step::Tick),
+        1 => (0..CAMPAIGNS, 0..400_000i64).prop_map(|(campaign, daily)| Step::Fund { campaign, daily }),
+        1 => any::<bool>().prop_map(|written| Step::Crash { written }),
+    ];
+    prop::collection::vec(step, 1..400)
+}
+
+/// One bid, as the model remembers it.
+struct Bid {
+    claim: Claim,
+    campaign: u32,
+    day: u64,
+    reserved: i64,
+    billed: Option<i64>,
+    won: bool,
+    lost: bool,
+    freed: bool,
+}
+
+/// One notice sent, to be answered once.
+struct Sent {
+    bid: usize,
+    kind: NoticeKind,
+    priced: bool,
+}
+
+struct World {
+    now: Now,
+    skew: i64,
+    loss_is_final: bool,
+    // The machine.
+    reconciler: Reconciler,
+    leases: Vec<Leases>,
+    events: Vec<VecDeque<Event>>,
+    writing: Option<(Batch, Books)>,
+    ids: Snowflake,
+    synced: Books,
+    // The model.
+    disk: HashMap<ReservationId, i64>,
+    bids: Vec<Bid>,
+    lease_days: HashMap<LeaseId, u64>,
+    daily: Vec<i64>,
+    highest: BTreeMap<(u32, u64), i64>,
+    sent: Vec<Sent>,
+}
+
+impl World {
+    fn new(loss_is_final: bool) -> Self {
+        let now = Now { boot: Nanos(1 << 50), wall: UnixMillis(START) };
+        let mut world = Self {
+            now,
+            skew: 0,
+            loss_is_final,
+            reconciler: reconciler(Books::default(), now, loss_is_final),
+            leases: Vec::new(),
+            events: Vec::new(),
+            writing: None,
+            ids: Snowflake::new(1, now.wall),
+            synced: Books::default(),
+            disk: HashMap::new(),
+            bids: Vec::new(),
+            lease_days: HashMap::new(),
+            daily: vec![300_000, 90_000, 5_000],
+            highest: BTreeMap::new(),
+            sent: Vec::new(),
+        };
+        world.boot();
+        world
+    }
+
+    fn boot(&mut self) {
+        self.leases = (0..CORES).map(|_| Leases::new(CAMPAIGNS as usize)).collect();
+        self.events = (0..CORES).map(|_| VecDeque::new()).collect();
+        self.fund();
+        self.reconciler.tick(self.now);
+    }
+
+    fn fund(&mut self) {
+        let list: Vec<_> = (0..CAMPAIGNS).map(|campaign| funding(campaign, self.daily[campaign as usize])).collect();
+        self.reconciler.campaigns(self.now, &list);
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Pass { ms } => {
+                self.now.boot = self.now.boot.after(ms * Nanos::MS);
+                self.now.wall.0 += ms;
+            }
+            Step::Skew { ms } => {
+                self.now.wall.0 = self.now.wall.0.checked_add_signed(ms - self.skew).unwrap();
+                self.skew = ms;
+            }
+            Step::Bid { core, campaign, price } => self.bid(core, campaign, CpmMicros(price)),
+            Step::Notice { core, bid, kind, price } => {
+                if !self.bids.is_empty() {
+                    self.notice(core, bid.index(self.bids.len()), kind, price);
+                }
+            }
+            Step::Events { core, count } => self.events(core, count),
+            Step::Orders { core, count } => self.orders(core, count),
+            Step::Write => {
+                if self.writing.is_none() {
+                    self.writing = self.reconciler.records().map(|batch| (batch, self.reconciler.books().clone()));
+                }
+            }
+            Step::Synced => self.synced(),
+            Step::Broken => {
+                if self.writing.is_some() {
+                    self.reconciler.disk_failed();
+                }
+            }
+            Step::Tick => self.reconciler.tick(self.now),
+            Step::Fund { campaign, daily } => {
+                self.daily[campaign as usize] = daily;
+                self.fund();
+            }
+            Step::Crash { written } => self.crash(written),
+        }
+        self.reconciler.poll(self.now);
+        self.check();
+    }
+
+    fn bid(&mut self, core: u8, campaign: u32, price: CpmMicros) {
+        let (reserved, slot) = (price.per_impression(), Slot(campaign));
+        let leases = &mut self.leases[usize::from(core)];
+        let affords = leases.affords(slot, reserved, self.now.boot);
+        let Ok(backing) = leases.reserve(slot, reserved, self.now.boot) else {
+            assert!(!affords);
+            return;
+        };
+        assert!(affords && backing.valid_until > self.now.boot);
+        let reservation = self.ids.next(self.now.wall);
+        let expires = UnixMillis(self.now.wall.0 + limits::H2_MS);
+        let event = Reserved { reservation, lease: backing.lease, slot, price: reserved, expires };
+        self.events[usize::from(core)].push_back(Event::Reserved(event));
+        let claim = Claim {
+            reservation,
+            lease: backing.lease,
+            price,
+            expires,
+            user: UserKey(u64::from(campaign)),
+            bid: BidId([campaign as u8; 16]),
+            campaign: CampaignId(campaign),
+            incarnation: self.reconciler.incarnation(),
+            node: NodeId(1),
+        };
+        let day = self.lease_days[&backing.lease];
+        let reserved = reserved.0;
+        self.bids.push(Bid { claim, campaign, day, reserved, billed: None, won: false, lost: false, freed: false });
+    }
+
+    fn notice(&mut self, core: u8, bid: usize, kind: NoticeKind, price: Price) {
+        let claim = self.bids[bid].claim;
+        let price = match price {
+            Price::Part(part) => NoticePrice::Cpm(CpmMicros(claim.price.0 * part / 100)),
+            Price::Empty => NoticePrice::Empty,
+            Price::Audit => NoticePrice::Audit,
+        };
+        let ticket = self.sent.len() as u64;
+        self.sent.push(Sent { bid, kind, priced: matches!(price, NoticePrice::Cpm(_)) });
+        self.events[usize::from(core)].push_back(Event::Notice(Notice { ticket, kind, price, claim }));
+    }
+
+    fn events(&mut self, core: u8, count: usize) {
+        for _ in 0..count {
+            let Some(event) = self.events[usize::from(core)].pop_front() else { return };
+            let before = self.spend(&event);
+            self.reconciler.on_event(self.now, CoreId(core), event);
+            if let Event::Notice(notice) = event {
+                let after = self.spend(&event);
+                self.expect(&notice, (after.0 - before.0, after.1 - before.1));
+            }
+        }
+    }
+
+    /// Settled and excess of the campaign a notice is about.
+    fn spend(&self, event: &Event) -> (i64, i64) {
+        let Event::Notice(notice) = event else { return (0, 0) };
+        let life = self.reconciler.books().life(notice.claim.campaign);
+        life.map_or((0, 0), |life| (life.account.settled.0, life.excess.0))
+    }
+
+    /// What a notice may have booked.
+    fn expect(&mut self, notice: &Notice, booked: (i64, i64)) {
+        let own = notice.claim.incarnation == self.reconciler.incarnation();
+        let bid = &mut self.bids[self.sent[notice.ticket as usize].bid];
+        let heard = self.reconciler.books().marks(notice.claim.lease, notice.claim.reservation, notice.claim.expires);
+        match (notice.kind, notice.price) {
+            (NoticeKind::Bill, NoticePrice::Cpm(price)) if heard.any(Marks::BILLED) && bid.billed.is_none() => {
+                assert!(self.now.wall <= bid.claim.expires, "a bill was booked past H2");
+                let amount = (price.0.min(bid.claim.price.0) + 999) / 1000;
+                let expected = if bid.freed { (0, amount) } else { (amount, 0) };
+                assert_eq!(booked, expected, "a bill books its price, and never more than the bid");
+                assert_eq!(heard.any(Marks::DISPUTED), price > bid.claim.price);
+                bid.billed = Some(amount);
+            }
+            (kind, _) => {
+                assert_eq!(booked, (0, 0), "money is booked on a bill, once");
+                bid.won |= kind == NoticeKind::Win && heard.any(Marks::WON);
+                if kind == NoticeKind::Loss && heard.any(Marks::LOST) && !bid.lost {
+                    bid.lost = true;
+                    bid.freed = self.loss_is_final && own && !bid.won && bid.billed.is_none();
+                    assert_eq!(heard.any(Marks::FREED), bid.freed);
+                }
+            }
+        }
+    }
+
+    fn orders(&mut self, core: u8, count: usize) {
+        let leases = &mut self.leases[usize::from(core)];
+        let events = &mut self.events[usize::from(core)];
+        let mut give_back = |slot: Slot, remainder: Option<Remainder>| {
+            if let Some(Remainder { lease, credit }) = remainder {
+                events.push_back(Event::Returned { slot, lease, credit });
+            }
+        };
+        for _ in 0..count {
+            let Some(order) = self.reconciler.orders(CoreId(core)).pop_front() else { return };
+            match order {
+                Order::Grant { slot, lease, credit, ends } => {
+                    // The day that ends then; the clock may be off by a second by now.
+                    let left = (i128::from(ends.0) - i128::from(self.now.boot.0)) / i128::from(Nanos::MS);
+                    let end = i128::from(self.now.wall.0) + left + i128::from(UnixMillis::DAY / 2);
+                    let day = (end / i128::from(UnixMillis::DAY)) as u64 - 1;
+                    assert_eq!(*self.lease_days.entry(lease).or_insert(day), day, "a lease is of one day");
+                    let on_disk = self.synced.lease(lease).map(|lease| lease.granted);
+                    assert!(on_disk >= Some(credit), "a grant left before it was in the ledger");
+                    give_back(slot, leases.grant(slot, lease, credit, ends));
+                }
+                Order::Renew { until } => {
+                    let wall = self.now.wall.0 + until.since(self.now.boot) / Nanos::MS;
+                    let on_disk = self.synced.bids_until(self.reconciler.incarnation());
+                    assert!(until < self.now.boot || wall <= on_disk.0 + limits::EPSILON_MS, "renewed too early");
+                    leases.renew(until);
+                }
+                Order::Revoke { slot } => give_back(slot, leases.revoke(slot)),
+                Order::Noticed { ticket, noticed } => {
+                    let Sent { bid, kind, priced } = self.sent[ticket as usize];
+                    let bid = &self.bids[bid];
+                    if (noticed, kind, priced) == (Noticed::Safe, NoticeKind::Bill, true) {
+                        let on_disk = self.disk.contains_key(&bid.claim.reservation);
+                        assert!(on_disk, "a bill was acknowledged that is not on disk");
+                    }
+                    if noticed == Noticed::Expired {
+                        assert!(self.now.wall.0 + 2_000 > bid.claim.expires.0, "refused before H2");
+                    }
+                }
+                Order::Counted { .. } | Order::Drain => {}
+            }
+        }
+    }
+
+    fn synced(&mut self) {
+        let Some((batch, mut live)) = self.writing.take() else { return };
+        let (mut bytes, mut count) = (&batch.bytes[..], 0);
+        while let Some(record) = Record::decode(&mut bytes) {
+            count += 1;
+            self.synced.apply(&record).unwrap();
+            if let Record::Billed { reservation, amount, .. } = record {
+                assert_eq!(self.disk.insert(reservation, amount.0), None, "billed twice");
+            }
+        }
+        assert!(bytes.is_empty() && count == batch.count);
+        // What was heard of expired reservations is forgotten by the clock, not by a record.
+        let mut replayed = self.synced.clone();
+        let long_gone = minute(self.now.wall) + 60;
+        (replayed.forget(long_gone), live.forget(long_gone));
+        assert_eq!(replayed, live, "a replay comes to other accounts");
+        self.reconciler.durable(batch.upto);
+    }
+
+    /// Everything that is not on disk is gone; a write under way may be there, though nobody heard so.
+    fn crash(&mut self, written: bool) {
+        if written {
+            self.synced();
+        }
+        self.writing = None;
+        let mut books = Books::default();
+        for record in self.synced.opening() {
+            books.apply(&record).unwrap();
+        }
+        assert_eq!(books, self.synced, "an opening balance is the balance");
+        books.forget(minute(self.now.wall).saturating_sub(2));
+        for bid in &mut self.bids {
+            bid.billed = self.disk.get(&bid.claim.reservation).copied();
+            let marks = books.marks(bid.claim.lease, bid.claim.reservation, bid.claim.expires);
+            (bid.won, bid.lost, bid.freed) = (marks.any(Marks::WON), marks.any(Marks::LOST), marks.any(Marks::FREED));
+        }
+        self.ids = Snowflake::new(1, UnixMillis(books.latest().0 + 1_000));
+        self.reconciler = reconciler(books, self.now, self.loss_is_final);
+        self.boot();
+    }
+
+    /// The question: what if all that can still be billed were billed now?
+    fn check(&mut self) {
+        let today = self.now.wall.0 / UnixMillis::DAY;
+        for campaign in 0..CAMPAIGNS {
+            // The reconciler may have seen midnight before the clock was set back.
+            for day in [today, today + 1] {
+                let highest = self.highest.entry((campaign, day)).or_default();
+                *highest = self.daily[campaign as usize].max(*highest);
+            }
+        }
+        let (mut exposure, mut life): (BTreeMap<_, i64>, BTreeMap<_, i64>) = Default::default();
+        for bid in self.bids.iter().filter(|bid| !bid.freed) {
+            let open = if self.now.wall <= bid.claim.expires { bid.reserved } else { 0 };
+            let cost = bid.billed.unwrap_or(open);
+            *exposure.entry((bid.campaign, bid.day)).or_default() += cost;
+            *life.entry(bid.campaign).or_default() += cost;
+        }
+        for (key, exposure) in exposure {
+            assert!(exposure <= self.highest[&key], "campaign and day {key:?} may cost {exposure}");
+        }
+        for (campaign, exposure) in life {
+            assert!(total(campaign).is_none_or(|total| exposure <= total.0), "campaign {campaign} may cost {exposure}");
+        }
+        self.reconciler.books().check().unwrap();
+    }
+
+    /// Lets everything arrive and every lease end: nothing may stay charged.
+    fn finish(mut self) {
+        self.reconciler.campaigns(self.now, &[]);
+        for _ in 0..12 {
+            for core in 0..CORES {
+                self.events(core, usize::MAX);
+            }
+            for step in [Step::Tick, Step::Write, Step::Synced, Step::Write, Step::Synced] {
+                self.step(step);
+            }
+            for core in 0..CORES {
+                self.orders(core, usize::MAX);
+            }
+            self.step(Step::Pass { ms: UnixMillis::DAY / 8 });
+        }
+        let open: Vec<_> = self.reconciler.books().leases().collect();
+        assert!(open.is_empty(), "still open: {open:?}");
+        let booked: i64 = self.reconciler.books().lives().map(|(_, life)| life.account.settled.0 + life.excess.0).sum();
+        assert_eq!(booked, self.disk.values().sum::<i64>(), "spend is the sum of the bills on disk");
+        let billed: i64 = self.bids.iter().filter_map(|bid| bid.billed).sum();
+        assert_eq!(booked, billed, "spend is what the model expects");
+    }
+}
+
+fn reconciler(books: Books, now: Now, loss_is_final: bool) -> Reconciler {
+    let settings = Settings { node: NodeId(1), cores: CORES, loss_is_final };
+    Reconciler::new(settings, books, Arc::new(Gauges::new(CAMPAIGNS as usize)), now)
+}
+
+fn total(campaign: u32) -> Option<Micros> {
+    (campaign == 1).then_some(Micros(120_000))
+}
+
+fn funding(campaign: u32, daily: i64) -> Funding {
+    Funding {
+        campaign: CampaignId(campaign),
+        advertiser: AdvertiserId(campaign % 2),
+        slot: Slot(campaign),
+        daily: Micros(daily),
+        total: total(campaign),
+        price: PRICE,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_budget_is_overspent_and_no_bill_is_lost(steps in steps(), loss_is_final in any::<bool>()) {
+        let mut world = World::new(loss_is_final);
+        for step in steps {
+            world.step(step);
+        }
+        world.finish();
+    }
+}
