@@ -139,9 +139,7 @@ fn method(bytes: &[u8], at: &mut usize) -> Result<Method, Stop> {
 #[inline]
 fn target<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8], Stop> {
     let rest = &bytes[*at..];
-    let Some(length) = rest.iter().position(|byte| !(0x21..=0x7e).contains(byte)) else {
-        return Err(Stop::Partial);
-    };
+    let length = until_blank(rest).ok_or(Stop::Partial)?;
     if rest[length] != b' ' {
         return Err(BAD);
     }
@@ -298,17 +296,57 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-/// How many bytes of a token `bytes` starts with.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// How many bytes of a token `bytes` starts with. Letters, digits and hyphens pass eight at a time; what else a token may
+/// hold is looked up.
 #[inline]
-fn token(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&byte| !TOKEN[byte as usize]).unwrap_or(bytes.len())
+pub(super) fn token(bytes: &[u8]) -> usize {
+    // The high bit of each byte of `word` that is `low` or more; bytes are below 0x80, so nothing is borrowed.
+    let from = |word: u64, low: u8| (word | HIGH).wrapping_sub(u64::from(low) * ONES);
+    let mut at = 0;
+    while let Some(&eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(eight);
+        let ascii = word & !HIGH;
+        let letter = ascii | (0x20 * ONES);
+        let letter = from(letter, b'a') & !from(letter, b'z' + 1);
+        let digit = from(ascii, b'0') & !from(ascii, b'9' + 1);
+        let hyphen = !from(ascii ^ (u64::from(b'-') * ONES), 1);
+        let others = !((letter | digit | hyphen) & !word) & HIGH;
+        if others == 0 {
+            at += 8;
+            continue;
+        }
+        at += (others.trailing_zeros() / 8) as usize;
+        if !TOKEN[bytes[at] as usize] {
+            return at;
+        }
+        at += 1;
+    }
+    at + bytes[at..].iter().position(|&byte| !TOKEN[byte as usize]).unwrap_or(bytes.len() - at)
+}
+
+/// Where the first byte that is not a visible ASCII character is.
+#[inline]
+pub(super) fn until_blank(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(&eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(eight);
+        // Below 0x21, 0x7f, or above.
+        let ascii = (word & !HIGH) | HIGH;
+        let marks = (!ascii.wrapping_sub(0x21 * ONES) | ((word & !HIGH) + ONES) | word) & HIGH;
+        if marks != 0 {
+            return Some(at + (marks.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    bytes[at..].iter().position(|byte| !(0x21..=0x7e).contains(byte)).map(|found| at + found)
 }
 
 /// Where the first control character other than a tab is, eight bytes at a time; the length if there is none.
 #[inline]
 pub(super) fn until_control(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = 0;
     while let Some(&eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(eight);

@@ -248,6 +248,25 @@ fn heads_are_read_as_httparse_reads_them() {
     assert!(accepted > 20_000);
 }
 
+/// Eight bytes at a time finds what one at a time finds, for every byte in every place.
+#[test]
+fn words_are_searched_as_bytes_are() {
+    for byte in 0..=255u8 {
+        for place in 0..20 {
+            for fill in [b'a', b'Z', b'-', b'5'] {
+                let mut bytes = [fill; 20];
+                bytes[place] = byte;
+                let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+                assert_eq!(head::token(&bytes), if token { 20 } else { place }, "{byte} at {place}");
+                let visible = (0x21..=0x7e).contains(&byte);
+                assert_eq!(head::until_blank(&bytes), if visible { None } else { Some(place) }, "{byte} at {place}");
+                let control = (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+                assert_eq!(head::until_control(&bytes), if control { place } else { 20 }, "{byte} at {place}");
+            }
+        }
+    }
+}
+
 #[test]
 fn answers_are_what_they_should_be() {
     let mut out = [0; 512];
