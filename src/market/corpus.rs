@@ -39,6 +39,30 @@ pub enum Class {
     ShortTmax,
 }
 
+/// Where an impression is, as far as that should be chosen and not drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Placement {
+    /// Its only size.
+    pub size: (u16, u16),
+    /// Its floor, in thousandths of a USD CPM: lowest and highest.
+    pub floor: (u64, u64),
+    /// Site or app; drawn if `None`.
+    pub inventory: Option<Inventory>,
+    /// Country (ISO 3166-1 alpha-3) and region (ISO 3166-2 without the country); drawn if `None`.
+    pub place: Option<(String, String)>,
+    /// AdCOM device type; drawn if `None`.
+    pub device: Option<u8>,
+}
+
+/// Whose impression it is.
+#[derive(Clone, Debug)]
+pub enum Inventory {
+    /// A site, by its domain.
+    Site(String),
+    /// An app, by its bundle.
+    App(String),
+}
+
 /// The weights of the classes and the floors that make them. Tuned against the demo campaigns (0.50 to 8.00 USD).
 #[derive(Clone, Debug)]
 pub struct Mix {
@@ -46,8 +70,11 @@ pub struct Mix {
     pub classes: Vec<(Class, u32)>,
     /// Floors of bids, in thousandths of a USD CPM: lowest and highest.
     pub low_floor: (u64, u64),
-    /// Floors of [`Class::ScoredBelowFloor`].
-    pub scored_floor: (u64, u64),
+    /// Where [`Class::ScoredBelowFloor`] happens: each floor a little below the dearest campaign that wants the placement,
+    /// and above what the model makes of it.
+    pub scored: Vec<Placement>,
+    /// Where [`Class::Bid`] happens; anywhere, in common sizes and with [`Mix::low_floor`], if empty.
+    pub bids: Vec<Placement>,
     /// Floors of [`Class::HopelessFloor`].
     pub hopeless_floor: (u64, u64),
     /// `tmax` of [`Class::ShortTmax`], ms.
@@ -70,12 +97,23 @@ const MIX: [(Class, u32); 12] = [
     (Class::ShortTmax, 90),
 ];
 
+/// The sizes whose dearest built-in campaign is dearest of all, and floors of 97.5 to 99.9 % of its price.
+const SCORED: [((u16, u16), (u64, u64)); 6] = [
+    ((336, 280), (7_800, 7_990)),
+    ((250, 250), (7_620, 7_800)),
+    ((320, 50), (7_430, 7_607)),
+    ((468, 60), (7_240, 7_415)),
+    ((200, 200), (7_050, 7_223)),
+    ((728, 90), (6_870, 7_031)),
+];
+
 impl Default for Mix {
     fn default() -> Mix {
         Mix {
             classes: MIX.to_vec(),
             low_floor: (10, 300),
-            scored_floor: (7_300, 7_900),
+            scored: SCORED.map(|(size, floor)| Placement { size, floor, ..Placement::default() }).to_vec(),
+            bids: Vec::new(),
             hopeless_floor: (12_000, 40_000),
             short_tmax: (1, 5),
         }
@@ -256,5 +294,35 @@ mod tests {
             assert!(found > 20, "{what}: {found}");
         }
         assert!(corpus(1, 100).iter().any(|body| body.contains(&b'\\')));
+    }
+
+    #[test]
+    fn a_placement_is_where_it_was_put() {
+        let at = Placement {
+            size: (320, 50),
+            floor: (1_234, 1_234),
+            inventory: Some(Inventory::App("com.daily.post".into())),
+            place: Some(("DEU".into(), "BY".into())),
+            device: Some(5),
+        };
+        let mix = Mix { bids: vec![at.clone()], ..Mix::plain() };
+        for (_, request) in parsed(&mix, Length::USUAL) {
+            assert!(request["site"].is_null());
+            assert_eq!(request["app"]["bundle"], "com.daily.post");
+            assert_eq!(
+                (&request["device"]["geo"]["country"], &request["device"]["geo"]["region"]),
+                (&"DEU".into(), &"BY".into())
+            );
+            assert_eq!(request["device"]["devicetype"], 5);
+            for imp in request["imp"].as_array().expect("imp") {
+                assert_eq!((&imp["bidfloor"], &imp["banner"]["w"]), (&1.234.into(), &320.into()));
+                assert!(imp["banner"]["format"].as_array().is_none_or(|sizes| sizes.len() == 1));
+            }
+        }
+        let mix = Mix {
+            bids: vec![Placement { inventory: Some(Inventory::Site("a.example".into())), ..at }],
+            ..Mix::plain()
+        };
+        assert!(parsed(&mix, Length::USUAL).iter().all(|(_, request)| request["site"]["domain"] == "a.example"));
     }
 }

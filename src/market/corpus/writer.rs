@@ -2,13 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::{Class, Length, Mix, USERS};
+use super::{Class, Inventory, Length, Mix, Placement, USERS};
 use crate::market::random::Random;
 use crate::market::vocabulary as words;
 
 /// A request of this class and of a length in these bounds.
-pub(super) fn request(random: Random, mix: &Mix, class: Class, length: Length) -> Vec<u8> {
-    Writer { random, mix, class, length, json: String::with_capacity(length.1 + 256) }.write()
+pub(super) fn request(mut random: Random, mix: &Mix, class: Class, length: Length) -> Vec<u8> {
+    let chosen = match class {
+        Class::ScoredBelowFloor => mix.scored.as_slice(),
+        Class::Bid => mix.bids.as_slice(),
+        _ => &[],
+    };
+    let placement = if chosen.is_empty() { None } else { Some(random.pick(chosen)) };
+    Writer { random, mix, class, placement, length, json: String::with_capacity(length.1 + 256) }.write()
 }
 
 /// A request being written. The words are JSON already, escapes included.
@@ -16,6 +22,7 @@ struct Writer<'a> {
     random: Random,
     mix: &'a Mix,
     class: Class,
+    placement: Option<&'a Placement>,
     length: Length,
     json: String,
 }
@@ -29,7 +36,10 @@ impl Writer<'_> {
     fn write(mut self) -> Vec<u8> {
         // 2.5 has the newer fields under `ext`.
         let old = self.random.chance(0.4);
-        let app = self.random.chance(0.45);
+        let app = match self.placement.and_then(|placement| placement.inventory.as_ref()) {
+            Some(inventory) => matches!(inventory, Inventory::App(_)),
+            None => self.random.chance(0.45),
+        };
         let private = self.random.chance(0.12);
         let wanted = self.random.between(self.length.0 as u64, self.length.1 as u64) as usize;
         put!(self, "{{\"id\":\"{:016x}{:016x}\"", self.random.bits(), self.random.bits());
@@ -116,14 +126,14 @@ impl Writer<'_> {
                 self.banner(w, h);
             }
             _ => {
-                let (w, h) = *self.random.pick(words::SIZES);
+                let (w, h) = self.placement.map_or_else(|| *self.random.pick(words::SIZES), |placement| placement.size);
                 self.banner(w, h);
             }
         }
-        let (low, high) = match self.class {
-            Class::ScoredBelowFloor => self.mix.scored_floor,
-            Class::HopelessFloor => self.mix.hopeless_floor,
-            _ => self.mix.low_floor,
+        let (low, high) = match (self.placement, self.class) {
+            (Some(placement), _) => placement.floor,
+            (None, Class::HopelessFloor) => self.mix.hopeless_floor,
+            (None, _) => self.mix.low_floor,
         };
         let floor = self.random.between(low, high);
         put!(self, ",\"bidfloor\":{}.{:03}", floor / 1000, floor % 1000);
@@ -151,7 +161,8 @@ impl Writer<'_> {
         put!(self, ",\"banner\":{{\"w\":{w},\"h\":{h}");
         if self.random.chance(0.6) {
             put!(self, ",\"format\":[{{\"w\":{w},\"h\":{h}}}");
-            for _ in 0..self.random.below(3) {
+            let more = if self.placement.is_some() { 0 } else { self.random.below(3) };
+            for _ in 0..more {
                 let sizes = if self.class == Class::OddSize { words::ODD_SIZES } else { words::SIZES };
                 let (w, h) = *self.random.pick(sizes);
                 put!(self, ",{{\"w\":{w},\"h\":{h}}}");
@@ -195,7 +206,10 @@ impl Writer<'_> {
     }
 
     fn site(&mut self) {
-        let domain = *self.random.pick(words::DOMAINS);
+        let domain = match self.placement.and_then(|placement| placement.inventory.as_ref()) {
+            Some(Inventory::Site(domain)) => domain.as_str(),
+            _ => words::DOMAINS[self.random.zipf(words::DOMAINS.len() as u64) as usize],
+        };
         put!(
             self,
             ",\"site\":{{\"id\":\"site-{}\",\"name\":\"{}\",\"domain\":\"{domain}\",\"cat\":[\"{}\",\"{}\"],\"page\":\"https:\\/\\/www.{domain}\\/{}\\/{}.html?ref=a%20b&x={}\",\"ref\":\"https://search.example/?q={}\",\"mobile\":{}",
@@ -219,7 +233,10 @@ impl Writer<'_> {
     }
 
     fn app(&mut self) {
-        let bundle = *self.random.pick(words::BUNDLES);
+        let bundle = match self.placement.and_then(|placement| placement.inventory.as_ref()) {
+            Some(Inventory::App(bundle)) => bundle.as_str(),
+            _ => words::BUNDLES[self.random.zipf(words::BUNDLES.len() as u64) as usize],
+        };
         put!(
             self,
             ",\"app\":{{\"id\":\"app-{}\",\"name\":\"{}\",\"bundle\":\"{bundle}\",\"domain\":\"studio{}.example\",\"storeurl\":\"https://play.store.example/apps/details?id={bundle}\",\"cat\":[\"{}\"],\"ver\":\"{}.{}.{}\",\"paid\":0",
@@ -249,7 +266,11 @@ impl Writer<'_> {
             true => *self.random.pick(words::APP_AGENTS),
             false => *self.random.pick(words::WEB_AGENTS),
         };
-        let (country, region, city, zip) = *self.random.pick(words::PLACES);
+        let kind = self.placement.and_then(|placement| placement.device).unwrap_or(kind);
+        let (country, region, city, zip) = match self.placement.and_then(|placement| placement.place.as_ref()) {
+            Some((country, region)) => (country.as_str(), region.as_str(), "Springfield", "00000"),
+            None => *self.random.pick(words::PLACES),
+        };
         let sharp = self.random.below(1_000_000);
         put!(
             self,
