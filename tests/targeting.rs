@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use corebid::snapshot::campaign::{Campaign, Creative, Definition, Flight, Rule, SegmentRule, Targeting};
+use corebid::snapshot::campaign::{Campaign, Creative, Definition, Flight, Rule, SegmentRule, Slots, Targeting};
+use corebid::snapshot::demo::{self, Draw};
 use corebid::snapshot::targeting::{Asked, Candidates, Index, Offer, WhyNot, host, why_not};
 use corebid::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use corebid::wire::openrtb::request::{Channel, Size};
@@ -105,9 +106,11 @@ fn regions() -> Vec<String> {
         .collect()
 }
 
+/// Those below one another come first: a campaign that lists both must not be listed twice.
 fn domains() -> Vec<String> {
-    let mut domains: Vec<String> = (0..70).map(|n| format!("site{n}.example")).collect();
-    domains.extend(["com", "news.com", "a.news.com", "b.a.news.com", "bnews.com", "x.site1.example"].map(String::from));
+    let mut domains =
+        ["news.com", "a.news.com", "com", "b.a.news.com", "bnews.com", "x.site1.example"].map(String::from).to_vec();
+    domains.extend((0..70).map(|n| format!("site{n}.example")));
     domains
 }
 
@@ -346,5 +349,40 @@ fn hosts_are_found_in_pages() {
         ("://", ""),
     ] {
         assert_eq!(host(url.as_bytes()), domain.as_bytes(), "{url}");
+    }
+}
+
+/// What the benches measure is right, too: the demo's own campaigns and requests, against their definitions.
+#[test]
+fn demo_requests_find_a_handful_of_the_demo_campaigns() {
+    for n in [1_000, 3_000] {
+        let campaigns = demo::synthetic(n, &mut Slots::new());
+        let index = Index::build(&campaigns);
+        let mut out = Candidates::new();
+        let mut draw = Draw::new(7);
+        let mut found = 0;
+        const REQUESTS: usize = 300;
+        for _ in 0..REQUESTS {
+            let (country, region) = draw.place();
+            let rank = draw.site();
+            let request = Request {
+                country: country.into(),
+                region: region.into(),
+                device: draw.device(),
+                channel: if draw.chance(0.4) { Channel::App } else { Channel::Site },
+                domain: format!("www.{}", demo::site(rank)),
+                bundle: demo::bundle(rank),
+                publisher: String::new(),
+                exchange: "generic".into(),
+                now: 1_767_225_600,
+                sizes: (0..1 + draw.below(3)).map(|_| draw.size()).collect(),
+                floor: 500_000,
+            };
+            let expected: Listed =
+                campaigns.iter().zip(0..).filter_map(|(c, ix)| Some((ix, naive(c, &request)?))).collect();
+            assert_eq!(listed(&index, &request, &mut out), expected, "{request:?}");
+            found += expected.len();
+        }
+        assert!((1..=30).contains(&(found / REQUESTS)), "{} candidates a request", found / REQUESTS);
     }
 }

@@ -10,8 +10,10 @@ use super::{
 use crate::snapshot::campaign::{Campaign, Targeting};
 use crate::wire::openrtb::request::Channel;
 
-/// A leaf of up to this many entries is not worth a question: one entry costs about a nanosecond, a question five.
+/// A leaf of up to this many entries is not worth a question.
 const LEAF_ENTRIES: usize = 8;
+/// What a question costs, in entries looked at: a few nodes to visit, each somewhere else in memory.
+const QUESTION: f64 = 6.0;
 /// Leaves a campaign may be in. A campaign with longer lists stays in the "do not ask" branch and is settled by its rules.
 const COPIES: u32 = 64;
 
@@ -229,7 +231,7 @@ impl Builder<'_> {
             .filter(|dimension| asked & dimension.bit() == 0)
             .map(|dimension| (dimension, cost(dimension, &mut counts)))
             .min_by(|a, b| a.1.total_cmp(&b.1))
-            .filter(|&(_, cost)| cost + LEAF_ENTRIES as f64 / 2.0 < 0.8 * members.len() as f64)
+            .filter(|&(_, cost)| cost + QUESTION < members.len() as f64)
             .map(|(dimension, _)| dimension)
     }
 
