@@ -47,6 +47,8 @@ pub struct Server {
     pub public_url: Option<String>,
     /// This machine's number in the fleet, 0 to 63.
     pub node: u16,
+    /// Whether loss notices are final, so that they free the reservation at once. A bill after one is still booked.
+    pub losses_final: bool,
     /// Whether a request with `x-debug: 1` is told why it got no bid.
     pub debug_header: bool,
 }
@@ -62,6 +64,7 @@ impl Default for Server {
             backend: Backend::default(),
             public_url: None,
             node: 0,
+            losses_final: false,
             debug_header: false,
         }
     }
@@ -97,9 +100,6 @@ pub struct Exchange {
     /// Taken off `tmax` for the way there and back, ms.
     #[serde(default = "network_margin_ms")]
     pub network_margin_ms: u32,
-    /// Whether its loss notices are final, so that they free the reservation at once (money.md rule 3).
-    #[serde(default)]
-    pub losses_final: bool,
 }
 
 fn network_margin_ms() -> u32 {
@@ -197,7 +197,6 @@ impl Config {
                 name: "generic".into(),
                 seat: "corebid".into(),
                 network_margin_ms: network_margin_ms(),
-                losses_final: false,
             }],
         }
     }

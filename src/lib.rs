@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod secrets;
 pub mod topology;
+pub mod launch;
 
 // The path of one request.
 pub mod wire;

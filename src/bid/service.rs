@@ -25,7 +25,7 @@ pub struct Bidder {
     metrics: &'static CoreMetrics,
     /// Whether `x-debug: 1` is answered with the reason.
     debug_header: bool,
-    /// Extra work per request, in turns of an empty loop: calibrates performance gates.
+    /// Extra work per request, in turns of [`burn`]: calibrates performance gates.
     busy_work: u64,
     until_sample: u32,
     draining: bool,
@@ -143,7 +143,10 @@ impl Bidder {
                     core.events.offer(event).expect("an order is taken only when its answer has room");
                 }
             }
-            Order::Renew { until } => core.leases.renew(until),
+            Order::Renew { until } => {
+                core.leases.renew(until);
+                self.metrics.funded.add(1);
+            }
             Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
             Order::Noticed { ticket, noticed } => {
                 let token = Token(ticket);
@@ -254,8 +257,8 @@ fn without_query(path: &[u8]) -> &[u8] {
     memchr::memchr(b'?', path).map_or(path, |at| &path[..at])
 }
 
-/// Burns about one nanosecond a turn.
-fn burn(turns: u64) {
+/// An empty loop of so many turns that the compiler leaves standing.
+pub fn burn(turns: u64) {
     for turn in 0..turns {
         std::hint::black_box(turn);
     }

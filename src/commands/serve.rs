@@ -1,12 +1,189 @@
-//! `corebid serve`.
-use crate::commands::Failure;
+//! `corebid serve`: the bidder, its admin port, its signals and its files.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
 use clap::Args as ClapArgs;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Args
+use crate::admin;
+use crate::bid::net::Waiting;
+use crate::bid::server::Backend;
+use crate::bid::service::burn;
+use crate::clock;
+use crate::commands::Failure;
+use crate::config::Config;
+use crate::launch::{Launch, Node};
+use crate::snapshot::data::Source;
+
+/// What `corebid serve` is told. What is given here goes before the configuration.
 #[derive(Debug, ClapArgs)]
-pub struct Args {}
+pub struct Args {
+    /// The configuration (docs/CONFIGURATION.md)
+    #[arg(long, required_unless_present = "demo")]
+    config: Option<PathBuf>,
+    /// Where exchanges connect
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Metrics and health
+    #[arg(long)]
+    admin: Option<SocketAddr>,
+    /// CPUs of the bid cores
+    #[arg(long, value_delimiter = ',')]
+    cores: Option<Vec<usize>>,
+    /// CPU of the reconciliation core
+    #[arg(long)]
+    reconcile_core: Option<usize>,
+    /// Where the ledger lives
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Without a configuration: built-in campaigns, or N synthetic ones with overlapping predicates
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, conflicts_with = "config")]
+    demo: Option<Option<u32>>,
+    /// How a bid core waits: block, hybrid or spin
+    #[arg(long)]
+    wait: Option<Waiting>,
+    /// What serves the sockets: io_uring or epoll
+    #[arg(long)]
+    backend: Option<Backend>,
+    /// Burn this much more per request, in percent of a nominal 7 us: calibrates performance gates
+    #[arg(long, value_name = "PCT", default_value_t = 0.0)]
+    busy_work: f64,
+}
 
-/// Runs it.
-pub fn run(_: &Args) -> Result<(), Failure> {
-    Ok(())
+/// What one percent of `--busy-work` burns, ns.
+const PERCENT_NS: f64 = 70.0;
+/// How often files are looked at for a change.
+const WATCH: Duration = Duration::from_secs(1);
+/// How often it is looked whether the cores are funded, before `ready`.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Runs it until SIGTERM or SIGINT.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let demo = args.demo;
+    let node = launch(args)?.start()?;
+    let admin = node.admin;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let metrics = node.metrics.clone();
+    let ended = runtime.block_on(housekeeping(node, admin));
+    if let Some(Some(campaigns)) = demo {
+        let sum = |read: fn(&crate::metrics::core::CoreMetrics) -> u64| metrics.iter().map(|core| read(core)).sum::<u64>();
+        let (bids, requests) = (sum(|core| core.bids.get()), sum(|core| core.requests.get()));
+        let share = bids as f64 / requests.max(1) as f64;
+        eprintln!("demo={campaigns}: {bids} bids for {requests} requests, a share of {share:.4}");
+    }
+    ended
+}
+
+fn launch(args: &Args) -> Result<Launch, Failure> {
+    if !(0.0..=10_000.0).contains(&args.busy_work) {
+        return Err(Failure::usage(format!("--busy-work {}: a percentage from 0 to 10000", args.busy_work)));
+    }
+    let (mut config, source) = match &args.config {
+        Some(path) => {
+            let config = Config::load(path)?;
+            let source = Source::files(&config.data);
+            (config, source)
+        }
+        None => {
+            let dir = args.data.as_deref().unwrap_or(Path::new("corebid-data"));
+            (Config::demo(dir), Source::demo(args.demo.flatten()))
+        }
+    };
+    let server = &mut config.server;
+    server.listen = args.listen.unwrap_or(server.listen);
+    server.admin = args.admin.unwrap_or(server.admin);
+    server.cores = args.cores.clone().or(server.cores.take());
+    server.reconcile_core = args.reconcile_core.or(server.reconcile_core);
+    server.wait = args.wait.unwrap_or(server.wait);
+    server.backend = args.backend.unwrap_or(server.backend);
+    if let Some(dir) = &args.data {
+        config.data.dir.clone_from(dir);
+    }
+    Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work: busy_turns(args.busy_work) })
+}
+
+/// Turns of [`burn`] that take `percent` of a nominal request.
+fn busy_turns(percent: f64) -> u64 {
+    const TRIAL: u64 = 20_000_000;
+    if percent == 0.0 {
+        return 0;
+    }
+    let before = clock::thread_cpu();
+    burn(TRIAL);
+    let turn_ns = (clock::thread_cpu() - before) as f64 / TRIAL as f64;
+    (percent * PERCENT_NS / turn_ns.max(0.01)) as u64
+}
+
+async fn housekeeping(mut node: Node, admin: SocketAddr) -> Result<(), Failure> {
+    let listener = match TcpListener::bind(admin).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            node.drain()?;
+            return Err(Failure::new(format!("cannot listen on {admin} for the admin port: {error}")));
+        }
+    };
+    let observed = node.observed.clone();
+    let admin = listener.local_addr()?;
+    let serving = tokio::spawn(async move { axum::serve(listener, admin::router(observed)).await });
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut watch = tokio::time::interval(WATCH);
+    let mut poll = tokio::time::interval(POLL);
+    let mut files = Stamps::of(&node.watched());
+    let mut ready = false;
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&mut node),
+            _ = poll.tick(), if !ready => {
+                if node.is_funded() {
+                    ready = true;
+                    node.observed.ready.store(true, Ordering::Relaxed);
+                    log::info!("bids on http://{}, admin on http://{admin}, {} campaigns", node.address, node.campaigns().len());
+                    println!("ready");
+                }
+                if node.has_failed() {
+                    break;
+                }
+            }
+            _ = watch.tick() => {
+                let now = Stamps::of(&node.watched());
+                if now != files {
+                    files = now;
+                    reload(&mut node);
+                }
+                if node.has_failed() {
+                    break;
+                }
+            }
+        }
+    }
+    node.observed.ready.store(false, Ordering::Relaxed);
+    let drained = tokio::task::spawn_blocking(move || node.drain()).await;
+    serving.abort();
+    Ok(drained??)
+}
+
+fn reload(node: &mut Node) {
+    match node.reload() {
+        Ok(count) => log::info!("{count} campaigns reloaded"),
+        Err(error) => log::error!("{error}; the old campaigns keep serving"),
+    }
+}
+
+/// When files were last changed, and how long they are.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamps(HashMap<PathBuf, Option<(SystemTime, u64)>>);
+
+impl Stamps {
+    fn of(files: &[PathBuf]) -> Stamps {
+        let stamp = |file: &PathBuf| std::fs::metadata(file).ok().and_then(|data| Some((data.modified().ok()?, data.len())));
+        Stamps(files.iter().map(|file| (file.clone(), stamp(file))).collect())
+    }
 }

@@ -36,6 +36,8 @@ pub struct CoreMetrics {
     pub candidates: Counter,
     /// Events the full ring refused.
     pub events_refused: Counter,
+    /// Renewals of all sub-leases heard: 0 until the core can bid.
+    pub funded: Counter,
     /// Orders carried out.
     pub orders: Counter,
     /// Snapshots swapped in.
@@ -80,6 +82,7 @@ impl Default for CoreMetrics {
             strays: Counter::default(),
             candidates: Counter::default(),
             events_refused: Counter::default(),
+            funded: Counter::default(),
             orders: Counter::default(),
             swaps: Counter::default(),
             turns: Counter::default(),

@@ -1,6 +1,7 @@
 //! The metrics as Prometheus reads them. Names start with `corebid_`; what a bid core counts carries `core="N"`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
@@ -9,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use super::core::CoreMetrics;
 use super::histogram::Histogram;
 use super::stage::Stage;
+use crate::reconcile::gauges::Gauges;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// The metrics of all bid cores, as one collector.
@@ -28,6 +30,7 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("strays", "Requests for unknown paths", |core| core.strays.get()),
     ("candidates", "Candidates that came out of the match", |core| core.candidates.get()),
     ("events_refused", "Events the full ring to the reconciliation core refused", |core| core.events_refused.get()),
+    ("lease_renewals", "Renewals of all sub-leases", |core| core.funded.get()),
     ("orders", "Orders from the reconciliation core carried out", |core| core.orders.get()),
     ("snapshot_swaps", "Snapshots swapped in", |core| core.swaps.get()),
     ("loop_turns", "Turns of the loop", |core| core.turns.get()),
@@ -75,6 +78,22 @@ impl Collector for Cores {
         self.histograms(&mut encoder, "corebid_notice_seconds", "Time from a notice's arrival to its answer", |core| {
             vec![(None, &core.notice)]
         })
+    }
+}
+
+/// The numbers of the reconciliation core.
+#[derive(Debug)]
+pub struct Reconciliation(pub Arc<Gauges>);
+
+impl Collector for Reconciliation {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, value) in self.0.all() {
+            let help = "Reconciliation core: see src/reconcile/gauges.rs";
+            let name = format!("corebid_reconcile_{name}");
+            let mut gauge = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+            gauge.encode_gauge(&value)?;
+        }
+        Ok(())
     }
 }
 

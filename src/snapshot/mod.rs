@@ -1,6 +1,6 @@
 //! Immutable data, built off the bid path, checked once, handed to each core as an owned box and swapped between two requests.
 
-mod document;
+pub mod document;
 
 pub mod campaign;
 pub mod demo;

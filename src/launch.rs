@@ -1,0 +1,254 @@
+//! Starts the threads of a bidder, hands each what it owns, and ends them in order.
+//!
+//! Start: files are read and checked, sockets bound, the ledger replayed and this process's incarnation made durable; then
+//! the bid cores begin, get their first leases, and the bidder is ready. End: the reconciliation core orders the bid cores
+//! to drain, empties the rings, syncs the ledger, and stops last.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use prometheus_client::registry::Registry;
+
+use crate::admin::Observed;
+use crate::bid::net::Listener;
+use crate::bid::server::{CoreNet, Counters, run_core};
+use crate::bid::service::{Bidder, Fittings};
+use crate::bid::{BidCore, Process, Seed};
+use crate::config::Config;
+use crate::metrics::core::CoreMetrics;
+use crate::metrics::render::{Cores, Reconciliation};
+use crate::reconcile::gauges::Gauges;
+use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
+use crate::reconcile::{Funding, Settings};
+use crate::ring::{spsc, wake};
+use crate::secrets::Key;
+use crate::snapshot::data::{Data, Source};
+use crate::snapshot::document::FileError;
+use crate::topology::Topology;
+use crate::units::CoreId;
+
+/// What to start.
+#[derive(Debug)]
+pub struct Launch {
+    /// The configuration, already checked.
+    pub config: Config,
+    /// Where campaigns and profiles come from.
+    pub source: Source,
+    /// Keys are made where they are missing: for the demo only.
+    pub make_keys: bool,
+    /// Extra work per bid request, in turns of [`crate::bid::service::burn`].
+    pub busy_work: u64,
+}
+
+/// Why a bidder did not start, in one line.
+#[derive(Debug)]
+pub struct LaunchError(String);
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LaunchError {}
+
+fn failed(error: impl fmt::Display) -> LaunchError {
+    LaunchError(error.to_string())
+}
+
+/// A running bidder.
+#[derive(Debug)]
+pub struct Node {
+    /// Where exchanges connect.
+    pub address: SocketAddr,
+    /// Where the admin port shall be.
+    pub admin: SocketAddr,
+    /// What the admin port shows.
+    pub observed: Arc<Observed>,
+    /// What the bid cores count.
+    pub metrics: Vec<&'static CoreMetrics>,
+    /// What the reconciliation core counts.
+    pub gauges: Arc<Gauges>,
+    data: Data,
+    commands: SyncSender<Command>,
+    reconciliation: reconciliation::Handle,
+    bids: Vec<JoinHandle<io::Result<Counters>>>,
+}
+
+/// Commands under way to the reconciliation core.
+const COMMANDS: usize = 16;
+
+impl Launch {
+    /// Starts everything; returns once every bid core runs. Whether it is funded yet, [`Node::is_funded`] tells.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had: a file with its line, a key, an address, a CPU, the ledger.
+    pub fn start(self) -> Result<Node, LaunchError> {
+        let Launch { config, source, make_keys, busy_work } = self;
+        let server = &config.server;
+        let topology = Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
+        let (notice_key, user_key) = keys(&config, make_keys)?;
+        let data = Data::load(source, &user_key).map_err(failed)?;
+
+        let mut address = server.listen;
+        let mut listeners = Vec::new();
+        for _ in &topology.bid {
+            let listener = Listener::bind(address).map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
+            // Port 0 took a free one, and the other cores share it.
+            address = listener.address().map_err(failed)?;
+            listeners.push(listener);
+        }
+
+        let mut cores = Vec::new();
+        let mut ends = Vec::new();
+        for listener in listeners {
+            let (events, event_receiver) = spsc::events();
+            let (waker, wakeup) = wake::pair().map_err(failed)?;
+            let (order_sender, orders) = spsc::orders(waker);
+            let (snapshots, arriving) = spsc::boxes();
+            let (retired, retired_receiver) = spsc::boxes();
+            ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
+            let fittings = Fittings { orders, arriving, retired, debug_header: server.debug_header, busy_work };
+            cores.push((listener, wakeup, events, fittings));
+        }
+
+        let (commands, receiver) = sync_channel(COMMANDS);
+        let options = reconciliation::Options {
+            dir: config.data.dir.clone(),
+            cpu: Some(topology.reconcile),
+            slots: data.campaigns().len(),
+            settings: Settings {
+                node: config.node(),
+                cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
+                loss_is_final: server.losses_final,
+            },
+        };
+        let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;
+        commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
+
+        let process = Process {
+            incarnation: reconciliation.incarnation,
+            not_before: reconciliation.ids_from,
+            base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        };
+        let net = CoreNet { backend: server.backend, waiting: server.wait, ..CoreNet::default() };
+        let (started, all_started) = sync_channel(cores.len());
+        let mut metrics = Vec::new();
+        let mut bids = Vec::new();
+        for (index, (listener, wakeup, events, fittings)) in cores.into_iter().enumerate() {
+            let core = CoreId(u8::try_from(index).expect("at most MAX_BID_CORES"));
+            let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
+            // Lives as long as the process: scrapes may come until the very end.
+            let counts: &'static CoreMetrics = Box::leak(Box::default());
+            metrics.push(counts);
+            let cpu = topology.bid[index];
+            let started = started.clone();
+            let bid = thread::Builder::new().name(format!("bid-{index}")).spawn(move || {
+                if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+                    log::warn!("bid-{index} cannot be pinned to CPU {cpu} and runs where the kernel puts it");
+                }
+                let bidder = Bidder::new(BidCore::new(seed, events, counts), fittings);
+                run_core(&net, listener, wakeup, bidder, || {
+                    let _ = started.send(());
+                })
+            });
+            bids.push(bid.map_err(failed)?);
+        }
+        drop(started);
+        for _ in &bids {
+            if all_started.recv().is_err() {
+                let why = bids.into_iter().find(JoinHandle::is_finished).and_then(|bid| bid.join().ok()?.err());
+                return Err(failed(format!("a bid core did not start: {}", why.map_or("it panicked".into(), |why| why.to_string()))));
+            }
+        }
+
+        let gauges = reconciliation.gauges.clone();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Cores(metrics.clone())));
+        registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        let observed = Arc::new(Observed { registry, ready: false.into() });
+        Ok(Node { address, admin: server.admin, observed, metrics, gauges, data, commands, reconciliation, bids })
+    }
+}
+
+impl Node {
+    /// The files whose change asks for [`Node::reload`].
+    pub fn watched(&self) -> Vec<PathBuf> {
+        self.data.source.watched().map(PathBuf::from).collect()
+    }
+
+    /// The campaigns it bids for.
+    pub fn campaigns(&self) -> &[crate::snapshot::campaign::Campaign] {
+        self.data.campaigns()
+    }
+
+    /// Reads the campaigns again and hands every core a new snapshot.
+    ///
+    /// # Errors
+    /// The first mistake, with its line. The old campaigns keep serving.
+    pub fn reload(&mut self) -> Result<usize, FileError> {
+        self.data.reload()?;
+        let snapshots = self.metrics.iter().map(|_| self.data.snapshot()).collect();
+        // The receiver is gone only when the reconciliation core has ended, and then nothing serves any more.
+        let _ = self.commands.send(Command::Campaigns(funding(&self.data)));
+        let _ = self.commands.send(Command::Snapshots(snapshots));
+        Ok(self.data.campaigns().len())
+    }
+
+    /// Whether every bid core has been told how long its leases live, so that it can bid.
+    pub fn is_funded(&self) -> bool {
+        self.metrics.iter().all(|core| core.funded.get() != 0)
+    }
+
+    /// Whether a thread ended that should not have.
+    pub fn has_failed(&self) -> bool {
+        self.reconciliation.is_finished() || self.bids.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Stops accepting, answers what is framed, empties the rings, syncs the ledger.
+    ///
+    /// # Errors
+    /// A thread that had failed before, or records that could not be synced in time.
+    pub fn drain(self) -> Result<(), LaunchError> {
+        let _ = self.commands.send(Command::Stop);
+        for (index, bid) in self.bids.into_iter().enumerate() {
+            match bid.join() {
+                Ok(ended) => drop(ended.map_err(|error| failed(format!("bid-{index}: {error}")))?),
+                Err(_) => return Err(failed(format!("bid-{index} panicked"))),
+            }
+        }
+        match self.reconciliation.join() {
+            Ok(Ended::Clean) => Ok(()),
+            Ok(Ended::Cut) => Err(failed("the ledger could not be synced in time; what was not acknowledged stays charged")),
+            Err(_) => Err(failed("the reconciliation core panicked: an account did not add up")),
+        }
+    }
+}
+
+fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
+    let data = &config.data;
+    std::fs::create_dir_all(&data.dir)
+        .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", data.dir.display())))?;
+    let read = if make { Key::read_or_make } else { Key::read };
+    Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+fn funding(data: &Data) -> Vec<Funding> {
+    data.campaigns()
+        .iter()
+        .filter(|campaign| campaign.enabled)
+        .map(|campaign| Funding {
+            campaign: campaign.id,
+            advertiser: campaign.advertiser,
+            slot: campaign.slot,
+            daily: campaign.daily_budget,
+            total: None,
+            price: campaign.cpm,
+        })
+        .collect()
+}
