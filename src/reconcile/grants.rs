@@ -5,9 +5,9 @@
 //! granted at a time is at most a share of what is left, but always enough for one bid, so that the last of a budget is
 //! spread thin and still spent. Credit that stands idle on one core while the campaign has none left is taken back.
 
+use super::holds::Holds;
 use super::record::{Record, UNLIMITED};
 use super::{Funding, Reconciler};
-use super::holds::Holds;
 use crate::ring::message::Order;
 use crate::units::{CoreId, LeaseId, Micros, Nanos, Now, Slot};
 
@@ -86,9 +86,10 @@ impl Reconciler {
         let total = funding.total.unwrap_or(UNLIMITED);
         let known = self.books.has_day(funding.campaign, self.day)
             && self.books.day(funding.campaign, self.day).budget == funding.daily
-            && self.books.life(funding.campaign).is_some_and(|life| {
-                (life.advertiser, life.account.budget) == (funding.advertiser, total)
-            });
+            && self
+                .books
+                .life(funding.campaign)
+                .is_some_and(|life| (life.advertiser, life.account.budget) == (funding.advertiser, total));
         if !known {
             let &Funding { campaign, advertiser, daily, .. } = funding;
             self.append(now.boot, Record::Funded { campaign, advertiser, day: self.day, daily, total });

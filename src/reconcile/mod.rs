@@ -25,7 +25,8 @@ use std::sync::Arc;
 use crate::limits;
 use crate::ring::message::{Event, Noticed, Order};
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, Slot,
+    UnixMillis,
 };
 use books::{Books, minute};
 use gauges::Gauges;
@@ -293,9 +294,13 @@ impl Reconciler {
         self.pending_since.get_or_insert(now);
     }
 
-    /// Queues an order until everything booked so far is on disk.
+    /// Queues an order until everything booked so far is on disk; it may be already.
     fn hold(&mut self, core: CoreId, order: Order) {
-        self.held.push_back((self.appended, core, order));
+        if self.durable == self.appended {
+            self.out[usize::from(core.0)].push_back(order);
+        } else {
+            self.held.push_back((self.appended, core, order));
+        }
     }
 
     fn broadcast(&mut self, order: Order) {

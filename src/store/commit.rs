@@ -135,7 +135,8 @@ pub fn contents(file: u32, bytes: &[u8]) -> Result<Contents, Damage> {
     // The last commit's padding may be missing.
     let rest = bytes.get(contents.end..).unwrap_or_default();
     contents.torn = rest.iter().any(|byte| *byte != 0);
-    if contents.torn && rest.chunks(BLOCK).enumerate().skip(1).any(|(block, _)| read(&rest[block * BLOCK..]).is_some()) {
+    if contents.torn && rest.chunks(BLOCK).enumerate().skip(1).any(|(block, _)| read(&rest[block * BLOCK..]).is_some())
+    {
         return Err(Damage::Middle(contents.end));
     }
     Ok(contents)
