@@ -27,19 +27,43 @@ const START: u64 = 20_000 * UnixMillis::DAY + 84_000_000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Bid { core: u8, campaign: u32, price: i64 },
-    Notice { core: u8, bid: prop::sample::Index, kind: NoticeKind, price: Price },
-    Events { core: u8, count: usize },
-    Orders { core: u8, count: usize },
-    Pass { ms: u64 },
+    Bid {
+        core: u8,
+        campaign: u32,
+        price: i64,
+    },
+    Notice {
+        core: u8,
+        bid: prop::sample::Index,
+        kind: NoticeKind,
+        price: Price,
+    },
+    Events {
+        core: u8,
+        count: usize,
+    },
+    Orders {
+        core: u8,
+        count: usize,
+    },
+    Pass {
+        ms: u64,
+    },
     /// The wall clock is off by this much from now on; less than epsilon.
-    Skew { ms: i64 },
+    Skew {
+        ms: i64,
+    },
     Write,
     Synced,
     Broken,
     Tick,
-    Fund { campaign: u32, daily: i64 },
-    Crash { written: bool },
+    Fund {
+        campaign: u32,
+        daily: i64,
+    },
+    Crash {
+        written: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +78,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let core = || 0..CORES;
     let index = any::<prop::sample::Index>;
     let kind = prop_oneof![4 => Just(NoticeKind::Bill), 1 => Just(NoticeKind::Win), 2 => Just(NoticeKind::Loss)];
-    let price =
-        prop_oneof![6 => (0..150i64).prop_map(Price::Part), 1 => Just(Price::Empty), 1 => Just(Price::Audit)];
+    let price = prop_oneof![6 => (0..150i64).prop_map(Price::Part), 1 => Just(Price::Empty), 1 => Just(Price::Audit)];
     let pass = prop_oneof![
         10 => 0..3_000u64, 3 => 3_000..30_000u64, 2 => 30_000..900_000u64, 1 => 900_000..4_000_000u64
     ];
@@ -94,6 +117,9 @@ struct Sent {
     bid: usize,
     kind: NoticeKind,
     priced: bool,
+    /// The reconciler has seen it.
+    seen: bool,
+    answered: bool,
 }
 
 struct World {
@@ -189,6 +215,7 @@ impl World {
             Step::Crash { written } => self.crash(written),
         }
         self.reconciler.poll(self.now);
+        self.settled_means_answered();
         self.check();
     }
 
@@ -229,7 +256,7 @@ impl World {
             Price::Audit => NoticePrice::Audit,
         };
         let ticket = self.sent.len() as u64;
-        self.sent.push(Sent { bid, kind, priced: matches!(price, NoticePrice::Cpm(_)) });
+        self.sent.push(Sent { bid, kind, priced: matches!(price, NoticePrice::Cpm(_)), seen: false, answered: false });
         self.events[usize::from(core)].push_back(Event::Notice(Notice { ticket, kind, price, claim }));
     }
 
@@ -240,6 +267,7 @@ impl World {
             self.reconciler.on_event(self.now, CoreId(core), event);
             if let Event::Notice(notice) = event {
                 let after = self.spend(&event);
+                self.sent[notice.ticket as usize].seen = true;
                 self.expect(&notice, (after.0 - before.0, after.1 - before.1));
             }
         }
@@ -307,8 +335,12 @@ impl World {
                 }
                 Order::Revoke { slot } => give_back(slot, leases.revoke(slot)),
                 Order::Noticed { ticket, noticed } => {
-                    let Sent { bid, kind, priced } = self.sent[ticket as usize];
-                    let bid = &self.bids[bid];
+                    let Sent { bid, kind, priced, seen, answered } = &mut self.sent[ticket as usize];
+                    assert!(
+                        *seen && !std::mem::replace(answered, true),
+                        "a notice is answered once, and after it came"
+                    );
+                    let (bid, kind, priced) = (&self.bids[*bid], *kind, *priced);
                     if (noticed, kind, priced) == (Noticed::Safe, NoticeKind::Bill, true) {
                         let on_disk = self.disk.contains_key(&bid.claim.reservation);
                         assert!(on_disk, "a bill was acknowledged that is not on disk");
@@ -339,6 +371,21 @@ impl World {
         (replayed.forget(long_gone), live.forget(long_gone));
         assert_eq!(replayed, live, "a replay comes to other accounts");
         self.reconciler.durable(batch.upto);
+        self.settled_means_answered();
+    }
+
+    /// When all records are on disk, nobody waits for an answer any longer than for a ring.
+    fn settled_means_answered(&mut self) {
+        if self.reconciler.unsynced(self.now.boot.after(1)) > 0 {
+            return;
+        }
+        let mut on_their_way = 0;
+        for core in 0..CORES {
+            let orders = self.reconciler.orders(CoreId(core)).iter();
+            on_their_way += orders.filter(|order| matches!(order, Order::Noticed { .. })).count();
+        }
+        let unanswered = self.sent.iter().filter(|sent| sent.seen && !sent.answered).count();
+        assert_eq!(unanswered, on_their_way, "a notice is left without an answer");
     }
 
     /// Everything that is not on disk is gone; a write under way may be there, though nobody heard so.
@@ -347,6 +394,7 @@ impl World {
             self.synced();
         }
         self.writing = None;
+        self.sent.iter_mut().for_each(|sent| sent.answered = true);
         let mut books = Books::default();
         for record in self.synced.opening() {
             books.apply(&record).unwrap();

@@ -429,10 +429,10 @@ impl Books {
         let (node, last) = (self.node, self.latest);
         let current = self.incarnations.last_key_value();
         let started = current.map(|(incarnation, _)| Record::Started { incarnation: *incarnation, node, wall: last });
-        let incarnations = self.incarnations.iter().map(|(incarnation, bidding)| Record::Renewed {
-            incarnation: *incarnation,
-            until: bidding.until,
-        });
+        let incarnations = self
+            .incarnations
+            .iter()
+            .map(|(incarnation, bidding)| Record::Renewed { incarnation: *incarnation, until: bidding.until });
         let incarnations = started.into_iter().chain(incarnations);
         let lives = self.lives.iter().map(|(campaign, life)| Record::Life {
             campaign: *campaign,

@@ -294,9 +294,13 @@ impl Reconciler {
         self.pending_since.get_or_insert(now);
     }
 
-    /// Queues an order until everything booked so far is on disk.
+    /// Queues an order until everything booked so far is on disk; it may be already.
     fn hold(&mut self, core: CoreId, order: Order) {
-        self.held.push_back((self.appended, core, order));
+        if self.durable == self.appended {
+            self.out[usize::from(core.0)].push_back(order);
+        } else {
+            self.held.push_back((self.appended, core, order));
+        }
     }
 
     fn broadcast(&mut self, order: Order) {

@@ -205,9 +205,8 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
 }
 
 fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
-    let make = |placement| {
-        LocalExecutorBuilder::new(placement).name("reconcile").io_memory(IO_MEMORY).ring_depth(64).make()
-    };
+    let make =
+        |placement| LocalExecutorBuilder::new(placement).name("reconcile").io_memory(IO_MEMORY).ring_depth(64).make();
     match cpu.map(|cpu| (cpu, make(Placement::Fixed(cpu)))) {
         Some((_, Ok(executor))) => return Ok(executor),
         Some((cpu, Err(error))) => log::warn!("reconciliation core: not pinned to CPU {cpu}: {error}"),

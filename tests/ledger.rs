@@ -1,0 +1,306 @@
+//! The reconciliation thread on a real directory: what was acknowledged is in the file, whatever is cut off its end, and
+//! a restart goes on from it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use corebid::bid::budget::Leases;
+use corebid::bid::ids::Snowflake;
+use corebid::clock;
+use corebid::limits;
+use corebid::reconcile::record::{Marks, Record};
+use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
+use corebid::reconcile::{Funding, Settings};
+use corebid::ring::message::{Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
+use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventFd, EventSender, OrderReceiver};
+use corebid::snapshot::Snapshot;
+use corebid::store::commit;
+use corebid::store::embedded::{self, Embedded, OpenError};
+use corebid::units::*;
+
+const PRICE: CpmMicros = CpmMicros(2_500_000);
+/// Far more than any machine needs; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A bid core's side of the rings, stepped by the test.
+struct Bidder {
+    handle: Handle,
+    commands: SyncSender<Command>,
+    events: EventSender,
+    orders: OrderReceiver,
+    _snapshots: (BoxReceiver<Snapshot>, BoxSender<Snapshot>),
+    leases: Leases,
+    ids: Snowflake,
+    answers: HashMap<u64, Noticed>,
+    drain: bool,
+    tickets: u64,
+}
+
+impl Bidder {
+    fn start(dir: &Path) -> Result<Self, StartError> {
+        let settings = Settings { node: NodeId(1), cores: 1, loss_is_final: false };
+        let (events, their_events) = spsc::events();
+        let (their_orders, orders) = spsc::orders(EventFd::new().unwrap());
+        let (their_snapshots, snapshots) = spsc::boxes();
+        let (retired, their_retired) = spsc::boxes();
+        let ends =
+            CoreEnds { events: their_events, orders: their_orders, snapshots: their_snapshots, retired: their_retired };
+        let (commands, their_commands) = sync_channel(8);
+        let options = Options { dir: dir.to_owned(), cpu: None, slots: 4, settings };
+        let handle = server::spawn(options, vec![ends], their_commands)?;
+        let funding = Funding {
+            campaign: CampaignId(7),
+            advertiser: AdvertiserId(1),
+            slot: Slot(0),
+            daily: Micros(1_000_000_000),
+            total: None,
+            price: PRICE,
+        };
+        commands.send(Command::Campaigns(vec![funding])).unwrap();
+        let ids = Snowflake::new(1, handle.ids_from);
+        let leases = Leases::new(4);
+        let _snapshots = (snapshots, retired);
+        let answers = HashMap::new();
+        Ok(Self { handle, commands, events, orders, _snapshots, leases, ids, answers, drain: false, tickets: 0 })
+    }
+
+    fn read_orders(&mut self) {
+        let Self { orders, leases, events, answers, drain, .. } = self;
+        orders.drain(usize::MAX, |order| match order {
+            Order::Grant { slot, lease, credit, ends } => {
+                if let Some(back) = leases.grant(slot, lease, credit, ends) {
+                    events.offer(Event::Returned { slot, lease: back.lease, credit: back.credit }).unwrap();
+                }
+            }
+            Order::Renew { until } => leases.renew(until),
+            Order::Revoke { slot } => {
+                if let Some(back) = leases.revoke(slot) {
+                    events.offer(Event::Returned { slot, lease: back.lease, credit: back.credit }).unwrap();
+                }
+            }
+            Order::Noticed { ticket, noticed } => assert_eq!(answers.insert(ticket, noticed), None),
+            Order::Drain => *drain = true,
+            Order::Counted { .. } => {}
+        });
+    }
+
+    fn until<T>(&mut self, mut what: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            self.read_orders();
+            if let Some(found) = what(self) {
+                return found;
+            }
+            assert!(start.elapsed() < PATIENCE, "nothing came back");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Bids once, as soon as the sub-lease allows.
+    fn bid(&mut self) -> Claim {
+        let price = PRICE.per_impression();
+        let now = clock::now();
+        let backing = self.until(|bidder| bidder.leases.reserve(Slot(0), price, clock::boot()).ok());
+        let expires = UnixMillis(now.wall.0 + limits::H2_MS);
+        let reservation = self.ids.next(now.wall);
+        let lease = backing.lease;
+        self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires })).unwrap();
+        Claim {
+            reservation,
+            lease,
+            price: PRICE,
+            expires,
+            user: UserKey(5),
+            bid: BidId([9; 16]),
+            campaign: CampaignId(7),
+            incarnation: self.handle.incarnation,
+            node: NodeId(1),
+        }
+    }
+
+    fn bill(&mut self, claim: Claim) -> u64 {
+        self.tickets += 1;
+        let (ticket, price) = (self.tickets, NoticePrice::Cpm(CpmMicros(1_000_000)));
+        self.events.offer(Event::Notice(Notice { ticket, kind: NoticeKind::Bill, price, claim })).unwrap();
+        ticket
+    }
+
+    fn answer(&mut self, ticket: u64) -> Noticed {
+        self.until(|bidder| bidder.answers.get(&ticket).copied())
+    }
+
+    fn stop(mut self) -> Ended {
+        self.commands.send(Command::Stop).unwrap();
+        self.until(|bidder| bidder.drain.then_some(()));
+        self.events.offer(Event::Drained).unwrap();
+        self.handle.join().unwrap()
+    }
+}
+
+fn directory(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&dir);
+    dir
+}
+
+fn bills(dir: &Path) -> Vec<(ReservationId, Micros)> {
+    let bytes = fs::read(embedded::path(dir, 1)).unwrap();
+    let records = commit::contents(1, &bytes).unwrap().records;
+    let bill = |record: &Record| match record {
+        Record::Billed { reservation, amount, .. } => Some((*reservation, *amount)),
+        _ => None,
+    };
+    records.iter().filter_map(bill).collect()
+}
+
+fn spent(dir: &Path) -> Micros {
+    let store = Embedded::open(dir).unwrap();
+    store.books.check().unwrap();
+    store.books.life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled)
+}
+
+/// Bids, bills, restarts, on a directory of any file system.
+fn lives_through_restarts(dir: &Path) {
+    let mut bidder = Bidder::start(dir).unwrap();
+    assert_eq!(bidder.handle.incarnation, Incarnation(1));
+    let claims: Vec<_> = (0..20).map(|_| bidder.bid()).collect();
+    for (count, claim) in claims.iter().take(10).enumerate() {
+        let ticket = bidder.bill(*claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+        // Read while the thread runs: what was answered is in the file by then.
+        let on_disk = bills(dir);
+        assert_eq!(on_disk.len(), count + 1);
+        assert_eq!(on_disk.last(), Some(&(claim.reservation, Micros(1_000))));
+    }
+    let again = bidder.bill(claims[0]);
+    assert_eq!(bidder.answer(again), Noticed::Safe);
+    assert_eq!(bills(dir).len(), 10);
+    let gauges = bidder.handle.gauges.clone();
+    assert_eq!((gauges.bills.get(), gauges.duplicates.get()), (10, 1));
+    assert_eq!((gauges.spend(Slot(0)), gauges.spend_micros.get()), (Micros(10_000), 10_000));
+    assert_eq!(bidder.stop(), Ended::Clean);
+    assert_eq!(spent(dir), Micros(10_000));
+
+    // A bill of an earlier incarnation's bid is booked, and one that was booked is not booked again.
+    let mut bidder = Bidder::start(dir).unwrap();
+    assert_eq!(bidder.handle.incarnation, Incarnation(2));
+    let tickets = [bidder.bill(claims[10]), bidder.bill(claims[3]), bidder.bill(claims[10])];
+    for ticket in tickets {
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+    }
+    let claim = bidder.bid();
+    assert!(claim.reservation > claims[19].reservation && claim.lease != claims[19].lease);
+    // A claim that no ledger of ours knows.
+    let stranger = bidder.bill(Claim { lease: LeaseId(u64::MAX), ..claim });
+    assert_eq!(bidder.answer(stranger), Noticed::Unsafe);
+    let late = bidder.bill(Claim { expires: UnixMillis(clock::wall().0 - 1), ..claim });
+    assert_eq!(bidder.answer(late), Noticed::Expired);
+    assert_eq!(bidder.stop(), Ended::Clean);
+    assert_eq!(spent(dir), Micros(11_000));
+    assert_eq!(bills(dir).len(), 11);
+}
+
+#[test]
+fn a_ledger_on_disk() {
+    lives_through_restarts(&directory("on-disk"));
+}
+
+/// No O_DIRECT there.
+#[test]
+fn a_ledger_in_memory() {
+    let dir = Path::new("/dev/shm").join(format!("corebid-ledger-test-{}", std::process::id()));
+    if !Path::new("/dev/shm").is_dir() {
+        eprintln!("skipped: no /dev/shm");
+        return;
+    }
+    lives_through_restarts(&dir);
+    fs::remove_dir_all(dir).unwrap();
+}
+
+/// A kill leaves a prefix of the file, or a last commit with holes. From each the books follow, and a new process starts.
+#[test]
+fn every_cut_of_the_file_can_be_started_from() {
+    let dir = directory("cut");
+    let mut bidder = Bidder::start(&dir).unwrap();
+    let mut billed = Vec::new();
+    for _ in 0..12 {
+        let claim = bidder.bid();
+        let ticket = bidder.bill(claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+        billed.push((fs::metadata(embedded::path(&dir, 1)).unwrap().len(), claim.reservation));
+    }
+    assert_eq!(bidder.stop(), Ended::Clean);
+    let bytes = fs::read(embedded::path(&dir, 1)).unwrap();
+    let cut_dir = directory("cut-copy");
+    fs::create_dir_all(cut_dir.join("ledger")).unwrap();
+    let first = commit::first_length(&bytes);
+    for block in (first..=bytes.len()).step_by(commit::BLOCK) {
+        for cut in [block, block + 1, block + 100, block + commit::BLOCK - 1].map(|cut| cut.min(bytes.len())) {
+            fs::write(embedded::path(&cut_dir, 1), &bytes[..cut]).unwrap();
+            let store = Embedded::open(&cut_dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+            store.books.check().unwrap();
+            // All that was acknowledged while the file was this long.
+            let acknowledged = billed.iter().filter(|(length, _)| *length <= cut as u64).count();
+            let settled = store.books.life(CampaignId(7)).map_or(0, |life| life.account.settled.0);
+            assert!(settled >= 1_000 * acknowledged as i64, "cut at {cut}: {settled} for {acknowledged} bills");
+            let length = fs::metadata(embedded::path(&cut_dir, 1)).unwrap().len();
+            assert_eq!((length, store.position.offset % commit::BLOCK as u64), (store.position.offset, 0));
+        }
+    }
+    // From a file without its last block and a half, a process goes on, and the accounts add up again.
+    fs::write(embedded::path(&cut_dir, 1), &bytes[..bytes.len() - commit::BLOCK * 3 / 2]).unwrap();
+    let bidder = Bidder::start(&cut_dir).unwrap();
+    assert_eq!(bidder.handle.incarnation, Incarnation(2));
+    assert_eq!(bidder.stop(), Ended::Clean);
+    Embedded::open(&cut_dir).unwrap().books.check().unwrap();
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_refused_with_a_reason() {
+    let dir = directory("refused");
+    let bidder = Bidder::start(&dir).unwrap();
+    let Err(StartError::Open(error @ OpenError::InUse(_))) = Bidder::start(&dir) else {
+        panic!("two processes in one directory");
+    };
+    assert!(error.to_string().contains("in use by another corebid"));
+    assert_eq!(bidder.stop(), Ended::Clean);
+
+    let path = embedded::path(&dir, 1);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[commit::BLOCK + 90] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Bidder::start(&dir), Err(StartError::Open(OpenError::Damaged(..)))));
+    assert_eq!(fs::read(&path).unwrap(), bytes, "a damaged file is left alone");
+
+    let file = directory("refused-file");
+    fs::write(&file, "").unwrap();
+    let Err(error) = Bidder::start(&file) else { panic!("a file is no directory") };
+    assert!(error.to_string().contains("choose a data directory"), "{error}");
+}
+
+#[test]
+fn an_excess_is_outside_the_account() {
+    let mut store = Embedded::open(&directory("excess")).unwrap();
+    let campaign = CampaignId(7);
+    let funded =
+        Record::Funded { campaign, advertiser: AdvertiserId(1), day: Day(1), daily: Micros(10), total: Micros(10) };
+    let billed = Record::Billed {
+        reservation: ReservationId(1),
+        lease: LeaseId(1),
+        campaign,
+        bid: BidId([0; 16]),
+        price: CpmMicros(1),
+        amount: Micros(99),
+        expires: UnixMillis(1),
+        wall: UnixMillis(1),
+        marks: Marks::BILLED.and(Marks::EXCESS),
+    };
+    store.books.apply(&funded).unwrap();
+    store.books.apply(&billed).unwrap();
+    let life = store.books.life(campaign).unwrap();
+    assert_eq!((life.account.settled, life.excess), (Micros(0), Micros(99)));
+    store.books.check().unwrap();
+}
