@@ -119,7 +119,7 @@ fn chunks(target: &[u8], coded: &[u8]) -> Message {
         let line = &coded[at..at + end];
         at += end + 2;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let extension = line[digits..].iter().skip_while(|byte| b" \t".contains(byte)).next();
+        let extension = line[digits..].iter().find(|byte| !b" \t".contains(byte));
         let plain = line.len() == digits || extension == Some(&b';') && is_value(line);
         let size = std::str::from_utf8(&line[..digits]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
         let (true, Some(size)) = (plain, size) else { return Message::Bad };

@@ -46,8 +46,8 @@ const BAD: Stop = Stop::Refused(Status::BadRequest);
 #[derive(Default)]
 struct Fields<'a> {
     length: Option<usize>,
-    chunked: bool,
-    host: bool,
+    chunked: Option<()>,
+    host: Option<()>,
     close: bool,
     keep_alive: bool,
     encoding: Option<Encoding>,
@@ -86,7 +86,7 @@ fn read(bytes: &[u8]) -> Result<(Head<'_>, usize), Stop> {
         note(&mut fields, name, value)?;
     }
 
-    let framing = match (fields.chunked, fields.length) {
+    let framing = match (fields.chunked.is_some(), fields.length) {
         // Two lengths, or a coding HTTP/1.0 does not know: a proxy may have seen another boundary.
         (true, Some(_)) => return Err(BAD),
         (true, None) if old => return Err(BAD),
@@ -139,7 +139,9 @@ fn method(bytes: &[u8], at: &mut usize) -> Result<Method, Stop> {
 #[inline]
 fn target<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8], Stop> {
     let rest = &bytes[*at..];
-    let length = until_blank(rest).ok_or(Stop::Partial)?;
+    let Some(length) = rest.iter().position(|byte| !(0x21..=0x7e).contains(byte)) else {
+        return Err(Stop::Partial);
+    };
     if rest[length] != b' ' {
         return Err(BAD);
     }
@@ -186,10 +188,13 @@ fn version(bytes: &[u8], at: &mut usize) -> Result<bool, Stop> {
     }
 }
 
+/// Name and value of a field line.
+type Field<'a> = (&'a [u8], &'a [u8]);
+
 /// One field line, or nothing at the empty line that ends the head. The value comes without surrounding white space.
 /// A folded line, a space before the colon and a bare CR or LF are refused (RFC 9112 sections 2.2, 5.1 and 5.2).
 #[inline]
-pub(super) fn field<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Option<(&'a [u8], &'a [u8])>, Stop> {
+pub(super) fn field<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Option<Field<'a>>, Stop> {
     let start = *at;
     let rest = &bytes[start..];
     let name = token(rest);
@@ -214,9 +219,7 @@ fn note<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Result<(),
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match name.len() {
         4 if is(b"host") => {
-            if std::mem::replace(&mut fields.host, true) {
-                return Err(BAD);
-            }
+            once(&mut fields.host, ())?;
         }
         6 if is(b"expect") => {
             if value.eq_ignore_ascii_case(b"100-continue") {
@@ -233,9 +236,7 @@ fn note<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Result<(),
             }
         }
         14 if is(b"content-length") => {
-            if fields.length.replace(length(value)?).is_some() {
-                return Err(BAD);
-            }
+            once(&mut fields.length, length(value)?)?;
         }
         16 if is(b"content-encoding") => {
             let encoding = if value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip") {
@@ -249,14 +250,26 @@ fn note<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Result<(),
             fields.encoding = Some(if fields.encoding.is_some() { Encoding::Other } else { encoding });
         }
         17 if is(b"transfer-encoding") => {
-            if !value.eq_ignore_ascii_case(b"chunked") || std::mem::replace(&mut fields.chunked, true) {
-                return Err(BAD);
-            }
+            once(&mut fields.chunked, chunked(value)?)?;
         }
         17 if is(b"x-openrtb-version") => fields.openrtb_version = value,
         _ => {}
     }
     Ok(())
+}
+
+/// Keeps what a head may say once. Said twice, the readers of a stream may each believe another one, even if both are
+/// equal here.
+fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Stop> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(BAD),
+    }
+}
+
+/// `Transfer-Encoding`: `chunked` alone. Other codings would have to be undone to find the end.
+fn chunked(value: &[u8]) -> Result<(), Stop> {
+    if value.eq_ignore_ascii_case(b"chunked") { Ok(()) } else { Err(BAD) }
 }
 
 /// `Content-Length`: digits only; no sign, no list, and what overflows is no length. Saturates above every limit, so that
@@ -296,57 +309,17 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// How many bytes of a token `bytes` starts with. Letters, digits and hyphens pass eight at a time; what else a token may
-/// hold is looked up.
+/// How many bytes of a token `bytes` starts with.
 #[inline]
-pub(super) fn token(bytes: &[u8]) -> usize {
-    // The high bit of each byte of `word` that is `low` or more; bytes are below 0x80, so nothing is borrowed.
-    let from = |word: u64, low: u8| (word | HIGH).wrapping_sub(u64::from(low) * ONES);
-    let mut at = 0;
-    while let Some(&eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(eight);
-        let ascii = word & !HIGH;
-        let letter = ascii | (0x20 * ONES);
-        let letter = from(letter, b'a') & !from(letter, b'z' + 1);
-        let digit = from(ascii, b'0') & !from(ascii, b'9' + 1);
-        let hyphen = !from(ascii ^ (u64::from(b'-') * ONES), 1);
-        let others = !((letter | digit | hyphen) & !word) & HIGH;
-        if others == 0 {
-            at += 8;
-            continue;
-        }
-        at += (others.trailing_zeros() / 8) as usize;
-        if !TOKEN[bytes[at] as usize] {
-            return at;
-        }
-        at += 1;
-    }
-    at + bytes[at..].iter().position(|&byte| !TOKEN[byte as usize]).unwrap_or(bytes.len() - at)
-}
-
-/// Where the first byte that is not a visible ASCII character is.
-#[inline]
-pub(super) fn until_blank(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while let Some(&eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(eight);
-        // Below 0x21, 0x7f, or above.
-        let ascii = (word & !HIGH) | HIGH;
-        let marks = (!ascii.wrapping_sub(0x21 * ONES) | ((word & !HIGH) + ONES) | word) & HIGH;
-        if marks != 0 {
-            return Some(at + (marks.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    bytes[at..].iter().position(|byte| !(0x21..=0x7e).contains(byte)).map(|found| at + found)
+fn token(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&byte| !TOKEN[byte as usize]).unwrap_or(bytes.len())
 }
 
 /// Where the first control character other than a tab is, eight bytes at a time; the length if there is none.
 #[inline]
 pub(super) fn until_control(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = 0;
     while let Some(&eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(eight);

@@ -1,7 +1,10 @@
 use super::*;
 
-/// What one whole stream gives: the requests, and how it ends.
-fn read(bytes: &[u8]) -> Result<(Method, Vec<u8>, Vec<u8>, usize), Option<Status>> {
+/// Method, path, body and length of a request.
+type Found = (Method, Vec<u8>, Vec<u8>, usize);
+
+/// The request at the start of a stream; `None` says that more is needed.
+fn read(bytes: &[u8]) -> Result<Found, Option<Status>> {
     let mut scratch = Vec::new();
     match parse(bytes, &mut Progress::default(), &mut scratch) {
         Parsed::Request { request, consumed } => {
@@ -253,13 +256,9 @@ fn heads_are_read_as_httparse_reads_them() {
 fn words_are_searched_as_bytes_are() {
     for byte in 0..=255u8 {
         for place in 0..20 {
-            for fill in [b'a', b'Z', b'-', b'5'] {
+            for fill in [b'a', b'\t', b' ', b'\x80', b'\xff'] {
                 let mut bytes = [fill; 20];
                 bytes[place] = byte;
-                let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-                assert_eq!(head::token(&bytes), if token { 20 } else { place }, "{byte} at {place}");
-                let visible = (0x21..=0x7e).contains(&byte);
-                assert_eq!(head::until_blank(&bytes), if visible { None } else { Some(place) }, "{byte} at {place}");
                 let control = (byte < 0x20 && byte != b'\t') || byte == 0x7f;
                 assert_eq!(head::until_control(&bytes), if control { place } else { 20 }, "{byte} at {place}");
             }
