@@ -174,9 +174,7 @@ unsafe fn index<E: Engine>(scratch: &mut Scratch, body: &[u8]) -> Result<(), Bro
     match carry.non_ascii {
         (_, 0) => Ok(()),
         // ASCII surrounds these blocks, so no character begins or ends outside of them.
-        (first, end) => {
-            std::str::from_utf8(&body[first..end.min(body.len())]).map(|_| ()).map_err(|_| Broken)
-        }
+        (first, end) => std::str::from_utf8(&body[first..end.min(body.len())]).map(|_| ()).map_err(|_| Broken),
     }
 }
 
