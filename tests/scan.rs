@@ -340,3 +340,328 @@ fn samples_are_bid_requests() {
         samples().into_iter().filter(|body| scanned::said(body.as_bytes(), &mut scratches[0]).is_err()).collect();
     assert!(refused.is_empty(), "{refused:#?}");
 }
+
+#[test]
+fn every_truncation_is_broken() {
+    let scratches = &mut scratches();
+    for body in corpus().iter().step_by(11) {
+        for end in 0..body.len() {
+            for scratch in &mut *scratches {
+                let said = scan(&body.as_bytes()[..end], scratch, &mut BidRequest::default());
+                assert_eq!(said, Err(ScanError::Broken), "{}", &String::from_utf8_lossy(&body.as_bytes()[..end]));
+            }
+        }
+    }
+}
+
+/// Shifts every token over every place in a block.
+#[test]
+fn nothing_depends_on_where_a_block_begins() {
+    let scratches = &mut scratches();
+    let body = r#"{"id":"a\\\"b\u0041","x":[-1.5e3,true,false,null,0,"\\"],"imp":[{"id":"é€😀","bidfloor":1.25,"banner":{"w":300,"h":250}}]}"#;
+    for shift in 0..200 {
+        compare(format!("{}{body}{}", " ".repeat(shift), "\n".repeat(shift % 7)).as_bytes(), scratches);
+        compare(format!("{{\"pad\":\"{}\",{}", "p".repeat(shift), &body[1..]).as_bytes(), scratches);
+    }
+}
+
+#[test]
+fn what_is_not_json_is_broken() {
+    let scratches = &mut scratches();
+    let values = [
+        "01",
+        "-",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "0x10",
+        "NaN",
+        "tru",
+        "truee",
+        "nul",
+        "'a'",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\u12\"",
+        "\"\u{1}\"",
+        "\"\n\"",
+        "{,}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "{\"a\":1 \"b\":2}",
+        "{1:2}",
+        "{\"a\":1:2}",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[\"a\":1]",
+        "[1}",
+        "{\"a\":1]",
+        "[[]",
+        "[]]",
+        "\u{c}1",
+        "\u{1a}",
+        "{\"a\",\"b\":1}",
+        "{\"a\":\"b\":1}",
+        "[{\"a\":1,2}]",
+        "[[1],\"a\":2]",
+        "{\"a\":[],[]}",
+        "1\"a\"",
+        "\"a\"1",
+        "\"a\"\"b\"",
+        "[]{}",
+        "/**/1",
+        "\u{feff}1",
+    ];
+    for value in values {
+        for body in [
+            value.to_owned(),
+            format!("{{\"id\":\"1\",\"imp\":[{{\"id\":\"1\"}}],\"x\":{value}}}"),
+            format!("{value}{{}}"),
+            format!("[]{value} ,"),
+        ] {
+            compare(body.as_bytes(), scratches);
+            assert_eq!(oracle::said(body.as_bytes()), Err(ScanError::Broken), "{body}");
+        }
+    }
+    for bytes in [
+        &b"\"\xff\""[..],
+        b"\"\xc3\"",
+        b"\"\xed\xa0\x80\"",
+        b"\"\xf4\x90\x80\x80\"",
+        b"\"\xc0\x80\"",
+        b"\xc3\xa9",
+        b"\"a\x80\"",
+    ] {
+        for pad in [0, 1, 30, 61, 62, 63, 64] {
+            compare(&[&b" ".repeat(pad)[..], bytes].concat(), scratches);
+            assert_eq!(oracle::said(bytes), Err(ScanError::Broken), "{bytes:?}");
+        }
+    }
+}
+
+#[test]
+fn depth_is_bounded() {
+    let nested = |depth: usize| {
+        format!("{{\"id\":\"1\",\"imp\":[{{\"id\":\"1\"}}],\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth))
+    };
+    for scratch in &mut scratches() {
+        let mut scan = |body: &str| scan(body.as_bytes(), scratch, &mut BidRequest::default());
+        assert_eq!(scan(&nested(limits::JSON_DEPTH - 1)), Ok(()));
+        assert_eq!(scan(&nested(limits::JSON_DEPTH)), Err(ScanError::Broken));
+        for open in ["[", "{\"a\":", "[{\"a\":"] {
+            assert_eq!(scan(&open.repeat(100_000)), Err(ScanError::Broken));
+        }
+        assert_eq!(scan(&nested(100_000)), Err(ScanError::Broken));
+        assert_eq!(scan(&"]".repeat(100_000)), Err(ScanError::Broken));
+        assert_eq!(scan(&" ".repeat(limits::BODY_BYTES + 1)), Err(ScanError::Broken));
+    }
+}
+
+/// The cases that random documents seldom hit, by field.
+#[test]
+fn fields_are_read_as_documented() {
+    let scratches = &mut scratches();
+    let imp = |fields: &str| format!("{{\"id\":\"1\",\"imp\":[{{\"id\":\"1\",{fields}}}]}}");
+    let root = |fields: &str| format!("{{\"id\":\"1\",\"imp\":[{{\"id\":\"1\"}}],{fields}}}");
+    let long_list = |n: usize| format!("[{}]", vec!["\"x\""; n].join(","));
+    for body in [
+        "{}".into(),
+        "[]".into(),
+        "1".into(),
+        "\"a\"".into(),
+        "null".into(),
+        r#"{"id":"1"}"#.into(),
+        r#"{"id":"1","imp":[]}"#.into(),
+        r#"{"id":"1","imp":[{}]}"#.into(),
+        r#"{"id":"","imp":[{"id":"1"}]}"#.into(),
+        r#"{"id":1,"imp":[{"id":"1"}]}"#.into(),
+        r#"{"id":"1","imp":{"id":"1"}}"#.into(),
+        r#"{"id":"1","imp":[[]]}"#.into(),
+        r#"{"\u0069d":"1","i\u006dp":[{"id":"\u0031"}]}"#.into(),
+        r#"{"id":"1","id":"2","imp":[],"imp":[{"id":"1"}]}"#.into(),
+        r#" { "id" : "1" , "imp" : [ { "id" : "1" } ] } "#.into(),
+        root(r#""at":1.0,"tmax":1.5e2,"test":true,"cur":null"#),
+        root(r#""at":501,"tmax":-5,"test":0"#),
+        root(r#""tmax":1.5"#),
+        root(r#""at":99999999,"tmax":99999999999"#),
+        root(r#""site":{"publisher":{"id":"p"}},"app":{"bundle":"b"}"#),
+        root(r#""app":{"publisher":{"id":"p"}},"dooh":{}"#),
+        root(r#""dooh":{}"#),
+        root(r#""dooh":1"#),
+        root(r#""site":"x""#),
+        root(r#""regs":{"gdpr":1,"ext":{"gdpr":0,"gpc":"1","gpp_sid":[2,7.0]}}"#),
+        root(r#""regs":{"gdpr":null,"ext":{"gdpr":0,"gpc":1}}"#),
+        root(r#""regs":{"gpp_sid":[1.5]}"#),
+        root(r#""regs":{"ext":{"gpc":"2"}}"#),
+        root(r#""regs":{"ext":"none"}"#),
+        root(r#""regs":{"gpp_sid":["2"]}"#),
+        root(r#""source":{"ext":{"schain":{"nodes":[]}}}"#),
+        root(r#""ext":{"schain":{"nodes":[1]}}"#),
+        root(r#""source":{"schain":[]}"#),
+        root(r#""bcat":["a",null,"b\"]c"]"#),
+        root(r#""badv":["a",1]"#),
+        root(r#""badv":[["a"]]"#),
+        root(r#""wseat":"x""#),
+        root(&format!("\"badv\":{}", long_list(256))),
+        root(&format!("\"badv\":{}", long_list(257))),
+        root(r#""user":{"eids":[],"consent":"","ext":{"consent":"x","eids":[1]}}"#),
+        root(r#""device":{"lmt":true,"dnt":2,"devicetype":999}"#),
+        imp(r#""bidfloor":0.1234567"#),
+        imp(r#""bidfloor":-1"#),
+        imp(r#""bidfloor":1e20"#),
+        imp(r#""bidfloor":"1""#),
+        imp(r#""bidfloor":0"#),
+        imp(r#""bidfloor":12345678"#),
+        imp(r#""secure":0"#),
+        imp(r#""secure":"1""#),
+        imp(r#""instl":true,"secure":null"#),
+        imp(r#""banner":{"w":0,"h":0,"format":[{"w":1},{"w":99999,"h":2},{"w":-1,"h":1}]}"#),
+        imp(r#""banner":{}"#),
+        imp(r#""banner":null"#),
+        imp(&format!("\"banner\":{{\"format\":[{}]}}", vec![r#"{"w":1,"h":2}"#; 40].join(","))),
+        imp(r#""banner":[]"#),
+        imp(r#""banner":{"battr":[0,63,64,-1,1000],"btype":[1,null],"pos":7}"#),
+        imp(r#""banner":{"battr":["1"]}"#),
+        imp(r#""video":{},"audio":null,"native":{"request":"{\"a\":[1]}"}"#),
+        imp(r#""video":1"#),
+        imp(r#""pmp":{"private_auction":1,"deals":[{}]}"#),
+        format!(
+            "{{\"id\":\"1\",\"imp\":[{}]}}",
+            (0..40).map(|n| format!("{{\"id\":\"{n}\"}}")).collect::<Vec<_>>().join(",")
+        ),
+    ] {
+        compare(body.as_bytes(), scratches);
+    }
+    let saturated =
+        scanned::said(imp(r#""bidfloor":1e999999999999,"tagid":"\ud800""#).as_bytes(), &mut scratches[0]).unwrap();
+    assert_eq!(
+        (&saturated["imps"][0]["floor"], &saturated["imps"][0]["tagid"]),
+        (&json!(i64::MAX), &json!("\u{fffd}"))
+    );
+}
+
+/// A body that ends where the next page may not be read: reading past it would stop the process.
+#[test]
+#[cfg_attr(miri, ignore = "needs mprotect; Miri sees an overrun by itself")]
+fn nothing_is_read_past_the_end() {
+    let page = 4096;
+    // SAFETY: a private mapping of our own, of which the last page is made unreadable.
+    let mapping = unsafe {
+        let start = libc::mmap(
+            std::ptr::null_mut(),
+            3 * page,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        assert_ne!(start, libc::MAP_FAILED);
+        assert_eq!(libc::mprotect(start.byte_add(2 * page), page, libc::PROT_NONE), 0);
+        std::slice::from_raw_parts_mut(start.cast::<u8>(), 2 * page)
+    };
+    let scratches = &mut scratches();
+    for body in corpus().iter().filter(|body| body.len() < 2 * page).step_by(5) {
+        for cut in (0..body.len().min(130)).chain([body.len()]) {
+            let body = &body.as_bytes()[..body.len() - cut];
+            let end = &mut mapping[2 * page - body.len()..];
+            end.copy_from_slice(body);
+            compare(end, scratches);
+        }
+    }
+}
+
+/// Changes a document as a broken sender or a hostile one might.
+fn mutate(body: &mut Vec<u8>, mutations: &[(u8, prop::sample::Index, u8)]) {
+    const TOKENS: [&str; 24] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"",
+        "\\",
+        "\\u0041",
+        "null",
+        "true",
+        "0",
+        "-1.5e2",
+        "\"id\":",
+        "\"imp\":[",
+        " ",
+        "\n",
+        "\u{1}",
+        "é",
+        "\"\"",
+        "[]",
+        "{}",
+        ",null",
+        "00",
+    ];
+    for &(what, place, byte) in mutations {
+        if body.is_empty() {
+            return;
+        }
+        let at = place.index(body.len());
+        let until = (at + usize::from(byte) % 40).min(body.len());
+        match what % 6 {
+            0 => body[at] = byte,
+            1 => body[at] ^= 1 << (byte % 8),
+            2 => drop(body.drain(at..until)),
+            3 => body.extend_from_within(at..until),
+            4 => drop(body.splice(at..at, TOKENS[usize::from(byte) % TOKENS.len()].bytes())),
+            _ => {
+                let copy = body[at..until].to_vec();
+                drop(body.splice(at..at, copy));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 5 } else { 6_000 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutations_say_the_same(which in any::<prop::sample::Index>(), mutations in prop::collection::vec(any::<(u8, prop::sample::Index, u8)>(), 1..5)) {
+        thread_local! {
+            static STATE: std::cell::RefCell<(Vec<String>, Vec<Scratch>)> = std::cell::RefCell::new((corpus(), scratches()));
+        }
+        STATE.with_borrow_mut(|(corpus, scratches)| {
+            let mut body = which.get(corpus).clone().into_bytes();
+            mutate(&mut body, &mutations);
+            if is_comparable(&body) {
+                compare(&body, scratches);
+            }
+        });
+    }
+
+    #[test]
+    fn rows_of_tokens_say_the_same(tokens in prop::collection::vec(prop::sample::select(&["{", "}", "[", "]", ":", ",", "\"a\"", "1", " ", "\"id\":", "\"imp\":[{\"id\":\"1\"}]"][..]), 0..12)) {
+        thread_local!(static SCRATCHES: std::cell::RefCell<Vec<Scratch>> = std::cell::RefCell::new(scratches()));
+        SCRATCHES.with_borrow_mut(|scratches| compare(tokens.concat().as_bytes(), scratches));
+    }
+}
+
+/// The fuzzers' corpus, so that what they once found stays found.
+#[test]
+fn the_fuzz_corpus_says_the_same() {
+    let scratches = &mut scratches();
+    for target in ["json", "openrtb_request"] {
+        for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target))
+            .expect("a committed corpus")
+        {
+            let body = std::fs::read(file.expect("a readable directory").path()).expect("a readable file");
+            if is_comparable(&body) {
+                compare(&body, scratches);
+            } else {
+                for scratch in &mut *scratches {
+                    let _ = scanned::said(&body, scratch);
+                }
+            }
+        }
+    }
+}

@@ -16,7 +16,8 @@ mod typed;
 
 fn corpora() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let path = std::env::args().nth(1);
-    let samples = path.map(|path| std::fs::read_to_string(path).expect("a readable file of bodies")).unwrap_or_default();
+    let samples =
+        path.map(|path| std::fs::read_to_string(path).expect("a readable file of bodies")).unwrap_or_default();
     let samples: Vec<_> = samples.lines().map(|line| line.as_bytes().to_vec()).collect();
     let generated: Vec<_> = (0..1000).map(|seed| bodies::body(seed).into_bytes()).collect();
     let (small, large) = generated.into_iter().partition(|body| body.len() < 2500);
@@ -24,7 +25,11 @@ fn corpora() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 }
 
 fn main() {
-    let mut levels: Vec<_> = Level::ALL.iter().filter(|level| level.is_available()).map(|&level| Scratch::with_level(1 << 20, level)).collect();
+    let mut levels: Vec<_> = Level::ALL
+        .iter()
+        .filter(|level| level.is_available())
+        .map(|&level| Scratch::with_level(1 << 20, level))
+        .collect();
     for (name, corpus) in corpora() {
         if corpus.is_empty() {
             continue;
@@ -41,27 +46,37 @@ fn main() {
                 }),
             ));
         }
-        contestants.push(("serde_json, typed".into(), Box::new(|body| {
-            black_box(serde_json::from_slice::<typed::BidRequest<'_>>(body)).is_ok()
-        })));
-        contestants.push(("sonic-rs, typed".into(), Box::new(|body| {
-            black_box(sonic_rs::from_slice::<typed::BidRequest<'_>>(body)).is_ok()
-        })));
+        contestants.push((
+            "serde_json, typed".into(),
+            Box::new(|body| black_box(serde_json::from_slice::<typed::BidRequest<'_>>(body)).is_ok()),
+        ));
+        contestants.push((
+            "sonic-rs, typed".into(),
+            Box::new(|body| black_box(sonic_rs::from_slice::<typed::BidRequest<'_>>(body)).is_ok()),
+        ));
         let (mut copy, mut buffers) = (Vec::new(), simd_json::Buffers::default());
-        contestants.push(("simd-json, typed (with the copy it needs)".into(), Box::new(move |body| {
-            copy.clear();
-            copy.extend_from_slice(body);
-            black_box(simd_json::serde::from_slice_with_buffers::<typed::Owned<'_>>(&mut copy, &mut buffers)).is_ok()
-        })));
+        contestants.push((
+            "simd-json, typed (with the copy it needs)".into(),
+            Box::new(move |body| {
+                copy.clear();
+                copy.extend_from_slice(body);
+                black_box(simd_json::serde::from_slice_with_buffers::<typed::Owned<'_>>(&mut copy, &mut buffers))
+                    .is_ok()
+            }),
+        ));
         let (mut copy, mut buffers) = (Vec::new(), simd_json::Buffers::default());
-        contestants.push(("simd-json, tape only (with the copy)".into(), Box::new(move |body| {
-            copy.clear();
-            copy.extend_from_slice(body);
-            black_box(simd_json::to_tape_with_buffers(&mut copy, &mut buffers)).is_ok()
-        })));
-        contestants.push(("serde_json, IgnoredAny (checks only)".into(), Box::new(|body| {
-            black_box(serde_json::from_slice::<serde::de::IgnoredAny>(body)).is_ok()
-        })));
+        contestants.push((
+            "simd-json, tape only (with the copy)".into(),
+            Box::new(move |body| {
+                copy.clear();
+                copy.extend_from_slice(body);
+                black_box(simd_json::to_tape_with_buffers(&mut copy, &mut buffers)).is_ok()
+            }),
+        ));
+        contestants.push((
+            "serde_json, IgnoredAny (checks only)".into(),
+            Box::new(|body| black_box(serde_json::from_slice::<serde::de::IgnoredAny>(body)).is_ok()),
+        ));
         contestants.push(("single pass (checks only)".into(), Box::new(|body| black_box(single::check(body)))));
         if let Some(only) = std::env::args().nth(2) {
             contestants.retain(|(name, _)| name.contains(&only));
@@ -85,8 +100,11 @@ fn main() {
             times[n].sort_by(f64::total_cmp);
             let median = times[n][times[n].len() / 2];
             let (low, high) = (times[n][0], times[n][times[n].len() * 9 / 10]);
-            println!("  {name:<44} {median:>8.0} ns   (least {low:.0}, p90 {high:.0}; {:.2} GB/s){}", bytes as f64 / corpus.len() as f64 / median,
-                if failed[n] > 0 { format!("   {} refused", failed[n]) } else { String::new() });
+            println!(
+                "  {name:<44} {median:>8.0} ns   (least {low:.0}, p90 {high:.0}; {:.2} GB/s){}",
+                bytes as f64 / corpus.len() as f64 / median,
+                if failed[n] > 0 { format!("   {} refused", failed[n]) } else { String::new() }
+            );
         }
     }
 }

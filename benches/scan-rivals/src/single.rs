@@ -17,7 +17,10 @@ fn string(body: &[u8], mut at: usize) -> Option<usize> {
             // SAFETY: 32 bytes, as sliced.
             let bytes = unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) };
             let special = _mm256_or_si256(
-                _mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"' as i8)), _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8))),
+                _mm256_or_si256(
+                    _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"' as i8)),
+                    _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8)),
+                ),
                 _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, _mm256_set1_epi8(0x1f)), _mm256_set1_epi8(0x1f)),
             );
             let mask = _mm256_movemask_epi8(special) as u32;

@@ -87,7 +87,7 @@ impl<'a, 's> Document<'a, 's> {
     }
 
     /// A string; empty if absent.
-    #[inline]
+    #[inline(always)]
     pub fn text(&self, token: Token) -> Result<Text<'a>, WrongType> {
         match self.kind(token) {
             b'"' if token.0 + 1 < self.scratch.count as u32 => {
@@ -190,7 +190,7 @@ impl<'a, 's> Document<'a, 's> {
     }
 
     /// The values of an object's fields, in the order of `keys`; all absent if the object is.
-    #[inline]
+    #[inline(always)]
     pub fn fields<const N: usize>(&self, token: Token, keys: &Keys<N>) -> Result<[Token; N], WrongType> {
         const { assert!(N < FIELDS) };
         let mut found = [Token::ABSENT; FIELDS];

@@ -72,7 +72,7 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     into.wseat = strings(document, wseat)?;
     into.bseat = strings(document, bseat)?;
     channel(document, [site_object, app_object, dooh], into)?;
-    into.device = device(document, device_object)?;
+    device(document, device_object, &mut into.device)?;
     user(document, user_object, into)?;
     regs(document, regs_object, into)?;
     into.schain = schain(document, source_object, ext)?;
@@ -124,33 +124,30 @@ fn channel<'a>(document: &Document<'a, '_>, objects: [Token; 3], into: &mut BidR
     Ok(())
 }
 
-fn device<'a>(document: &Document<'a, '_>, token: Token) -> Result<Device<'a>, ScanError> {
+fn device<'a>(document: &Document<'a, '_>, token: Token, into: &mut Device<'a>) -> Result<(), ScanError> {
     fields!(document, token;
         ua "ua" ip "ip" ipv6 "ipv6" devicetype "devicetype" os "os" language "language" ifa "ifa"
         connectiontype "connectiontype" lmt "lmt" dnt "dnt" geo_object "geo");
-    Ok(Device {
-        ua: document.text(ua)?,
-        ip: document.text(ip)?,
-        ipv6: document.text(ipv6)?,
-        kind: document.integer(devicetype)?.map_or(0, saturated!(u8)),
-        os: document.text(os)?,
-        language: document.text(language)?,
-        ifa: document.text(ifa)?,
-        connection: document.integer(connectiontype)?.map_or(0, saturated!(u8)),
-        lmt: document.flag(lmt)?.unwrap_or(false),
-        dnt: document.flag(dnt)?.unwrap_or(false),
-        geo: geo(document, geo_object)?,
-    })
+    into.ua = document.text(ua)?;
+    into.ip = document.text(ip)?;
+    into.ipv6 = document.text(ipv6)?;
+    into.kind = document.integer(devicetype)?.map_or(0, saturated!(u8));
+    into.os = document.text(os)?;
+    into.language = document.text(language)?;
+    into.ifa = document.text(ifa)?;
+    into.connection = document.integer(connectiontype)?.map_or(0, saturated!(u8));
+    into.lmt = document.flag(lmt)?.unwrap_or(false);
+    into.dnt = document.flag(dnt)?.unwrap_or(false);
+    geo(document, geo_object, &mut into.geo)
 }
 
-fn geo<'a>(document: &Document<'a, '_>, token: Token) -> Result<Geo<'a>, ScanError> {
+fn geo<'a>(document: &Document<'a, '_>, token: Token, into: &mut Geo<'a>) -> Result<(), ScanError> {
     fields!(document, token; country "country" region "region" city "city" zip "zip");
-    Ok(Geo {
-        country: document.text(country)?,
-        region: document.text(region)?,
-        city: document.text(city)?,
-        zip: document.text(zip)?,
-    })
+    into.country = document.text(country)?;
+    into.region = document.text(region)?;
+    into.city = document.text(city)?;
+    into.zip = document.text(zip)?;
+    Ok(())
 }
 
 fn user<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
@@ -161,8 +158,7 @@ fn user<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
     into.buyeruid = document.text(buyeruid)?;
     into.eids = document.array(either(document, eids, ext_eids))?;
     into.consent = document.text(either(document, consent, ext_consent))?;
-    into.user_geo = geo(document, geo_object)?;
-    Ok(())
+    geo(document, geo_object, &mut into.user_geo)
 }
 
 fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
