@@ -65,14 +65,12 @@ pub struct Notices {
     /// Bills never acknowledged.
     pub undelivered: u64,
     /// What those would have cost.
-    #[serde(serialize_with = "as_micros")]
     pub undelivered_money: Micros,
     /// Notices that could not be called: not `http://`, or of another host than the first.
     pub elsewhere: u64,
     /// Bills acknowledged, each counted once.
     pub billed: u64,
     /// Their sum.
-    #[serde(serialize_with = "as_micros")]
     pub billed_money: Micros,
     /// Bills and their sum by `cid`.
     pub campaigns: BTreeMap<String, Account>,
@@ -88,12 +86,7 @@ pub struct Account {
     /// Impressions.
     pub billed: u64,
     /// Their price.
-    #[serde(serialize_with = "as_micros")]
     pub money: Micros,
-}
-
-pub(super) fn as_micros<S: serde::Serializer>(money: &Micros, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_i64(money.0)
 }
 
 /// What the desk shares with the thread that holds the auctions.

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 
 use crate::lab::report::{duration, grouped};
-use crate::market::notices::{Account, Notices, as_micros};
+use crate::market::notices::Notices;
 use crate::metrics::stage::Stage;
 use crate::units::Micros;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -25,7 +25,6 @@ pub struct Second {
     /// Bids that won.
     pub wins: u64,
     /// Bills acknowledged since the market opened.
-    #[serde(serialize_with = "as_micros")]
     pub billed: Micros,
     /// p50, p99 and p99.9 of the latency from the intended send time, us.
     pub latency: [f64; 3],
@@ -93,7 +92,6 @@ pub struct Summary {
     /// Bids that won.
     pub wins: u64,
     /// Their clearing prices.
-    #[serde(serialize_with = "as_micros")]
     pub won_money: Micros,
     /// Bids that a rival beat.
     pub outbid: u64,
@@ -106,7 +104,7 @@ pub struct Summary {
     /// What was told to the bidder, and billed.
     pub notices: Notices,
     /// What the bidder says it booked, by `cid`: filled in by whoever can ask it.
-    pub booked: Option<BTreeMap<String, Account>>,
+    pub booked: Option<BTreeMap<String, Micros>>,
 }
 
 impl Summary {
@@ -124,7 +122,8 @@ impl Summary {
     ///
     /// A bill whose acknowledgement was lost may be booked and yet be [`Notices::undelivered`]; then they need not agree.
     pub fn agrees(&self) -> Option<bool> {
-        self.booked.as_ref().map(|booked| *booked == self.notices.campaigns)
+        let billed = || self.notices.campaigns.iter().map(|(campaign, account)| (campaign, &account.money));
+        self.booked.as_ref().map(|booked| booked.iter().eq(billed()))
     }
 }
 
@@ -190,7 +189,7 @@ fn draw(summary: &Summary, page: &mut String) -> fmt::Result {
         row(page, "acknowledged", duration(notices.bill_p50), format!("median, p99 {}", duration(notices.bill_p99)))?;
     }
     if let Some(booked) = &summary.booked {
-        let money = booked.values().fold(Micros::ZERO, |sum, account| sum.plus(account.money));
+        let money = booked.values().fold(Micros::ZERO, |sum, money| sum.plus(*money));
         let verdict = match (summary.agrees(), money.minus(notices.billed_money)) {
             (Some(true), _) => "the bidder's books agree, campaign by campaign, to the micro".to_owned(),
             (_, Micros(0)) => "THE SUMS AGREE, THE CAMPAIGNS DO NOT".to_owned(),
@@ -246,6 +245,7 @@ pub fn dollars(money: Micros, decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::market::notices::Account;
 
     fn example() -> Summary {
         let reasons = [("seat", 50), ("no_match", 30), ("floor", 15), ("no_time", 5)];
@@ -275,7 +275,7 @@ mod tests {
                 campaigns: campaigns.clone(),
                 ..Notices::default()
             },
-            booked: Some(campaigns),
+            booked: Some([("7".to_owned(), Micros(1_234_567))].into()),
             ..Summary::default()
         }
     }
@@ -319,10 +319,10 @@ The market, 60 s at 2,000 requests a second
     #[test]
     fn books_that_differ_are_loud() {
         let mut summary = example();
-        summary.booked = Some([("7".to_owned(), Account { billed: 1_501, money: Micros(1_234_568) })].into());
+        summary.booked = Some([("7".to_owned(), Micros(1_234_568))].into());
         assert_eq!(summary.agrees(), Some(false));
         assert!(render(&summary).contains("THE BOOKS DIFFER by $0.000001"));
-        summary.booked = Some([("8".to_owned(), Account { billed: 1_500, money: Micros(1_234_567) })].into());
+        summary.booked = Some([("8".to_owned(), Micros(1_234_567))].into());
         assert!(render(&summary).contains("THE CAMPAIGNS DO NOT"));
         summary.booked = None;
         assert!(summary.agrees().is_none() && !render(&summary).contains("booked"));
