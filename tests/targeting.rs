@@ -74,9 +74,8 @@ fn naive(campaign: &Campaign, request: &Request) -> Option<(usize, Size)> {
     let dotted = format!(".{}", request.domain.to_lowercase());
     let on = |site: &String| request.channel == Channel::Site && dotted.ends_with(&format!(".{site}"));
     let in_app = |bundle: &String| request.channel == Channel::App && *bundle == request.bundle;
-    if !(t.sites.include.is_empty() && t.bundles.include.is_empty())
-        && !t.sites.include.iter().any(on)
-        && !t.bundles.include.iter().any(in_app)
+    let some_included = !t.sites.include.is_empty() || !t.bundles.include.is_empty();
+    if some_included && !t.sites.include.iter().any(on) && !t.bundles.include.iter().any(in_app)
         || t.sites.exclude.iter().any(on)
         || t.bundles.exclude.iter().any(in_app)
     {

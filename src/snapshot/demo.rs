@@ -234,7 +234,7 @@ impl Draw {
 
     /// A whole number below `n`, which must not be 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (u128::from(self.bits()) * n as u128 >> 64) as usize
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
     /// A rank below `n` whose probability falls as the power `s` of rank + 1 (by the continuous law; `s` is not 1).
