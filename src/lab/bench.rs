@@ -59,7 +59,7 @@ impl Bench {
     pub fn handle(&mut self, ask: Ask<'_>) -> Outcome {
         let outcome = self.core.handle(self.now, ask, &mut self.response, &mut Blind);
         while let Some(event) = self.events.take() {
-            debug_assert!(matches!(event, Event::Reserved(_)));
+            assert!(matches!(event, Event::Reserved(_)), "a decision only reserves");
         }
         outcome
     }

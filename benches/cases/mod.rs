@@ -1,0 +1,101 @@
+//! The operations that are measured, by name: criterion times them, callgrind counts their instructions.
+
+use corebid::bid::{Ask, Outcome};
+use corebid::config::Config;
+use corebid::lab::bench::Bench;
+use corebid::limits;
+use corebid::market::corpus::{self, Class, Length, Mix};
+use corebid::ring::message::Event;
+use corebid::ring::spsc;
+use corebid::secrets::Key;
+use corebid::snapshot::data::{Data, Source};
+use corebid::units::{LeaseId, Micros, Slot};
+use corebid::wire::http;
+use corebid::wire::json::Scratch;
+use corebid::wire::openrtb::request::{BidRequest, scan};
+
+/// One operation.
+pub struct Case {
+    pub name: &'static str,
+    pub make: fn() -> Operation,
+}
+
+/// Does it once.
+pub type Operation = Box<dyn FnMut()>;
+
+/// Campaigns behind every decision.
+const CAMPAIGNS: usize = 1_000;
+/// Bodies each case goes round in: more than a branch predictor learns by heart.
+const BODIES: usize = 512;
+
+pub const CASES: &[Case] = &[
+    Case { name: "frame", make: frame },
+    Case { name: "scan_2k", make: || scanned(Length::USUAL) },
+    Case { name: "scan_4k", make: || scanned(Length::LARGE) },
+    Case { name: "handle_early_no", make: || handled(&[(Class::Seat, 1)]) },
+    Case { name: "handle_no_match", make: || handled(&[(Class::OddSize, 1)]) },
+    Case { name: "handle_late_no", make: || handled(&[(Class::ScoredBelowFloor, 1)]) },
+    Case { name: "handle_bid", make: || handled(&[(Class::Bid, 1)]) },
+    Case { name: "handle_mix", make: || handled(&Mix::default().classes) },
+    Case { name: "ring_event", make: ring },
+];
+
+fn bodies(classes: &[(Class, u32)], length: Length) -> Vec<Vec<u8>> {
+    let mix = Mix { classes: classes.to_vec(), ..Mix::default() };
+    corpus::generate(7, BODIES, &mix, length).map(|(_, body)| body).collect()
+}
+
+fn scanned(length: Length) -> Operation {
+    let bodies: &'static [Vec<u8>] = bodies(&Mix::default().classes, length).leak();
+    let mut scratch = Scratch::new(limits::BODY_BYTES);
+    let mut next = bodies.iter().cycle();
+    Box::new(move || {
+        let mut request = BidRequest::default();
+        let scanned = scan(next.next().expect("endless"), &mut scratch, &mut request);
+        std::hint::black_box((&request, scanned.is_ok()));
+    })
+}
+
+fn handled(classes: &[(Class, u32)]) -> Operation {
+    let config = Config::demo(std::path::Path::new(""));
+    let data = Data::load(Source::Synthetic(CAMPAIGNS), &Key([1; 32])).expect("built in");
+    let mut bench = Bench::new(&config, &data).expect("a kernel with randomness");
+    let bodies = bodies(classes, Length::USUAL);
+    let mut next = 0;
+    Box::new(move || {
+        let body = &bodies[next % BODIES];
+        next += 1;
+        let outcome = bench.handle(Ask { exchange: b"generic", body, arrived: bench.now().boot });
+        assert!(outcome != Outcome::Broken);
+    })
+}
+
+fn frame() -> Operation {
+    let requests: Vec<Vec<u8>> = bodies(&Mix::default().classes, Length::USUAL)
+        .into_iter()
+        .map(|body| {
+            let head = format!(
+                "POST /openrtb/generic HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n\
+                 x-openrtb-version: 2.6\r\nConnection: keep-alive\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            [head.into_bytes(), body].concat()
+        })
+        .collect();
+    let (mut next, mut scratch) = (0, Vec::new());
+    Box::new(move || {
+        let bytes = &requests[next % BODIES];
+        next += 1;
+        let parsed = http::parse(bytes, &mut http::Progress::default(), &mut scratch);
+        assert!(matches!(parsed, http::Parsed::Request { consumed, .. } if consumed == bytes.len()));
+    })
+}
+
+fn ring() -> Operation {
+    let (mut sender, mut receiver) = spsc::events();
+    let event = Event::Returned { slot: Slot(1), lease: LeaseId(2), credit: Micros(3) };
+    Box::new(move || {
+        sender.offer(event).expect("drained each time");
+        std::hint::black_box(receiver.take());
+    })
+}

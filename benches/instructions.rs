@@ -1,0 +1,26 @@
+//! One operation, N times, for `scripts/instructions` to count under callgrind: `instructions CASE N`, `instructions --list`.
+//!
+//! Nothing here depends on time or chance: bodies are generated from a seed, the bench core's clock stands still.
+
+#[path = "cases/mod.rs"]
+mod cases;
+
+fn main() {
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    match (args.next().as_deref(), args.next().and_then(|n| n.parse().ok())) {
+        (Some("--list"), _) => cases::CASES.iter().for_each(|case| println!("{}", case.name)),
+        (Some(name), Some(n)) => {
+            let case = cases::CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"));
+            let mut operation = (case.make)();
+            for _ in 0..n {
+                operation();
+            }
+        }
+        // `cargo bench` without more runs every case a little, so that none is broken unseen.
+        _ => cases::CASES.iter().for_each(|case| {
+            let mut operation = (case.make)();
+            (0..10).for_each(|_| operation());
+            println!("{} ran", case.name);
+        }),
+    }
+}
