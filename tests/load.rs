@@ -3,10 +3,19 @@
 mod scripted;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use corebid::lab::load::{Error, Options, run};
+use corebid::lab::load::{self, Error, Options};
+use corebid::lab::report::Report;
 use scripted::{Reply, Server};
+
+/// Generators spin: one at a time, or they measure each other.
+fn run(options: &Options) -> Result<Report, Error> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    load::run(options)
+}
 
 fn options(server: &Server) -> Options {
     Options { url: server.url("/openrtb/generic"), rate: 400, seconds: 0.5, connections: 4, ..Options::default() }
@@ -66,9 +75,10 @@ fn a_stall_is_seen_by_every_request_that_fell_due_in_it() {
         Reply::text(NO_BID).after(Duration::from_millis(if stall { 300 } else { 0 }))
     });
     let report = run(&Options { connections: 1, ..options(&server) }).expect("a report");
-    assert_eq!(report.answered, 200);
+    // On a machine too busy to catch up some were never sent; they waited too.
+    assert_eq!((report.answered + report.unsent, report.unanswered), (200, 0), "{report:?}");
     // 300 ms at 400 a second: 120 requests fell due, and all but the last three waited longer than 8 ms.
-    assert!(report.late >= 110, "{report:?}");
+    assert!(report.late + report.unsent >= 110, "{report:?}");
     assert!(report.p50 > 8_000.0 && report.max >= 299_000.0, "{report:?}");
 }
 

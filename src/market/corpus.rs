@@ -1,7 +1,7 @@
 //! A corpus of bid requests: deterministic, realistic in shape, and with a mix that is chosen in one table.
 //!
 //! Each request belongs to a [`Class`], which says at which stage a bidder with untargeted campaigns for common sizes is
-//! expected to say no. The weights of [`MIX`] give about 3 % bids; of the no-bids about 90 % pass admission and are
+//! expected to say no. The weights of [`Mix`] give about 3 % bids; of the no-bids about 90 % pass admission and are
 //! scanned, 57 % reach the match and 13 % the model.
 
 mod writer;
