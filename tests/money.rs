@@ -22,8 +22,8 @@ const CORES: u8 = 2;
 const CAMPAIGNS: u32 = 3;
 /// Highest bid: 10 units per thousand impressions, a hundredth of a unit each.
 const PRICE: CpmMicros = CpmMicros(10_000_000);
-/// Half an hour and some before midnight.
-const START: u64 = 20_000 * UnixMillis::DAY + 84_000_000;
+/// Most of an hour before midnight.
+const START: u64 = 20_000 * UnixMillis::DAY + 83_000_000;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -158,7 +158,7 @@ impl World {
             disk: HashMap::new(),
             bids: Vec::new(),
             lease_days: HashMap::new(),
-            daily: vec![300_000, 90_000, 5_000],
+            daily: vec![200_000, 60_000, 20_000],
             highest: BTreeMap::new(),
             sent: Vec::new(),
         };
@@ -437,19 +437,24 @@ impl World {
         self.reconciler.books().check().unwrap();
     }
 
+    /// Ticks, with everything written and delivered.
+    fn settle(&mut self) {
+        for core in 0..CORES {
+            self.events(core, usize::MAX);
+        }
+        for step in [Step::Tick, Step::Write, Step::Synced, Step::Write, Step::Synced] {
+            self.step(step);
+        }
+        for core in 0..CORES {
+            self.orders(core, usize::MAX);
+        }
+    }
+
     /// Lets everything arrive and every lease end: nothing may stay charged.
     fn finish(mut self) {
         self.reconciler.campaigns(self.now, &[]);
         for _ in 0..12 {
-            for core in 0..CORES {
-                self.events(core, usize::MAX);
-            }
-            for step in [Step::Tick, Step::Write, Step::Synced, Step::Write, Step::Synced] {
-                self.step(step);
-            }
-            for core in 0..CORES {
-                self.orders(core, usize::MAX);
-            }
+            self.settle();
             self.step(Step::Pass { ms: UnixMillis::DAY / 8 });
         }
         let open: Vec<_> = self.reconciler.books().leases().collect();
@@ -492,4 +497,37 @@ proptest! {
         }
         world.finish();
     }
+}
+
+/// Bids on both cores until the campaign affords no more. Returns how many bids were made.
+fn exhaust(world: &mut World, campaign: u32) -> usize {
+    let before = world.bids.len();
+    for round in 0..10 {
+        world.step(Step::Bid { core: round % CORES, campaign, price: PRICE.0 });
+        world.settle();
+    }
+    world.bids.len() - before
+}
+
+/// A budget whose bids are all silent stays spent through a crash, until none of them can be billed any more; and those
+/// that are billed before are booked, though another process made them.
+#[test]
+fn a_restart_frees_nothing_before_h2() {
+    let mut world = World::new(false);
+    world.settle();
+    let bids = exhaust(&mut world, 2);
+    assert_eq!(bids, 2, "20,000 pays for two bids of 10,000, wherever they are made");
+    world.step(Step::Crash { written: false });
+    for _ in 0..28 {
+        world.step(Step::Pass { ms: 60_000 });
+        world.settle();
+        assert_eq!(exhaust(&mut world, 2), 0);
+    }
+    world.notice(0, 0, NoticeKind::Bill, Price::Part(50));
+    world.settle();
+    assert_eq!(world.bids[0].billed, Some(5_000));
+    world.step(Step::Pass { ms: 6 * 60_000 });
+    world.settle();
+    assert_eq!(exhaust(&mut world, 2), 1, "15,000 are left");
+    world.finish();
 }
