@@ -201,7 +201,6 @@ impl Reconciler {
             Ok(sums) => self.gauges.invariant_checks.add(sums),
             Err(wrong) => panic!("the ledger does not add up: {wrong}"),
         }
-        self.gauges.oldest_unsynced_ns.set(self.unsynced(now.boot));
         if self.disk_failed {
             return;
         }
