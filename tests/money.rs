@@ -368,7 +368,8 @@ impl World {
         // What was heard of expired reservations is forgotten by the clock, not by a record.
         let mut replayed = self.synced.clone();
         let long_gone = minute(self.now.wall) + 60;
-        (replayed.forget(long_gone), live.forget(long_gone));
+        replayed.forget(long_gone);
+        live.forget(long_gone);
         assert_eq!(replayed, live, "a replay comes to other accounts");
         self.reconciler.durable(batch.upto);
         self.settled_means_answered();

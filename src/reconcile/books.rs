@@ -8,6 +8,7 @@
 //!
 //! The ceiling is the budget, or what was already committed when the budget was cut; it comes down as money comes back.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -243,9 +244,10 @@ impl Books {
                 self.days.entry((campaign, day)).or_default().fund(daily);
             }
             Record::Granted { lease, campaign, incarnation, day, total } => {
-                if !self.leases.contains_key(&lease) {
-                    let [granted, settled, released] = [Micros::ZERO; 3];
-                    self.leases.insert(lease, Lease { campaign, incarnation, day, granted, settled, released });
+                let [granted, settled, released] = [Micros::ZERO; 3];
+                let new = Lease { campaign, incarnation, day, granted, settled, released };
+                if let Entry::Vacant(vacant) = self.leases.entry(lease) {
+                    vacant.insert(new);
                     self.count_lease(campaign, day, incarnation);
                 }
                 let account = self.leases.get_mut(&lease).ok_or("a lease went missing")?;
