@@ -192,7 +192,7 @@ impl Books {
         self.incarnations.get(&incarnation).map_or(UnixMillis(0), |bidding| bidding.until)
     }
 
-    /// The latest time any record speaks of.
+    /// The latest time any record speaks of, first ids included.
     pub fn latest(&self) -> UnixMillis {
         self.latest
     }
@@ -212,14 +212,14 @@ impl Books {
 
     fn book(&mut self, record: &Record) -> Result<(), &'static str> {
         match *record {
-            Record::Started { incarnation, node, wall } => {
+            Record::Started { incarnation, node, wall, ids_from } => {
                 if self.incarnations.contains_key(&incarnation) {
                     return Err("an incarnation started twice");
                 }
                 self.incarnations.retain(|_, bidding| bidding.leases > 0);
                 self.incarnations.insert(incarnation, Bidding::default());
                 self.node = node;
-                self.latest = self.latest.max(wall);
+                self.latest = self.latest.max(wall).max(ids_from);
             }
             Record::Renewed { incarnation, until } => {
                 let bidding = self.incarnations.entry(incarnation).or_default();
@@ -430,7 +430,12 @@ impl Books {
     pub fn opening(&self) -> impl Iterator<Item = Record> {
         let (node, last) = (self.node, self.latest);
         let current = self.incarnations.last_key_value();
-        let started = current.map(|(incarnation, _)| Record::Started { incarnation: *incarnation, node, wall: last });
+        let started = current.map(|(incarnation, _)| Record::Started {
+            incarnation: *incarnation,
+            node,
+            wall: last,
+            ids_from: last,
+        });
         let incarnations = self
             .incarnations
             .iter()

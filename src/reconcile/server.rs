@@ -160,7 +160,6 @@ impl Handle {
 pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>) -> Result<Handle, StartError> {
     assert_eq!(cores.len(), usize::from(options.settings.cores), "as many ends as cores");
     let mut store = Embedded::open(&options.dir).map_err(StartError::Open)?;
-    let ids_from = UnixMillis(store.books.latest().0 + 1_000);
     if store.position.file == 0 {
         store.start_file().map_err(StartError::Open)?;
     }
@@ -186,7 +185,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
                 return Ended::Cut;
             }
             reconciler.durable(first.upto);
-            let _ = ready.send(Ok(reconciler.incarnation()));
+            let _ = ready.send(Ok((reconciler.incarnation(), reconciler.ids_from())));
             let core = Core {
                 reconciler,
                 snapshots: cores.iter().map(|_| VecDeque::new()).collect(),
@@ -201,7 +200,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     });
     let thread = thread.map_err(|error| StartError::Executor(error.to_string()))?;
     match started.recv() {
-        Ok(Ok(incarnation)) => Ok(Handle { incarnation, ids_from, gauges, thread }),
+        Ok(Ok((incarnation, ids_from))) => Ok(Handle { incarnation, ids_from, gauges, thread }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::Executor("its thread panicked".into())),
     }
