@@ -41,6 +41,10 @@ struct Bidder {
 
 impl Bidder {
     fn start(dir: &Path) -> Result<Self, StartError> {
+        Self::start_with(dir, server::FILE_BYTES)
+    }
+
+    fn start_with(dir: &Path, file_bytes: u64) -> Result<Self, StartError> {
         let settings = Settings { node: NodeId(1), cores: 1, loss_is_final: false };
         let (events, their_events) = spsc::events();
         let (their_orders, orders) = spsc::orders(EventFd::new().unwrap());
@@ -49,7 +53,7 @@ impl Bidder {
         let ends =
             CoreEnds { events: their_events, orders: their_orders, snapshots: their_snapshots, retired: their_retired };
         let (commands, their_commands) = sync_channel(8);
-        let options = Options { dir: dir.to_owned(), cpu: None, slots: 4, settings };
+        let options = Options { dir: dir.to_owned(), cpu: None, file_bytes, slots: 4, settings };
         let handle = server::spawn(options, vec![ends], their_commands)?;
         let funding = Funding {
             campaign: CampaignId(7),
@@ -256,6 +260,47 @@ fn every_cut_of_the_file_can_be_started_from() {
     assert_eq!(bidder.handle.incarnation, Incarnation(2));
     assert_eq!(bidder.stop(), Ended::Clean);
     Embedded::open(&cut_dir).unwrap().books.check().unwrap();
+}
+
+/// The next file starts with the balance of the one before; only it is needed to go on.
+#[test]
+fn a_long_ledger_goes_on_in_new_files() {
+    let dir = directory("files");
+    let mut bidder = Bidder::start_with(&dir, 5 * commit::BLOCK as u64).unwrap();
+    let claims: Vec<_> = (0..60).map(|_| bidder.bid()).collect();
+    for claim in &claims[..50] {
+        let ticket = bidder.bill(*claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+    }
+    assert_eq!(bidder.stop(), Ended::Clean);
+    let files = (1..).take_while(|file| embedded::path(&dir, *file).exists()).count() as u32;
+    assert!(files > 2, "{files} files");
+    let (mut seen, mut next) = (Vec::new(), None);
+    for file in 1..=files {
+        let contents = commit::contents(file, &fs::read(embedded::path(&dir, file)).unwrap()).unwrap();
+        seen.extend(contents.records.iter().filter_map(|record| match record {
+            Record::Billed { reservation, .. } => Some(*reservation),
+            _ => None,
+        }));
+        assert!(next <= Some(contents.next), "records are counted over all files");
+        next = Some(contents.next);
+    }
+    let expected: Vec<_> = claims[..50].iter().map(|claim| claim.reservation).collect();
+    assert_eq!(seen, expected, "each bill stands once in all files");
+
+    // An opening balance that was being written when the process was killed.
+    let last = fs::read(embedded::path(&dir, files)).unwrap();
+    fs::write(embedded::path(&dir, files + 1), &last[..40]).unwrap();
+    (1..files).for_each(|file| fs::remove_file(embedded::path(&dir, file)).unwrap());
+    assert_eq!(spent(&dir), Micros(50_000));
+    let mut bidder = Bidder::start_with(&dir, 5 * commit::BLOCK as u64).unwrap();
+    for claim in &claims {
+        let ticket = bidder.bill(*claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+    }
+    assert_eq!(bidder.handle.gauges.duplicates.get(), 50);
+    assert_eq!(bidder.stop(), Ended::Clean);
+    assert_eq!(spent(&dir), Micros(60_000));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //!
 //! The ceiling is the budget, or what was already committed when the budget was cut; it comes down as money comes back.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -191,7 +192,7 @@ impl Books {
         self.incarnations.get(&incarnation).map_or(UnixMillis(0), |bidding| bidding.until)
     }
 
-    /// The latest time any record speaks of.
+    /// The latest time any record speaks of, first ids included.
     pub fn latest(&self) -> UnixMillis {
         self.latest
     }
@@ -211,14 +212,14 @@ impl Books {
 
     fn book(&mut self, record: &Record) -> Result<(), &'static str> {
         match *record {
-            Record::Started { incarnation, node, wall } => {
+            Record::Started { incarnation, node, wall, ids_from } => {
                 if self.incarnations.contains_key(&incarnation) {
                     return Err("an incarnation started twice");
                 }
                 self.incarnations.retain(|_, bidding| bidding.leases > 0);
                 self.incarnations.insert(incarnation, Bidding::default());
                 self.node = node;
-                self.latest = self.latest.max(wall);
+                self.latest = self.latest.max(wall).max(ids_from);
             }
             Record::Renewed { incarnation, until } => {
                 let bidding = self.incarnations.entry(incarnation).or_default();
@@ -243,9 +244,10 @@ impl Books {
                 self.days.entry((campaign, day)).or_default().fund(daily);
             }
             Record::Granted { lease, campaign, incarnation, day, total } => {
-                if !self.leases.contains_key(&lease) {
-                    let [granted, settled, released] = [Micros::ZERO; 3];
-                    self.leases.insert(lease, Lease { campaign, incarnation, day, granted, settled, released });
+                let [granted, settled, released] = [Micros::ZERO; 3];
+                let new = Lease { campaign, incarnation, day, granted, settled, released };
+                if let Entry::Vacant(vacant) = self.leases.entry(lease) {
+                    vacant.insert(new);
                     self.count_lease(campaign, day, incarnation);
                 }
                 let account = self.leases.get_mut(&lease).ok_or("a lease went missing")?;
@@ -428,7 +430,12 @@ impl Books {
     pub fn opening(&self) -> impl Iterator<Item = Record> {
         let (node, last) = (self.node, self.latest);
         let current = self.incarnations.last_key_value();
-        let started = current.map(|(incarnation, _)| Record::Started { incarnation: *incarnation, node, wall: last });
+        let started = current.map(|(incarnation, _)| Record::Started {
+            incarnation: *incarnation,
+            node,
+            wall: last,
+            ids_from: last,
+        });
         let incarnations = self
             .incarnations
             .iter()

@@ -15,7 +15,7 @@ use crate::units::{CoreId, LeaseId, Micros, Nanos, Now, Slot};
 const FIRST_BIDS: (i64, i64) = (8, 4096);
 /// Of what a campaign has left, each core's first target is this part.
 const FIRST_PART: i64 = 256;
-/// Ticks without a reservation after which credit may be taken back.
+/// Ticks without a reservation or a grant after which credit may be taken back.
 const IDLE_TICKS: u8 = 2;
 
 /// A campaign on this node.
@@ -35,6 +35,7 @@ pub(super) struct Share {
     target: Micros,
     /// Reserved since the last tick.
     used: Micros,
+    /// Ticks since anything was reserved or granted.
     idle: u8,
     /// Filled up since the last tick.
     filled: bool,
@@ -211,6 +212,7 @@ impl Reconciler {
         let share = self.share(slot, core);
         share.out = share.out.plus(credit);
         share.filled = true;
+        share.idle = 0;
         self.gauges.grants.add(1);
         let ends = now.boot.after(self.day.end().0.saturating_sub(now.wall.0) * Nanos::MS);
         self.hold(core, Order::Grant { slot, lease, credit, ends });

@@ -130,6 +130,8 @@ records! {
         node: NodeId,
         /// When.
         wall: UnixMillis,
+        /// Its reservation ids start here.
+        ids_from: UnixMillis,
     }
     /// What a campaign may spend, from now on.
     2 Funded {

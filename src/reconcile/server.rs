@@ -5,7 +5,7 @@
 //! one at a time, so that the records of all notices that arrive meanwhile share the next. Neither holds the reconciler
 //! across an await.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
@@ -42,8 +42,8 @@ const COMMIT_GAP_NS: u64 = 2 * Nanos::MS;
 const RETRY: Duration = Duration::from_millis(200);
 /// Events of one core per turn, so that no core waits for another's flood.
 const EVENTS_PER_TURN: usize = 8192;
-/// A ledger file grows by this much, or three times its opening balance, before the next one is started.
-const FILE_BYTES: u64 = 64 << 20;
+/// Default of [`Options::file_bytes`]: a start reads such a file in a fraction of a second.
+pub const FILE_BYTES: u64 = 64 << 20;
 /// Registered memory for direct I/O; larger commits take theirs from the heap. Fits a memlock limit of 8 MiB.
 const IO_MEMORY: usize = 1 << 20;
 /// How long the end may take, from [`Command::Stop`] on.
@@ -56,6 +56,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// The CPU to be pinned to. If this process may not use it, the thread runs unpinned and says so.
     pub cpu: Option<usize>,
+    /// A ledger file grows by this much ([`FILE_BYTES`]), or three times its opening balance, before the next is started.
+    pub file_bytes: u64,
     /// Slots that [`Gauges::spend`] covers.
     pub slots: usize,
     /// What the reconciler is told.
@@ -158,7 +160,6 @@ impl Handle {
 pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>) -> Result<Handle, StartError> {
     assert_eq!(cores.len(), usize::from(options.settings.cores), "as many ends as cores");
     let mut store = Embedded::open(&options.dir).map_err(StartError::Open)?;
-    let ids_from = UnixMillis(store.books.latest().0 + 1_000);
     if store.position.file == 0 {
         store.start_file().map_err(StartError::Open)?;
     }
@@ -177,13 +178,14 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
             let Embedded { books, position, lock, .. } = store;
             let mut reconciler = Reconciler::new(options.settings, books, shared_gauges.clone(), clock::now());
             let first = reconciler.records().expect("a start is a record");
-            let mut writer = Writer { dir: options.dir, position, _lock: lock, sink: None };
+            let Options { dir, file_bytes, .. } = options;
+            let mut writer = Writer { dir, file_bytes, position, _lock: lock, sink: None };
             if let Err(error) = writer.commit(&first).await {
                 let _ = ready.send(Err(StartError::Write(writer.dir, error)));
                 return Ended::Cut;
             }
             reconciler.durable(first.upto);
-            let _ = ready.send(Ok(reconciler.incarnation()));
+            let _ = ready.send(Ok((reconciler.incarnation(), reconciler.ids_from())));
             let core = Core {
                 reconciler,
                 snapshots: cores.iter().map(|_| VecDeque::new()).collect(),
@@ -198,7 +200,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     });
     let thread = thread.map_err(|error| StartError::Executor(error.to_string()))?;
     match started.recv() {
-        Ok(Ok(incarnation)) => Ok(Handle { incarnation, ids_from, gauges, thread }),
+        Ok(Ok((incarnation, ids_from))) => Ok(Handle { incarnation, ids_from, gauges, thread }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::Executor("its thread panicked".into())),
     }
@@ -242,7 +244,7 @@ async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
                     last_commit = now.boot;
                     glommio::spawn_local(job.run(core.clone(), idle, writer.clone())).detach();
                 }
-                None => writer.replace(Some(idle)).map_or((), drop),
+                None => *writer.borrow_mut() = Some(idle),
             }
         }
         if let Some(ended) = core.borrow_mut().ended(now) {
@@ -276,6 +278,7 @@ impl Core {
         } else {
             self.reconciler.poll(now);
         }
+        self.gauges.oldest_unsynced_ns.set(self.reconciler.unsynced(now.boot));
         if self.reconciler.disk_stalled(now.boot) {
             self.reconciler.disk_failed();
         }
@@ -333,6 +336,27 @@ impl Core {
         self.gauges.orders_waiting.set(waiting);
     }
 
+    /// A write failed, not the first of `before`: what waits for it is refused. Returns how many failed.
+    fn failed(&mut self, before: u32, writer: &Writer, error: &io::Error) -> u32 {
+        if before == 0 {
+            log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir.display());
+        }
+        self.gauges.commit_failures.add(1);
+        self.reconciler.disk_failed();
+        self.send();
+        before.saturating_add(1)
+    }
+
+    fn written(&mut self, upto: u64, failures: u32, writer: &Writer) {
+        if failures > 0 {
+            log::info!("{}: the ledger is written again", writer.dir.display());
+        }
+        self.gauges.commits.add(1);
+        self.gauges.ledger_bytes.set(writer.position.offset);
+        self.reconciler.durable(upto);
+        self.send();
+    }
+
     fn ended(&self, now: Now) -> Option<Ended> {
         let stop_by = self.stop_by?;
         if self.reconciler.is_drained() {
@@ -357,40 +381,27 @@ impl Job {
         let batch = core.reconciler.records()?;
         let Position { file, offset, next, opening } = writer.position;
         // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
-        let opening = (offset - opening > FILE_BYTES.max(3 * opening))
+        let opening = (offset - opening > writer.file_bytes.max(3 * opening))
             .then(|| embedded::opening(file + 1, next + u64::from(batch.count), core.reconciler.books()));
         Some(Self { batch, opening })
     }
 
     async fn run(self, core: Rc<RefCell<Core>>, mut writer: Writer, home: Rc<RefCell<Option<Writer>>>) {
-        let said = Cell::new(false);
+        let mut failures = 0;
         while let Err(error) = writer.commit(&self.batch).await {
-            {
-                let mut core = core.borrow_mut();
-                core.gauges.commit_failures.add(1);
-                core.reconciler.disk_failed();
-                core.send();
-            }
-            if !said.replace(true) {
-                log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir.display());
-            }
+            failures = core.borrow_mut().failed(failures, &writer, &error);
             sleep(RETRY).await;
         }
-        if said.get() {
-            log::info!("{}: the ledger is written again", writer.dir.display());
+        core.borrow_mut().written(self.batch.upto, failures, &writer);
+        if let Some(opening) = self.opening {
+            failures = 0;
+            // The old file must not go on: the new one may be on disk, whatever the error says, and is read first.
+            while let Err(error) = writer.start_file(&opening).await {
+                failures = core.borrow_mut().failed(failures, &writer, &error);
+                sleep(RETRY).await;
+            }
+            core.borrow_mut().written(self.batch.upto, failures, &writer);
         }
-        {
-            let mut core = core.borrow_mut();
-            core.reconciler.durable(self.batch.upto);
-            core.gauges.commits.add(1);
-            core.send();
-        }
-        if let Some(opening) = self.opening
-            && let Err(error) = writer.start_file(opening).await
-        {
-            log::error!("{}: no new ledger file: {error}; going on with the old one", writer.dir.display());
-        }
-        core.borrow().gauges.ledger_bytes.set(writer.position.offset);
         home.replace(Some(writer));
     }
 }
@@ -398,6 +409,7 @@ impl Job {
 /// Writes commits, one after the other.
 struct Writer {
     dir: PathBuf,
+    file_bytes: u64,
     position: Position,
     _lock: File,
     /// Opened with the first commit, and again after a failure.
@@ -431,7 +443,7 @@ impl Writer {
     }
 
     /// Starts the next file with its opening balance.
-    async fn start_file(&mut self, opening: Vec<u8>) -> io::Result<()> {
+    async fn start_file(&mut self, opening: &[u8]) -> io::Result<()> {
         let file = self.position.file + 1;
         let path = embedded::path(&self.dir, file);
         match std::fs::remove_file(&path) {
@@ -439,7 +451,7 @@ impl Writer {
             _ => {}
         }
         let sink = Sink::open(&path).await?;
-        sink.write(0, opening.len(), |out| out.copy_from_slice(&opening)).await?;
+        sink.write(0, opening.len(), |out| out.copy_from_slice(opening)).await?;
         embedded::sync_dir(&path)?;
         let length = opening.len() as u64;
         self.sink = Some(sink);

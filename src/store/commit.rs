@@ -26,7 +26,8 @@ const OPENING: u16 = 1;
 pub struct Header {
     /// Number of the file it stands in.
     pub file: u32,
-    /// Number of its first record, counted over all files from 0.
+    /// Number of its first record, counted over all files from 0. An opening balance repeats what is known and is not
+    /// counted: its number is that of the record after it.
     pub first: u64,
     /// How many records.
     pub count: u32,
@@ -129,7 +130,8 @@ pub fn contents(file: u32, bytes: &[u8]) -> Result<Contents, Damage> {
         if !records.is_empty() {
             return Err(Damage::Foreign(contents.end));
         }
-        contents.next = header.first + u64::from(header.count);
+        let counted = if header.opening { 0 } else { u64::from(header.count) };
+        contents.next = header.first.checked_add(counted).ok_or(Damage::Foreign(contents.end))?;
         contents.end += length;
     }
     // The last commit's padding may be missing.
@@ -147,24 +149,25 @@ mod tests {
     use super::*;
     use crate::units::{LeaseId, Micros};
 
-    fn commit(file: u32, first: u64, count: u32) -> Vec<u8> {
+    fn commit(file: u32, first: u64, before: u32, count: u32) -> Vec<u8> {
         let mut records = Vec::new();
-        for number in 0..u64::from(count) {
-            Record::Released { lease: LeaseId(first + number), total: Micros(1) }.encode(&mut records);
+        for number in before..before + count {
+            Record::Released { lease: LeaseId(u64::from(number)), total: Micros(1) }.encode(&mut records);
         }
         let mut out = vec![0xee; padded(records.len())];
-        write(Header { file, first, count, opening: first == 0 }, &records, &mut out);
+        write(Header { file, first, count, opening: before == 0 }, &records, &mut out);
         out
     }
 
     fn file() -> (Vec<u8>, Vec<(usize, usize, u32)>) {
-        let (mut bytes, mut ends, mut next) = (Vec::new(), Vec::new(), 0);
+        let (mut bytes, mut ends, mut next, mut total) = (Vec::new(), Vec::new(), 0, 0);
         for count in [1, 3, 250, 2, 400] {
             let start = bytes.len();
-            bytes.extend(commit(7, next, count));
-            next += u64::from(count);
+            bytes.extend(commit(7, next, total, count));
+            next += if next == 0 && start == 0 { 0 } else { u64::from(count) };
+            total += count;
             let whole = start + HEADER + 18 * count as usize;
-            ends.push((whole, bytes.len(), next as u32));
+            ends.push((whole, bytes.len(), total));
         }
         (bytes, ends)
     }

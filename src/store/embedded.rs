@@ -134,9 +134,8 @@ pub fn opening(file: u32, next: u64, books: &Books) -> Vec<u8> {
         record.encode(&mut records);
         count += 1;
     }
-    let first = next.wrapping_sub(u64::from(count));
     let mut out = vec![0; commit::padded(records.len())];
-    commit::write(Header { file, first, count, opening: true }, &records, &mut out);
+    commit::write(Header { file, first: next, count, opening: true }, &records, &mut out);
     out
 }
 
