@@ -121,6 +121,7 @@ impl Launch {
         let options = reconciliation::Options {
             dir: config.data.dir.clone(),
             cpu: Some(topology.reconcile),
+            file_bytes: reconciliation::FILE_BYTES,
             slots: data.campaigns().len(),
             settings: Settings {
                 node: config.node(),
