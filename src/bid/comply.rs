@@ -1,11 +1,11 @@
 //! Compliance: may this request be answered at all, and may the user behind it be known?
 //!
-//! Consent strings are not decoded yet, so every signal that one would have to decode is taken as a no: `gdpr = 1`,
-//! `coppa = 1`, `lmt`/`dnt`, a US privacy or GPP string, GPC. What remains is a contextual bid: no profile, no frequency
-//! cap, no user id is touched.
+//! Consent strings are not decoded yet, so every signal that one would have to decode is taken as a no: `gdpr = 1`, a GPP
+//! string. So are `coppa = 1`, `lmt`, `dnt`, GPC, and a US privacy string that opts out. What remains is a contextual bid:
+//! no profile, no frequency cap, no user id is touched.
 
 use crate::bid::admit::Exchange;
-use crate::wire::json::Raw;
+use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Channel};
 
@@ -48,10 +48,15 @@ fn personal(request: &BidRequest<'_>) -> Option<Personal> {
         || request.gpc
         || request.device.lmt
         || request.device.dnt
-        || !request.us_privacy.is_empty()
+        || !allows_sale(request.us_privacy)
         || !request.gpp.is_empty()
         || !request.gpp_sid.is_empty();
     (!restricted).then_some(Personal(()))
+}
+
+/// Whether a US privacy string (IAB, version 1) leaves the user's data to us: absent, or well formed without an opt-out.
+fn allows_sale(us_privacy: Text<'_>) -> bool {
+    us_privacy.is_empty() || matches!(us_privacy.raw, [b'1', b'Y' | b'N' | b'-', b'N' | b'-', b'Y' | b'N' | b'-'])
 }
 
 /// Whether a list of strings holds this one, letter for letter.

@@ -33,7 +33,7 @@ pub enum Class {
     Seat,
     /// Not in US dollars.
     Currency,
-    /// Neither site nor app.
+    /// A screen out of home.
     Inventory,
     /// `tmax` leaves no time.
     ShortTmax,
@@ -63,7 +63,7 @@ pub enum Inventory {
     App(String),
 }
 
-/// The weights of the classes and the floors that make them. Tuned against the demo campaigns (0.50 to 8.00 USD).
+/// The weights of the classes and the floors that make them. The demo campaigns bid 0.50 to 8.00 USD.
 #[derive(Clone, Debug)]
 pub struct Mix {
     /// Weight of each class.
@@ -97,15 +97,9 @@ const MIX: [(Class, u32); 12] = [
     (Class::ShortTmax, 90),
 ];
 
-/// The sizes whose dearest built-in campaign is dearest of all, and floors of 97.5 to 99.9 % of its price.
-const SCORED: [((u16, u16), (u64, u64)); 6] = [
-    ((336, 280), (7_800, 7_990)),
-    ((250, 250), (7_620, 7_800)),
-    ((320, 50), (7_430, 7_607)),
-    ((468, 60), (7_240, 7_415)),
-    ((200, 200), (7_050, 7_223)),
-    ((728, 90), (6_870, 7_031)),
-];
+/// Common sizes, and floors just below the top of the rate card ([`crate::snapshot::demo::TOP_CPM`]), which no score below
+/// the fold brings a price to.
+const SCORED: [((u16, u16), (u64, u64)); 2] = [((300, 250), (7_900, 7_999)), ((320, 50), (7_900, 7_999))];
 
 impl Default for Mix {
     fn default() -> Mix {
@@ -230,7 +224,7 @@ mod tests {
             let (cur, wseat) = (list(&request["cur"]), list(&request["wseat"]));
             assert_eq!(class == Class::Currency, !cur.is_empty() && !cur.contains(&"USD".to_owned()), "{class:?}");
             assert_eq!(class == Class::Seat, !wseat.is_empty(), "{class:?}");
-            assert_eq!(class == Class::Inventory, request["site"].is_null() && request["app"].is_null(), "{class:?}");
+            assert_eq!(class == Class::Inventory, request["dooh"].is_object(), "{class:?}");
             assert!(request["site"].is_null() || request["app"].is_null());
             assert_eq!(class == Class::ShortTmax, request["tmax"].as_u64().expect("tmax") < 8, "{class:?}");
             assert_eq!(class == Class::HopelessFloor, floors.clone().all(|floor| floor > 8.0), "{class:?}");

@@ -272,10 +272,15 @@ impl Draw {
     }
 }
 
-/// Campaigns for `--demo`: two for each of [`SIZES`], without targeting or cap, 0.50 to 8 USD CPM.
+/// The top of the rate card: what the dearest demo campaigns bid.
+pub const TOP_CPM: CpmMicros = CpmMicros(8_000_000);
+
+/// Campaigns for `--demo`: two for each of [`SIZES`], without targeting or cap; one at [`TOP_CPM`], the other from 0.50 to
+/// 7.50 USD.
 pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
     let campaign = |at: usize| {
-        let cpm = CpmMicros(500_000 + 7_500_000 * (at as i64 * 17 % 40) / 39);
+        let spread = CpmMicros(500_000 + 7_000_000 * (at as i64 * 7 % 20) / 19);
+        let cpm = if at < SIZES.len() { TOP_CPM } else { spread };
         let size = SIZES[at % SIZES.len()];
         make(at as u32 + 1, at * 5 % ADVERTISERS.len(), cpm, &[size], Targeting::default(), slots)
     };
@@ -329,7 +334,7 @@ fn particular(at: usize, slots: &mut Slots) -> Campaign {
         let other = if channel == Channel::Site { &mut targeting.bundles } else { &mut targeting.sites };
         *other = Rule::default();
     }
-    let cpm = CpmMicros(500_000 + (draw.unit() * 7_500_000.0) as i64);
+    let cpm = if draw.chance(0.15) { TOP_CPM } else { CpmMicros(500_000 + (draw.unit() * 6_500_000.0) as i64) };
     make(at as u32 + 1, draw.below(ADVERTISERS.len()), cpm, &sizes, targeting, slots)
 }
 

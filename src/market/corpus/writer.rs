@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{Class, Inventory, Length, Mix, Placement, USERS};
 use crate::market::random::Random;
 use crate::market::vocabulary as words;
+use crate::snapshot::demo;
 
 /// A request of this class and of a length in these bounds.
 pub(super) fn request(mut random: Random, mix: &Mix, class: Class, length: Length) -> Vec<u8> {
@@ -46,7 +47,7 @@ impl Writer<'_> {
         self.terms();
         self.impressions();
         match self.class {
-            Class::Inventory => {}
+            Class::Inventory => put!(self, ",\"dooh\":{{\"id\":\"screen-{}\",\"venuetype\":[\"retail\"]}}", self.random.below(500)),
             _ if app => self.app(),
             _ => self.site(),
         }
@@ -56,6 +57,11 @@ impl Writer<'_> {
         self.user(old, private, wanted);
         self.json.push('}');
         self.json.into_bytes()
+    }
+
+    /// Draws by the laws of the demo campaigns, so that requests meet them.
+    fn draw(&mut self) -> demo::Draw {
+        demo::Draw::new(self.random.bits())
     }
 
     /// `at`, `tmax`, `cur`, seats, blocks.
@@ -181,7 +187,8 @@ impl Writer<'_> {
         put!(
             self,
             ",\"pos\":{},\"topframe\":{},\"api\":[3,5,6,7],\"mimes\":[\"text/html\",\"image/jpeg\"]}}",
-            *self.random.pick(&[0, 1, 3]),
+            // Where it must score badly, it is below the fold.
+            if self.class == Class::ScoredBelowFloor { 3 } else { *self.random.pick(&[0, 1, 3]) },
             self.random.below(2)
         );
     }
@@ -208,7 +215,7 @@ impl Writer<'_> {
     fn site(&mut self) {
         let domain = match self.placement.and_then(|placement| placement.inventory.as_ref()) {
             Some(Inventory::Site(domain)) => domain.as_str(),
-            _ => words::DOMAINS[self.random.zipf(words::DOMAINS.len() as u64) as usize],
+            _ => &demo::site(self.draw().site()),
         };
         put!(
             self,
@@ -235,7 +242,7 @@ impl Writer<'_> {
     fn app(&mut self) {
         let bundle = match self.placement.and_then(|placement| placement.inventory.as_ref()) {
             Some(Inventory::App(bundle)) => bundle.as_str(),
-            _ => words::BUNDLES[self.random.zipf(words::BUNDLES.len() as u64) as usize],
+            _ => &demo::bundle(self.draw().site() % demo::BUNDLES),
         };
         put!(
             self,
@@ -269,7 +276,10 @@ impl Writer<'_> {
         let kind = self.placement.and_then(|placement| placement.device).unwrap_or(kind);
         let (country, region, city, zip) = match self.placement.and_then(|placement| placement.place.as_ref()) {
             Some((country, region)) => (country.as_str(), region.as_str(), "Springfield", "00000"),
-            None => *self.random.pick(words::PLACES),
+            None => {
+                let (country, region) = self.draw().place();
+                (country, region, "Springfield", "00000")
+            }
         };
         let sharp = self.random.below(1_000_000);
         put!(
@@ -330,9 +340,10 @@ impl Writer<'_> {
 
     /// `user`, and in it as many segments as make the body as long as it should be.
     fn user(&mut self, old: bool, private: bool, wanted: usize) {
-        put!(self, ",\"user\":{{\"id\":\"u{}\"", self.random.zipf(USERS));
+        let user = self.random.zipf(USERS);
+        put!(self, ",\"user\":{{\"id\":\"x{user}\"");
         if self.random.chance(0.7) {
-            put!(self, ",\"buyeruid\":\"b{:016x}\"", self.random.bits());
+            put!(self, ",\"buyeruid\":\"u{user}\"");
         }
         if self.random.chance(0.2) {
             put!(
