@@ -83,15 +83,15 @@ pub struct Mix {
 
 /// The weights of the built-in corpus, in thousandths.
 const MIX: [(Class, u32); 12] = [
-    (Class::Bid, 34),
-    (Class::ScoredBelowFloor, 130),
+    (Class::Bid, 29),
+    (Class::ScoredBelowFloor, 170),
     (Class::HopelessFloor, 90),
-    (Class::OddSize, 120),
+    (Class::OddSize, 100),
     (Class::Blocked, 20),
     (Class::Format, 130),
     (Class::DealsOnly, 40),
     (Class::FloorCurrency, 20),
-    (Class::Seat, 170),
+    (Class::Seat, 155),
     (Class::Currency, 130),
     (Class::Inventory, 26),
     (Class::ShortTmax, 90),
