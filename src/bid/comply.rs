@@ -22,9 +22,9 @@ impl Personal {
     }
 }
 
-/// What the exchange allows: our currency, our seat, inventory we bid on; and the user's proof, if there is one.
+/// What the exchange allows: our currency, our seat, inventory we bid on.
 #[inline]
-pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<Option<Personal>, NoBidReason> {
+pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<(), NoBidReason> {
     if !request.cur.is_empty() && !holds(request.cur, CURRENCY) {
         return Err(NoBidReason::Currency);
     }
@@ -36,13 +36,14 @@ pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<Option<Per
     if request.channel == Channel::Dooh {
         return Err(NoBidReason::Inventory);
     }
-    Ok(personal(request))
+    Ok(())
 }
 
 /// The currency of all budgets and bids.
 pub const CURRENCY: &[u8] = b"USD";
 
-fn personal(request: &BidRequest<'_>) -> Option<Personal> {
+/// The proof, if this request gives it. Its privacy signals are read only for requests that somebody wants.
+pub fn personal(request: &BidRequest<'_>) -> Option<Personal> {
     let restricted = request.gdpr == Some(true)
         || request.coppa
         || request.gpc

@@ -6,6 +6,7 @@
 
 use arrayvec::ArrayVec;
 
+use crate::bid::Outcome;
 use crate::bid::admit::Exchange;
 use crate::bid::comply::CURRENCY;
 use crate::bid::offers::{Offer, Offers};
@@ -20,7 +21,7 @@ use crate::snapshot::targeting::{self, Asked, Candidates, Query, host};
 use crate::units::{CpmMicros, Now};
 use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{Banner, BidRequest, Channel, Imp};
+use crate::wire::openrtb::request::{Banner, BidRequest, Channel, Imp, Parts};
 
 /// Memory of the match that outlives a request.
 #[derive(Debug, Default)]
@@ -30,62 +31,73 @@ pub struct Memory {
     unescaped: Unescaped,
 }
 
-/// Fills `offers` with who wants which impression and may have it; the reason if nobody does.
-#[inline]
-pub fn find<P: Probe>(
-    snapshot: &Snapshot,
-    request: &BidRequest<'_>,
-    exchange: &Exchange,
-    now: Now,
-    memory: &mut Memory,
-    offers: &mut Offers,
-    probe: &mut P,
-) -> Result<(), NoBidReason> {
-    offers.clear();
-    let Memory { candidates, blocks, unescaped } = memory;
-    let mut query: Option<Query> = None;
-    let mut reason = NoBidReason::Format;
-    for (index, imp) in request.imps.iter().enumerate() {
-        let banner = match wanted(imp) {
-            Ok(banner) => banner,
-            Err(no) => {
-                reason = reason.max(no);
-                continue;
-            }
-        };
-        let query = match &mut query {
-            Some(query) => query,
-            none => {
-                blocks.fill(request)?;
-                none.insert(snapshot.targeting.query(&asked(request, exchange, now, unescaped)))
-            }
-        };
-        let offer = targeting::Offer { sizes: &banner.sizes, floor: imp.floor };
-        let matched = snapshot.targeting.candidates(query, &offer, candidates);
-        if candidates.is_empty() {
-            reason = reason.max(if matched.below_floor { NoBidReason::FloorAbove } else { NoBidReason::NoMatch });
-            continue;
+impl Memory {
+    /// Fills `offers` with who wants which impression and may have it; the reason if nobody does. Reads of the request what
+    /// it comes to need.
+    #[inline]
+    pub fn find<'r, P: Probe>(
+        &mut self,
+        snapshot: &Snapshot,
+        parts: &mut Parts<'r, '_>,
+        request: &mut BidRequest<'r>,
+        asking: (&Exchange, Now),
+        offers: &mut Offers,
+        probe: &mut P,
+    ) -> Result<(), Outcome> {
+        offers.clear();
+        parts.impressions(request)?;
+        let unwanted = |worst: NoBidReason, imp| wanted(imp).err().map(|no| worst.max(no));
+        if let Some(reason) = request.imps.iter().try_fold(NoBidReason::Format, unwanted) {
+            return Err(reason.into());
         }
-        reason = reason.max(NoBidReason::Blocked);
-        for candidate in candidates.iter() {
-            let campaign = snapshot.campaign(candidate.campaign);
-            let offer = Offer {
-                campaign: candidate.campaign,
-                imp: index as u8,
-                creative: candidate.creative,
-                size: candidate.size,
-                score: 0,
-                price: campaign.cpm,
+        parts.inventory(request)?;
+        let request = &*request;
+        let query = snapshot.targeting.query(&asked(request, asking, &mut self.unescaped));
+        let mut reason = NoBidReason::Format;
+        for (index, imp) in request.imps.iter().enumerate() {
+            let listed = wanted(imp).and_then(|banner| self.list(snapshot, &query, imp, banner).map(|()| banner));
+            let banner = match listed {
+                Ok(banner) => banner,
+                Err(no) => {
+                    reason = reason.max(no);
+                    continue;
+                }
             };
-            let creative = &campaign.creatives[candidate.creative as usize];
-            if !fits(creative, imp, banner) || blocks.hold(campaign) {
-                probe.dropped(&offer, NoBidReason::Blocked);
-            } else if offers.try_push(offer).is_err() {
-                return Ok(());
+            if reason < NoBidReason::Blocked {
+                reason = NoBidReason::Blocked;
+                self.blocks.fill(request)?;
             }
+            for candidate in self.candidates.iter() {
+                let campaign = snapshot.campaign(candidate.campaign);
+                let offer = Offer {
+                    campaign: candidate.campaign,
+                    imp: index as u8,
+                    creative: candidate.creative,
+                    size: candidate.size,
+                    score: 0,
+                    price: campaign.cpm,
+                };
+                let creative = &campaign.creatives[candidate.creative as usize];
+                if !fits(creative, imp, banner) || self.blocks.hold(campaign) {
+                    probe.dropped(&offer, NoBidReason::Blocked);
+                } else if offers.try_push(offer).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        if offers.is_empty() { Err(reason.into()) } else { Ok(()) }
+    }
+
+    /// Lists the candidates of one impression.
+    fn list(&mut self, snapshot: &Snapshot, query: &Query, imp: &Imp<'_>, banner: &Banner) -> Result<(), NoBidReason> {
+        let offer = targeting::Offer { sizes: &banner.sizes, floor: imp.floor };
+        let matched = snapshot.targeting.candidates(query, &offer, &mut self.candidates);
+        match self.candidates.is_empty() {
+            false => Ok(()),
+            true if matched.below_floor => Err(NoBidReason::FloorAbove),
+            true => Err(NoBidReason::NoMatch),
         }
     }
-    if offers.is_empty() { Err(reason) } else { Ok(()) }
 }
 
 /// The banner of an impression we may bid on in the open auction.
@@ -103,8 +115,7 @@ pub fn wanted<'r>(imp: &'r Imp<'_>) -> Result<&'r Banner, NoBidReason> {
 /// The request, as the targeting index asks it.
 pub fn asked<'r>(
     request: &BidRequest<'r>,
-    exchange: &'r Exchange,
-    now: Now,
+    (exchange, now): (&'r Exchange, Now),
     unescaped: &'r mut Unescaped,
 ) -> Asked<'r> {
     let Unescaped { inventory, publisher } = unescaped;

@@ -42,7 +42,7 @@ use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
 use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{self, BidRequest, ScanError};
+use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
 use crate::wire::openrtb::response::ResponseWriter;
 
 use admit::Exchanges;
@@ -220,17 +220,19 @@ impl BidCore {
 
         probe.enter(Stage::Scan);
         let mut request = BidRequest::default();
-        request::scan(ask.body, &mut self.scanner, &mut request)?;
+        let mut parts = Parts::open(ask.body, &mut self.scanner, &mut request)?;
         let deadline = admit::deadline_with_tmax(now, ask.arrived, deadline, request.tmax, exchange)?;
 
         probe.enter(Stage::Comply);
-        let personal = comply::clear(&request, exchange)?;
+        comply::clear(&request, exchange)?;
 
         probe.enter(Stage::Match);
-        eligible::find(snapshot, &request, exchange, now, &mut self.memory, offers, probe)?;
+        self.memory.find(snapshot, &mut parts, &mut request, (exchange, now), offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
 
         probe.enter(Stage::Know);
+        parts.person(&mut request)?;
+        let personal = comply::personal(&request);
         let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
 

@@ -180,7 +180,7 @@ fn considered(
         .map(|bids| bids.iter().filter_map(|bid| Some((bid["impid"].as_str()?, bid["cid"].as_str()?))).collect())
         .unwrap_or_default();
     let mut unescaped = Unescaped::default();
-    let asked = eligible::asked(&request, exchange, now, &mut unescaped);
+    let asked = eligible::asked(&request, (exchange, now), &mut unescaped);
     let mut considered = Vec::new();
     for (at, imp) in request.imps.iter().enumerate() {
         let mut room = [0; 256];

@@ -86,13 +86,21 @@ impl<'a, 's> Document<'a, 's> {
         &self.body[start..end]
     }
 
+    /// Whether a string is where the document has backslashes: most documents have few, and close together.
+    #[inline(always)]
+    fn may_be_escaped(&self, token: Token, raw: &[u8]) -> bool {
+        let (first, end) = self.scratch.escapes;
+        let start = self.start(token);
+        start < end && start + raw.len() >= first
+    }
+
     /// A string; empty if absent.
     #[inline(always)]
     pub fn text(&self, token: Token) -> Result<Text<'a>, WrongType> {
         match self.kind(token) {
             b'"' if token.0 + 1 < self.scratch.count as u32 => {
                 let raw = self.between_quotes(token);
-                Ok(Text { raw, escaped: self.scratch.escapes && memchr::memchr(b'\\', raw).is_some() })
+                Ok(Text { raw, escaped: self.may_be_escaped(token, raw) && memchr::memchr(b'\\', raw).is_some() })
             }
             b'n' | b':' => Ok(Text::default()),
             _ => Err(WrongType),
@@ -215,7 +223,7 @@ impl<'a, 's> Document<'a, 's> {
     #[inline(always)]
     fn field<const N: usize>(&self, key: Token, keys: &Keys<N>) -> usize {
         let name = self.between_quotes(key);
-        if self.scratch.escapes && name.contains(&b'\\') {
+        if self.may_be_escaped(key, name) && name.contains(&b'\\') {
             let mut buffer = [0; LONGEST_KEY];
             return match (Text { raw: name, escaped: true }).unescape(&mut buffer) {
                 Some(name) => keys.find(Name::of(name)),

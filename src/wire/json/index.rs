@@ -31,8 +31,8 @@ pub struct Scratch {
     pub(super) partner: Box<[u32]>,
     /// One past the last token.
     pub(super) count: usize,
-    /// Whether there is a backslash anywhere.
-    pub(super) escapes: bool,
+    /// Every backslash is between these places.
+    pub(super) escapes: (usize, usize),
 }
 
 impl Scratch {
@@ -58,7 +58,7 @@ impl Scratch {
             kinds: kinds.into_boxed_slice(),
             partner: partner.into_boxed_slice(),
             count: 0,
-            escapes: false,
+            escapes: (usize::MAX, 0),
         }
     }
 
@@ -130,8 +130,8 @@ struct Carry {
     scalar: usize,
     /// What is wrong: any bit.
     wrong: u64,
-    /// Every backslash.
-    backslashes: u64,
+    /// The first block with a backslash, and the end of the last; none if the end is 0.
+    escapes: (usize, usize),
     /// The first block that is not ASCII, and the end of the last; none if the end is 0.
     non_ascii: (usize, usize),
 }
@@ -149,7 +149,7 @@ unsafe fn index<E: Engine>(scratch: &mut Scratch, body: &[u8]) -> Result<(), Bro
         in_scalar: 0,
         scalar: 0,
         wrong: 0,
-        backslashes: 0,
+        escapes: (usize::MAX, 0),
         non_ascii: (usize::MAX, 0),
     };
     let (blocks, tail) = body.as_chunks::<BLOCK>();
@@ -167,7 +167,7 @@ unsafe fn index<E: Engine>(scratch: &mut Scratch, body: &[u8]) -> Result<(), Bro
     }
     scratch.kinds[0] = b':';
     scratch.count = carry.count;
-    scratch.escapes = carry.backslashes != 0;
+    scratch.escapes = carry.escapes;
     if carry.wrong | carry.in_string != 0 {
         return Err(Broken);
     }
@@ -196,7 +196,8 @@ unsafe fn index_block<E: Engine>(
     if bytes.backslash | before.escaped != 0 {
         (escaped, carry.escaped) = escape(bytes.backslash, before.escaped);
         quotes &= !escaped;
-        carry.backslashes |= bytes.backslash;
+        // A block that only begins with an escaped byte may be counted too.
+        carry.escapes = (before.escapes.0.min(base), base + BLOCK);
     }
     // SAFETY: as promised by the caller.
     let in_string = unsafe { E::parity(quotes) } ^ before.in_string;

@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 use crate::limits;
 use crate::units::CpmMicros;
 use crate::wire::json::{Raw, Text};
-pub use scan::{ScanError, scan};
+pub use scan::{Parts, ScanError, scan};
 
 /// A `BidRequest` (2.6 section 3.2.1), borrowed from its body. 9 KiB, of which only what a request has is ever written: made
 /// empty ([`Default`]) where it is to live, filled in place by [`scan`], and not moved.

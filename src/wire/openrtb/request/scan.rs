@@ -4,7 +4,7 @@
 //! are integers however they are written, flags may be `true` and `false`, and integers beyond a field's range take the
 //! nearest value in it, which for an enum is an unknown one.
 
-use super::{Banner, BidRequest, Channel, Device, Geo, Imp, Size};
+use super::{Banner, BidRequest, Channel, Geo, Imp, Size};
 use crate::limits;
 use crate::units::CpmMicros;
 use crate::wire::json::{Broken, Document, Keys, Raw, Scratch, Token, WrongType};
@@ -49,42 +49,142 @@ macro_rules! saturated {
     };
 }
 
-/// Reads a body. Every field of `into` is written; after an error their values mean nothing.
+/// Reads a body: every part of it. Every field of `into` is written; after an error their values mean nothing.
 ///
 /// The whole body is checked to be JSON, also where no field is in use. Allocates nothing.
 pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
-    let document = Document::read(body, scratch)?;
-    let document = &document;
-    fields!(document, document.root();
-        id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" cattax "cattax" badv "badv" bapp "bapp" wseat "wseat"
-        bseat "bseat" site_object "site" app_object "app" dooh "dooh" device_object "device" user_object "user"
-        regs_object "regs" source_object "source" ext "ext");
+    let mut parts = Parts::open(body, scratch, into)?;
+    parts.impressions(into)?;
+    parts.inventory(into)?;
+    parts.person(into)?;
+    parts.chain(into)
+}
 
-    into.id = document.text(id)?;
-    into.at = document.integer(at)?.map_or(2, saturated!(u16));
-    into.tmax = document.integer(tmax)?.map_or(0, saturated!(u32));
-    into.test = document.flag(test)?.unwrap_or(false);
-    into.cur = strings(document, cur)?;
-    into.bcat = strings(document, bcat)?;
-    into.cattax = document.integer(cattax)?.map_or(1, saturated!(u16));
-    into.badv = strings(document, badv)?;
-    into.bapp = strings(document, bapp)?;
-    into.wseat = strings(document, wseat)?;
-    into.bseat = strings(document, bseat)?;
-    channel(document, [site_object, app_object, dooh], into)?;
-    device(document, device_object, &mut into.device)?;
-    user(document, user_object, into)?;
-    regs(document, regs_object, into)?;
-    into.schain = schain(document, source_object, ext)?;
+/// A checked request, read part by part: whoever is turned away by its terms costs no look at its impressions, and who wants
+/// none of those, none at the device and the user.
+#[derive(Debug)]
+pub struct Parts<'a, 's> {
+    document: Document<'a, 's>,
+    imp: Token,
+    site: Token,
+    app: Token,
+    device: Token,
+    user: Token,
+    regs: Token,
+    source: Token,
+    ext: Token,
+    /// `lmt`, `dnt`, `ua`, `ip`, `ipv6`, `os`, `language`, `ifa`, `connectiontype`: found with the rest of the device.
+    device_fields: [Token; 9],
+}
 
-    into.imps.clear();
-    for element in document.elements(imp)?.take(limits::IMPS) {
-        into.imps.push(impression(document, element)?);
+impl<'a, 's> Parts<'a, 's> {
+    /// Checks the whole body, and reads the terms: what stands in the request itself, and which channel it is of.
+    ///
+    /// # Errors
+    /// [`ScanError::Broken`] from here and nowhere else; the others as for every part.
+    pub fn open(body: &'a [u8], scratch: &'s mut Scratch, into: &mut BidRequest<'a>) -> Result<Parts<'a, 's>, ScanError> {
+        let document = Document::read(body, scratch)?;
+        fields!(document, document.root();
+            id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" cattax "cattax" badv "badv" bapp "bapp"
+            wseat "wseat" bseat "bseat" site "site" app "app" dooh "dooh" device "device" user "user" regs "regs"
+            source "source" ext "ext");
+        into.id = document.text(id)?;
+        if into.id.is_empty() {
+            return Err(ScanError::NotABidRequest);
+        }
+        into.at = document.integer(at)?.map_or(2, saturated!(u16));
+        into.tmax = document.integer(tmax)?.map_or(0, saturated!(u32));
+        into.test = document.flag(test)?.unwrap_or(false);
+        into.cur = strings(&document, cur)?;
+        into.bcat = strings(&document, bcat)?;
+        into.cattax = document.integer(cattax)?.map_or(1, saturated!(u16));
+        into.badv = strings(&document, badv)?;
+        into.bapp = strings(&document, bapp)?;
+        into.wseat = strings(&document, wseat)?;
+        into.bseat = strings(&document, bseat)?;
+        document.object(dooh)?;
+        into.channel = match [site, app, dooh].map(|object| document.is_present(object)) {
+            [true, ..] => Channel::Site,
+            [_, true, _] => Channel::App,
+            [.., true] => Channel::Dooh,
+            _ => Channel::Unknown,
+        };
+        let device_fields = [Token::ABSENT; 9];
+        Ok(Parts { document, imp, site, app, device, user, regs, source, ext, device_fields })
     }
-    if into.id.is_empty() || into.imps.is_empty() || into.imps.iter().any(|imp| imp.id.is_empty()) {
-        return Err(ScanError::NotABidRequest);
+
+    /// `imp`.
+    ///
+    /// # Errors
+    /// None of them, one without an id, or a wrong type.
+    pub fn impressions(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        into.imps.clear();
+        for element in self.document.elements(self.imp)?.take(limits::IMPS) {
+            into.imps.push(impression(&self.document, element)?);
+        }
+        if into.imps.is_empty() || into.imps.iter().any(|imp| imp.id.is_empty()) {
+            return Err(ScanError::NotABidRequest);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// What of `site`, `app` and `device` says where the impression is; of `user` too, if the device is nowhere.
+    ///
+    /// # Errors
+    /// A wrong type.
+    pub fn inventory(&mut self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        let document = &self.document;
+        fields!(document, self.site; domain "domain" page "page" site_publisher "publisher");
+        fields!(document, self.app; bundle "bundle" app_publisher "publisher");
+        into.domain = document.text(domain)?;
+        into.page = document.text(page)?;
+        into.bundle = document.text(bundle)?;
+        let publisher = if into.channel == Channel::Site { site_publisher } else { app_publisher };
+        fields!(document, publisher; id "id");
+        into.publisher = document.text(id)?;
+
+        fields!(document, self.device;
+            lmt "lmt" dnt "dnt" ua "ua" ip "ip" ipv6 "ipv6" os "os" language "language" ifa "ifa"
+            connectiontype "connectiontype" devicetype "devicetype" geo_object "geo");
+        self.device_fields = [lmt, dnt, ua, ip, ipv6, os, language, ifa, connectiontype];
+        into.device.kind = document.integer(devicetype)?.map_or(0, saturated!(u8));
+        geo(document, geo_object, &mut into.device.geo)?;
+        if into.device.geo.country.is_empty() {
+            fields!(document, self.user; user_geo "geo");
+            geo(document, user_geo, &mut into.user_geo)?;
+        }
+        Ok(())
+    }
+
+    /// Who it is about, and what may be known of them: the rest of `device` and `user`, and `regs`. After
+    /// [`Parts::inventory`].
+    ///
+    /// # Errors
+    /// A wrong type.
+    pub fn person(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        let document = &self.document;
+        let [lmt, dnt, ua, ip, ipv6, os, language, ifa, connectiontype] = self.device_fields;
+        into.device.lmt = document.flag(lmt)?.unwrap_or(false);
+        into.device.dnt = document.flag(dnt)?.unwrap_or(false);
+        into.device.ua = document.text(ua)?;
+        into.device.ip = document.text(ip)?;
+        into.device.ipv6 = document.text(ipv6)?;
+        into.device.os = document.text(os)?;
+        into.device.language = document.text(language)?;
+        into.device.ifa = document.text(ifa)?;
+        into.device.connection = document.integer(connectiontype)?.map_or(0, saturated!(u8));
+        regs(document, self.regs, into)?;
+        user(document, self.user, into)
+    }
+
+    /// The supply chain, wherever the version keeps it.
+    ///
+    /// # Errors
+    /// A wrong type.
+    pub fn chain(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        into.schain = schain(&self.document, self.source, self.ext)?;
+        Ok(())
+    }
 }
 
 fn strings<'a>(document: &Document<'a, '_>, token: Token) -> Result<Raw<'a>, ScanError> {
@@ -102,43 +202,6 @@ fn either(document: &Document<'_, '_>, place: Token, earlier_place: Token) -> To
 #[inline(always)]
 fn extension(document: &Document<'_, '_>, ext: Token) -> Token {
     if document.is_object(ext) { ext } else { Token::ABSENT }
-}
-
-fn channel<'a>(document: &Document<'a, '_>, objects: [Token; 3], into: &mut BidRequest<'a>) -> Result<(), ScanError> {
-    let [site, app, dooh] = objects;
-    fields!(document, site; domain "domain" page "page" site_publisher "publisher");
-    fields!(document, app; bundle "bundle" app_publisher "publisher");
-    document.object(dooh)?;
-    into.domain = document.text(domain)?;
-    into.page = document.text(page)?;
-    into.bundle = document.text(bundle)?;
-    into.channel = match [site, app, dooh].map(|object| document.is_present(object)) {
-        [true, ..] => Channel::Site,
-        [_, true, _] => Channel::App,
-        [.., true] => Channel::Dooh,
-        _ => Channel::Unknown,
-    };
-    let publisher = if into.channel == Channel::Site { site_publisher } else { app_publisher };
-    fields!(document, publisher; id "id");
-    into.publisher = document.text(id)?;
-    Ok(())
-}
-
-fn device<'a>(document: &Document<'a, '_>, token: Token, into: &mut Device<'a>) -> Result<(), ScanError> {
-    fields!(document, token;
-        ua "ua" ip "ip" ipv6 "ipv6" devicetype "devicetype" os "os" language "language" ifa "ifa"
-        connectiontype "connectiontype" lmt "lmt" dnt "dnt" geo_object "geo");
-    into.ua = document.text(ua)?;
-    into.ip = document.text(ip)?;
-    into.ipv6 = document.text(ipv6)?;
-    into.kind = document.integer(devicetype)?.map_or(0, saturated!(u8));
-    into.os = document.text(os)?;
-    into.language = document.text(language)?;
-    into.ifa = document.text(ifa)?;
-    into.connection = document.integer(connectiontype)?.map_or(0, saturated!(u8));
-    into.lmt = document.flag(lmt)?.unwrap_or(false);
-    into.dnt = document.flag(dnt)?.unwrap_or(false);
-    geo(document, geo_object, &mut into.geo)
 }
 
 fn geo<'a>(document: &Document<'a, '_>, token: Token, into: &mut Geo<'a>) -> Result<(), ScanError> {
