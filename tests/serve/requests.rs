@@ -230,6 +230,8 @@ fn the_version_is_echoed_and_the_reason_told_only_when_asked() {
     assert_eq!((bid.status, bid.reason(), bid.field("x-openrtb-version")), (200, None, None));
     assert!(bid.field("content-type").is_some_and(|kind| kind.starts_with("application/json")));
     assert_eq!(client.debug(hopeless.as_bytes()).reason(), Some("floor_above"));
+    let packed = client.ask("POST", "/openrtb/generic", "x-debug: 1\r\nContent-Encoding: br\r\n", &request("r", ""));
+    assert_eq!((packed.status, packed.reason()), (204, Some("encoding")));
     for field in ["", "x-debug: 0\r\n", "x-debug: \r\n"] {
         let answer = client.ask("POST", "/openrtb/generic", field, hopeless.as_bytes());
         assert_eq!((answer.status, answer.reason()), (204, None), "{field:?}");
