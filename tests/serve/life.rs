@@ -172,6 +172,18 @@ fn bills_under_way_are_answered_by_a_drain() {
     assert!(ledger(&folder) >= safe);
 }
 
+/// `ready` is said when there is money to bid with, not before.
+#[test]
+fn who_is_ready_bids() {
+    let folder = Folder::new("ready");
+    for _ in 0..8 {
+        let bidder = Bidder::demo(&folder.text("data"), "epoll");
+        let first = bidder.client().debug(&request("first", ""));
+        assert_eq!(first.status, 200, "{first:?}");
+        bidder.kill();
+    }
+}
+
 #[test]
 fn a_second_process_on_the_same_data_is_refused() {
     let folder = Folder::new("twice");

@@ -26,6 +26,7 @@ fn price(answer: &Answer) -> i64 {
 
 fn cids(answer: &Answer) -> Vec<u32> {
     if answer.status == 204 {
+        eprintln!("no bid: {:?}", answer.reason());
         return Vec::new();
     }
     let bids = answer.json()["seatbid"][0]["bid"].take();
