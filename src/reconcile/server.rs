@@ -192,7 +192,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
                 cores,
                 commands,
                 gauges: shared_gauges,
-                next_tick: Nanos(0),
+                next_tick: Nanos::NEVER,
                 stop_by: None,
             };
             run(Rc::new(RefCell::new(core)), writer).await
@@ -225,6 +225,8 @@ struct Core {
     snapshots: Vec<VecDeque<Box<Snapshot>>>,
     commands: Receiver<Command>,
     gauges: Arc<Gauges>,
+    /// Never until the campaigns are known: the first renewal tells the cores that they can bid, so their first grants go
+    /// before it.
     next_tick: Nanos,
     stop_by: Option<Nanos>,
 }
@@ -289,7 +291,12 @@ impl Core {
     fn command(&mut self, now: Now) {
         let stop = loop {
             match self.commands.try_recv() {
-                Ok(Command::Campaigns(list)) => self.reconciler.campaigns(now, &list),
+                Ok(Command::Campaigns(list)) => {
+                    self.reconciler.campaigns(now, &list);
+                    if self.next_tick == Nanos::NEVER {
+                        self.next_tick = now.boot;
+                    }
+                }
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");
                     self.gauges.snapshots.add(1);

@@ -179,18 +179,18 @@ impl Input {
 pub(super) struct Inputs(Vec<Vec<u8>>);
 
 impl Inputs {
-    /// Memory a new input begins with, and the most that is kept, bytes.
-    const FIRST: usize = 16 * 1024;
-    const KEPT: usize = 64 * 1024;
+    /// Memory a new input begins with, bytes; memory that had to grow beyond it is not kept. All but freaks fit, so a warm
+    /// core allocates for none of them, and what is not written to is not resident.
+    const ROOM: usize = 64 * 1024;
     /// How many are kept.
     const COUNT: usize = 256;
 
     fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(Self::FIRST))
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(Self::ROOM))
     }
 
     fn give_back(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() <= Self::KEPT && self.0.len() < Self::COUNT {
+        if bytes.capacity() < 2 * Self::ROOM && self.0.len() < Self::COUNT {
             bytes.clear();
             self.0.push(bytes);
         }

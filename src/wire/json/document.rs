@@ -168,7 +168,7 @@ impl<'a, 's> Document<'a, 's> {
         }
     }
 
-    /// An array of strings (`null` among them is passed over) as it stands, and how many elements it has; empty if absent.
+    /// An array of strings (`null` among them is passed over) as it stands, and how many strings it has; empty if absent.
     #[inline]
     pub fn strings(&self, token: Token) -> Result<(Raw<'a>, usize), WrongType> {
         let array = self.array(token)?;
@@ -176,9 +176,15 @@ impl<'a, 's> Document<'a, 's> {
             return Ok((array, 0));
         }
         let (first, end) = (token.0 as usize + 1, self.scratch.partner[token.0 as usize] as usize);
-        let elements = self.scratch.kinds[first..end].iter().step_by(2);
-        let count = elements.len();
-        if elements.copied().all(|kind| matches!(kind, b'"' | b'n')) { Ok((array, count)) } else { Err(WrongType) }
+        let mut count = 0;
+        for kind in self.scratch.kinds[first..end].iter().step_by(2) {
+            match kind {
+                b'"' => count += 1,
+                b'n' => {}
+                _ => return Err(WrongType),
+            }
+        }
+        Ok((array, count))
     }
 
     /// The elements of an array; none if absent.

@@ -187,9 +187,13 @@ impl<'a, 's> Parts<'a, 's> {
     }
 }
 
+/// A list of strings. One that names nothing says nothing: it is as good as absent.
 fn strings<'a>(document: &Document<'a, '_>, token: Token) -> Result<Raw<'a>, ScanError> {
-    let (list, count) = document.strings(token)?;
-    if count > limits::LIST { Err(ScanError::TooMuch) } else { Ok(list) }
+    match document.strings(token)? {
+        (_, 0) => Ok(Raw::default()),
+        (_, count) if count > limits::LIST => Err(ScanError::TooMuch),
+        (list, _) => Ok(list),
+    }
 }
 
 /// The 2.6 place of a field, or the 2.5 place if there is nothing.
@@ -234,10 +238,11 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
     into.us_privacy = document.text(either(document, us_privacy, ext_us_privacy))?;
     into.gpp = document.text(either(document, gpp, ext_gpp))?;
     let sections = either(document, gpp_sid, ext_gpp_sid);
+    let mut named = false;
     for section in document.elements(sections)? {
-        document.integer(section)?;
+        named |= document.integer(section)?.is_some();
     }
-    into.gpp_sid = document.array(sections)?;
+    into.gpp_sid = if named { document.array(sections)? } else { Raw::default() };
     into.gpc = match document.text(gpc) {
         Ok(text) => text.eq_str("1"),
         Err(WrongType) => document.flag(gpc)?.unwrap_or(false),

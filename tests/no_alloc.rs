@@ -1,0 +1,287 @@
+//! A bid core takes its memory at the start. Once warm it neither allocates nor frees, whatever it is asked: an allocator
+//! counts what threads named `bid-…` do while it is armed.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use corebid::bid::probe::{Blind, StageTimer};
+use corebid::bid::server::Backend;
+use corebid::bid::{Ask, Outcome};
+use corebid::config::Config;
+use corebid::lab::bench::Bench;
+use corebid::launch::{Launch, Node};
+use corebid::limits;
+use corebid::market::corpus;
+use corebid::metrics::core::CoreMetrics;
+use corebid::secrets::Key;
+use corebid::snapshot::data::{Data, Source};
+use serde_json::Value;
+use support::client::{Client, http, target};
+use support::{Folder, campaign, eventually, request, samples};
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+struct Counting;
+
+static ARMED: AtomicBool = AtomicBool::new(false);
+static ALLOCATED: AtomicU64 = AtomicU64::new(0);
+static FREED: AtomicU64 = AtomicU64::new(0);
+/// Bytes of the first allocation: a hint at whose it is.
+static FIRST: AtomicUsize = AtomicUsize::new(0);
+/// The counters are one; the tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Whether this thread is a bid core's, once that was asked.
+    static BIDS: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+fn counts() -> bool {
+    ARMED.load(SeqCst)
+        && BIDS.with(|bids| {
+            bids.get().unwrap_or_else(|| {
+                let mut name = [0u8; 16];
+                // SAFETY: PR_GET_NAME writes at most 16 bytes.
+                unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+                let is = name.starts_with(b"bid-");
+                bids.set(Some(is));
+                is
+            })
+        })
+}
+
+fn allocated(bytes: usize) {
+    if counts() && ALLOCATED.fetch_add(1, SeqCst) == 0 {
+        FIRST.store(bytes, SeqCst);
+    }
+}
+
+// SAFETY: every call is handed to the system's allocator as it is; counting touches no memory of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        allocated(layout.size());
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        allocated(layout.size());
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        allocated(bytes);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(memory, layout, bytes) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        if counts() {
+            FREED.fetch_add(1, SeqCst);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+/// Allocations and frees of bid threads while `run` runs.
+fn counted<T>(run: impl FnOnce() -> T) -> (u64, u64, T) {
+    ALLOCATED.store(0, SeqCst);
+    FREED.store(0, SeqCst);
+    ARMED.store(true, SeqCst);
+    let result = run();
+    ARMED.store(false, SeqCst);
+    (ALLOCATED.load(SeqCst), FREED.load(SeqCst), result)
+}
+
+#[track_caller]
+fn none(what: &str, (allocated, freed, ()): (u64, u64, ())) {
+    let first = FIRST.load(SeqCst);
+    assert_eq!((allocated, freed), (0, 0), "{what}: allocations (the first of {first} bytes) and frees of a bid core");
+}
+
+/// On a thread that counts.
+fn as_bid_core(run: impl FnOnce() + Send) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| {
+        let core = thread::Builder::new().name("bid-test".into()).spawn_scoped(scope, run).unwrap();
+        core.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+#[test]
+fn the_counter_counts() {
+    as_bid_core(|| {
+        let (allocated, freed, ()) = counted(|| {
+            let mut list = std::hint::black_box(Vec::with_capacity(1));
+            list.push(1u8);
+            std::hint::black_box(&mut list).reserve(100);
+        });
+        assert_eq!((allocated, freed), (2, 1));
+    });
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    none("a thread of another name", counted(|| drop(std::hint::black_box(vec![1u8; 10]))));
+}
+
+/// Documents of every kind: for bids, for every stage's no, and broken ones; none longer than what a connection's input is
+/// kept in, 64 KiB with its head.
+fn documents(seed: u64) -> Vec<Vec<u8>> {
+    let mut all = corpus::corpus(seed, 2000);
+    all.extend(corpus::plain(seed, 500));
+    all.extend(corpus::large(seed, 300));
+    let broken: Vec<_> = all.iter().step_by(50).map(|body| body[..body.len() * 2 / 3].to_vec()).collect();
+    all.extend(broken);
+    all.extend(samples());
+    all.push(request("r", &format!(",\"badv\":[{}]", vec!["\"x.example\""; 257].join(","))));
+    all.push(request("r", &format!(",\"ext\":\"{}\"", "x".repeat(60_000))));
+    all.push(b"[".repeat(60_000));
+    all
+}
+
+/// Campaigns for each thing a request may be asked for: any, a segment, a cap.
+fn campaigns(folder: &Folder) -> Source {
+    folder.write(
+        "profiles.ndjson",
+        (0..2000)
+            .map(|user| format!("{{\"user\":\"u{user}\",\"exchange\":\"generic\",\"segments\":[9]}}\n"))
+            .collect::<String>(),
+    );
+    let text = campaign(1, "frequency_cap = 2\n").replace("cpm = 2.00", "cpm = 4.00")
+        + &campaign(2, "[campaigns.targeting]\nsegments = { any = [9] }\n").replace("cpm = 2.00", "cpm = 3.00")
+        + &campaign(
+            3,
+            "[campaigns.targeting]\ncountries = { exclude = [\"FRA\"] }\nsites = { exclude = [\"x.example\"] }\n",
+        )
+        + &campaign(4, "");
+    Source::Files {
+        campaigns: folder.write("campaigns.toml", text),
+        profiles: Some(folder.path("profiles.ndjson")),
+        model: None,
+    }
+}
+
+#[test]
+fn a_decision_allocates_nothing() {
+    let folder = Folder::new("no-alloc");
+    for source in [Source::BuiltIn, Source::Synthetic(1000), campaigns(&folder)] {
+        as_bid_core(|| {
+            let data = Data::load(source.clone(), &Key([0; 32])).unwrap();
+            let mut bench = Bench::new(&Config::demo(std::path::Path::new("")), &data).unwrap();
+            let metrics: &CoreMetrics = Box::leak(Box::default());
+            let mut documents = documents(21);
+            documents.push(b"[".repeat(limits::BODY_BYTES));
+            documents.push(request("r", &format!(",\"ext\":\"{}\"", "x".repeat(limits::BODY_BYTES - 1000))));
+            // Not one to warm up: all the memory there will be was taken by `BidCore::new`.
+            let mut bids = 0;
+            let counts = counted(|| {
+                for body in &documents {
+                    for exchange in ["generic", "nobody"] {
+                        let ask = Ask { exchange: exchange.as_bytes(), body, arrived: bench.now().boot };
+                        bids += u32::from(matches!(bench.handle_with(ask, &mut Blind).0, Outcome::Bid { .. }));
+                        bench.handle_with(ask, &mut StageTimer::new(metrics));
+                    }
+                }
+            });
+            none(&format!("{source:?}"), counts);
+            assert!(bids > 300, "{source:?}: only {bids} bids");
+        });
+    }
+}
+
+/// One round over a running bidder: documents whole and in pieces, in a pipeline, with and without `x-debug`; notices good,
+/// repeated and forged; probes and strays. Returns the bids and the bills.
+fn round(clients: &mut [Client], documents: &[Vec<u8>]) -> (usize, usize) {
+    let (mut bids, mut bills) = (0, 0);
+    for (at, body) in documents.iter().enumerate() {
+        let client = &mut clients[at % 4];
+        let fields = ["", "x-debug: 1\r\nx-openrtb-version: 2.6\r\n"][at % 2];
+        let answer = if at % 16 == 5 {
+            // The head and the body arrive apart.
+            let whole = http("POST", "/openrtb/generic", fields, body);
+            client.send(&whole[..whole.len() - body.len() / 2]).unwrap();
+            client.send(&whole[whole.len() - body.len() / 2..]).unwrap();
+            client.answer().unwrap()
+        } else {
+            client.ask("POST", "/openrtb/generic", fields, body)
+        };
+        assert!(!answer.closes());
+        if answer.status != 200 {
+            continue;
+        }
+        bids += 1;
+        let response: Value = serde_json::from_slice(&answer.body).unwrap();
+        let bid = &response["seatbid"][0]["bid"][0];
+        let url = |key: &str, price: &str| target(bid[key].as_str().unwrap(), price);
+        if bids % 8 == 1 {
+            let bill = url("burl", "0.25");
+            for target in [url("nurl", ""), bill.clone(), bill.clone(), url("lurl", "AUDIT")] {
+                assert_eq!(client.get(&target).status, 200);
+            }
+            assert_eq!(client.get(&bill.replacen("/bill/", "/bill/A", 1)).status, 403);
+            bills += 1;
+        }
+    }
+    for client in clients.iter_mut() {
+        let pipeline: Vec<u8> =
+            documents.iter().take(32).flat_map(|body| http("POST", "/openrtb/generic", "", body)).collect();
+        client.send(&pipeline).unwrap();
+        for _ in 0..32 {
+            client.answer().unwrap();
+        }
+        assert_eq!((client.get("/ready").status, client.get("/elsewhere").status), (200, 404));
+    }
+    (bids, bills)
+}
+
+fn a_bidder_allocates_nothing(backend: Backend) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Folder::new("no-alloc-serve");
+    let mut config = Config::demo(&folder.path("data"));
+    config.server.listen.set_port(0);
+    config.server.backend = backend;
+    let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: 0 };
+    let mut node: Node = launch.start().unwrap();
+    eventually("money", || node.is_funded().then_some(()));
+    let mut clients: Vec<Client> = (0..4).map(|_| Client::connect(node.address).unwrap()).collect();
+    let swaps = |node: &Node| node.metrics.iter().map(|core| core.swaps.get()).sum::<u64>();
+    let reload = |node: &mut Node| {
+        let before = swaps(node);
+        node.reload().unwrap();
+        eventually("the new snapshot", || (swaps(node) >= before + node.metrics.len() as u64).then_some(()));
+    };
+
+    round(&mut clients, &documents(31));
+    reload(&mut node);
+    let (ticks, documents) = (node.gauges.ticks.get(), documents(32));
+    let (mut bids, mut bills) = (0, 0);
+    let counts = counted(|| {
+        reload(&mut node);
+        // Until leases have been renewed and granted, too.
+        while node.gauges.ticks.get() == ticks || bids == 0 {
+            let (more_bids, more_bills) = round(&mut clients, &documents);
+            bids += more_bids;
+            bills += more_bills;
+        }
+    });
+    none(&format!("{backend:?}"), counts);
+    assert!(bids > 300 && bills > 30, "{bids} bids, {bills} bills");
+    drop(clients);
+    node.drain().unwrap();
+}
+
+#[test]
+fn a_bidder_on_io_uring_allocates_nothing() {
+    a_bidder_allocates_nothing(Backend::IoUring);
+}
+
+#[test]
+fn a_bidder_on_epoll_allocates_nothing() {
+    a_bidder_allocates_nothing(Backend::Epoll);
+}

@@ -1,0 +1,219 @@
+//! Files and arguments: a mistake stops the start in one line that says where; on reload it changes nothing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::process::{Bidder, Refused, run};
+use crate::support::{Folder, campaign, eventually, request};
+
+/// Starts and expects to be refused with exit code 1 and one line.
+#[track_caller]
+fn refused(arguments: &[&str]) -> String {
+    let Refused { code, stderr } = Bidder::try_start(arguments).unwrap_err();
+    assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+    assert!(stderr.starts_with("corebid: "), "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_mistake_in_the_campaigns_stops_the_start() {
+    let folder = Folder::new("mistake");
+    let good = campaign(1, "");
+    for (from, to, line) in [
+        ("cpm = 2.00", "cpm = -1", 6),
+        ("cpm = 2.00", "cpm = \"two\"", 6),
+        ("daily_budget", "frequency = 1\ndaily_budget", 5),
+        ("w = 300", "w = 0", 8),
+        ("adomain = [\"a1.example\"]", "adomain = []", 7),
+        ("id = 1\n", "id = 1\nid = 1\n", 3),
+        ("[[campaigns]]", "[[campaigns]", 1),
+    ] {
+        assert!(good.contains(from));
+        let config = folder.configure("", "", &good.replacen(from, to, 1));
+        let said = refused(&["--config", &config]);
+        assert!(said.contains(&format!("{}:{line}:", folder.text("campaigns.toml"))), "{to}: {said}");
+    }
+    let twice = folder.configure("", "", &format!("{good}{good}"));
+    assert!(refused(&["--config", &twice]).contains("campaigns.toml:"));
+    fs::remove_file(folder.path("campaigns.toml")).unwrap();
+    assert!(refused(&["--config", &twice]).contains("campaigns.toml"));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_stops_the_start() {
+    let folder = Folder::new("configuration");
+    assert!(refused(&["--config", &folder.text("absent.toml")]).contains("absent.toml"));
+    for (server, data, said) in [
+        ("wiat = \"spin\"", "", "corebid.toml:2: unknown field `wiat`"),
+        ("wait = \"nap\"", "", "corebid.toml:2:"),
+        ("node = 64", "", "server.node 64"),
+        ("cores = [4096]", "", "CPU 4096"),
+        ("", "profiles = \"absent.ndjson\"", "absent.ndjson"),
+        ("", "model = \"absent.toml\"", "absent.toml"),
+    ] {
+        let config = folder.configure(server, data, &campaign(1, ""));
+        let line = refused(&["--config", &config]);
+        assert!(line.contains(said), "{line}");
+    }
+}
+
+#[test]
+fn a_key_must_be_there_and_secret() {
+    let folder = Folder::new("keys");
+    let config = folder.configure("", "", &campaign(1, ""));
+    for key in ["notice.key", "user.key"] {
+        fs::set_permissions(folder.path(key), fs::Permissions::from_mode(0o644)).unwrap();
+        let line = refused(&["--config", &config]);
+        assert!(line.contains(&folder.text(key)) && line.contains("chmod 600"), "{line}");
+        folder.write(key, "no key");
+        fs::set_permissions(folder.path(key), fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(refused(&["--config", &config]).contains("64 hexadecimal digits"));
+        fs::remove_file(folder.path(key)).unwrap();
+        let line = refused(&["--config", &config]);
+        assert!(line.contains(&folder.text(key)) && line.contains("cannot read"), "{line}");
+        folder.configure("", "", &campaign(1, ""));
+    }
+    Bidder::start(&["--config", &config]).stop();
+}
+
+#[test]
+fn an_address_in_use_stops_the_start() {
+    let folder = Folder::new("address");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--listen", "--admin"] {
+        let (code, stdout, stderr) = run(&["serve", "--demo", "--data", &folder.text("data"), option, &address]);
+        // The other address is the default one, which may be in use as well; either way it is one line and a 1.
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        assert!(stderr.lines().filter(|line| line.starts_with("corebid: cannot listen on ")).count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn bad_usage_exits_with_2() {
+    for arguments in [
+        &[][..],
+        &["nonsense"],
+        &["serve"],
+        &["serve", "--nonsense"],
+        &["serve", "--demo", "--config", "x"],
+        &["serve", "--demo=x"],
+        &["serve", "--demo", "--listen", "nowhere"],
+        &["serve", "--demo", "--wait", "nap"],
+        &["serve", "--demo", "--backend", "select"],
+        &["serve", "--demo", "--cores", "a,b"],
+        &["serve", "--demo", "--busy-work", "-1"],
+        &["serve", "--demo", "--busy-work", "NaN"],
+        &["explain", "--demo"],
+        &["load"],
+    ] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
+        assert!(!stderr.is_empty(), "{arguments:?}");
+    }
+    for command in ["serve", "demo", "floor", "load", "explain"] {
+        let (code, stdout, _) = run(&[command, "--help"]);
+        assert!(code == Some(0) && stdout.contains("Usage"), "{command}");
+    }
+}
+
+/// The campaign that bids now; 0 if none does.
+fn bids(bidder: &Bidder) -> u64 {
+    let answer = bidder.client().debug(&request("r", ""));
+    if answer.status == 204 {
+        return 0;
+    }
+    answer.json()["seatbid"][0]["bid"][0]["cid"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_rewritten_campaign_file_is_taken_up_and_a_broken_one_is_not() {
+    let folder = Folder::new("reload");
+    let config = folder.configure("debug_header = true", "", &campaign(1, ""));
+    let mut bidder = Bidder::start(&["--config", &config]);
+    assert_eq!(bids(&bidder), 1);
+
+    // By itself: the file is looked at once a second.
+    folder.write("campaigns.toml", campaign(22, ""));
+    eventually("the new campaign", || (bids(&bidder) == 22).then_some(()));
+
+    // A mistake is named, and what is there keeps serving, also when told to look again.
+    let broken = campaign(333, "").replace("cpm = 2.00", "cpm = no");
+    folder.write("campaigns.toml", broken);
+    let named = format!("{}:6:", folder.text("campaigns.toml"));
+    eventually("the mistake", || bidder.log().contains(&named).then_some(()));
+    assert!(bidder.log().contains("the old campaigns keep serving"));
+    let times = bidder.log().matches(&named).count();
+    bidder.signal(libc::SIGHUP);
+    eventually("the mistake again", || (bidder.log().matches(&named).count() > times).then_some(()));
+    assert_eq!(bids(&bidder), 22);
+
+    // At once, when told to. Of the same length and time stamp, so that only the signal can tell.
+    folder.write("campaigns.toml", campaign(44, ""));
+    eventually("the repaired file", || (bids(&bidder) == 44).then_some(()));
+    let stamp = fs::metadata(folder.path("campaigns.toml")).unwrap().modified().unwrap();
+    folder.write("campaigns.toml", campaign(55, ""));
+    fs::File::options().append(true).open(folder.path("campaigns.toml")).unwrap().set_modified(stamp).unwrap();
+    bidder.signal(libc::SIGHUP);
+    eventually("the campaign of the signal", || (bids(&bidder) == 55).then_some(()));
+
+    // A campaign that is switched off is silent; one that comes back has its money.
+    folder.write("campaigns.toml", campaign(55, "enabled = false\n"));
+    eventually("silence", || (bids(&bidder) == 0).then_some(()));
+    folder.write("campaigns.toml", campaign(55, ""));
+    eventually("its return", || (bids(&bidder) == 55).then_some(()));
+    assert!(bidder.is_running());
+    bidder.stop();
+}
+
+/// `deploy/` starts as it is, once the files it names are there.
+#[test]
+fn the_example_configuration_starts() {
+    let folder = Folder::new("example");
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    for file in ["corebid.toml", "campaigns.toml"] {
+        fs::copy(deploy.join(file), folder.path(file)).unwrap();
+    }
+    for file in ["profiles.ndjson", "model.toml"] {
+        fs::copy(deploy.join(file), folder.path(file)).unwrap();
+    }
+    folder.write_key("notice.key", 'a');
+    folder.write_key("user.key", 'b');
+    // The two CPUs it names may not be this machine's.
+    let cpu = corebid::topology::Topology::allowed()[0].to_string();
+    let bidder = Bidder::start(&["--config", &folder.text("corebid.toml"), "--cores", &cpu, "--reconcile-core", &cpu]);
+    assert!(bidder.log().contains("2 campaigns"), "{}", bidder.log());
+    let body = String::from_utf8(request("r", "")).unwrap().replace("\"w\":300,\"h\":250", "\"w\":728,\"h\":90");
+    let answer = bidder.client().debug(body.as_bytes());
+    let bid = answer.json();
+    assert_eq!((&bid["seatbid"][0]["seat"], &bid["seatbid"][0]["bid"][0]["cid"]), (&"1234".into(), &"1002".into()));
+    assert!(bid["seatbid"][0]["bid"][0]["burl"].as_str().unwrap().starts_with("http://bid.example.com/notice/bill/"));
+    bidder.stop();
+}
+
+/// Every key there is stands in the example and in the document, and nothing else does.
+#[test]
+fn the_example_and_the_document_know_every_key() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let (code, example, document) = (read("src/config.rs"), read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
+    let mut keys = 0;
+    for (section, name) in [("server", "Server"), ("data", "Data"), ("exchange", "Exchange")] {
+        let fields = code.split(&format!("pub struct {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
+        let header = if section == "exchange" { "[[exchange]]".to_owned() } else { format!("[{section}]") };
+        let part =
+            example.split(&format!("\n{header}\n")).nth(1).unwrap_or_else(|| panic!("no {header} in the example"));
+        let part = part.split("\n[").next().unwrap();
+        let told =
+            document.split(&format!("## `{header}`")).nth(1).unwrap_or_else(|| panic!("no {header} in the document"));
+        let told = told.split("\n## ").next().unwrap();
+        for key in fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()) {
+            let given = part.lines().any(|line| line.trim_start_matches("# ").split(" =").next() == Some(key));
+            assert!(given, "{header} {key} is not in deploy/corebid.toml");
+            assert!(told.contains(&format!("| `{key}` |")), "{header} {key} is not in docs/CONFIGURATION.md");
+            keys += 1;
+        }
+    }
+    assert_eq!(document.matches("\n| `").count(), keys, "docs/CONFIGURATION.md has a row for what is no key");
+}

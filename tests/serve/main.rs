@@ -1,0 +1,12 @@
+//! `corebid serve` as others meet it: a process with sockets, files and signals. Nothing in here looks inside.
+
+#![allow(clippy::disallowed_methods, reason = "a test may wait")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod files;
+mod life;
+mod notices;
+mod policy;
+mod requests;
