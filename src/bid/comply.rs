@@ -28,7 +28,7 @@ pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<(), NoBidR
     if !request.cur.is_empty() && !holds(request.cur, CURRENCY) {
         return Err(NoBidReason::Currency);
     }
-    let seat = exchange.seat.as_bytes();
+    let seat = &*exchange.seat;
     let not_invited = !request.wseat.is_empty() && !holds(request.wseat, seat);
     if not_invited || (!request.bseat.is_empty() && holds(request.bseat, seat)) {
         return Err(NoBidReason::Seat);
@@ -40,7 +40,7 @@ pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<(), NoBidR
 }
 
 /// The currency of all budgets and bids.
-pub const CURRENCY: &[u8] = b"USD";
+pub const CURRENCY: &str = "USD";
 
 /// The proof, if this request gives it. Its privacy signals are read only for requests that somebody wants.
 pub fn personal(request: &BidRequest<'_>) -> Option<Personal> {
@@ -61,6 +61,6 @@ fn allows_sale(us_privacy: Text<'_>) -> bool {
 }
 
 /// Whether a list of strings holds this one, letter for letter.
-fn holds(list: Raw<'_>, wanted: &[u8]) -> bool {
-    list.strings().any(|text| text.bytes().eq(wanted.iter().copied()))
+fn holds(list: Raw<'_>, wanted: &str) -> bool {
+    list.strings().any(|text| text.eq_str(wanted))
 }

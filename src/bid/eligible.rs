@@ -106,7 +106,8 @@ pub fn wanted<'r>(imp: &'r Imp<'_>) -> Result<&'r Banner, NoBidReason> {
     if imp.private_auction {
         return Err(NoBidReason::DealsOnly);
     }
-    if imp.floor > CpmMicros(0) && !imp.floor_cur.is_empty() && !imp.floor_cur.eq_ignore_ascii_case(CURRENCY) {
+    if imp.floor > CpmMicros(0) && !imp.floor_cur.is_empty() && !imp.floor_cur.eq_ignore_ascii_case(CURRENCY.as_bytes())
+    {
         return Err(NoBidReason::FloorCurrency);
     }
     Ok(banner)

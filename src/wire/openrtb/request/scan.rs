@@ -82,7 +82,11 @@ impl<'a, 's> Parts<'a, 's> {
     ///
     /// # Errors
     /// [`ScanError::Broken`] from here and nowhere else; the others as for every part.
-    pub fn open(body: &'a [u8], scratch: &'s mut Scratch, into: &mut BidRequest<'a>) -> Result<Parts<'a, 's>, ScanError> {
+    pub fn open(
+        body: &'a [u8],
+        scratch: &'s mut Scratch,
+        into: &mut BidRequest<'a>,
+    ) -> Result<Parts<'a, 's>, ScanError> {
         let document = Document::read(body, scratch)?;
         fields!(document, document.root();
             id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" cattax "cattax" badv "badv" bapp "bapp"
@@ -120,7 +124,10 @@ impl<'a, 's> Parts<'a, 's> {
     pub fn impressions(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
         into.imps.clear();
         for element in self.document.elements(self.imp)?.take(limits::IMPS) {
-            into.imps.push(impression(&self.document, element)?);
+            // Made where it stays: an impression is too large to be moved about.
+            into.imps.push(Imp::default());
+            let imp = into.imps.last_mut().expect("pushed");
+            impression(&self.document, element, imp)?;
         }
         if into.imps.is_empty() || into.imps.iter().any(|imp| imp.id.is_empty()) {
             return Err(ScanError::NotABidRequest);
@@ -257,45 +264,43 @@ fn schain<'a>(document: &Document<'a, '_>, source: Token, ext: Token) -> Result<
     Ok(document.object(either(document, either(document, schain, schain_2_5), schain_2_4))?)
 }
 
-fn impression<'a>(document: &Document<'a, '_>, token: Token) -> Result<Imp<'a>, ScanError> {
+fn impression<'a>(document: &Document<'a, '_>, token: Token, into: &mut Imp<'a>) -> Result<(), ScanError> {
     fields!(document, token;
         id "id" banner_object "banner" video "video" audio "audio" native "native" bidfloor "bidfloor"
         bidfloorcur "bidfloorcur" secure "secure" pmp "pmp" tagid "tagid" instl "instl");
     fields!(document, pmp; private_auction "private_auction" deals "deals");
-    Ok(Imp {
-        id: document.text(id)?,
-        banner: if document.is_present(banner_object) { Some(banner(document, banner_object)?) } else { None },
-        video: !document.object(video)?.is_empty(),
-        audio: !document.object(audio)?.is_empty(),
-        native: !document.object(native)?.is_empty(),
-        floor: CpmMicros(document.ceiling(bidfloor, 6)?.unwrap_or(0)),
-        floor_cur: document.text(bidfloorcur)?,
-        secure: document.flag(secure)?,
-        private_auction: document.flag(private_auction)?.unwrap_or(false),
-        deals: document.array(deals)?,
-        tagid: document.text(tagid)?,
-        interstitial: document.flag(instl)?.unwrap_or(false),
-    })
+    into.id = document.text(id)?;
+    if document.is_present(banner_object) {
+        banner(document, banner_object, into.banner.insert(Banner::default()))?;
+    }
+    into.video = !document.object(video)?.is_empty();
+    into.audio = !document.object(audio)?.is_empty();
+    into.native = !document.object(native)?.is_empty();
+    into.floor = CpmMicros(document.ceiling(bidfloor, 6)?.unwrap_or(0));
+    into.floor_cur = document.text(bidfloorcur)?;
+    into.secure = document.flag(secure)?;
+    into.private_auction = document.flag(private_auction)?.unwrap_or(false);
+    into.deals = document.array(deals)?;
+    into.tagid = document.text(tagid)?;
+    into.interstitial = document.flag(instl)?.unwrap_or(false);
+    Ok(())
 }
 
-fn banner(document: &Document<'_, '_>, token: Token) -> Result<Banner, ScanError> {
+fn banner(document: &Document<'_, '_>, token: Token, into: &mut Banner) -> Result<(), ScanError> {
     fields!(document, token; w "w" h "h" format "format" btype "btype" battr "battr" pos "pos");
-    let mut banner = Banner {
-        btype: bits(document, btype)?,
-        battr: bits(document, battr)?,
-        pos: document.integer(pos)?.map_or(0, saturated!(u8)),
-        ..Banner::default()
-    };
-    banner.sizes.extend(size(document, w, h)?);
+    into.btype = bits(document, btype)?;
+    into.battr = bits(document, battr)?;
+    into.pos = document.integer(pos)?.map_or(0, saturated!(u8));
+    into.sizes.extend(size(document, w, h)?);
     for element in document.elements(format)? {
         fields!(document, element; w "w" h "h");
         if let Some(size) = size(document, w, h)?
-            && !banner.sizes.is_full()
+            && !into.sizes.is_full()
         {
-            banner.sizes.push(size);
+            into.sizes.push(size);
         }
     }
-    Ok(banner)
+    Ok(())
 }
 
 #[inline(always)]
