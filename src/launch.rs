@@ -91,14 +91,16 @@ impl Launch {
     pub fn start(self) -> Result<Node, LaunchError> {
         let Launch { config, source, make_keys, busy_work } = self;
         let server = &config.server;
-        let topology = Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
+        let topology =
+            Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
         let (notice_key, user_key) = keys(&config, make_keys)?;
         let data = Data::load(source, &user_key).map_err(failed)?;
 
         let mut address = server.listen;
         let mut listeners = Vec::new();
         for _ in &topology.bid {
-            let listener = Listener::bind(address).map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
+            let listener =
+                Listener::bind(address).map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
             // Port 0 took a free one, and the other cores share it.
             address = listener.address().map_err(failed)?;
             listeners.push(listener);
@@ -164,7 +166,10 @@ impl Launch {
         for _ in &bids {
             if all_started.recv().is_err() {
                 let why = bids.into_iter().find(JoinHandle::is_finished).and_then(|bid| bid.join().ok()?.err());
-                return Err(failed(format!("a bid core did not start: {}", why.map_or("it panicked".into(), |why| why.to_string()))));
+                return Err(failed(format!(
+                    "a bid core did not start: {}",
+                    why.map_or("it panicked".into(), |why| why.to_string())
+                )));
             }
         }
 
@@ -225,7 +230,9 @@ impl Node {
         }
         match self.reconciliation.join() {
             Ok(Ended::Clean) => Ok(()),
-            Ok(Ended::Cut) => Err(failed("the ledger could not be synced in time; what was not acknowledged stays charged")),
+            Ok(Ended::Cut) => {
+                Err(failed("the ledger could not be synced in time; what was not acknowledged stays charged"))
+            }
             Err(_) => Err(failed("the reconciliation core panicked: an account did not add up")),
         }
     }

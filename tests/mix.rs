@@ -33,11 +33,14 @@ fn mix_of(source: Source) {
         *table.entry(format!("{class:?} -> {said}")).or_default() += 1;
     }
     let no_bids = 4096.0 - bids;
-    let reached =
-        |stage| reasons.iter().filter(|(reason, _)| reason.stage() >= stage).map(|(_, count)| count).sum::<f64>() / no_bids;
+    let reached = |stage| {
+        reasons.iter().filter(|(reason, _)| reason.stage() >= stage).map(|(_, count)| count).sum::<f64>() / no_bids
+    };
     let share = bids / 4096.0;
     let (scanned, matched, scored) = (reached(Stage::Scan), reached(Stage::Match), reached(Stage::Score));
-    let seen = format!("{source:?}: {share:.3} bids; {scanned:.2} scanned, {matched:.2} matched, {scored:.2} scored; {table:#?}");
+    let seen = format!(
+        "{source:?}: {share:.3} bids; {scanned:.2} scanned, {matched:.2} matched, {scored:.2} scored; {table:#?}"
+    );
     eprintln!("{seen}");
     assert!((0.02..=0.04).contains(&share) && scanned >= 0.8 && matched >= 0.5 && scored >= 0.1, "{seen}");
 }

@@ -74,7 +74,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         print!("{}", render(&summary));
     }
     match summary.agrees() {
-        Some(false) if summary.notices.undelivered == 0 => Err(Failure::new("the bidder's books differ from the market's")),
+        Some(false) if summary.notices.undelivered == 0 => {
+            Err(Failure::new("the bidder's books differ from the market's"))
+        }
         _ => Ok(()),
     }
 }

@@ -71,7 +71,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let metrics = node.metrics.clone();
     let ended = runtime.block_on(housekeeping(node, admin));
     if let Some(Some(campaigns)) = demo {
-        let sum = |read: fn(&crate::metrics::core::CoreMetrics) -> u64| metrics.iter().map(|core| read(core)).sum::<u64>();
+        let sum =
+            |read: fn(&crate::metrics::core::CoreMetrics) -> u64| metrics.iter().map(|core| read(core)).sum::<u64>();
         let (bids, requests) = (sum(|core| core.bids.get()), sum(|core| core.requests.get()));
         let share = bids as f64 / requests.max(1) as f64;
         eprintln!("demo={campaigns}: {bids} bids for {requests} requests, a share of {share:.4}");
@@ -183,7 +184,8 @@ struct Stamps(HashMap<PathBuf, Option<(SystemTime, u64)>>);
 
 impl Stamps {
     fn of(files: &[PathBuf]) -> Stamps {
-        let stamp = |file: &PathBuf| std::fs::metadata(file).ok().and_then(|data| Some((data.modified().ok()?, data.len())));
+        let stamp =
+            |file: &PathBuf| std::fs::metadata(file).ok().and_then(|data| Some((data.modified().ok()?, data.len())));
         Stamps(files.iter().map(|file| (file.clone(), stamp(file))).collect())
     }
 }

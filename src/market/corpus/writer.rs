@@ -47,7 +47,9 @@ impl Writer<'_> {
         self.terms();
         self.impressions();
         match self.class {
-            Class::Inventory => put!(self, ",\"dooh\":{{\"id\":\"screen-{}\",\"venuetype\":[\"retail\"]}}", self.random.below(500)),
+            Class::Inventory => {
+                put!(self, ",\"dooh\":{{\"id\":\"screen-{}\",\"venuetype\":[\"retail\"]}}", self.random.below(500))
+            }
             _ if app => self.app(),
             _ => self.site(),
         }
