@@ -277,25 +277,40 @@ const fn encoded(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-/// Fills `out`, which is [`encoded`] long.
+/// Fills `out`, which is [`encoded`] long: first with the values of the digits, then all at once with the digits.
 fn encode(bytes: &[u8], out: &mut [u8]) {
     debug_assert_eq!(out.len(), encoded(bytes.len()));
     let (threes, rest) = bytes.as_chunks::<3>();
     let (fours, last) = out.as_chunks_mut::<4>();
     for (three, four) in threes.iter().zip(fours) {
-        *four = digits(*three);
+        *four = sixes(*three);
     }
     if !rest.is_empty() {
         let mut three = [0; 3];
         three[..rest.len()].copy_from_slice(rest);
-        last.copy_from_slice(&digits(three)[..last.len()]);
+        last.copy_from_slice(&sixes(three)[..last.len()]);
+    }
+    for value in out {
+        *value = digit(*value);
     }
 }
 
+/// The 24 bits of three bytes, six by six.
 #[inline]
-fn digits([high, middle, low]: [u8; 3]) -> [u8; 4] {
-    let value = u32::from_be_bytes([0, high, middle, low]);
-    [18, 12, 6, 0].map(|shift| ALPHABET[(value >> shift) as usize & 63])
+fn sixes([high, middle, low]: [u8; 3]) -> [u8; 4] {
+    let bits = u32::from_be_bytes([0, high, middle, low]);
+    let spread = (bits & 0x00fc_0000) << 6 | (bits & 0x0003_f000) << 4 | (bits & 0x0fc0) << 2 | bits & 0x3f;
+    spread.to_be_bytes()
+}
+
+/// `ALPHABET[value]` for a value below 64, by sums instead of a look-up so that many are made at once.
+#[inline]
+const fn digit(value: u8) -> u8 {
+    let lower = (value > 25) as u8 * (b'a' - b'Z' - 1);
+    let number = (value > 51) as u8 * (b'z' - b'0' + 1);
+    let dash = (value > 61) as u8 * (b'9' - b'-' + 1);
+    let underscore = (value > 62) as u8 * (b'_' - b'-' - 1);
+    (b'A' + value + lower).wrapping_sub(number).wrapping_sub(dash).wrapping_add(underscore)
 }
 
 /// Fills `out` exactly. Bits beyond the last byte must be zero, so that a token has one spelling.
