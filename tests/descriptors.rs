@@ -6,9 +6,10 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use corebid::bid::net::{Listener, Waiting, wake};
+use corebid::bid::net::{Listener, Waiting};
 use corebid::bid::server::{Backend, CoreNet, run_core};
 use corebid::lab::floor::FloorService;
+use corebid::ring::wake::{self, Wake as _};
 use corebid::wire::http::answer;
 
 /// Descriptors open in this process.

@@ -15,7 +15,8 @@ use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
 use corebid::reconcile::{Funding, Settings};
 use corebid::ring::message::{Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
-use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventFd, EventSender, OrderReceiver};
+use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
+use corebid::ring::wake;
 use corebid::snapshot::Snapshot;
 use corebid::store::commit;
 use corebid::store::embedded::{self, Embedded, OpenError};
@@ -47,7 +48,7 @@ impl Bidder {
     fn start_with(dir: &Path, file_bytes: u64) -> Result<Self, StartError> {
         let settings = Settings { node: NodeId(1), cores: 1, loss_is_final: false };
         let (events, their_events) = spsc::events();
-        let (their_orders, orders) = spsc::orders(EventFd::new().unwrap());
+        let (their_orders, orders) = spsc::orders(wake::pair().unwrap().0);
         let (their_snapshots, snapshots) = spsc::boxes();
         let (retired, their_retired) = spsc::boxes();
         let ends =
@@ -91,6 +92,7 @@ impl Bidder {
         });
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it waits for another thread, for a bounded time")]
     fn until<T>(&mut self, mut what: impl FnMut(&mut Self) -> Option<T>) -> T {
         let start = Instant::now();
         loop {

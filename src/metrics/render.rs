@@ -18,6 +18,9 @@ use crate::wire::openrtb::nobid::NoBidReason;
 pub struct Cores(pub Vec<&'static CoreMetrics>);
 
 type Read = fn(&CoreMetrics) -> u64;
+/// Key and value.
+type Label = (&'static str, &'static str);
+type ReadHistograms = fn(&CoreMetrics) -> Vec<(Option<Label>, &Histogram)>;
 
 const COUNTERS: &[(&str, &str, Read)] = &[
     ("requests", "Bid requests framed", |core| core.requests.get()),
@@ -127,7 +130,7 @@ impl Cores {
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        read: fn(&CoreMetrics) -> Vec<(Option<(&'static str, &'static str)>, &Histogram)>,
+        read: ReadHistograms,
     ) -> fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (core, metrics) in self.0.iter().enumerate() {
