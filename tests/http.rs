@@ -27,6 +27,8 @@ struct Control {
     forgotten: AtomicU64,
     withdrawn: AtomicU64,
     turns: AtomicU64,
+    answered: AtomicU64,
+    paused: AtomicU64,
 }
 
 struct Probe {
@@ -66,10 +68,15 @@ impl Service for Probe {
         }
         match path.as_str() {
             "/none" => Served::Done(answer::no_content(out, request.persistence).unwrap()),
+            "/fill" => Served::Done(write(out, request.persistence, &[b'f'; 3000])),
             "/big" => Served::Done(write(out, request.persistence, &vec![b'x'; 20_000])),
             "/bid/late" => {
                 Served::Bid { length: write(out, request.persistence, &[b'l'; 1000]), valid_until: Nanos(1) }
             }
+            "/bid/soon" => Served::Bid {
+                length: write(out, request.persistence, &[b's'; 500]),
+                valid_until: now.boot.after(20 * Nanos::MS),
+            },
             "/bid/timely" => {
                 Served::Bid { length: write(out, request.persistence, &[b't'; 100]), valid_until: Nanos::NEVER }
             }
@@ -79,6 +86,8 @@ impl Service for Probe {
 
     fn turn(&mut self, _: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn {
         self.control.turns.store(counters.turns, Ordering::Relaxed);
+        self.control.answered.store(counters.answered, Ordering::Relaxed);
+        self.control.paused.store(counters.paused, Ordering::Relaxed);
         let mut parked = self.control.parked.lock().unwrap();
         for path in self.control.release.lock().unwrap().drain(..) {
             if let Some(at) = parked.iter().position(|(name, ..)| *name == path) {
@@ -478,6 +487,43 @@ on_both! {
         }
         assert_eq!(core.control.withdrawn.load(Ordering::Relaxed), 3);
         assert_eq!(core.stop().withdrawn, 3);
+    }
+
+    a_bid_behind_a_withdrawn_one_is_withdrawn_where_it_moved_to(backend) {
+        let core = Core::start(backend);
+        let mut stream = core.connect();
+        let control = &core.control;
+        let order = ["/fill", "/bid/late", "/bid/soon", "/a"];
+        let batch = order.map(|path| post(path, b"x")).concat();
+        // Nothing is read, so that a send comes to a halt, and the batches after it gather behind it in the answer buffer
+        // until that is full. There the late bids are withdrawn at once, and each that is still good moves.
+        let mut batches = 0;
+        while control.paused.load(Ordering::Relaxed) == 0 {
+            stream.write_all(&batch).unwrap();
+            batches += 1;
+            wait_for(|| {
+                let answered = control.answered.load(Ordering::Relaxed) == batches * order.len() as u64;
+                answered || control.paused.load(Ordering::Relaxed) > 0
+            });
+        }
+        // There is at most one late bid in a batch: what is withdrawn beyond that is a bid that was good at first.
+        wait_for(|| {
+            core.waker.wake();
+            control.withdrawn.load(Ordering::Relaxed) > batches
+        });
+        let mut withdrawn = 0;
+        for path in order.repeat(batches as usize) {
+            match (path, answer(&mut stream)) {
+                ("/fill", answer) => assert_eq!(answer, (200, "f".repeat(3000))),
+                ("/bid/late" | "/bid/soon", (204, text)) => {
+                    assert_eq!(text, "");
+                    withdrawn += 1;
+                }
+                ("/bid/soon", answer) => assert_eq!(answer, (200, "s".repeat(500))),
+                (path, answer) => assert_eq!(answer, (200, said(path, b"x"))),
+            }
+        }
+        assert_eq!(core.stop().withdrawn, withdrawn);
     }
 
     a_drain_answers_what_was_asked_and_ends(backend) {

@@ -92,6 +92,7 @@ impl Bidder {
         });
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it waits for another thread, for a bounded time")]
     fn until<T>(&mut self, mut what: impl FnMut(&mut Self) -> Option<T>) -> T {
         let start = Instant::now();
         loop {

@@ -7,13 +7,14 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The files of a folder and its folders, by name. A module's tests may stand in a `tests.rs` of their own: those are left out.
 fn sources(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
             if path.is_dir() {
                 walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
                 found.push(path);
             }
         }
@@ -122,8 +123,8 @@ fn handle_enters_the_stages_in_order() {
 
 #[test]
 fn documents_link_to_files_that_exist() {
-    let mut documents = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
-    for folder in ["docs", "docs/decisions"] {
+    let mut documents = Vec::new();
+    for folder in ["", "docs", "docs/decisions", "fuzz"] {
         documents.extend(fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
     }
     for document in documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {

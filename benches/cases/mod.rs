@@ -15,20 +15,20 @@ use corebid::wire::json::Scratch;
 use corebid::wire::openrtb::request::{BidRequest, scan};
 
 /// One operation.
-pub struct Case {
-    pub name: &'static str,
-    pub make: fn() -> Operation,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) make: fn() -> Operation,
 }
 
 /// Does it once.
-pub type Operation = Box<dyn FnMut()>;
+pub(crate) type Operation = Box<dyn FnMut()>;
 
 /// Campaigns behind every decision.
 const CAMPAIGNS: usize = 1_000;
 /// Bodies each case goes round in: more than a branch predictor learns by heart.
 const BODIES: usize = 512;
 
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { name: "frame", make: frame },
     Case { name: "scan_2k", make: || scanned(Length::USUAL) },
     Case { name: "scan_4k", make: || scanned(Length::LARGE) },

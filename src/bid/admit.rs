@@ -29,7 +29,7 @@ impl Exchanges {
             id: ExchangeId(u8::try_from(index).expect("validated: at most 255 exchanges")),
             name: exchange.name.as_str().into(),
             seat: exchange.seat.as_str().into(),
-            network_margin: exchange.network_margin_ms as u64 * Nanos::MS,
+            network_margin: u64::from(exchange.network_margin_ms) * Nanos::MS,
         };
         Exchanges(config.exchanges.iter().enumerate().map(exchange).collect())
     }
@@ -60,7 +60,7 @@ pub fn deadline_with_tmax(
     if tmax == 0 {
         return Ok(deadline);
     }
-    let theirs = arrived.after((tmax as u64 * Nanos::MS).saturating_sub(exchange.network_margin));
+    let theirs = arrived.after((u64::from(tmax) * Nanos::MS).saturating_sub(exchange.network_margin));
     if now.boot < theirs { Ok(deadline.min(theirs)) } else { Err(NoBidReason::NoTime) }
 }
 

@@ -9,7 +9,7 @@ pub const ONE: u32 = 1 << 16;
 #[inline]
 pub fn price(cpm: CpmMicros, score: u32) -> CpmMicros {
     assert!(score <= ONE, "a score above one would bid more than the campaign allows");
-    CpmMicros((cpm.0 as i128 * score as i128 >> 16) as i64)
+    CpmMicros(((i128::from(cpm.0) * i128::from(score)) >> 16) as i64)
 }
 
 /// Whether a price may be bid: some price, and at least the floor.

@@ -162,10 +162,15 @@ mod tests {
         let consent = Personal::granted();
         let mut shard = ProfileShard::with_capacity(base(0), WAYS);
         let regulars: Vec<UserKey> = (1..=4).map(user).collect();
-        regulars.iter().for_each(|&user| drop(shard.lookup(&consent, user)));
+        let visit = |shard: &mut ProfileShard, users: &[UserKey]| {
+            for &user in users {
+                shard.lookup(&consent, user);
+            }
+        };
+        visit(&mut shard, &regulars);
         for stranger in 100..1100 {
-            regulars.iter().for_each(|&user| drop(shard.lookup(&consent, user)));
-            shard.lookup(&consent, user(stranger));
+            visit(&mut shard, &regulars);
+            visit(&mut shard, &[user(stranger)]);
         }
         assert_eq!(shard.counts().misses, 4 + 1000);
     }

@@ -224,6 +224,7 @@ impl Desk {
     }
 
     /// Waits, and settles what was answered.
+    #[expect(clippy::disallowed_methods, reason = "without connections there is nothing to wait for but time")]
     fn listen(&mut self, wait: u64, closing: bool) {
         let mut ended = Vec::new();
         match &mut self.pool {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use super::core::CoreMetrics;
 use super::histogram::Histogram;
 use super::stage::Stage;
-use crate::reconcile::gauges::Gauges;
+use crate::reconcile::gauges::{Gauges, Kind, Reading};
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// The metrics of all bid cores, as one collector.
@@ -18,6 +18,9 @@ use crate::wire::openrtb::nobid::NoBidReason;
 pub struct Cores(pub Vec<&'static CoreMetrics>);
 
 type Read = fn(&CoreMetrics) -> u64;
+/// Key and value.
+type Label = (&'static str, &'static str);
+type ReadHistograms = fn(&CoreMetrics) -> Vec<(Option<Label>, &Histogram)>;
 
 const COUNTERS: &[(&str, &str, Read)] = &[
     ("requests", "Bid requests framed", |core| core.requests.get()),
@@ -87,11 +90,17 @@ pub struct Reconciliation(pub Arc<Gauges>);
 
 impl Collector for Reconciliation {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for (name, value) in self.0.all() {
-            let help = "Reconciliation core: see src/reconcile/gauges.rs";
+        for Reading { name, help, kind, value } in self.0.all() {
             let name = format!("corebid_reconcile_{name}");
-            let mut gauge = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
-            gauge.encode_gauge(&value)?;
+            let metric = match kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+            };
+            let mut encoder = encoder.encode_descriptor(&name, help, None, metric)?;
+            match kind {
+                Kind::Counter => encoder.encode_counter::<NoLabelSet, u64, f64>(&value, None)?,
+                Kind::Gauge => encoder.encode_gauge(&value)?,
+            }
         }
         Ok(())
     }
@@ -121,7 +130,7 @@ impl Cores {
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        read: fn(&CoreMetrics) -> Vec<(Option<(&'static str, &'static str)>, &Histogram)>,
+        read: ReadHistograms,
     ) -> fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (core, metrics) in self.0.iter().enumerate() {
@@ -175,5 +184,27 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_only_grows_is_a_counter_and_each_number_says_what_it_is() {
+        let gauges = Gauges::new(1);
+        gauges.bills.add(3);
+        gauges.held_micros.set(7);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Reconciliation(Arc::new(gauges))));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "# HELP corebid_reconcile_bills Bills booked",
+            "# TYPE corebid_reconcile_bills counter",
+            "corebid_reconcile_bills_total 3",
+            "# TYPE corebid_reconcile_held_micros gauge",
+            "corebid_reconcile_held_micros 7",
+        ] {
+            assert!(text.lines().any(|known| known.trim_end_matches('.') == line), "{line} is not in\n{text}");
+        }
+        let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
+        assert_eq!(helps, Gauges::new(0).all().count());
     }
 }

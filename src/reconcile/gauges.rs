@@ -1,106 +1,87 @@
 //! What the reconciliation core counts, for other threads to read: one writer, relaxed stores, no read-modify-write.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use crate::metrics::counter::Counter;
 use crate::units::{Micros, Slot};
 
-/// A number with one writer.
-#[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
+/// How a number moves, which decides what a scraper may do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Never falls while the process lives: rates and increases have a meaning.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
 
-impl Gauge {
-    /// The number now.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-
-    /// Replaces it.
-    pub(crate) fn set(&self, value: u64) {
-        self.0.store(value, Relaxed);
-    }
-
-    /// Adds to it. There is one writer, so a load and a store are enough.
-    pub(crate) fn add(&self, more: u64) {
-        self.set(self.get().wrapping_add(more));
-    }
+/// One number, as the metrics show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Its name, that of the field of [`Gauges`].
+    pub name: &'static str,
+    /// What it says, in one sentence.
+    pub help: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// Some recent value.
+    pub value: u64,
 }
 
 macro_rules! gauges {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($kind:ident $name:ident $help:literal;)*) => {
         /// The numbers of the reconciliation core.
         #[derive(Debug)]
         pub struct Gauges {
-            $($(#[$doc])* pub $name: Gauge,)*
+            $(#[doc = $help] pub $name: Counter,)*
             spend: Box<[AtomicI64]>,
         }
 
         impl Gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
-                Self { $($name: Gauge::default(),)* spend: (0..slots).map(|_| AtomicI64::new(0)).collect() }
+                Self { $($name: Counter::default(),)* spend: (0..slots).map(|_| AtomicI64::new(0)).collect() }
             }
 
-            /// Every number with its name.
-            pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name.get()),)*].into_iter()
+            /// Every number, with what it says.
+            pub fn all(&self) -> impl Iterator<Item = Reading> {
+                [$(Reading {
+                    name: stringify!($name),
+                    help: $help,
+                    kind: Kind::$kind,
+                    value: self.$name.get(),
+                },)*].into_iter()
             }
         }
     };
 }
 
 gauges! {
-    /// Ticks run.
-    ticks,
-    /// Events booked.
-    events,
-    /// Grants made to a core.
-    grants,
-    /// Orders that found a ring full; they were kept and sent later.
-    orders_refused,
-    /// Orders waiting for room in a ring.
-    orders_waiting,
-    /// Reservations seen.
-    reservations,
-    /// Bills booked.
-    bills,
-    /// Wins heard.
-    wins,
-    /// Losses heard.
-    losses,
-    /// Notices heard before.
-    duplicates,
-    /// Bills booked at the bid's price because theirs was above it.
-    disputes,
-    /// Bills without a readable price: nothing booked.
-    unpriced,
-    /// Bills past H2, answered 410.
-    late,
-    /// What those would have cost, in millionths.
-    late_excess_micros,
-    /// Bills booked although no lease covered them any more.
-    excess_bills,
-    /// Notices under a lease the ledger does not know, answered 503.
-    foreign,
-    /// Notices answered 503.
-    unsafe_notices,
-    /// Spend booked since this process started, in millionths.
-    spend_micros,
-    /// Silent reservations: what they hold, in millionths.
-    held_micros,
-    /// Sums compared by the invariant check.
-    invariant_checks,
-    /// Age of the oldest record that is not on disk, ns.
-    oldest_unsynced_ns,
-    /// Commits made durable.
-    commits,
-    /// Commits that failed.
-    commit_failures,
-    /// Bytes of the current ledger file.
-    ledger_bytes,
-    /// Snapshots handed to the cores.
-    snapshots,
-    /// CPU time of the reconciliation thread, ns.
-    cpu_ns,
+    Counter ticks "Ticks run";
+    Counter events "Events booked";
+    Counter grants "Grants made to a core";
+    Counter orders_refused "Orders that found a ring full; they were kept and sent later";
+    Gauge orders_waiting "Orders waiting for room in a ring";
+    Counter reservations "Reservations seen";
+    Counter bills "Bills booked";
+    Counter wins "Wins heard";
+    Counter losses "Losses heard";
+    Counter duplicates "Notices heard before";
+    Counter disputes "Bills booked at the bid's price because theirs was above it";
+    Counter unpriced "Bills without a readable price: nothing booked";
+    Counter late "Bills past H2, answered 410";
+    Counter late_excess_micros "What bills past H2 would have cost, micros";
+    Counter excess_bills "Bills booked although no lease covered them any more";
+    Counter foreign "Notices under a lease the ledger does not know, answered 503";
+    Counter unsafe_notices "Notices answered 503";
+    Counter spend_micros "Spend booked since this process started, micros";
+    Gauge held_micros "What silent reservations hold, micros";
+    Counter invariant_checks "Sums compared by the invariant check";
+    Gauge oldest_unsynced_ns "Age of the oldest record that is not on disk, ns";
+    Counter commits "Commits made durable";
+    Counter commit_failures "Commits that failed";
+    Gauge ledger_bytes "Bytes of the current ledger file";
+    Counter snapshots "Snapshots handed to the cores";
+    Counter cpu_ns "CPU time of the reconciliation thread, ns";
 }
 
 impl Gauges {

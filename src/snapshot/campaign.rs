@@ -6,7 +6,7 @@
 mod file;
 mod slots;
 
-pub use file::load;
+pub use file::{load, parse};
 pub use slots::Slots;
 
 use std::num::NonZeroU16;

@@ -91,11 +91,19 @@ pub(crate) struct Table {
 
 /// Reads a whole file into memory.
 pub(crate) fn read(path: &Path) -> Result<String, FileError> {
-    let bytes = std::fs::read(path).map_err(|error| FileError {
+    text(path, bytes(path)?)
+}
+
+/// What a file holds.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|error| FileError {
         path: path.to_owned(),
         line: 0,
         what: format!("cannot be read: {error}"),
-    })?;
+    })
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
@@ -105,6 +113,11 @@ pub(crate) fn read(path: &Path) -> Result<String, FileError> {
 
 /// Reads a `.toml` or `.json` file whose outermost value is a table.
 pub(crate) fn load(path: &Path) -> Result<Table, FileError> {
+    parse(path, bytes(path)?)
+}
+
+/// As [`load`], of a file whose content is at hand.
+pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Table, FileError> {
     let parse = match path.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml,
         Some("json") => json,
@@ -113,7 +126,7 @@ pub(crate) fn load(path: &Path) -> Result<Table, FileError> {
             return Err(FileError { path: path.to_owned(), line: 0, what });
         }
     };
-    parse(&read(path)?).map_err(|fault| fault.within(path))
+    parse(&text(path, bytes)?).map_err(|fault| fault.within(path))
 }
 
 /// Where each line of a text begins.

@@ -25,6 +25,8 @@ pub type Key = [u8; 32];
 
 /// Key id and claim.
 const SIGNED: usize = 67;
+/// How many of those bytes, in whole groups of three, have the same digits in all three tokens.
+const SHARED: usize = SIGNED / 3 * 3;
 /// The longest tag.
 const TAG: usize = 16;
 /// The longest token, in base64url without padding.
@@ -44,6 +46,15 @@ impl NoticeKind {
             NoticeKind::Win => "win",
             NoticeKind::Bill => "bill",
             NoticeKind::Loss => "loss",
+        }
+    }
+
+    /// What stands before its token.
+    const fn path(self) -> &'static [u8] {
+        match self {
+            NoticeKind::Win => b"/notice/win/",
+            NoticeKind::Bill => b"/notice/bill/",
+            NoticeKind::Loss => b"/notice/loss/",
         }
     }
 
@@ -67,7 +78,10 @@ pub struct Signer {
 /// A claim and its HMAC, from which the URL of each kind is written.
 #[derive(Debug)]
 pub struct Signed {
-    signed: [u8; SIGNED],
+    /// The first digits of every token.
+    shared: [u8; encoded(SHARED)],
+    /// The signed bytes that share a group of digits with the tag.
+    rest: [u8; SIGNED - SHARED],
     mac: [u8; 32],
 }
 
@@ -114,7 +128,9 @@ impl Signer {
     pub fn sign(&self, claim: &Claim) -> Signed {
         let signed = pack(self.active, claim);
         let (_, key) = &self.keys[0];
-        Signed { mac: mac(key, &signed), signed }
+        let mut shared = [0; encoded(SHARED)];
+        encode(&signed[..SHARED], &mut shared);
+        Signed { shared, rest: std::array::from_fn(|at| signed[SHARED + at]), mac: mac(key, &signed) }
     }
 
     /// Reads a request target in origin form, `/notice/{kind}/{token}?{query}`. Query parameters other than `p` are let
@@ -152,21 +168,28 @@ impl Signed {
     /// Writes the URL of a kind: `base` (scheme and authority, no slash at the end), path, and the price macro.
     /// `None` if `out` is too short; [`url_bytes`] says what it needs.
     pub fn write(&self, kind: NoticeKind, base: &[u8], out: &mut [u8]) -> Option<usize> {
-        let mut bytes = [0; SIGNED + TAG];
         let tag = &self.mac[kind.tag()];
-        let length = SIGNED + tag.len();
-        bytes[..SIGNED].copy_from_slice(&self.signed);
-        bytes[SIGNED..length].copy_from_slice(tag);
-        let mut token = [0; TOKEN];
-        let token = encode(&bytes[..length], &mut token);
+        let mut last = [0; SIGNED - SHARED + TAG];
+        let last = &mut last[..self.rest.len() + tag.len()];
+        last[..self.rest.len()].copy_from_slice(&self.rest);
+        last[self.rest.len()..].copy_from_slice(tag);
 
-        let mut at = 0;
-        for part in [base, PATH, kind.label().as_bytes(), b"/", token, QUERY] {
-            out.get_mut(at..at + part.len())?.copy_from_slice(part);
-            at += part.len();
-        }
-        Some(at)
+        let digits = encoded(last.len());
+        let length = base.len() + kind.path().len() + self.shared.len() + digits + QUERY.len();
+        let url = out.get_mut(..length)?;
+        let (token, query) = [base, kind.path(), &self.shared].into_iter().fold(url, append).split_at_mut(digits);
+        encode(last, token);
+        query.copy_from_slice(QUERY);
+        Some(length)
     }
+}
+
+/// Copies a part to the front of `out`, and gives what is behind it.
+#[inline]
+fn append<'out>(out: &'out mut [u8], part: &[u8]) -> &'out mut [u8] {
+    let (front, behind) = out.split_at_mut(part.len());
+    front.copy_from_slice(part);
+    behind
 }
 
 /// Bytes of the longest notice URL on a base of `base` bytes.
@@ -254,14 +277,40 @@ const fn encoded(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-fn encode<'out>(bytes: &[u8], out: &'out mut [u8; TOKEN]) -> &'out [u8] {
-    for (three, four) in bytes.chunks(3).zip(out.chunks_mut(4)) {
-        let value = three.iter().enumerate().fold(0, |value, (at, byte)| value | u32::from(*byte) << (16 - 8 * at));
-        for (at, digit) in four.iter_mut().enumerate() {
-            *digit = ALPHABET[(value >> (18 - 6 * at)) as usize & 63];
-        }
+/// Fills `out`, which is [`encoded`] long: first with the values of the digits, then all at once with the digits.
+fn encode(bytes: &[u8], out: &mut [u8]) {
+    debug_assert_eq!(out.len(), encoded(bytes.len()));
+    let (threes, rest) = bytes.as_chunks::<3>();
+    let (fours, last) = out.as_chunks_mut::<4>();
+    for (three, four) in threes.iter().zip(fours) {
+        *four = sixes(*three);
     }
-    &out[..encoded(bytes.len())]
+    if !rest.is_empty() {
+        let mut three = [0; 3];
+        three[..rest.len()].copy_from_slice(rest);
+        last.copy_from_slice(&sixes(three)[..last.len()]);
+    }
+    for value in out {
+        *value = digit(*value);
+    }
+}
+
+/// The 24 bits of three bytes, six by six.
+#[inline]
+fn sixes([high, middle, low]: [u8; 3]) -> [u8; 4] {
+    let bits = u32::from_be_bytes([0, high, middle, low]);
+    let spread = (bits & 0x00fc_0000) << 6 | (bits & 0x0003_f000) << 4 | (bits & 0x0fc0) << 2 | bits & 0x3f;
+    spread.to_be_bytes()
+}
+
+/// `ALPHABET[value]` for a value below 64, by sums instead of a look-up so that many are made at once.
+#[inline]
+const fn digit(value: u8) -> u8 {
+    let lower = (value > 25) as u8 * (b'a' - b'Z' - 1);
+    let number = (value > 51) as u8 * (b'z' - b'0' + 1);
+    let dash = (value > 61) as u8 * (b'9' - b'-' + 1);
+    let underscore = (value > 62) as u8 * (b'_' - b'-' - 1);
+    (b'A' + value + lower).wrapping_sub(number).wrapping_sub(dash).wrapping_add(underscore)
 }
 
 /// Fills `out` exactly. Bits beyond the last byte must be zero, so that a token has one spelling.
@@ -269,20 +318,32 @@ fn decode(token: &[u8], out: &mut [u8]) -> bool {
     if token.len() != encoded(out.len()) {
         return false;
     }
-    let mut valid = true;
-    for (four, three) in token.chunks(4).zip(out.chunks_mut(3)) {
-        let mut value = 0;
-        for (at, digit) in four.iter().enumerate() {
-            let bits = VALUES[*digit as usize];
-            valid &= bits != INVALID;
-            value |= u32::from(bits & 63) << (18 - 6 * at);
-        }
-        for (at, byte) in three.iter_mut().enumerate() {
-            *byte = (value >> (16 - 8 * at)) as u8;
-        }
-        valid &= value & (0x00ff_ffff >> (8 * three.len())) == 0;
+    let (fours, last) = token.as_chunks::<4>();
+    let (threes, rest) = out.as_chunks_mut::<3>();
+    let mut seen = 0;
+    for (four, three) in fours.iter().zip(threes) {
+        let [_, bytes @ ..] = value(*four, &mut seen).to_be_bytes();
+        *three = bytes;
     }
-    valid
+    let mut beyond = 0;
+    if !rest.is_empty() {
+        let mut four = [ALPHABET[0]; 4];
+        four[..last.len()].copy_from_slice(last);
+        let value = value(four, &mut seen);
+        rest.copy_from_slice(&value.to_be_bytes()[1..=rest.len()]);
+        beyond = value & (0x00ff_ffff >> (8 * rest.len()));
+    }
+    seen < 64 && beyond == 0
+}
+
+/// The 24 bits of four digits; `seen` collects the bits of their values, above 63 if one of them is no digit.
+#[inline]
+fn value(four: [u8; 4], seen: &mut u8) -> u32 {
+    four.iter().fold(0, |value, digit| {
+        let bits = VALUES[*digit as usize];
+        *seen |= bits;
+        value << 6 | u32::from(bits & 63)
+    })
 }
 
 #[cfg(test)]
@@ -389,9 +450,9 @@ mod tests {
             for bit in 0..length * 8 {
                 let mut changed = bytes;
                 changed[bit / 8] ^= 1 << (bit % 8);
-                let mut text = [0; TOKEN];
-                let token = encode(&changed[..length], &mut text);
-                let target = [PATH, kind.label().as_bytes(), b"/", token].concat();
+                let mut token = vec![0; encoded(length)];
+                encode(&changed[..length], &mut token);
+                let target = [PATH, kind.label().as_bytes(), b"/", &token].concat();
                 assert_eq!(signer.verify(&target), Verified::Forged, "{kind:?} bit {bit}");
             }
         }
@@ -438,8 +499,9 @@ mod tests {
     #[test]
     fn base64url_is_the_published_one() {
         for (bytes, text) in [("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")] {
-            let mut out = [0; TOKEN];
-            assert_eq!(encode(bytes.as_bytes(), &mut out), text.as_bytes());
+            let mut out = vec![0; encoded(bytes.len())];
+            encode(bytes.as_bytes(), &mut out);
+            assert_eq!(out, text.as_bytes());
             let mut back = vec![0; bytes.len()];
             assert!(decode(text.as_bytes(), &mut back));
             assert_eq!(back, bytes.as_bytes());

@@ -108,6 +108,7 @@ impl Server {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a script says how slow its server is")]
 fn serve(mut stream: TcpStream, script: &Script, requests: &AtomicU64) {
     let _ = stream.set_nodelay(true);
     let mut input = Vec::new();

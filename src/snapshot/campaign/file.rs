@@ -33,7 +33,15 @@ const DEVICES: [&str; 8] = ["mobile", "pc", "tv", "phone", "tablet", "connected_
 /// # Errors
 /// The first mistake, with its line. Nothing has changed then: no slot was given out.
 pub fn load(path: &Path, slots: &mut Slots) -> Result<Vec<Campaign>, CampaignError> {
-    let definitions = definitions(document::load(path)?).map_err(|fault| fault.within(path))?;
+    parse(path, document::bytes(path)?, slots)
+}
+
+/// As [`load`], of a file whose content is at hand; `path` gives its ending, and its name for what is wrong.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(path: &Path, bytes: Vec<u8>, slots: &mut Slots) -> Result<Vec<Campaign>, CampaignError> {
+    let definitions = definitions(document::parse(path, bytes)?).map_err(|fault| fault.within(path))?;
     let missing = slots.missing_for(definitions.iter().map(|definition| definition.id));
     if missing > 0 {
         let what = format!("{missing} campaigns too many: a process knows at most {} in its life", limits::SLOTS);

@@ -109,9 +109,9 @@ impl<'b> ResponseWriter<'b> {
             out.put(bid.cat);
         }
         out.put(br#","w":"#);
-        out.integer(bid.size.w as u64);
+        out.integer(bid.size.w.into());
         out.put(br#","h":"#);
-        out.integer(bid.size.h as u64);
+        out.integer(bid.size.h.into());
         out.put(br#","mtype":1}"#);
     }
 }

@@ -1,0 +1,56 @@
+//! Notice URLs: one claim was ever signed, so no other may be believed, and that one in one spelling only.
+
+use std::sync::LazyLock;
+
+use corebid::ring::message::{Claim, NoticeKind};
+use corebid::units::{BidId, CampaignId, CpmMicros, Incarnation, LeaseId, NodeId, ReservationId, UnixMillis, UserKey};
+use corebid::wire::notice::{Signer, Verified};
+
+const SIGNED: Claim = Claim {
+    reservation: ReservationId(0x0102_0304_0506_0708),
+    lease: LeaseId(9),
+    price: CpmMicros(2_500_000),
+    expires: UnixMillis(1_800_000_000_000),
+    user: UserKey(10),
+    bid: BidId([11; 16]),
+    campaign: CampaignId(12),
+    incarnation: Incarnation(13),
+    node: NodeId(14),
+};
+
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(1, &[7; 32]));
+
+/// The path that was signed for a kind, without the query.
+fn genuine(kind: NoticeKind) -> Vec<u8> {
+    let mut out = [0; 256];
+    let length = SIGNER.sign(&SIGNED).write(kind, b"", &mut out).expect("room for a URL");
+    out[..length].split(|byte| *byte == b'?').next().unwrap_or_default().to_vec()
+}
+
+static GENUINE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| NoticeKind::ALL.map(genuine));
+
+fn verify(target: &[u8]) {
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    match SIGNER.verify(target) {
+        Verified::Claim { kind, claim, .. } => {
+            assert_eq!(claim, SIGNED);
+            assert_eq!(path, genuine(kind));
+        }
+        Verified::Forged | Verified::Malformed => assert!(!GENUINE.iter().any(|genuine| genuine == path)),
+    }
+}
+
+/// Checks one input: as a target, as a token, and as changes to what was signed, two bytes each.
+pub(crate) fn check(input: &[u8]) {
+    verify(input);
+    for (kind, genuine) in NoticeKind::ALL.into_iter().zip(&*GENUINE) {
+        verify(&[format!("/notice/{}/", kind.label()).as_bytes(), input].concat());
+        let mut changed = genuine.clone();
+        for change in input.chunks_exact(2) {
+            let at = usize::from(change[0]) % changed.len();
+            changed[at] = change[1];
+        }
+        verify(&changed);
+        verify(&[genuine, b"?".as_slice(), input].concat());
+    }
+}
