@@ -1,5 +1,7 @@
 //! What a peer sees of the loop and its framing, on both backends: the same tests, over loopback.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits on a clock of its own")]
+
 mod reference;
 
 use std::io::{ErrorKind, Read, Write};

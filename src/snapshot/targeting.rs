@@ -386,7 +386,6 @@ impl Index {
 
     /// Goes through a leaf. `by_size` is the offered size the path was chosen by, or [`ANY_SIZE`].
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "the loop of `candidates`, apart for its length only")]
     fn look(
         &self,
         entries: &[Entry],
