@@ -310,8 +310,8 @@ The market, 60 s at 2,000 requests a second
   seat                50.0 %  comply  ████████████████████████████████
   no_match            30.0 %  match   ███████████████████▎
   floor               15.0 %  price   █████████▋
-  no_time              5.0 %  admit   ███▎
-  of the no-bids 95 % were scanned, 45 % matched, 15 % scored
+  no_time              5.0 %  scan    ███▎
+  of the no-bids 100 % were scanned, 45 % matched, 15 % scored
 ";
         assert_eq!(render(&example()), expected);
     }

@@ -114,7 +114,10 @@ impl Bidder {
     /// A number of the reconciliation core.
     #[track_caller]
     pub fn booked(&self, name: &str) -> u64 {
-        self.metric(&format!("corebid_reconcile_{name}"), "")
+        // What is set and not counted has no suffix.
+        const GAUGES: [&str; 4] = ["orders_waiting", "held_micros", "oldest_unsynced_ns", "ledger_bytes"];
+        let suffix = if GAUGES.contains(&name) { "" } else { "_total" };
+        self.metric(&format!("corebid_reconcile_{name}{suffix}"), "")
     }
 
     pub fn log(&self) -> String {
