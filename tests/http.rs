@@ -1,5 +1,7 @@
 //! What a peer sees of the loop and its framing, on both backends: the same tests, over loopback.
 
+#![expect(clippy::disallowed_methods, reason = "a peer waits, and is slow on purpose")]
+
 mod reference;
 
 use std::io::{ErrorKind, Read, Write};

@@ -248,7 +248,7 @@ mod tests {
     use crate::market::notices::Account;
 
     fn example() -> Summary {
-        let reasons = [("seat", 50), ("no_match", 30), ("floor", 15), ("no_time", 5)];
+        let reasons = [("seat", 50), ("no_match", 30), ("floor", 15), ("shed", 5)];
         let campaigns: BTreeMap<String, Account> =
             [("7".to_owned(), Account { billed: 1_500, money: Micros(1_234_567) })].into();
         Summary {
@@ -310,7 +310,7 @@ The market, 60 s at 2,000 requests a second
   seat                50.0 %  comply  ████████████████████████████████
   no_match            30.0 %  match   ███████████████████▎
   floor               15.0 %  price   █████████▋
-  no_time              5.0 %  admit   ███▎
+  shed                 5.0 %  admit   ███▎
   of the no-bids 95 % were scanned, 45 % matched, 15 % scored
 ";
         assert_eq!(render(&example()), expected);
