@@ -4,9 +4,17 @@ use corebid::store::commit::{self, Contents, Header};
 
 const FILE: u32 = 7;
 
-/// `(flags, first, count, length, records)*`, then a tail that is taken as it stands.
-fn cook(mut recipe: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let (mut file, mut written) = (Vec::new(), Vec::new());
+/// What a recipe gives: `(flags, first, count, length, records)*`, then a tail that is taken as it stands.
+struct Cooked {
+    file: Vec<u8>,
+    /// The records of all commits.
+    written: Vec<u8>,
+    /// Every commit is of this file, and stands where its header says.
+    fits: bool,
+}
+
+fn cook(mut recipe: &[u8]) -> Cooked {
+    let (mut file, mut written, mut fits, mut next) = (Vec::new(), Vec::new(), true, None);
     while let Some((&[flags, first, count, length], rest)) = recipe.split_first_chunk() {
         let Some((records, rest)) = rest.split_at_checked(usize::from(length)) else { break };
         let header = Header {
@@ -15,6 +23,9 @@ fn cook(mut recipe: &[u8]) -> (Vec<u8>, Vec<u8>) {
             count: count.into(),
             opening: flags & 4 != 0,
         };
+        fits &= header.file == FILE && header.opening == next.is_none() && next.is_none_or(|next| next == header.first);
+        next = header.first.checked_add(if header.opening { 0 } else { count.into() });
+        fits &= next.is_some();
         let start = file.len();
         file.resize(start + commit::padded(records.len()), 0);
         commit::write(header, records, &mut file[start..]);
@@ -22,7 +33,7 @@ fn cook(mut recipe: &[u8]) -> (Vec<u8>, Vec<u8>) {
         recipe = rest;
     }
     file.extend_from_slice(recipe);
-    (file, written)
+    Cooked { file, written, fits }
 }
 
 fn encoded(contents: &Contents) -> Vec<u8> {
@@ -36,8 +47,9 @@ pub(crate) fn check(input: &[u8]) {
     if let Ok(contents) = commit::contents(FILE, input) {
         assert!(contents.torn == input.get(contents.end..).unwrap_or_default().iter().any(|byte| *byte != 0));
     }
-    let (file, written) = cook(input);
+    let Cooked { file, written, fits } = cook(input);
     let Ok(whole) = commit::contents(FILE, &file) else { return };
+    assert!(fits, "a commit that does not belong there");
     let records = encoded(&whole);
     assert!(written.starts_with(&records), "records that were not written");
     assert!(whole.torn || records == written, "a commit is missing");
