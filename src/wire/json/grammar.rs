@@ -10,9 +10,6 @@ use crate::limits::JSON_DEPTH;
 
 const _: () = assert!(JSON_DEPTH <= 64, "the kinds of the open brackets are kept in 64 bits");
 
-/// Open brackets by depth: twice the limit, so that an index needs no branch.
-const OPENED: usize = 128;
-
 /// Checks the tokens and pairs their brackets.
 ///
 /// # Safety
@@ -30,7 +27,7 @@ pub(super) unsafe fn check<E: Engine>(scratch: &mut Scratch) -> Result<(), Broke
     }
 
     let last = count - 1;
-    let mut opened = [0_u32; OPENED];
+    let mut opened = [0_u32; JSON_DEPTH];
     let mut depth = 0_usize;
     // One bit for each open bracket, the innermost lowest: 1 is an object.
     let mut objects = 0_u64;
@@ -40,34 +37,35 @@ pub(super) unsafe fn check<E: Engine>(scratch: &mut Scratch) -> Result<(), Broke
         let tokens = unsafe { E::tokens(window) };
         let present = u64::MAX >> (BLOCK - (count - from).min(BLOCK));
         let mut wrong = tokens.wrong & present;
-        let mut key_commas = tokens.key_comma & present;
-        let mut value_commas = tokens.value_comma & present;
+        let key_commas = tokens.key_comma & present;
+        let value_commas = tokens.value_comma & present;
         let mut brackets = (tokens.open | tokens.close) & present;
+        // From each bracket on, whether what surrounds the tokens is an object.
+        let mut in_object = (objects & 1).wrapping_neg();
         while brackets != 0 {
-            let bit = brackets & brackets.wrapping_neg();
             let position = brackets.trailing_zeros();
             let token = from + position as usize;
-            brackets ^= bit;
-            // The commas since the bracket before stand in what that bracket opened or went back to.
-            let up_to = bit - 1;
-            wrong |= up_to & if objects & 1 == 1 { value_commas } else { key_commas };
-            key_commas &= !up_to;
-            value_commas &= !up_to;
-
-            let opens = (tokens.open >> position & 1) as usize;
+            brackets &= brackets - 1;
             let object = tokens.object >> position & 1;
-            wrong |= (objects ^ object) & 1 & !opens as u64;
-            let below = depth.wrapping_sub(1 - opens);
-            let opener = &mut opened[below % OPENED];
-            // An opening bracket is its own partner until the closing one comes.
-            let owner = if opens == 1 { token } else { *opener as usize };
-            *opener = token as u32;
-            scratch.partner[owner] = token as u32;
-            objects = if opens == 1 { objects << 1 | object } else { objects >> 1 };
-            depth = below.wrapping_add(opens);
-            wrong |= u64::from(depth > JSON_DEPTH) | u64::from(depth == 0 && token != last);
+            let around = objects & 1;
+            if tokens.open >> position & 1 == 1 {
+                if depth == JSON_DEPTH || depth == 0 && token != 1 {
+                    return Err(Broken);
+                }
+                opened[depth] = token as u32;
+                depth += 1;
+                objects = objects << 1 | object;
+            } else {
+                if depth == 0 || object != around || depth == 1 && token != last {
+                    return Err(Broken);
+                }
+                depth -= 1;
+                scratch.partner[opened[depth] as usize] = token as u32;
+                objects >>= 1;
+            }
+            in_object ^= ((objects & 1) ^ around).wrapping_neg() << position;
         }
-        wrong |= if objects & 1 == 1 { value_commas } else { key_commas };
+        wrong |= in_object & value_commas | !in_object & key_commas;
         if wrong != 0 {
             return Err(Broken);
         }
