@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -177,15 +177,15 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
-        let observed = Arc::new(Observed { registry, ready: false.into() });
+        let observed = Arc::new(Observed { registry, cores: metrics.clone(), draining: false.into() });
         Ok(Node { address, admin: server.admin, observed, metrics, gauges, data, commands, reconciliation, bids })
     }
 }
 
 impl Node {
     /// The files whose change asks for [`Node::reload`].
-    pub fn watched(&self) -> Vec<PathBuf> {
-        self.data.source.watched().map(PathBuf::from).collect()
+    pub fn watched(&self) -> impl Iterator<Item = &Path> {
+        self.data.source.watched()
     }
 
     /// The campaigns it bids for.
@@ -206,9 +206,9 @@ impl Node {
         Ok(self.data.campaigns().len())
     }
 
-    /// Whether every bid core has been told how long its leases live, so that it can bid.
+    /// Whether every bid core holds a living lease, so that it can bid.
     pub fn is_funded(&self) -> bool {
-        self.metrics.iter().all(|core| core.funded.get() != 0)
+        self.observed.is_funded()
     }
 
     /// Whether a thread ended that should not have.

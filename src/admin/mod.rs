@@ -9,15 +9,29 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text;
+
 use prometheus_client::registry::Registry;
+
+use crate::clock;
+use crate::metrics::core::CoreMetrics;
 
 /// What the admin port shows.
 #[derive(Debug, Default)]
 pub struct Observed {
     /// All metrics.
     pub registry: Registry,
-    /// Whether every bid core answers and holds a lease, and none is draining.
-    pub ready: AtomicBool,
+    /// The bid cores.
+    pub cores: Vec<&'static CoreMetrics>,
+    /// Whether they were told to stop.
+    pub draining: AtomicBool,
+}
+
+impl Observed {
+    /// Whether every bid core holds a living lease: without one it answers, and never bids.
+    pub fn is_funded(&self) -> bool {
+        let now = clock::boot();
+        self.cores.iter().all(|core| core.is_funded(now))
+    }
 }
 
 /// The routes of the admin port.
@@ -38,7 +52,7 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> Response {
 }
 
 async fn ready(State(observed): State<Arc<Observed>>) -> Response {
-    if observed.ready.load(Ordering::Relaxed) {
+    if observed.is_funded() && !observed.draining.load(Ordering::Relaxed) {
         "1".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no").into_response()

@@ -33,12 +33,17 @@ pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<(), NoBidR
     if not_invited || (!request.bseat.is_empty() && holds(request.bseat, seat)) {
         return Err(NoBidReason::Seat);
     }
+    if !request.wlang.is_empty() {
+        return Err(NoBidReason::Language);
+    }
     if request.channel == Channel::Dooh {
         return Err(NoBidReason::Inventory);
     }
     Ok(())
 }
 
+/// `dsarequired` from which bids without DSA information are not accepted (IAB, DSA transparency extension).
+pub const DSA_REQUIRED: u8 = 2;
 /// The currency of all budgets and bids.
 pub const CURRENCY: &str = "USD";
 

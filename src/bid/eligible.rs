@@ -21,7 +21,7 @@ use crate::snapshot::targeting::{self, Asked, Candidates, Query, host};
 use crate::units::{CpmMicros, Now};
 use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{Banner, BidRequest, Channel, Imp, Parts};
+use crate::wire::openrtb::request::{Banner, BidRequest, Channel, Imp, Parts, Size};
 
 /// Memory of the match that outlives a request.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ impl Memory {
             }
             for candidate in self.candidates.iter() {
                 let campaign = snapshot.campaign(candidate.campaign);
-                let offer = Offer {
+                let mut offer = Offer {
                     campaign: candidate.campaign,
                     imp: index as u8,
                     creative: candidate.creative,
@@ -77,8 +77,14 @@ impl Memory {
                     score: 0,
                     price: campaign.cpm,
                 };
-                let creative = &campaign.creatives[candidate.creative as usize];
-                if !fits(creative, imp, banner) || self.blocks.hold(campaign) {
+                let fitting = match fits(&campaign.creatives[candidate.creative as usize], imp, banner) {
+                    true => Some((candidate.creative, candidate.size)),
+                    false => another(campaign, imp, banner),
+                };
+                if let Some(fitting) = fitting {
+                    (offer.creative, offer.size) = fitting;
+                }
+                if fitting.is_none() || self.blocks.hold(campaign) {
                     probe.dropped(&offer, NoBidReason::Blocked);
                 } else if offers.try_push(offer).is_err() {
                     return Ok(());
@@ -172,7 +178,16 @@ fn fits(creative: &Creative, imp: &Imp<'_>, banner: &Banner) -> bool {
     !type_blocked && !attribute_blocked && secure
 }
 
-/// `bcat` and `badv` of one request, as marks: a campaign carries the marks of its own categories and domains and of all
+/// The creative that stands in when the first of the right size may not be shown: first size offered first, as ever.
+#[cold]
+fn another(campaign: &Campaign, imp: &Imp<'_>, banner: &Banner) -> Option<(u8, Size)> {
+    banner.sizes.iter().find_map(|&size| {
+        let good = |creative: &Creative| creative.size == size && fits(creative, imp, banner);
+        campaign.creatives.iter().position(good).map(|at| (at as u8, size))
+    })
+}
+
+/// `bcat`, `acat` and `badv` of one request, as marks: a campaign carries the marks of its own categories and domains and of all
 /// above them, so that a blocked parent blocks its children.
 #[derive(Debug, Default)]
 struct Blocks {
@@ -180,6 +195,8 @@ struct Blocks {
     filter: u64,
     /// All categories are blocked: they are named in a taxonomy that ours cannot be compared with.
     unknown_taxonomy: bool,
+    /// `acat`: the only categories allowed, if there are any.
+    allowed: ArrayVec<u64, { limits::LIST }>,
     marks: ArrayVec<u64, { 2 * limits::LIST }>,
 }
 
@@ -187,9 +204,15 @@ impl Blocks {
     fn fill(&mut self, request: &BidRequest<'_>) -> Result<(), NoBidReason> {
         self.marks.clear();
         self.filter = 0;
-        self.unknown_taxonomy = request.cattax != 1 && !request.bcat.is_empty();
+        self.allowed.clear();
+        self.unknown_taxonomy = request.cattax != 1 && !(request.bcat.is_empty() && request.acat.is_empty());
         if !self.unknown_taxonomy {
             self.add(request.bcat, marks::category)?;
+            let mut room = [0; 256];
+            for text in request.acat.strings() {
+                let mark = marks::category(plain(text, &mut room));
+                self.allowed.try_push(mark).map_err(|_| NoBidReason::TooMuch)?;
+            }
         }
         self.add(request.badv, marks::domain)
     }
@@ -207,6 +230,9 @@ impl Blocks {
     #[inline]
     fn hold(&self, campaign: &Campaign) -> bool {
         if self.unknown_taxonomy && !campaign.cat.is_empty() {
+            return true;
+        }
+        if !self.allowed.is_empty() && !marks::all_within(&campaign.cat, &self.allowed) {
             return true;
         }
         self.filter != 0

@@ -232,6 +232,9 @@ impl BidCore {
 
         probe.enter(Stage::Know);
         parts.person(&mut request)?;
+        if request.dsa_required >= comply::DSA_REQUIRED {
+            return Err(NoBidReason::Transparency.into());
+        }
         let personal = comply::personal(&request);
         let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;

@@ -119,12 +119,15 @@ impl Bidder {
             return done(answer::empty(out, Empty::Forbidden, request.persistence));
         };
         self.metrics.notice_of(kind).add(1);
-        let notice = Notice { ticket: token.0, kind, price, claim };
-        if !self.pending.has_room() || self.core.events.offer(Event::Notice(notice)).is_err() {
+        let refused = !self.pending.has_room() || {
+            let ticket = self.pending.park(token, arrived, request.persistence);
+            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, claim })).is_err()
+        };
+        if refused {
+            self.pending.take(token);
             self.metrics.notices_refused.add(1);
             return done(answer::empty(out, Empty::Unavailable, request.persistence));
         }
-        self.pending.park(token, arrived, request.persistence);
         Served::Parked
     }
 
@@ -145,14 +148,11 @@ impl Bidder {
             }
             Order::Renew { until } => {
                 core.leases.renew(until);
-                self.metrics.funded.add(1);
+                self.metrics.leased_until_ns.set(until.0);
             }
             Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
             Order::Noticed { ticket, noticed } => {
-                let token = Token(ticket);
-                if self.pending.decide(token, noticed) {
-                    ready.push(token);
-                }
+                ready.extend(self.pending.decide(ticket, noticed));
             }
             Order::Drain => self.draining = true,
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -85,7 +84,6 @@ fn wait_until_funded(node: &Node) -> Result<(), Failure> {
     const STEP: Duration = Duration::from_millis(2);
     for _ in 0..START.as_millis() / STEP.as_millis() {
         if node.is_funded() {
-            node.observed.ready.store(true, Ordering::Relaxed);
             return Ok(());
         }
         #[allow(clippy::disallowed_methods, reason = "a person waits here, not a request")]

@@ -65,11 +65,14 @@ const POLL: Duration = Duration::from_millis(2);
 /// Runs it until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let demo = args.demo;
-    let node = launch(args)?.start()?;
+    let launch = launch(args)?;
+    // Before they are read, so that a change while the bidder starts is seen.
+    let files = Stamps::of(launch.source.watched());
+    let node = launch.start()?;
     let admin = node.admin;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let metrics = node.metrics.clone();
-    let ended = runtime.block_on(housekeeping(node, admin));
+    let ended = runtime.block_on(housekeeping(node, admin, files));
     if let Some(Some(campaigns)) = demo {
         let sum =
             |read: fn(&crate::metrics::core::CoreMetrics) -> u64| metrics.iter().map(|core| read(core)).sum::<u64>();
@@ -120,7 +123,7 @@ fn busy_turns(percent: f64) -> u64 {
     (percent * PERCENT_NS / turn_ns.max(0.01)) as u64
 }
 
-async fn housekeeping(mut node: Node, admin: SocketAddr) -> Result<(), Failure> {
+async fn housekeeping(mut node: Node, admin: SocketAddr, mut files: Stamps) -> Result<(), Failure> {
     let listener = match TcpListener::bind(admin).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -135,7 +138,6 @@ async fn housekeeping(mut node: Node, admin: SocketAddr) -> Result<(), Failure> 
     let mut hangup = signal(SignalKind::hangup())?;
     let mut watch = tokio::time::interval(WATCH);
     let mut poll = tokio::time::interval(POLL);
-    let mut files = Stamps::of(&node.watched());
     let mut ready = false;
     loop {
         tokio::select! {
@@ -145,7 +147,6 @@ async fn housekeeping(mut node: Node, admin: SocketAddr) -> Result<(), Failure> 
             _ = poll.tick(), if !ready => {
                 if node.is_funded() {
                     ready = true;
-                    node.observed.ready.store(true, Ordering::Relaxed);
                     log::info!("bids on http://{}, admin on http://{admin}, {} campaigns", node.address, node.campaigns().len());
                     println!("ready");
                 }
@@ -154,7 +155,7 @@ async fn housekeeping(mut node: Node, admin: SocketAddr) -> Result<(), Failure> 
                 }
             }
             _ = watch.tick() => {
-                let now = Stamps::of(&node.watched());
+                let now = Stamps::of(node.watched());
                 if now != files {
                     files = now;
                     reload(&mut node);
@@ -165,7 +166,7 @@ async fn housekeeping(mut node: Node, admin: SocketAddr) -> Result<(), Failure> 
             }
         }
     }
-    node.observed.ready.store(false, Ordering::Relaxed);
+    node.observed.draining.store(true, Ordering::Relaxed);
     let drained = tokio::task::spawn_blocking(move || node.drain()).await;
     serving.abort();
     Ok(drained??)
@@ -183,9 +184,11 @@ fn reload(node: &mut Node) {
 struct Stamps(HashMap<PathBuf, Option<(SystemTime, u64)>>);
 
 impl Stamps {
-    fn of(files: &[PathBuf]) -> Stamps {
-        let stamp =
-            |file: &PathBuf| std::fs::metadata(file).ok().and_then(|data| Some((data.modified().ok()?, data.len())));
-        Stamps(files.iter().map(|file| (file.clone(), stamp(file))).collect())
+    fn of<'f>(files: impl Iterator<Item = &'f Path>) -> Stamps {
+        let stamp = |file: &Path| {
+            let data = std::fs::metadata(file).ok()?;
+            Some((data.modified().ok()?, data.len()))
+        };
+        Stamps(files.map(|file| (file.to_owned(), stamp(file))).collect())
     }
 }

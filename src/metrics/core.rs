@@ -4,6 +4,7 @@ use super::counter::Counter;
 use super::histogram::Histogram;
 use super::stage::Stage;
 use crate::ring::message::{NoticeKind, Noticed};
+use crate::units::Nanos;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// Counters of one bid core.
@@ -36,8 +37,8 @@ pub struct CoreMetrics {
     pub candidates: Counter,
     /// Events the full ring refused.
     pub events_refused: Counter,
-    /// Renewals of all sub-leases heard: 0 until the core can bid.
-    pub funded: Counter,
+    /// Until when its sub-leases live, ns of the boot clock: 0 until the core can bid.
+    pub leased_until_ns: Counter,
     /// Orders carried out.
     pub orders: Counter,
     /// Snapshots swapped in.
@@ -82,7 +83,7 @@ impl Default for CoreMetrics {
             strays: Counter::default(),
             candidates: Counter::default(),
             events_refused: Counter::default(),
-            funded: Counter::default(),
+            leased_until_ns: Counter::default(),
             orders: Counter::default(),
             swaps: Counter::default(),
             turns: Counter::default(),
@@ -101,6 +102,11 @@ impl Default for CoreMetrics {
 }
 
 impl CoreMetrics {
+    /// Whether the core holds a living lease, so that it can bid.
+    pub fn is_funded(&self, now: Nanos) -> bool {
+        now.0 < self.leased_until_ns.get()
+    }
+
     /// The counter of answers with this reason.
     #[inline]
     pub fn nobid(&self, reason: NoBidReason) -> &Counter {

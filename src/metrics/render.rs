@@ -33,7 +33,6 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("strays", "Requests for unknown paths", |core| core.strays.get()),
     ("candidates", "Candidates that came out of the match", |core| core.candidates.get()),
     ("events_refused", "Events the full ring to the reconciliation core refused", |core| core.events_refused.get()),
-    ("lease_renewals", "Renewals of all sub-leases", |core| core.funded.get()),
     ("orders", "Orders from the reconciliation core carried out", |core| core.orders.get()),
     ("snapshot_swaps", "Snapshots swapped in", |core| core.swaps.get()),
     ("loop_turns", "Turns of the loop", |core| core.turns.get()),

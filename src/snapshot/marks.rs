@@ -39,6 +39,13 @@ pub fn of_campaign(adomain: &[String], cat: &[String]) -> Box<[u64]> {
     marks.into()
 }
 
+/// Whether there are categories, and each of them, or its parent, is among these marks.
+pub fn all_within(cat: &[String], allowed: &[u64]) -> bool {
+    let is_allowed = |name: &str| allowed.contains(&category(name.as_bytes()));
+    !cat.is_empty()
+        && cat.iter().all(|name| is_allowed(name) || name.split_once('-').is_some_and(|(parent, _)| is_allowed(parent)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

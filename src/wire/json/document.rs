@@ -245,7 +245,7 @@ impl<'a, 's> Document<'a, 's> {
 }
 
 /// Fields that one object can be asked for, and a place for all others.
-const FIELDS: usize = 24;
+const FIELDS: usize = 32;
 /// The longest key that can be asked for, bytes.
 const LONGEST_KEY: usize = 16;
 /// Places of a key table.

@@ -50,6 +50,8 @@ reasons! {
     Seat "seat" Comply 0;
     /// The inventory is of a kind that is not bid on: `dooh`.
     Inventory "inventory" Comply 0;
+    /// The creative must be in a language, and campaigns do not say theirs.
+    Language "language" Comply 0;
     /// No impression is of a format we have creatives for.
     Format "format" Match 0;
     /// Every impression is for deals only.
@@ -62,6 +64,8 @@ reasons! {
     FloorAbove "floor_above" Match 0;
     /// Campaigns matched, and the exchange or publisher blocks them all: `bcat`, `badv`, `btype`, `battr`, `secure`.
     Blocked "blocked" Match 0;
+    /// The bid would have to carry information under the EU's Digital Services Act, which campaigns do not have.
+    Transparency "transparency" Know 0;
     /// Campaigns matched but for the user's segments.
     NoSegment "no_segment" Know 8;
     /// Every candidate has been shown to this user often enough today.

@@ -22,7 +22,7 @@ pub struct BidRequest<'a> {
     pub at: u16,
     /// `tmax`, ms, with network latency; 0 if absent.
     pub tmax: u32,
-    /// `test`: not billable.
+    /// `test`: not billable. Bid on like any other; the exchange sends no bill.
     pub test: bool,
     /// `imp`, the first [`limits::IMPS`].
     pub imps: ArrayVec<Imp<'a>, { limits::IMPS }>,
@@ -30,6 +30,12 @@ pub struct BidRequest<'a> {
     pub cur: Raw<'a>,
     /// `bcat`: an array of strings.
     pub bcat: Raw<'a>,
+    /// `acat`: an array of strings; the only categories allowed, if there are any.
+    pub acat: Raw<'a>,
+    /// `wlang`, or `wlangb`: an array of strings.
+    pub wlang: Raw<'a>,
+    /// `regs.ext.dsa.dsarequired`; from 2 on, a bid without DSA information is not accepted.
+    pub dsa_required: u8,
     /// `cattax`: the taxonomy of `bcat`; default 1, IAB Content Taxonomy 1.0.
     pub cattax: u16,
     /// `badv`: an array of strings.

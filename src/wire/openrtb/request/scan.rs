@@ -89,8 +89,8 @@ impl<'a, 's> Parts<'a, 's> {
     ) -> Result<Parts<'a, 's>, ScanError> {
         let document = Document::read(body, scratch)?;
         fields!(document, document.root();
-            id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" cattax "cattax" badv "badv" bapp "bapp"
-            wseat "wseat" bseat "bseat" site "site" app "app" dooh "dooh" device "device" user "user" regs "regs"
+            id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" acat "acat" cattax "cattax" badv "badv" bapp "bapp"
+            wseat "wseat" bseat "bseat" wlang "wlang" wlangb "wlangb" site "site" app "app" dooh "dooh" device "device" user "user" regs "regs"
             source "source" ext "ext");
         into.id = document.text(id)?;
         if into.id.is_empty() {
@@ -101,6 +101,8 @@ impl<'a, 's> Parts<'a, 's> {
         into.test = document.flag(test)?.unwrap_or(false);
         into.cur = strings(&document, cur)?;
         into.bcat = strings(&document, bcat)?;
+        into.acat = strings(&document, acat)?;
+        into.wlang = strings(&document, either(&document, wlang, wlangb))?;
         into.cattax = document.integer(cattax)?.map_or(1, saturated!(u16));
         into.badv = strings(&document, badv)?;
         into.bapp = strings(&document, bapp)?;
@@ -239,7 +241,9 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
     fields!(document, token;
         coppa "coppa" gdpr "gdpr" us_privacy "us_privacy" gpp "gpp" gpp_sid "gpp_sid" ext "ext");
     fields!(document, extension(document, ext);
-        ext_gdpr "gdpr" ext_us_privacy "us_privacy" ext_gpp "gpp" ext_gpp_sid "gpp_sid" gpc "gpc");
+        ext_gdpr "gdpr" ext_us_privacy "us_privacy" ext_gpp "gpp" ext_gpp_sid "gpp_sid" gpc "gpc" dsa "dsa");
+    fields!(document, extension(document, dsa); dsarequired "dsarequired");
+    into.dsa_required = document.integer(dsarequired)?.map_or(0, saturated!(u8));
     into.coppa = document.flag(coppa)?.unwrap_or(false);
     into.gdpr = document.flag(either(document, gdpr, ext_gdpr))?;
     into.us_privacy = document.text(either(document, us_privacy, ext_us_privacy))?;
