@@ -257,3 +257,27 @@ pub fn features_of(features: &Features, request: &BidRequest<'_>, offer: &Offer)
     let position = request.imps[offer.imp as usize].banner.as_ref().map_or(0, |banner| banner.pos);
     Features { position, size: offer.size, ..*features }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::campaign::Slots;
+    use crate::snapshot::demo;
+
+    #[test]
+    fn a_creative_that_may_not_be_shown_is_stood_in_for() {
+        let mut campaign = demo::built_in(&mut Slots::new()).swap_remove(0);
+        let size = campaign.creatives[0].size;
+        let plain = Creative::new("plain".into(), size, "<img src=\"http://a.example/\">", None).unwrap();
+        campaign.creatives.insert(0, plain);
+        let banner = Banner { sizes: [Size { w: 1, h: 1 }, size].into_iter().collect(), ..Banner::default() };
+        let secure = Imp { secure: Some(true), ..Imp::default() };
+        assert!(!fits(&campaign.creatives[0], &secure, &banner));
+        assert_eq!(another(&campaign, &secure, &banner), Some((1, size)));
+        assert_eq!(another(&campaign, &secure, &Banner { btype: 1 << 2, ..banner.clone() }), None);
+        assert_eq!(
+            another(&campaign, &secure, &Banner { sizes: [Size { w: 1, h: 1 }].into_iter().collect(), ..banner }),
+            None
+        );
+    }
+}
