@@ -533,3 +533,25 @@ fn a_restart_frees_nothing_before_h2() {
     assert_eq!(exhaust(&mut world, 2), 1, "15,000 are left");
     world.finish();
 }
+
+/// The credit that comes back from a cut campaign stays back, at the ticks after it too; a later raise brings it out.
+#[test]
+fn a_budget_cut_stops_the_campaign() {
+    for (cut, bids) in [(0, 0), (20_000, 1)] {
+        let mut world = World::new(false);
+        world.settle();
+        world.step(Step::Bid { core: 0, campaign: 2, price: PRICE.0 });
+        world.settle();
+        assert_eq!(world.bids.len(), 1);
+        world.step(Step::Fund { campaign: 2, daily: 200_000 });
+        world.settle();
+        world.step(Step::Fund { campaign: 2, daily: cut });
+        // The cores have given all back; nothing is on its way.
+        (0..3).for_each(|_| world.settle());
+        assert_eq!(exhaust(&mut world, 2), bids, "cut to {cut} with 10,000 reserved");
+        world.step(Step::Fund { campaign: 2, daily: 30_000 });
+        (0..3).for_each(|_| world.settle());
+        assert_eq!(exhaust(&mut world, 2), 2 - bids, "raised to 30,000");
+        world.finish();
+    }
+}

@@ -166,6 +166,14 @@ impl Books {
         self.day(campaign, day).available().min(life)
     }
 
+    /// What a campaign may hold for a day in `free` credit and new grants together, when `free` of what is charged is
+    /// nobody's: less than `free` after a budget was cut.
+    pub fn grantable(&self, campaign: CampaignId, day: Day, free: Micros) -> Micros {
+        let Some(life) = self.lives.get(&campaign) else { return Micros::ZERO };
+        let left = |account: Account| Micros(account.budget.0.saturating_sub(account.committed().minus(free).0));
+        left(self.day(campaign, day)).min(left(life.account)).max(Micros::ZERO)
+    }
+
     /// A lease that is not closed.
     pub fn lease(&self, lease: LeaseId) -> Option<&Lease> {
         self.leases.get(&lease)

@@ -191,7 +191,7 @@ impl Reconciler {
             return true;
         }
         let free = line.lease.map_or(Micros::ZERO, |lease| self.holds[&lease].free);
-        let left = free.plus(self.books.available(line.funding.campaign, self.day));
+        let left = self.books.grantable(line.funding.campaign, self.day, free);
         let part = Micros(left.0 / (2 * i64::from(self.settings.cores))).max(price);
         let credit = share.target.max(price).minus(share.out).min(part).min(left);
         if share.out.plus(credit) < price || credit <= Micros::ZERO {

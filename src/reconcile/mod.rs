@@ -217,8 +217,8 @@ impl Reconciler {
         }
         self.expire(now.wall);
         self.poll(now);
-        self.grant_by_demand(now);
         self.release_free(now);
+        self.grant_by_demand(now);
         self.close_leases(now);
         if self.may_grant() {
             let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS);
