@@ -144,16 +144,21 @@ struct World {
 
 impl World {
     fn new(loss_is_final: bool) -> Self {
-        let now = Now { boot: Nanos(1 << 50), wall: UnixMillis(START) };
+        Self::starting_at(START, loss_is_final)
+    }
+
+    fn starting_at(wall: u64, loss_is_final: bool) -> Self {
+        let now = Now { boot: Nanos(1 << 50), wall: UnixMillis(wall) };
+        let reconciler = reconciler(Books::default(), now, loss_is_final);
         let mut world = Self {
             now,
             skew: 0,
             loss_is_final,
-            reconciler: reconciler(Books::default(), now, loss_is_final),
+            ids: Snowflake::new(1, reconciler.ids_from()),
+            reconciler,
             leases: Vec::new(),
             events: Vec::new(),
             writing: None,
-            ids: Snowflake::new(1, now.wall),
             synced: Books::default(),
             disk: HashMap::new(),
             bids: Vec::new(),
@@ -553,5 +558,93 @@ fn a_budget_cut_stops_the_campaign() {
         (0..3).for_each(|_| world.settle());
         assert_eq!(exhaust(&mut world, 2), 2 - bids, "raised to 30,000");
         world.finish();
+    }
+}
+
+/// What the reconciler answers to a notice that the model knows nothing of.
+fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
+    let ticket = u64::MAX;
+    let notice = Notice { ticket, kind, price: NoticePrice::Cpm(claim.price), claim };
+    world.reconciler.on_event(world.now, CoreId(0), Event::Notice(notice));
+    while let Some(batch) = world.reconciler.records() {
+        let mut bytes = &batch.bytes[..];
+        while let Some(record) = Record::decode(&mut bytes) {
+            world.synced.apply(&record).unwrap();
+        }
+        world.reconciler.durable(batch.upto);
+    }
+    let orders = std::mem::take(world.reconciler.orders(CoreId(0)));
+    let answer = |order: &Order| match order {
+        Order::Noticed { ticket: u64::MAX, noticed } => Some(*noticed),
+        _ => None,
+    };
+    let found = orders.iter().find_map(answer).expect("every notice is answered");
+    world.reconciler.orders(CoreId(0)).extend(orders.into_iter().filter(|order| answer(order).is_none()));
+    found
+}
+
+/// Lease ids are counted from 1 on every node and in every ledger. A claim signed elsewhere may name a lease of ours, and
+/// the same campaign; it is not ours to book, and nothing it brings unbalances the accounts.
+#[test]
+fn a_claim_of_another_node_or_of_a_replaced_ledger_is_not_booked() {
+    for loss_is_final in [false, true] {
+        // The ledger that was replaced, and a bid that is still out.
+        let mut old = World::starting_at(START - 5_000, loss_is_final);
+        old.settle();
+        old.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 });
+        let replaced = old.bids[0].claim;
+
+        let mut world = World::new(loss_is_final);
+        world.settle();
+        world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 });
+        world.settle();
+        let own = world.bids[0].claim;
+        assert_eq!((replaced.lease, replaced.incarnation, replaced.node), (own.lease, own.incarnation, own.node));
+        let elsewhere = Claim { node: NodeId(2), ..own };
+        let of_another_run = Claim { incarnation: Incarnation(own.incarnation.0 + 1), ..own };
+        let kept = world.reconciler.books().clone();
+        for claim in [replaced, elsewhere, of_another_run] {
+            for kind in [NoticeKind::Win, NoticeKind::Loss, NoticeKind::Bill] {
+                assert_eq!(answer_to(&mut world, kind, claim), Noticed::Unsafe);
+            }
+        }
+        for claim in [replaced, elsewhere] {
+            let late = Claim { expires: UnixMillis(START - 1), ..claim };
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, late), Noticed::Expired);
+        }
+        assert_eq!(*world.reconciler.books(), kept, "nothing was booked");
+        world.notice(0, 0, NoticeKind::Bill, Price::Part(50));
+        world.settle();
+        assert_eq!(world.bids[0].billed, Some(5_000));
+        world.finish();
+    }
+}
+
+/// Signed claims under our own lease of bids that nobody reserved: whoever has the key could make them. Bills are booked as
+/// far as the lease goes, then beside it, and the accounts still add up when everything else has expired.
+#[test]
+fn claims_without_a_reservation_do_not_unbalance_the_accounts() {
+    for loss_is_final in [false, true] {
+        let mut world = World::new(loss_is_final);
+        world.settle();
+        (0..4).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 }));
+        world.settle();
+        let own = world.bids[0].claim;
+        for number in 0..60 {
+            let reservation = ReservationId(own.reservation.0 + 1_000 + number);
+            let kind = if number % 3 == 0 { NoticeKind::Loss } else { NoticeKind::Bill };
+            let expires = UnixMillis(own.expires.0 - 60_000 * (number % 7));
+            let claim = Claim { reservation, expires, ..own };
+            assert_eq!(answer_to(&mut world, kind, claim), Noticed::Safe);
+            world.settle();
+        }
+        world.reconciler.campaigns(world.now, &[]);
+        for _ in 0..40 {
+            world.settle();
+            world.step(Step::Pass { ms: 60_000 });
+        }
+        world.step(Step::Pass { ms: UnixMillis::DAY });
+        (0..2).for_each(|_| world.settle());
+        assert_eq!(world.reconciler.books().leases().count(), 0, "every lease was closed");
     }
 }

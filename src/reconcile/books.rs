@@ -131,6 +131,7 @@ pub struct Books {
     open: BTreeMap<(CampaignId, Day), u32>,
     known: Known,
     node: NodeId,
+    began: UnixMillis,
     latest: UnixMillis,
 }
 
@@ -198,6 +199,11 @@ impl Books {
     /// Until when bids may have been made by an incarnation.
     pub fn bids_until(&self, incarnation: Incarnation) -> UnixMillis {
         self.incarnations.get(&incarnation).map_or(UnixMillis(0), |bidding| bidding.until)
+    }
+
+    /// Where this ledger's reservation ids begin; 0 if it does not say.
+    pub fn began(&self) -> UnixMillis {
+        self.began
     }
 
     /// The latest time any record speaks of, first ids included.
@@ -343,6 +349,12 @@ impl Books {
                 self.move_advertiser(advertiser, charge);
             }
             Record::Known { reservation, lease, expires, marks } => self.mark(lease, reservation, expires, marks),
+            Record::Began { ids_from } => {
+                if self.began > UnixMillis(0) {
+                    return Err("a ledger began twice");
+                }
+                self.began = ids_from;
+            }
         }
         Ok(())
     }
@@ -448,7 +460,8 @@ impl Books {
             .incarnations
             .iter()
             .map(|(incarnation, bidding)| Record::Renewed { incarnation: *incarnation, until: bidding.until });
-        let incarnations = started.into_iter().chain(incarnations);
+        let began = (self.began > UnixMillis(0)).then_some(Record::Began { ids_from: self.began });
+        let incarnations = began.into_iter().chain(started).chain(incarnations);
         let lives = self.lives.iter().map(|(campaign, life)| Record::Life {
             campaign: *campaign,
             advertiser: life.advertiser,

@@ -71,7 +71,7 @@ gauges! {
     Counter late "Bills past H2, answered 410";
     Counter late_excess_micros "What bills past H2 would have cost, micros";
     Counter excess_bills "Bills booked although no lease covered them any more";
-    Counter foreign "Notices under a lease the ledger does not know, answered 503";
+    Counter foreign "Notices of another node, of a replaced ledger, or under a lease the ledger does not know, answered 503";
     Counter unsafe_notices "Notices answered 503";
     Counter spend_micros "Spend booked since this process started, micros";
     Gauge held_micros "What silent reservations hold, micros";

@@ -34,6 +34,10 @@ use grants::{Line, Share};
 use holds::Holds;
 use record::Record;
 
+/// How far ahead of the clock a new ledger's ids start, ms. One it replaces may have used ids ahead of the clock: a restart
+/// starts them at most two leases ahead.
+const FIRST_IDS_AHEAD_MS: u64 = 60_000;
+
 /// What a reconciler is told once.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -116,7 +120,11 @@ impl Reconciler {
         // Earlier bids were made before `latest`, but for ids borrowed from the future: at 4,096 a millisecond, less than
         // a lease's length of them under one lease. What one incarnation starts with is itself on disk, so that restarts
         // in quick succession do not start at the same place.
-        let ids_from = UnixMillis(books.latest().0 + limits::LEASE_NS / Nanos::MS).max(now.wall);
+        let first = books.incarnation() == Incarnation(0);
+        let ids_from = match first {
+            true => UnixMillis(now.wall.0 + FIRST_IDS_AHEAD_MS),
+            false => UnixMillis(books.latest().0 + limits::LEASE_NS / Nanos::MS).max(now.wall),
+        };
         let mut reconciler = Self {
             settings,
             incarnation,
@@ -142,6 +150,9 @@ impl Reconciler {
             gauges,
             books,
         };
+        if first {
+            reconciler.append(now.boot, Record::Began { ids_from });
+        }
         reconciler.append(now.boot, Record::Started { incarnation, node: settings.node, wall: now.wall, ids_from });
         reconciler
     }
@@ -336,10 +347,17 @@ impl Reconciler {
 
     /// Gives back to the campaigns what nobody holds.
     fn release_free(&mut self, now: Now) {
-        let free = self.holds.iter_mut().filter(|(_, holds)| holds.free > Micros::ZERO);
-        let free: Vec<_> = free.map(|(lease, holds)| (*lease, std::mem::take(&mut holds.free))).collect();
-        for (lease, free) in free {
+        let free: Vec<_> =
+            self.holds.iter().filter(|(_, holds)| holds.free > Micros::ZERO).map(|(lease, _)| *lease).collect();
+        for lease in free {
             let account = self.books.lease(lease).expect("a lease the ledger does not know");
+            let holds = self.holds.get_mut(&lease).expect("a lease without its holds");
+            // Less than what is free only if bills came for reservations that were never made.
+            let free = holds.free.min(account.charge());
+            if free == Micros::ZERO {
+                continue;
+            }
+            holds.free = holds.free.minus(free);
             let total = account.released.plus(free);
             self.append(now.boot, Record::Released { lease, total });
             self.check_lease(lease);

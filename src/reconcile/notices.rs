@@ -3,6 +3,7 @@
 use super::Reconciler;
 use super::books::minute;
 use super::record::{Marks, Record};
+use crate::bid::ids;
 use crate::ring::message::{Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
 use crate::units::{CoreId, CpmMicros, Micros, Now, UserKey};
 
@@ -41,15 +42,22 @@ impl Reconciler {
         now.wall > claim.expires || minute(claim.expires) <= self.released_up_to
     }
 
-    /// Made under a lease the ledger knows, as the bid path makes claims. Anything else was signed with our key by another
-    /// node, or before the ledger was replaced.
+    /// Made by this node since its ledger began. Anything else was signed with our key by another node, or before the
+    /// ledger was replaced; lease ids are only unique within a ledger.
+    fn is_of_this_ledger(&self, claim: &Claim) -> bool {
+        claim.node == self.settings.node && ids::made(claim.reservation) >= self.books.began()
+    }
+
+    /// Made under a lease the ledger knows, by whom it was granted to, as the bid path makes claims.
     fn is_ours(&self, claim: &Claim) -> bool {
         let lease = self.books.lease(claim.lease);
-        claim.price > CpmMicros(0) && lease.is_some_and(|lease| lease.campaign == claim.campaign)
+        let fits =
+            lease.is_some_and(|lease| (lease.campaign, lease.incarnation) == (claim.campaign, claim.incarnation));
+        fits && claim.price > CpmMicros(0) && self.is_of_this_ledger(claim)
     }
 
     fn late(&mut self, now: Now, notice: &Notice) -> Noticed {
-        if notice.kind == NoticeKind::Bill {
+        if notice.kind == NoticeKind::Bill && self.is_of_this_ledger(&notice.claim) {
             self.gauges.late.add(1);
             if let NoticePrice::Cpm(price) = notice.price {
                 let cost = price.min(notice.claim.price).per_impression();

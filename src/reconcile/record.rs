@@ -272,6 +272,11 @@ records! {
         /// What was heard.
         marks: Marks,
     }
+    /// The ledger began; the first record of all. Ledgers that began without it book whatever their leases cover.
+    13 Began {
+        /// No reservation of this ledger is older.
+        ids_from: UnixMillis,
+    }
 }
 
 #[cfg(test)]
