@@ -648,3 +648,28 @@ fn claims_without_a_reservation_do_not_unbalance_the_accounts() {
         assert_eq!(world.reconciler.books().leases().count(), 0, "every lease was closed");
     }
 }
+
+/// A campaign is paused when its cores have used up all they were granted, and comes back after its lease was closed. The
+/// cores are asked for the empty sub-lease all the same; and one that gives it back late does no harm.
+#[test]
+fn a_used_up_sub_lease_is_taken_back_and_may_come_back_late() {
+    let mut world = World::new(false);
+    world.settle();
+    assert_eq!(exhaust(&mut world, 2), 2, "20,000 pays for two bids of 10,000");
+    let lease = world.bids[0].claim.lease;
+    world.reconciler.campaigns(world.now, &[funding(0, 200_000), funding(1, 60_000)]);
+    for _ in 0..10 {
+        world.settle();
+        world.step(Step::Pass { ms: UnixMillis::DAY / 8 });
+    }
+    assert_eq!(world.reconciler.books().lease(lease), None);
+    for core in 0..CORES {
+        assert_eq!(world.leases[usize::from(core)].revoke(Slot(2)), None, "the core still knew a closed lease");
+        let late = Event::Returned { slot: Slot(2), lease, credit: Micros::ZERO };
+        world.events[usize::from(core)].push_back(late);
+    }
+    world.fund();
+    (0..3).for_each(|_| world.settle());
+    assert_eq!(exhaust(&mut world, 2), 2, "it bids again");
+    world.finish();
+}
