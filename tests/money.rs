@@ -374,8 +374,8 @@ impl World {
         // What was heard of expired reservations is forgotten by the clock, not by a record.
         let mut replayed = self.synced.clone();
         let long_gone = minute(self.now.wall) + 60;
-        replayed.forget(long_gone);
-        live.forget(long_gone);
+        replayed.forget(0..=long_gone);
+        live.forget(0..=long_gone);
         assert_eq!(replayed, live, "a replay comes to other accounts");
         self.reconciler.durable(batch.upto);
         self.settled_means_answered();
@@ -407,7 +407,7 @@ impl World {
             books.apply(&record).unwrap();
         }
         assert_eq!(books, self.synced, "an opening balance is the balance");
-        books.forget(minute(self.now.wall).saturating_sub(2));
+        books.forget(0..=minute(self.now.wall).saturating_sub(2));
         for bid in &mut self.bids {
             bid.billed = self.disk.get(&bid.claim.reservation).copied();
             let marks = books.marks(bid.claim.lease, bid.claim.reservation, bid.claim.expires);
@@ -672,4 +672,56 @@ fn a_used_up_sub_lease_is_taken_back_and_may_come_back_late() {
     (0..3).for_each(|_| world.settle());
     assert_eq!(exhaust(&mut world, 2), 2, "it bids again");
     world.finish();
+}
+
+/// What a bill is answered when it is called again past H2: as it was at first, and without another record or count. That
+/// holds through a restart, and ends a second H2 later, when nothing is recorded of it any more.
+#[test]
+fn a_bill_past_h2_is_recorded_once() {
+    for restart in [false, true] {
+        let mut world = World::new(false);
+        world.settle();
+        (0..2).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 }));
+        world.settle();
+        let [booked, unheard] = [0, 1].map(|bid: usize| world.bids[bid].claim);
+        assert_eq!(answer_to(&mut world, NoticeKind::Bill, booked), Noticed::Safe);
+        world.step(Step::Pass { ms: limits::H2_MS + 1 });
+        assert_eq!(answer_to(&mut world, NoticeKind::Bill, unheard), Noticed::Expired);
+        if restart {
+            world.step(Step::Crash { written: true });
+        }
+        let counts = |world: &World| {
+            let gauges = world.reconciler.gauges();
+            [gauges.late.get(), gauges.late_excess_micros.get(), gauges.bills.get(), gauges.stale.get()]
+        };
+        let before = counts(&world);
+        assert_eq!(before, if restart { [0; 4] } else { [1, 10_000, 1, 0] });
+        for _ in 0..29 {
+            world.settle();
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, unheard), Noticed::Expired);
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, booked), Noticed::Safe);
+            assert!(!heard_again(&mut world, &[unheard, booked]), "a second record");
+            world.step(Step::Pass { ms: 60_000 });
+        }
+        assert_eq!(counts(&world), before);
+        world.step(Step::Pass { ms: 10 * 60_000 });
+        for _ in 0..3 {
+            world.settle();
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, unheard), Noticed::Expired);
+            assert!(!heard_again(&mut world, &[unheard, booked]), "a record of what is forgotten");
+        }
+        let [late, excess, bills, _] = before;
+        assert_eq!(counts(&world), [late, excess, bills, 9]);
+    }
+}
+
+/// Calls bills again, and says whether that left a record.
+fn heard_again(world: &mut World, claims: &[Claim]) -> bool {
+    for claim in claims {
+        let notice =
+            Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price: NoticePrice::Cpm(claim.price), claim: *claim };
+        world.reconciler.on_event(world.now, CoreId(1), Event::Notice(notice));
+    }
+    world.reconciler.orders(CoreId(1)).retain(|order| !matches!(order, Order::Noticed { ticket: u64::MAX, .. }));
+    world.reconciler.records().is_some()
 }

@@ -11,8 +11,10 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::record::{Marks, Record};
+use crate::limits;
 use crate::units::{AdvertiserId, CampaignId, Day, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis};
 
 /// One budget and what stands against it.
@@ -117,6 +119,10 @@ impl fmt::Display for Inconsistent {
 
 impl std::error::Error for Inconsistent {}
 
+/// Minutes after its H2 during which a reservation that was billed, or billed too late, is remembered: as long again, so
+/// that an exchange that calls again is answered as before.
+pub const REMEMBERED_MINUTES: u64 = limits::H2_MS / 60_000;
+
 /// Marks of reservations, by the minute in which they expire.
 type Known = BTreeMap<u64, HashMap<(LeaseId, ReservationId), Marks>>;
 
@@ -211,9 +217,15 @@ impl Books {
         self.latest
     }
 
-    /// Forgets what was heard of reservations that expired up to and with `minute`.
-    pub fn forget(&mut self, minute: u64) {
-        self.known = self.known.split_off(&(minute + 1));
+    /// Forgets what was heard of reservations that expired in these minutes, but for those that were billed or heard of
+    /// too late; what expired [`REMEMBERED_MINUTES`] before the last of them is forgotten altogether.
+    pub fn forget(&mut self, expired: RangeInclusive<u64>) {
+        self.known = self.known.split_off(&(expired.end() + 1).saturating_sub(REMEMBERED_MINUTES));
+        for known in self.known.range_mut(expired).map(|(_, known)| known) {
+            known.retain(|_, marks| marks.any(Marks::BILLED.and(Marks::LATE)));
+            known.shrink_to_fit();
+        }
+        self.known.retain(|_, known| !known.is_empty());
     }
 
     /// Adds a fact.
@@ -296,9 +308,7 @@ impl Books {
             }
             Record::Heard { reservation, lease, expires, wall, marks, .. } => {
                 self.latest = self.latest.max(wall);
-                if !marks.any(Marks::LATE) {
-                    self.mark(lease, reservation, expires, marks);
-                }
+                self.mark(lease, reservation, expires, marks);
             }
             Record::Released { lease, total } => {
                 let account = self.leases.get_mut(&lease).ok_or("a release under an unknown lease")?;

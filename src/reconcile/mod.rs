@@ -111,6 +111,11 @@ pub struct Reconciler {
     gauges: Arc<Gauges>,
 }
 
+/// The last minute of which every reservation is past H2 and epsilon.
+fn last_expired(wall: UnixMillis) -> u64 {
+    minute(UnixMillis(wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1)
+}
+
 impl Reconciler {
     /// Goes on from the books as the ledger left them, as the next incarnation. Leases of earlier ones stay charged
     /// until nothing can be claimed under them.
@@ -165,6 +170,11 @@ impl Reconciler {
     /// Where this process's reservation ids start: after all that earlier ones made, whatever clock they ran on.
     pub fn ids_from(&self) -> UnixMillis {
         self.ids_from
+    }
+
+    /// What is counted.
+    pub fn gauges(&self) -> &Gauges {
+        &self.gauges
     }
 
     /// The accounts.
@@ -344,10 +354,12 @@ impl Reconciler {
 
     /// Frees what was silent past H2 and epsilon.
     fn expire(&mut self, wall: UnixMillis) {
-        let past = minute(UnixMillis(wall.0.saturating_sub(limits::EPSILON_MS)));
-        self.released_up_to = self.released_up_to.max(past.saturating_sub(1));
+        let before = self.released_up_to;
+        self.released_up_to = before.max(last_expired(wall));
         self.holds.values_mut().for_each(|holds| holds.expire(self.released_up_to));
-        self.books.forget(self.released_up_to);
+        if self.released_up_to > before {
+            self.books.forget(before + 1..=self.released_up_to);
+        }
     }
 
     /// Gives back to the campaigns what nobody holds.

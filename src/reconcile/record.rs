@@ -261,7 +261,7 @@ records! {
         /// Released so far.
         released: Micros,
     }
-    /// Opening balance: a reservation of which something was heard, not yet past H2.
+    /// Opening balance: a reservation of which something was heard, and that is not forgotten yet.
     12 Known {
         /// The reservation.
         reservation: ReservationId,
