@@ -144,16 +144,21 @@ struct World {
 
 impl World {
     fn new(loss_is_final: bool) -> Self {
-        let now = Now { boot: Nanos(1 << 50), wall: UnixMillis(START) };
+        Self::starting_at(START, loss_is_final)
+    }
+
+    fn starting_at(wall: u64, loss_is_final: bool) -> Self {
+        let now = Now { boot: Nanos(1 << 50), wall: UnixMillis(wall) };
+        let reconciler = reconciler(Books::default(), now, loss_is_final);
         let mut world = Self {
             now,
             skew: 0,
             loss_is_final,
-            reconciler: reconciler(Books::default(), now, loss_is_final),
+            ids: Snowflake::new(1, reconciler.ids_from()),
+            reconciler,
             leases: Vec::new(),
             events: Vec::new(),
             writing: None,
-            ids: Snowflake::new(1, now.wall),
             synced: Books::default(),
             disk: HashMap::new(),
             bids: Vec::new(),
@@ -369,8 +374,8 @@ impl World {
         // What was heard of expired reservations is forgotten by the clock, not by a record.
         let mut replayed = self.synced.clone();
         let long_gone = minute(self.now.wall) + 60;
-        replayed.forget(long_gone);
-        live.forget(long_gone);
+        replayed.forget(0..=long_gone);
+        live.forget(0..=long_gone);
         assert_eq!(replayed, live, "a replay comes to other accounts");
         self.reconciler.durable(batch.upto);
         self.settled_means_answered();
@@ -402,7 +407,7 @@ impl World {
             books.apply(&record).unwrap();
         }
         assert_eq!(books, self.synced, "an opening balance is the balance");
-        books.forget(minute(self.now.wall).saturating_sub(2));
+        books.forget(0..=minute(self.now.wall).saturating_sub(2));
         for bid in &mut self.bids {
             bid.billed = self.disk.get(&bid.claim.reservation).copied();
             let marks = books.marks(bid.claim.lease, bid.claim.reservation, bid.claim.expires);
@@ -532,4 +537,191 @@ fn a_restart_frees_nothing_before_h2() {
     world.settle();
     assert_eq!(exhaust(&mut world, 2), 1, "15,000 are left");
     world.finish();
+}
+
+/// The credit that comes back from a cut campaign stays back, at the ticks after it too; a later raise brings it out.
+#[test]
+fn a_budget_cut_stops_the_campaign() {
+    for (cut, bids) in [(0, 0), (20_000, 1)] {
+        let mut world = World::new(false);
+        world.settle();
+        world.step(Step::Bid { core: 0, campaign: 2, price: PRICE.0 });
+        world.settle();
+        assert_eq!(world.bids.len(), 1);
+        world.step(Step::Fund { campaign: 2, daily: 200_000 });
+        world.settle();
+        world.step(Step::Fund { campaign: 2, daily: cut });
+        // The cores have given all back; nothing is on its way.
+        (0..3).for_each(|_| world.settle());
+        assert_eq!(exhaust(&mut world, 2), bids, "cut to {cut} with 10,000 reserved");
+        world.step(Step::Fund { campaign: 2, daily: 30_000 });
+        (0..3).for_each(|_| world.settle());
+        assert_eq!(exhaust(&mut world, 2), 2 - bids, "raised to 30,000");
+        world.finish();
+    }
+}
+
+/// What the reconciler answers to a notice that the model knows nothing of.
+fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
+    let ticket = u64::MAX;
+    let notice = Notice { ticket, kind, price: NoticePrice::Cpm(claim.price), claim };
+    world.reconciler.on_event(world.now, CoreId(0), Event::Notice(notice));
+    while let Some(batch) = world.reconciler.records() {
+        let mut bytes = &batch.bytes[..];
+        while let Some(record) = Record::decode(&mut bytes) {
+            world.synced.apply(&record).unwrap();
+        }
+        world.reconciler.durable(batch.upto);
+    }
+    let orders = std::mem::take(world.reconciler.orders(CoreId(0)));
+    let answer = |order: &Order| match order {
+        Order::Noticed { ticket: u64::MAX, noticed } => Some(*noticed),
+        _ => None,
+    };
+    let found = orders.iter().find_map(answer).expect("every notice is answered");
+    world.reconciler.orders(CoreId(0)).extend(orders.into_iter().filter(|order| answer(order).is_none()));
+    found
+}
+
+/// Lease ids are counted from 1 on every node and in every ledger. A claim signed elsewhere may name a lease of ours, and
+/// the same campaign; it is not ours to book, and nothing it brings unbalances the accounts.
+#[test]
+fn a_claim_of_another_node_or_of_a_replaced_ledger_is_not_booked() {
+    for loss_is_final in [false, true] {
+        // The ledger that was replaced, and a bid that is still out.
+        let mut old = World::starting_at(START - 5_000, loss_is_final);
+        old.settle();
+        old.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 });
+        let replaced = old.bids[0].claim;
+
+        let mut world = World::new(loss_is_final);
+        world.settle();
+        world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 });
+        world.settle();
+        let own = world.bids[0].claim;
+        assert_eq!((replaced.lease, replaced.incarnation, replaced.node), (own.lease, own.incarnation, own.node));
+        let elsewhere = Claim { node: NodeId(2), ..own };
+        let of_another_run = Claim { incarnation: Incarnation(own.incarnation.0 + 1), ..own };
+        let kept = world.reconciler.books().clone();
+        for claim in [replaced, elsewhere, of_another_run] {
+            for kind in [NoticeKind::Win, NoticeKind::Loss, NoticeKind::Bill] {
+                assert_eq!(answer_to(&mut world, kind, claim), Noticed::Unsafe);
+            }
+        }
+        for claim in [replaced, elsewhere] {
+            let late = Claim { expires: UnixMillis(START - 1), ..claim };
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, late), Noticed::Expired);
+        }
+        assert_eq!(*world.reconciler.books(), kept, "nothing was booked");
+        world.notice(0, 0, NoticeKind::Bill, Price::Part(50));
+        world.settle();
+        assert_eq!(world.bids[0].billed, Some(5_000));
+        world.finish();
+    }
+}
+
+/// Signed claims under our own lease of bids that nobody reserved: whoever has the key could make them. Bills are booked as
+/// far as the lease goes, then beside it, and the accounts still add up when everything else has expired.
+#[test]
+fn claims_without_a_reservation_do_not_unbalance_the_accounts() {
+    for loss_is_final in [false, true] {
+        let mut world = World::new(loss_is_final);
+        world.settle();
+        (0..4).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 }));
+        world.settle();
+        let own = world.bids[0].claim;
+        for number in 0..60 {
+            let reservation = ReservationId(own.reservation.0 + 1_000 + number);
+            let kind = if number % 3 == 0 { NoticeKind::Loss } else { NoticeKind::Bill };
+            let expires = UnixMillis(own.expires.0 - 60_000 * (number % 7));
+            let claim = Claim { reservation, expires, ..own };
+            assert_eq!(answer_to(&mut world, kind, claim), Noticed::Safe);
+            world.settle();
+        }
+        world.reconciler.campaigns(world.now, &[]);
+        for _ in 0..40 {
+            world.settle();
+            world.step(Step::Pass { ms: 60_000 });
+        }
+        world.step(Step::Pass { ms: UnixMillis::DAY });
+        (0..2).for_each(|_| world.settle());
+        assert_eq!(world.reconciler.books().leases().count(), 0, "every lease was closed");
+    }
+}
+
+/// A campaign is paused when its cores have used up all they were granted, and comes back after its lease was closed. The
+/// cores are asked for the empty sub-lease all the same; and one that gives it back late does no harm.
+#[test]
+fn a_used_up_sub_lease_is_taken_back_and_may_come_back_late() {
+    let mut world = World::new(false);
+    world.settle();
+    assert_eq!(exhaust(&mut world, 2), 2, "20,000 pays for two bids of 10,000");
+    let lease = world.bids[0].claim.lease;
+    world.reconciler.campaigns(world.now, &[funding(0, 200_000), funding(1, 60_000)]);
+    for _ in 0..10 {
+        world.settle();
+        world.step(Step::Pass { ms: UnixMillis::DAY / 8 });
+    }
+    assert_eq!(world.reconciler.books().lease(lease), None);
+    for core in 0..CORES {
+        assert_eq!(world.leases[usize::from(core)].revoke(Slot(2)), None, "the core still knew a closed lease");
+        let late = Event::Returned { slot: Slot(2), lease, credit: Micros::ZERO };
+        world.events[usize::from(core)].push_back(late);
+    }
+    world.fund();
+    (0..3).for_each(|_| world.settle());
+    assert_eq!(exhaust(&mut world, 2), 2, "it bids again");
+    world.finish();
+}
+
+/// What a bill is answered when it is called again past H2: as it was at first, and without another record or count. That
+/// holds through a restart, and ends a second H2 later, when nothing is recorded of it any more.
+#[test]
+fn a_bill_past_h2_is_recorded_once() {
+    for restart in [false, true] {
+        let mut world = World::new(false);
+        world.settle();
+        (0..2).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 }));
+        world.settle();
+        let [booked, unheard] = [0, 1].map(|bid: usize| world.bids[bid].claim);
+        assert_eq!(answer_to(&mut world, NoticeKind::Bill, booked), Noticed::Safe);
+        world.step(Step::Pass { ms: limits::H2_MS + 1 });
+        assert_eq!(answer_to(&mut world, NoticeKind::Bill, unheard), Noticed::Expired);
+        if restart {
+            world.step(Step::Crash { written: true });
+        }
+        let counts = |world: &World| {
+            let gauges = world.reconciler.gauges();
+            [gauges.late.get(), gauges.late_excess_micros.get(), gauges.bills.get(), gauges.stale.get()]
+        };
+        let before = counts(&world);
+        assert_eq!(before, if restart { [0; 4] } else { [1, 10_000, 1, 0] });
+        for _ in 0..29 {
+            world.settle();
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, unheard), Noticed::Expired);
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, booked), Noticed::Safe);
+            assert!(!heard_again(&mut world, &[unheard, booked]), "a second record");
+            world.step(Step::Pass { ms: 60_000 });
+        }
+        assert_eq!(counts(&world), before);
+        world.step(Step::Pass { ms: 10 * 60_000 });
+        for _ in 0..3 {
+            world.settle();
+            assert_eq!(answer_to(&mut world, NoticeKind::Bill, unheard), Noticed::Expired);
+            assert!(!heard_again(&mut world, &[unheard, booked]), "a record of what is forgotten");
+        }
+        let [late, excess, bills, _] = before;
+        assert_eq!(counts(&world), [late, excess, bills, 9]);
+    }
+}
+
+/// Calls bills again, and says whether that left a record.
+fn heard_again(world: &mut World, claims: &[Claim]) -> bool {
+    for claim in claims {
+        let notice =
+            Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price: NoticePrice::Cpm(claim.price), claim: *claim };
+        world.reconciler.on_event(world.now, CoreId(1), Event::Notice(notice));
+    }
+    world.reconciler.orders(CoreId(1)).retain(|order| !matches!(order, Order::Noticed { ticket: u64::MAX, .. }));
+    world.reconciler.records().is_some()
 }

@@ -45,6 +45,11 @@ impl Snowflake {
     }
 }
 
+/// When a reservation was made, by its id: at most some seconds after the clock said so, when ids ran ahead of it.
+pub fn made(reservation: ReservationId) -> UnixMillis {
+    UnixMillis(EPOCH.0 + (reservation.0 >> (WORKER_BITS + SEQUENCE_BITS)))
+}
+
 /// The first step of a millisecond; times before the epoch count as the epoch.
 #[inline]
 fn step(wall: UnixMillis) -> u64 {
@@ -122,7 +127,8 @@ mod tests {
         let now = UnixMillis(1_767_225_600_123);
         assert_eq!(parts(ids.next(now)), (now.0, 1023, 0));
         assert_eq!(parts(ids.next(now)), (now.0, 1023, 1));
-        assert_eq!(parts(ids.next(UnixMillis(now.0 + 5))), (now.0 + 5, 1023, 0));
+        let later = ids.next(UnixMillis(now.0 + 5));
+        assert_eq!((parts(later), made(later)), ((now.0 + 5, 1023, 0), UnixMillis(now.0 + 5)));
     }
 
     #[test]

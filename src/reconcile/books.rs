@@ -11,8 +11,10 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::record::{Marks, Record};
+use crate::limits;
 use crate::units::{AdvertiserId, CampaignId, Day, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis};
 
 /// One budget and what stands against it.
@@ -117,6 +119,10 @@ impl fmt::Display for Inconsistent {
 
 impl std::error::Error for Inconsistent {}
 
+/// Minutes after its H2 during which a reservation that was billed, or billed too late, is remembered: as long again, so
+/// that an exchange that calls again is answered as before.
+pub const REMEMBERED_MINUTES: u64 = limits::H2_MS / 60_000;
+
 /// Marks of reservations, by the minute in which they expire.
 type Known = BTreeMap<u64, HashMap<(LeaseId, ReservationId), Marks>>;
 
@@ -131,6 +137,7 @@ pub struct Books {
     open: BTreeMap<(CampaignId, Day), u32>,
     known: Known,
     node: NodeId,
+    began: UnixMillis,
     latest: UnixMillis,
 }
 
@@ -166,6 +173,14 @@ impl Books {
         self.day(campaign, day).available().min(life)
     }
 
+    /// What a campaign may hold for a day in `free` credit and new grants together, when `free` of what is charged is
+    /// nobody's: less than `free` after a budget was cut.
+    pub fn grantable(&self, campaign: CampaignId, day: Day, free: Micros) -> Micros {
+        let Some(life) = self.lives.get(&campaign) else { return Micros::ZERO };
+        let left = |account: Account| Micros(account.budget.0.saturating_sub(account.committed().minus(free).0));
+        left(self.day(campaign, day)).min(left(life.account)).max(Micros::ZERO)
+    }
+
     /// A lease that is not closed.
     pub fn lease(&self, lease: LeaseId) -> Option<&Lease> {
         self.leases.get(&lease)
@@ -192,14 +207,25 @@ impl Books {
         self.incarnations.get(&incarnation).map_or(UnixMillis(0), |bidding| bidding.until)
     }
 
+    /// Where this ledger's reservation ids begin; 0 if it does not say.
+    pub fn began(&self) -> UnixMillis {
+        self.began
+    }
+
     /// The latest time any record speaks of, first ids included.
     pub fn latest(&self) -> UnixMillis {
         self.latest
     }
 
-    /// Forgets what was heard of reservations that expired up to and with `minute`.
-    pub fn forget(&mut self, minute: u64) {
-        self.known = self.known.split_off(&(minute + 1));
+    /// Forgets what was heard of reservations that expired in these minutes, but for those that were billed or heard of
+    /// too late; what expired [`REMEMBERED_MINUTES`] before the last of them is forgotten altogether.
+    pub fn forget(&mut self, expired: RangeInclusive<u64>) {
+        self.known = self.known.split_off(&(expired.end() + 1).saturating_sub(REMEMBERED_MINUTES));
+        for known in self.known.range_mut(expired).map(|(_, known)| known) {
+            known.retain(|_, marks| marks.any(Marks::BILLED.and(Marks::LATE)));
+            known.shrink_to_fit();
+        }
+        self.known.retain(|_, known| !known.is_empty());
     }
 
     /// Adds a fact.
@@ -282,9 +308,7 @@ impl Books {
             }
             Record::Heard { reservation, lease, expires, wall, marks, .. } => {
                 self.latest = self.latest.max(wall);
-                if !marks.any(Marks::LATE) {
-                    self.mark(lease, reservation, expires, marks);
-                }
+                self.mark(lease, reservation, expires, marks);
             }
             Record::Released { lease, total } => {
                 let account = self.leases.get_mut(&lease).ok_or("a release under an unknown lease")?;
@@ -335,6 +359,12 @@ impl Books {
                 self.move_advertiser(advertiser, charge);
             }
             Record::Known { reservation, lease, expires, marks } => self.mark(lease, reservation, expires, marks),
+            Record::Began { ids_from } => {
+                if self.began > UnixMillis(0) {
+                    return Err("a ledger began twice");
+                }
+                self.began = ids_from;
+            }
         }
         Ok(())
     }
@@ -440,7 +470,8 @@ impl Books {
             .incarnations
             .iter()
             .map(|(incarnation, bidding)| Record::Renewed { incarnation: *incarnation, until: bidding.until });
-        let incarnations = started.into_iter().chain(incarnations);
+        let began = (self.began > UnixMillis(0)).then_some(Record::Began { ids_from: self.began });
+        let incarnations = began.into_iter().chain(started).chain(incarnations);
         let lives = self.lives.iter().map(|(campaign, life)| Record::Life {
             campaign: *campaign,
             advertiser: life.advertiser,

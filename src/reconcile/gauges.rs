@@ -68,10 +68,11 @@ gauges! {
     Counter duplicates "Notices heard before";
     Counter disputes "Bills booked at the bid's price because theirs was above it";
     Counter unpriced "Bills without a readable price: nothing booked";
-    Counter late "Bills past H2, answered 410";
+    Counter late "Bills past H2 that were not booked before, answered 410; each counts once";
+    Counter stale "Bills so far past H2 that their reservations are forgotten, answered 410 without a record";
     Counter late_excess_micros "What bills past H2 would have cost, micros";
     Counter excess_bills "Bills booked although no lease covered them any more";
-    Counter foreign "Notices under a lease the ledger does not know, answered 503";
+    Counter foreign "Notices of another node, of a replaced ledger, or under a lease the ledger does not know, answered 503";
     Counter unsafe_notices "Notices answered 503";
     Counter spend_micros "Spend booked since this process started, micros";
     Gauge held_micros "What silent reservations hold, micros";

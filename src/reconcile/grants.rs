@@ -41,6 +41,8 @@ pub(super) struct Share {
     filled: bool,
     /// Waits in the list of those that ran low.
     low: bool,
+    /// The core was granted the lease and has not given it back, though nothing may be left of it.
+    held: bool,
     /// A revocation is on its way; until it comes back nothing is granted.
     revoked: bool,
 }
@@ -178,7 +180,7 @@ impl Reconciler {
         if self.current(slot) == Some(lease) {
             let share = self.share(slot, core);
             share.out = share.out.minus(credit);
-            share.revoked = false;
+            (share.held, share.revoked) = (share.out > Micros::ZERO, false);
         }
     }
 
@@ -191,7 +193,7 @@ impl Reconciler {
             return true;
         }
         let free = line.lease.map_or(Micros::ZERO, |lease| self.holds[&lease].free);
-        let left = free.plus(self.books.available(line.funding.campaign, self.day));
+        let left = self.books.grantable(line.funding.campaign, self.day, free);
         let part = Micros(left.0 / (2 * i64::from(self.settings.cores))).max(price);
         let credit = share.target.max(price).minus(share.out).min(part).min(left);
         if share.out.plus(credit) < price || credit <= Micros::ZERO {
@@ -211,7 +213,7 @@ impl Reconciler {
         }
         let share = self.share(slot, core);
         share.out = share.out.plus(credit);
-        share.filled = true;
+        (share.held, share.filled) = (true, true);
         share.idle = 0;
         self.gauges.grants.add(1);
         let ends = now.boot.after(self.day.end().0.saturating_sub(now.wall.0) * Nanos::MS);
@@ -232,7 +234,7 @@ impl Reconciler {
 
     fn revoke(&mut self, slot: Slot, core: CoreId) {
         let share = self.share(slot, core);
-        if share.out > Micros::ZERO && !share.revoked {
+        if share.held && !share.revoked {
             share.revoked = true;
             self.hold(core, Order::Revoke { slot });
         }

@@ -18,7 +18,8 @@ pub(super) struct Holds {
     pub(super) slot: Slot,
     /// Credit on all cores.
     pub(super) out: Micros,
-    /// Credit that is nobody's: to be granted again, or released.
+    /// Credit that is nobody's: to be granted again, or released. Below zero only while later silence makes up for a bill
+    /// of a reservation that was never made.
     pub(super) free: Micros,
     /// Minute of expiry, and what its silent reservations hold. Oldest first. A sum is below zero while a bill has
     /// overtaken its reservation on another core's ring.
@@ -69,11 +70,13 @@ impl Holds {
         self.free = self.free.plus(price.minus(amount));
     }
 
-    /// Frees what was silent up to and with `minute`. A sum below zero waits for the reservation that was overtaken.
+    /// Frees what was silent up to and with `minute`. A sum below zero waits for the reservation that was overtaken; with
+    /// no credit left on the cores there is none, and what was freed for it is taken back.
     pub(super) fn expire(&mut self, minute: u64) {
         let mut freed = Micros::ZERO;
+        let none_to_come = self.out == Micros::ZERO;
         self.silent.retain(|(expiry, held)| {
-            let expired = *expiry <= minute && *held >= Micros::ZERO;
+            let expired = *expiry <= minute && (*held >= Micros::ZERO || none_to_come);
             if expired {
                 freed = freed.plus(*held);
             }
@@ -129,6 +132,16 @@ mod tests {
         assert!(!holds.is_empty());
         holds.reserve(5, 5, Micros(30));
         assert_eq!((holds.charge(), holds.free, holds.silent()), (Micros(90), Micros(20), Micros(0)));
+    }
+
+    #[test]
+    fn a_bill_of_a_reservation_that_was_never_made_frees_nothing() {
+        let mut holds = granted(100);
+        holds.settle(5, Micros(30), Micros(10));
+        holds.give_back(Micros(100));
+        assert_eq!((holds.charge(), holds.free), (Micros(90), Micros(120)));
+        holds.expire(5);
+        assert_eq!((holds.charge(), holds.free, holds.silent()), (Micros(90), Micros(90), Micros(0)));
     }
 
     #[test]

@@ -34,6 +34,10 @@ use grants::{Line, Share};
 use holds::Holds;
 use record::Record;
 
+/// How far ahead of the clock a new ledger's ids start, ms. One it replaces may have used ids ahead of the clock: a restart
+/// starts them at most two leases ahead.
+const FIRST_IDS_AHEAD_MS: u64 = 60_000;
+
 /// What a reconciler is told once.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -107,6 +111,11 @@ pub struct Reconciler {
     gauges: Arc<Gauges>,
 }
 
+/// The last minute of which every reservation is past H2 and epsilon.
+fn last_expired(wall: UnixMillis) -> u64 {
+    minute(UnixMillis(wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1)
+}
+
 impl Reconciler {
     /// Goes on from the books as the ledger left them, as the next incarnation. Leases of earlier ones stay charged
     /// until nothing can be claimed under them.
@@ -116,7 +125,11 @@ impl Reconciler {
         // Earlier bids were made before `latest`, but for ids borrowed from the future: at 4,096 a millisecond, less than
         // a lease's length of them under one lease. What one incarnation starts with is itself on disk, so that restarts
         // in quick succession do not start at the same place.
-        let ids_from = UnixMillis(books.latest().0 + limits::LEASE_NS / Nanos::MS).max(now.wall);
+        let first = books.incarnation() == Incarnation(0);
+        let ids_from = match first {
+            true => UnixMillis(now.wall.0 + FIRST_IDS_AHEAD_MS),
+            false => UnixMillis(books.latest().0 + limits::LEASE_NS / Nanos::MS).max(now.wall),
+        };
         let mut reconciler = Self {
             settings,
             incarnation,
@@ -142,6 +155,9 @@ impl Reconciler {
             gauges,
             books,
         };
+        if first {
+            reconciler.append(now.boot, Record::Began { ids_from });
+        }
         reconciler.append(now.boot, Record::Started { incarnation, node: settings.node, wall: now.wall, ids_from });
         reconciler
     }
@@ -154,6 +170,11 @@ impl Reconciler {
     /// Where this process's reservation ids start: after all that earlier ones made, whatever clock they ran on.
     pub fn ids_from(&self) -> UnixMillis {
         self.ids_from
+    }
+
+    /// What is counted.
+    pub fn gauges(&self) -> &Gauges {
+        &self.gauges
     }
 
     /// The accounts.
@@ -176,10 +197,15 @@ impl Reconciler {
                 self.check_lease(reserved.lease);
             }
             Event::Returned { slot, lease, credit } => {
-                let holds = self.holds.get_mut(&lease).expect("credit returned under a lease never granted");
-                holds.give_back(credit);
-                self.returned(slot, core, lease, credit);
-                self.check_lease(lease);
+                match self.holds.get_mut(&lease) {
+                    Some(holds) => {
+                        holds.give_back(credit);
+                        self.returned(slot, core, lease, credit);
+                        self.check_lease(lease);
+                    }
+                    // A lease that was used up can be closed before its core gives it back.
+                    None => assert_eq!(credit, Micros::ZERO, "credit returned under a lease never granted"),
+                }
             }
             Event::Notice(notice) => self.notice(now, core, &notice),
             Event::Drained => {
@@ -217,8 +243,8 @@ impl Reconciler {
         }
         self.expire(now.wall);
         self.poll(now);
-        self.grant_by_demand(now);
         self.release_free(now);
+        self.grant_by_demand(now);
         self.close_leases(now);
         if self.may_grant() {
             let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS);
@@ -328,18 +354,27 @@ impl Reconciler {
 
     /// Frees what was silent past H2 and epsilon.
     fn expire(&mut self, wall: UnixMillis) {
-        let past = minute(UnixMillis(wall.0.saturating_sub(limits::EPSILON_MS)));
-        self.released_up_to = self.released_up_to.max(past.saturating_sub(1));
+        let before = self.released_up_to;
+        self.released_up_to = before.max(last_expired(wall));
         self.holds.values_mut().for_each(|holds| holds.expire(self.released_up_to));
-        self.books.forget(self.released_up_to);
+        if self.released_up_to > before {
+            self.books.forget(before + 1..=self.released_up_to);
+        }
     }
 
     /// Gives back to the campaigns what nobody holds.
     fn release_free(&mut self, now: Now) {
-        let free = self.holds.iter_mut().filter(|(_, holds)| holds.free > Micros::ZERO);
-        let free: Vec<_> = free.map(|(lease, holds)| (*lease, std::mem::take(&mut holds.free))).collect();
-        for (lease, free) in free {
+        let free: Vec<_> =
+            self.holds.iter().filter(|(_, holds)| holds.free > Micros::ZERO).map(|(lease, _)| *lease).collect();
+        for lease in free {
             let account = self.books.lease(lease).expect("a lease the ledger does not know");
+            let holds = self.holds.get_mut(&lease).expect("a lease without its holds");
+            // Less than what is free only if bills came for reservations that were never made.
+            let free = holds.free.min(account.charge());
+            if free == Micros::ZERO {
+                continue;
+            }
+            holds.free = holds.free.minus(free);
             let total = account.released.plus(free);
             self.append(now.boot, Record::Released { lease, total });
             self.check_lease(lease);

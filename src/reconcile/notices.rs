@@ -1,8 +1,9 @@
 //! Notices: what an exchange says became of a bid, booked once, and answered when it is on disk.
 
-use super::Reconciler;
-use super::books::minute;
+use super::books::{REMEMBERED_MINUTES, minute};
 use super::record::{Marks, Record};
+use super::{Reconciler, last_expired};
+use crate::bid::ids;
 use crate::ring::message::{Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
 use crate::units::{CoreId, CpmMicros, Micros, Now, UserKey};
 
@@ -41,22 +42,44 @@ impl Reconciler {
         now.wall > claim.expires || minute(claim.expires) <= self.released_up_to
     }
 
-    /// Made under a lease the ledger knows, as the bid path makes claims. Anything else was signed with our key by another
-    /// node, or before the ledger was replaced.
-    fn is_ours(&self, claim: &Claim) -> bool {
-        let lease = self.books.lease(claim.lease);
-        claim.price > CpmMicros(0) && lease.is_some_and(|lease| lease.campaign == claim.campaign)
+    /// Made by this node since its ledger began. Anything else was signed with our key by another node, or before the
+    /// ledger was replaced; lease ids are only unique within a ledger.
+    fn is_of_this_ledger(&self, claim: &Claim) -> bool {
+        claim.node == self.settings.node && ids::made(claim.reservation) >= self.books.began()
     }
 
+    /// Made under a lease the ledger knows, by whom it was granted to, as the bid path makes claims.
+    fn is_ours(&self, claim: &Claim) -> bool {
+        let lease = self.books.lease(claim.lease);
+        let fits =
+            lease.is_some_and(|lease| (lease.campaign, lease.incarnation) == (claim.campaign, claim.incarnation));
+        fits && claim.price > CpmMicros(0) && self.is_of_this_ledger(claim)
+    }
+
+    /// A notice past H2 books nothing. A bill is put on record, once, for the books to be compared with the exchange's;
+    /// one that was booked in time is as safe as it was then. Of reservations that are no longer remembered there is no
+    /// telling, so nothing is recorded of them: a URL called over and over does not fill the disk.
     fn late(&mut self, now: Now, notice: &Notice) -> Noticed {
-        if notice.kind == NoticeKind::Bill {
-            self.gauges.late.add(1);
-            if let NoticePrice::Cpm(price) = notice.price {
-                let cost = price.min(notice.claim.price).per_impression();
-                self.gauges.late_excess_micros.add(cost.0.max(0) as u64);
-            }
-            self.append(now.boot, heard(now, &notice.claim, Marks::LATE));
+        let claim = &notice.claim;
+        if notice.kind != NoticeKind::Bill || !self.is_of_this_ledger(claim) {
+            return Noticed::Expired;
         }
+        let forgotten = self.released_up_to.max(last_expired(now.wall));
+        if minute(claim.expires) + REMEMBERED_MINUTES <= forgotten {
+            self.gauges.stale.add(1);
+            return Noticed::Expired;
+        }
+        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
+        if known.any(Marks::BILLED.and(Marks::LATE)) {
+            self.gauges.duplicates.add(1);
+            return if known.any(Marks::BILLED) { Noticed::Safe } else { Noticed::Expired };
+        }
+        self.gauges.late.add(1);
+        if let NoticePrice::Cpm(price) = notice.price {
+            let cost = price.min(claim.price).per_impression();
+            self.gauges.late_excess_micros.add(cost.0.max(0) as u64);
+        }
+        self.append(now.boot, heard(now, claim, Marks::LATE));
         Noticed::Expired
     }
 

@@ -261,7 +261,7 @@ records! {
         /// Released so far.
         released: Micros,
     }
-    /// Opening balance: a reservation of which something was heard, not yet past H2.
+    /// Opening balance: a reservation of which something was heard, and that is not forgotten yet.
     12 Known {
         /// The reservation.
         reservation: ReservationId,
@@ -271,6 +271,11 @@ records! {
         expires: UnixMillis,
         /// What was heard.
         marks: Marks,
+    }
+    /// The ledger began; the first record of all. Ledgers that began without it book whatever their leases cover.
+    13 Began {
+        /// No reservation of this ledger is older.
+        ids_from: UnixMillis,
     }
 }
 
