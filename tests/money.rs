@@ -725,3 +725,30 @@ fn heard_again(world: &mut World, claims: &[Claim]) -> bool {
     world.reconciler.orders(CoreId(1)).retain(|order| !matches!(order, Order::Noticed { ticket: u64::MAX, .. }));
     world.reconciler.records().is_some()
 }
+
+/// After the clock was set back by more than H2 bids could not be billed any more, so none are made; nor are they while
+/// the clock runs up to where they can be.
+#[test]
+fn no_bid_is_made_that_the_clock_keeps_from_being_billed() {
+    let mut world = World::starting_at(START - 6 * 3_600_000, false);
+    world.settle();
+    world.step(Step::Pass { ms: 3_600_000 });
+    world.settle();
+    world.now.wall.0 -= 45 * 60_000;
+    world.settle();
+    // The renewal from before the step runs out.
+    world.step(Step::Pass { ms: limits::LEASE_NS / Nanos::MS });
+    let mut refused = 0;
+    while exhaust(&mut world, 2) == 0 {
+        refused += 1;
+        assert!(refused < 60, "it never bids again");
+        world.step(Step::Pass { ms: 60_000 });
+        world.settle();
+    }
+    assert!(refused >= 13, "bids again after {refused} of 15 minutes");
+    let bids = 0..world.bids.len();
+    bids.for_each(|bid| world.notice(0, bid, NoticeKind::Bill, Price::Part(100)));
+    world.settle();
+    assert!(world.bids.iter().all(|bid| bid.billed.is_some()), "a bid was made that nobody can bill");
+    world.finish();
+}

@@ -134,7 +134,7 @@ impl Reconciler {
 
     /// Once a tick, for every campaign and core.
     pub(super) fn grant_by_demand(&mut self, now: Now) {
-        if !self.may_grant() {
+        if !self.may_grant(now) {
             return;
         }
         for slot in self.slots() {

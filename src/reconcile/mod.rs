@@ -108,6 +108,8 @@ pub struct Reconciler {
     drained: Vec<bool>,
     draining: bool,
     disk_failed: bool,
+    /// Whether that was logged.
+    clock_behind: bool,
     gauges: Arc<Gauges>,
 }
 
@@ -152,6 +154,7 @@ impl Reconciler {
             drained: vec![false; cores],
             draining: false,
             disk_failed: false,
+            clock_behind: false,
             gauges,
             books,
         };
@@ -219,7 +222,7 @@ impl Reconciler {
 
     /// After a batch of events: grants to cores that ran low, and the change of the budget day.
     pub fn poll(&mut self, now: Now) {
-        if self.may_grant() {
+        if self.may_grant(now) {
             if now.wall.day() > self.day {
                 self.begin_day(now);
             }
@@ -242,11 +245,12 @@ impl Reconciler {
             return;
         }
         self.expire(now.wall);
+        self.watch_clock(now);
         self.poll(now);
         self.release_free(now);
         self.grant_by_demand(now);
         self.close_leases(now);
-        if self.may_grant() {
+        if self.may_grant(now) {
             let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS);
             self.append(now.boot, Record::Renewed { incarnation: self.incarnation, until });
             self.broadcast(Order::Renew { until: now.boot.after(limits::LEASE_NS) });
@@ -315,8 +319,30 @@ impl Reconciler {
         self.unsynced(now) > limits::NOTICE_NS
     }
 
-    fn may_grant(&self) -> bool {
-        !self.draining && !self.disk_failed
+    fn may_grant(&self, now: Now) -> bool {
+        !self.draining && !self.disk_failed && !self.is_clock_behind(now)
+    }
+
+    /// The clock was set back so far that a bid made now would count as expired: nobody could bill it.
+    fn is_clock_behind(&self, now: Now) -> bool {
+        minute(UnixMillis(now.wall.0 + limits::H2_MS)) <= self.released_up_to
+    }
+
+    /// Says so when the clock falls behind, and when it is right again.
+    fn watch_clock(&mut self, now: Now) {
+        let behind = self.is_clock_behind(now);
+        if behind == std::mem::replace(&mut self.clock_behind, behind) {
+            return;
+        }
+        if behind {
+            let by = (self.released_up_to + 1) * 60 - now.wall.0 / 1000;
+            log::error!(
+                "the wall clock was set back by {by} s or more: bids made now could not be billed, so no campaign bids; \
+                 set the clock right, or, if it was wrong before and is right now, restart corebid"
+            );
+        } else {
+            log::info!("the wall clock is no longer behind: campaigns bid again");
+        }
     }
 
     /// Books a record and queues it for the disk.

@@ -85,7 +85,7 @@ impl Embedded {
     /// [`OpenError`]. Nothing was changed then, but for directories made.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let ledger = dir.join("ledger");
-        fs::create_dir_all(&ledger).map_err(|error| OpenError::Io(ledger.clone(), error))?;
+        make_durable(&ledger).map_err(|error| OpenError::Io(ledger.clone(), error))?;
         let lock = lock(dir)?;
         let (books, position) = replay(&ledger)?;
         if position.file > 0 {
@@ -139,15 +139,39 @@ pub fn opening(file: u32, next: u64, books: &Books) -> Vec<u8> {
     out
 }
 
-/// Makes a new file's name durable.
+/// Makes the name of a new file or directory durable.
 ///
 /// # Errors
 /// Of the file system.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// Makes the directory, and makes the names that lead to it durable: a synced file in a directory whose name is lost is
+/// lost with it.
+fn make_durable(ledger: &Path) -> io::Result<()> {
+    let names = names(ledger, Path::exists);
+    fs::create_dir_all(ledger)?;
+    for (name, was_there) in names {
+        match sync_dir(&name) {
+            // Whoever made it had the right to read what it stands in; this user may not.
+            Err(error) if was_there && error.kind() == io::ErrorKind::PermissionDenied => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// The names to be made durable, and whether they are there already: those that are missing; the ledger's and the data
+/// directory's in any case, as a start that was cut off may have left them unsynced.
+fn names(ledger: &Path, exists: impl Fn(&Path) -> bool) -> Vec<(PathBuf, bool)> {
+    let names = ledger.ancestors().filter(|name| name.file_name().is_some());
+    let names = names.map(|name| (name.to_owned(), exists(name))).enumerate();
+    names.take_while(|(depth, (_, was_there))| *depth < 2 || !was_there).map(|(_, name)| name).collect()
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
@@ -203,4 +227,36 @@ fn cut(path: &Path, end: u64) -> io::Result<()> {
         file.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(ledger: &str, there: &[&str]) -> Vec<(String, bool)> {
+        let names = names(Path::new(ledger), |name| there.iter().any(|there| Path::new(there) == name));
+        names.into_iter().map(|(name, was_there)| (name.to_str().unwrap().to_owned(), was_there)).collect()
+    }
+
+    #[test]
+    fn every_name_that_leads_to_a_new_ledger_is_synced() {
+        let owned =
+            |names: &[(&str, bool)]| names.iter().map(|(name, was)| ((*name).to_owned(), *was)).collect::<Vec<_>>();
+        let new = [("/var/corebid/a/ledger", false), ("/var/corebid/a", false), ("/var/corebid", false)];
+        assert_eq!(named("/var/corebid/a/ledger", &["/", "/var"]), owned(&new));
+        let made_by_another = [("/var/corebid/ledger", false), ("/var/corebid", true)];
+        assert_eq!(named("/var/corebid/ledger", &["/", "/var", "/var/corebid"]), owned(&made_by_another));
+        assert_eq!(named("data/ledger", &[]), owned(&[("data/ledger", false), ("data", false)]));
+        assert_eq!(named("/ledger", &["/"]), owned(&[("/ledger", false)]));
+    }
+
+    #[test]
+    fn a_directory_is_made_with_all_that_leads_to_it() {
+        let root = std::env::temp_dir().join(format!("corebid-embedded-{}", std::process::id()));
+        let store = Embedded::open(&root.join("one/two")).unwrap();
+        assert_eq!((store.position.file, root.join("one/two/ledger").is_dir()), (0, true));
+        fs::remove_dir_all(root).unwrap();
+        // A relative name stands in the working directory.
+        sync_dir(Path::new("data")).unwrap();
+    }
 }
