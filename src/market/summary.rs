@@ -151,7 +151,9 @@ fn draw(summary: &Summary, page: &mut String) -> fmt::Result {
     if summary.unsent > 0 {
         row(page, "unsent", grouped(summary.unsent), "no connection was free".into())?;
     }
-    row(page, "bids", grouped(summary.bids), of(summary.bids, summary.requests, "the requests"))?;
+    // A request with several impressions may get several bids.
+    let answered_with_bids = summary.status.get(&200).copied().unwrap_or(0);
+    row(page, "bids", grouped(summary.bids), of(answered_with_bids, summary.requests, "the requests"))?;
     if summary.invalid > 0 {
         row(page, "invalid bids", grouped(summary.invalid), String::new())?;
     }
@@ -258,6 +260,7 @@ mod tests {
             requests: 120_000,
             answered: 120_000,
             late: 3,
+            status: [(200, 3_600), (204, 116_400)].into(),
             bids: 3_600,
             wins: 1_700,
             won_money: Micros(2_345_678),
