@@ -154,6 +154,18 @@ pub struct LeaseId(pub u64);
 #[repr(transparent)]
 pub struct ReservationId(pub u64);
 
+impl ReservationId {
+    /// Start of the Snowflake clock: 2024-01-01T00:00:00Z.
+    pub const EPOCH: UnixMillis = UnixMillis(1_704_067_200_000);
+    /// Bits below the milliseconds: 10 of worker, 12 of sequence.
+    pub const BELOW_MILLIS: u32 = 22;
+
+    /// When it was made, by its own clock: it may run some seconds ahead of the wall clock.
+    pub const fn made(self) -> UnixMillis {
+        UnixMillis(Self::EPOCH.0 + (self.0 >> Self::BELOW_MILLIS))
+    }
+}
+
 /// `Bid.id`: 128 random bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

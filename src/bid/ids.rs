@@ -3,12 +3,13 @@
 use crate::units::{BidId, ReservationId, UnixMillis};
 
 /// Start of the Snowflake clock: 2024-01-01T00:00:00Z. 41 bits of milliseconds last from here to 2093.
-pub const EPOCH: UnixMillis = UnixMillis(1_704_067_200_000);
+pub const EPOCH: UnixMillis = ReservationId::EPOCH;
 /// Workers there can be: 10 bits.
 pub const WORKERS: u16 = 1 << 10;
 
 const SEQUENCE_BITS: u32 = 12;
 const WORKER_BITS: u32 = 10;
+const _: () = assert!(SEQUENCE_BITS + WORKER_BITS == ReservationId::BELOW_MILLIS);
 /// 41 bits of milliseconds over 12 of sequence: the moving part of an id, without the worker between them.
 const STEPS: u64 = 1 << (41 + SEQUENCE_BITS);
 
@@ -43,11 +44,6 @@ impl Snowflake {
         let (ms, sequence) = (step >> SEQUENCE_BITS, step & ((1 << SEQUENCE_BITS) - 1));
         ReservationId(ms << (WORKER_BITS + SEQUENCE_BITS) | self.worker << SEQUENCE_BITS | sequence)
     }
-}
-
-/// When a reservation was made, by its id: at most some seconds after the clock said so, when ids ran ahead of it.
-pub fn made(reservation: ReservationId) -> UnixMillis {
-    UnixMillis(EPOCH.0 + (reservation.0 >> (WORKER_BITS + SEQUENCE_BITS)))
 }
 
 /// The first step of a millisecond; times before the epoch count as the epoch.
@@ -128,7 +124,7 @@ mod tests {
         assert_eq!(parts(ids.next(now)), (now.0, 1023, 0));
         assert_eq!(parts(ids.next(now)), (now.0, 1023, 1));
         let later = ids.next(UnixMillis(now.0 + 5));
-        assert_eq!((parts(later), made(later)), ((now.0 + 5, 1023, 0), UnixMillis(now.0 + 5)));
+        assert_eq!((parts(later), later.made()), ((now.0 + 5, 1023, 0), UnixMillis(now.0 + 5)));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use super::books::{REMEMBERED_MINUTES, minute};
 use super::record::{Marks, Record};
 use super::{Reconciler, last_expired};
-use crate::bid::ids;
 use crate::ring::message::{Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
 use crate::units::{CoreId, CpmMicros, Micros, Now, UserKey};
 
@@ -45,7 +44,7 @@ impl Reconciler {
     /// Made by this node since its ledger began. Anything else was signed with our key by another node, or before the
     /// ledger was replaced; lease ids are only unique within a ledger.
     fn is_of_this_ledger(&self, claim: &Claim) -> bool {
-        claim.node == self.settings.node && ids::made(claim.reservation) >= self.books.began()
+        claim.node == self.settings.node && claim.reservation.made() >= self.books.began()
     }
 
     /// Made under a lease the ledger knows, by whom it was granted to, as the bid path makes claims.
