@@ -62,9 +62,8 @@ pub struct Data {
     /// The base of profiles.
     pub profiles: Profiles,
     slots: Slots,
-    campaigns: Vec<Campaign>,
-    model: Linear,
-    version: u64,
+    /// Built once; every core gets a copy.
+    snapshot: Snapshot,
 }
 
 impl Data {
@@ -81,7 +80,8 @@ impl Data {
             Source::Files { profiles: None, .. } => Profiles::default(),
             Source::BuiltIn | Source::Synthetic(_) => Profiles::synthetic(DEMO_USERS, &users),
         };
-        Ok(Data { source, users, profiles, slots, campaigns, model, version: 1 })
+        let snapshot = Snapshot::new(1, campaigns, model);
+        Ok(Data { source, users, profiles, slots, snapshot })
     }
 
     /// Reads campaigns and model again; profiles stay. On an error everything is as it was.
@@ -89,19 +89,19 @@ impl Data {
     /// # Errors
     /// The first mistake, with its line.
     pub fn reload(&mut self) -> Result<(), FileError> {
-        (self.campaigns, self.model) = decide_with(&self.source, &mut self.slots)?;
-        self.version += 1;
+        let (campaigns, model) = decide_with(&self.source, &mut self.slots)?;
+        self.snapshot = Snapshot::new(self.snapshot.version + 1, campaigns, model);
         Ok(())
     }
 
     /// The campaigns.
     pub fn campaigns(&self) -> &[Campaign] {
-        &self.campaigns
+        &self.snapshot.campaigns
     }
 
     /// A snapshot for one core.
     pub fn snapshot(&self) -> Box<Snapshot> {
-        Box::new(Snapshot::new(self.version, self.campaigns.clone(), self.model.clone()))
+        Box::new(self.snapshot.clone())
     }
 }
 

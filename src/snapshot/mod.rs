@@ -11,7 +11,7 @@ pub mod marks;
 pub mod data;
 
 /// All that a bid core decides with and never changes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Counts up with every published snapshot.
     pub version: u64,

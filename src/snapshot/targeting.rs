@@ -112,7 +112,7 @@ pub struct Query {
 }
 
 /// The campaigns of one snapshot, arranged by what they target. Built off the bid path.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Index {
     dictionaries: [Dictionary; Dimension::COUNT],
     nodes: Vec<Node>,

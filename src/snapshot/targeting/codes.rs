@@ -145,7 +145,7 @@ pub(super) fn subdivision(region: &[u8]) -> &[u8] {
 pub(super) const UNNAMED: u32 = u32::MAX;
 
 /// Hashes to codes: open addressing, at most half full, one cache line for most look-ups.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dictionary {
     slots: Box<[(u64, u32)]>,
 }
