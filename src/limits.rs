@@ -32,6 +32,18 @@ pub const JSON_DEPTH: usize = 64;
 pub const IMPS: usize = 32;
 /// Banner sizes (`w`/`h` and `format[]`) per impression that are considered.
 pub const SIZES: usize = 16;
+/// Shapes per impression that are considered: its banner sizes, and video, audio and native.
+pub const SHAPES: usize = SIZES + 3;
+/// Content categories of a site, app or content that are considered.
+pub const CATEGORIES: usize = 32;
+/// Assets of a native placement; one with more is not bid on.
+pub const ASSETS: usize = 24;
+/// Deals of an impression that are considered.
+pub const DEALS: usize = 16;
+/// Exact durations (`rqddurs`) of a video or audio that are considered.
+pub const DURATIONS: usize = 8;
+/// Floors by duration (`durfloors`) of a video, an audio or a deal. More cannot be honoured: 204.
+pub const DURATION_FLOORS: usize = 8;
 /// Entries of each list of strings in a request (`bcat`, `badv`, `cur`, `wseat`, …) that are kept. A longer blocking list
 /// cannot be honoured and is answered 204.
 pub const LIST: usize = 256;

@@ -44,6 +44,22 @@ impl Micros {
     }
 }
 
+/// How many impressions one showing makes, in millionths (OpenRTB 2.6 section 3.2.31): 30.3 is 30,300,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Multiplier(pub u64);
+
+impl Multiplier {
+    /// One showing, one impression.
+    pub const ONE: Multiplier = Multiplier(1_000_000);
+}
+
+impl Default for Multiplier {
+    fn default() -> Self {
+        Multiplier::ONE
+    }
+}
+
 /// Nanoseconds of `CLOCK_BOOTTIME`: monotonic and running through suspend, so that a lease cannot outlive a sleep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

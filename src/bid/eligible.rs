@@ -14,7 +14,7 @@ use crate::bid::probe::Probe;
 use crate::bid::user::User;
 use crate::limits;
 use crate::snapshot::Snapshot;
-use crate::snapshot::campaign::{Campaign, Creative};
+use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
 use crate::snapshot::marks;
 use crate::snapshot::model::Features;
 use crate::snapshot::targeting::{self, Asked, Candidates, Query, host};
@@ -73,12 +73,12 @@ impl Memory {
                     campaign: candidate.campaign,
                     imp: index as u8,
                     creative: candidate.creative,
-                    size: candidate.size,
+                    size: banner.sizes[candidate.shape as usize],
                     score: 0,
                     price: campaign.cpm,
                 };
                 let fitting = match fits(&campaign.creatives[candidate.creative as usize], imp, banner) {
-                    true => Some((candidate.creative, candidate.size)),
+                    true => Some((candidate.creative, banner.sizes[candidate.shape as usize])),
                     false => another(campaign, imp, banner),
                 };
                 if let Some(fitting) = fitting {
@@ -96,7 +96,8 @@ impl Memory {
 
     /// Lists the candidates of one impression.
     fn list(&mut self, snapshot: &Snapshot, query: &Query, imp: &Imp<'_>, banner: &Banner) -> Result<(), NoBidReason> {
-        let offer = targeting::Offer { sizes: &banner.sizes, floor: imp.floor };
+        let shapes: ArrayVec<Shape, { limits::SIZES }> = banner.sizes.iter().map(|&size| Shape::Banner(size)).collect();
+        let offer = targeting::Offer { shapes: &shapes, floor: imp.floor, ..targeting::Offer::default() };
         let matched = snapshot.targeting.candidates(query, &offer, &mut self.candidates);
         match self.candidates.is_empty() {
             false => Ok(()),
@@ -143,6 +144,7 @@ pub fn asked<'r>(
         publisher: plain(request.publisher, publisher),
         exchange: exchange.name.as_bytes(),
         now: now.wall,
+        ..Asked::default()
     }
 }
 
@@ -172,7 +174,8 @@ fn unless_escaped(text: Text<'_>) -> &[u8] {
 /// Whether a creative may stand in this place.
 #[inline]
 fn fits(creative: &Creative, imp: &Imp<'_>, banner: &Banner) -> bool {
-    let type_blocked = banner.btype >> (creative.btype & 63) & 1 == 1;
+    let Ad::Banner(ad) = &creative.ad else { return false };
+    let type_blocked = banner.btype >> (ad.btype & 63) & 1 == 1;
     let attribute_blocked = banner.battr & creative.attr != 0;
     let secure = creative.secure || imp.secure != Some(true);
     !type_blocked && !attribute_blocked && secure
@@ -182,7 +185,7 @@ fn fits(creative: &Creative, imp: &Imp<'_>, banner: &Banner) -> bool {
 #[cold]
 fn another(campaign: &Campaign, imp: &Imp<'_>, banner: &Banner) -> Option<(u8, Size)> {
     banner.sizes.iter().find_map(|&size| {
-        let good = |creative: &Creative| creative.size == size && fits(creative, imp, banner);
+        let good = |creative: &Creative| creative.shape() == Shape::Banner(size) && fits(creative, imp, banner);
         campaign.creatives.iter().position(good).map(|at| (at as u8, size))
     })
 }
@@ -267,8 +270,8 @@ mod tests {
     #[test]
     fn a_creative_that_may_not_be_shown_is_stood_in_for() {
         let mut campaign = demo::built_in(&mut Slots::new()).swap_remove(0);
-        let size = campaign.creatives[0].size;
-        let plain = Creative::new("plain".into(), size, "<img src=\"http://a.example/\">", None).unwrap();
+        let Shape::Banner(size) = campaign.creatives[0].shape() else { panic!("a banner") };
+        let plain = Creative::banner("plain".into(), size, "<img src=\"http://a.example/\">", None).unwrap();
         campaign.creatives.insert(0, plain);
         let banner = Banner { sizes: [Size { w: 1, h: 1 }, size].into_iter().collect(), ..Banner::default() };
         let secure = Imp { secure: Some(true), ..Imp::default() };

@@ -4,7 +4,7 @@ use crate::bid::ids::{BidIds, Snowflake};
 use crate::bid::offers::Offer;
 use crate::limits;
 use crate::ring::message::{Claim, NoticeKind, Reserved};
-use crate::snapshot::campaign::Campaign;
+use crate::snapshot::campaign::{Ad, Campaign};
 use crate::units::{BidId, CpmMicros, Incarnation, LeaseId, Micros, NodeId, Now, Slot, UnixMillis, UserKey};
 use crate::wire::notice::{self, Signer, Verified};
 use crate::wire::openrtb::response::Bid;
@@ -72,11 +72,12 @@ impl Deed {
     /// The bid, ready to be written.
     pub fn bid<'a>(&'a self, campaign: &'a Campaign, offer: &Offer, imp: &'a [u8]) -> Bid<'a> {
         let creative = &campaign.creatives[offer.creative as usize];
+        let Ad::Banner(banner) = &creative.ad else { unreachable!("only banners are offered") };
         Bid {
             id: self.bid_id(),
             imp,
             price: self.claim.price,
-            markup: &creative.adm_json,
+            markup: &banner.markup.json,
             adomain: &campaign.adomain_json,
             cat: &campaign.cat_json,
             campaign: &campaign.cid_json,

@@ -17,6 +17,7 @@ use crate::lab::bench::Bench;
 use crate::limits;
 use crate::metrics::stage::Stage;
 use crate::secrets::Key;
+use crate::snapshot::campaign::Shape;
 use crate::snapshot::data::{Data, Source};
 use crate::snapshot::targeting::{self, why_not};
 use crate::units::{CpmMicros, Now};
@@ -193,7 +194,8 @@ fn considered(
                 (Err(reason), _) => Some(reason.label()),
                 (_, Some(reason)) => Some(reason.label()),
                 (Ok(banner), None) => {
-                    let offer = targeting::Offer { sizes: &banner.sizes, floor: imp.floor };
+                    let shapes: Vec<Shape> = banner.sizes.iter().map(|&size| Shape::Banner(size)).collect();
+                    let offer = targeting::Offer { shapes: &shapes, floor: imp.floor, ..targeting::Offer::default() };
                     match why_not(campaign, &asked, &offer) {
                         Some(why) => Some(why.label()),
                         None => (!won).then_some("outbid"),

@@ -3,9 +3,12 @@
 //! A campaign keeps what an answer needs as finished JSON, so that writing a bid is a handful of copies. Macros in markup
 //! (`${AUCTION_PRICE}` and the like) stay as they are: the exchange fills them in.
 
+pub mod creative;
+pub mod markup;
 mod file;
 mod slots;
 
+pub use creative::{Ad, BannerAd, Creative, NativeAd, NativeImage, NativeText, Shape, StreamAd, XHTML_BANNER};
 pub use file::{load, parse};
 pub use slots::Slots;
 
@@ -15,7 +18,8 @@ use crate::limits;
 use crate::snapshot::document::FileError;
 use crate::snapshot::marks;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
-use crate::wire::openrtb::request::{Channel, Size};
+use crate::wire::openrtb::agent::{Browser, Os};
+use crate::wire::openrtb::request::{Channel, Point, Size};
 
 /// A mistake in a campaign file: `file:line: what`.
 pub type CampaignError = FileError;
@@ -42,8 +46,14 @@ pub struct Definition {
     pub cpm: CpmMicros,
     /// Domains of the advertiser, lower-case (`bid.adomain`).
     pub adomain: Vec<String>,
-    /// IAB content categories of the creative (`bid.cat`).
+    /// IAB content categories of what is shown, in Content Taxonomy 1.0 (`bid.cat`).
     pub cat: Vec<String>,
+    /// The same in other taxonomies (`bid.cattax`), with all above them, because nothing in a number says what is.
+    pub cat_in: Vec<(u16, Vec<String>)>,
+    /// What it competes for: of two advertisers that share one of these, only one is in a response.
+    pub competes: Vec<String>,
+    /// Takes all impressions of a page together or none (`seatbid.group`), and only where the request names them all.
+    pub together: bool,
     /// Impressions per user and UTC day; `None` for no cap.
     pub frequency_cap: Option<NonZeroU16>,
     /// What it shows; at least one, at most 255.
@@ -75,6 +85,12 @@ pub struct Campaign {
     pub adomain: Vec<String>,
     /// See [`Definition::cat`].
     pub cat: Vec<String>,
+    /// See [`Definition::cat_in`].
+    pub cat_in: Vec<(u16, Vec<String>)>,
+    /// See [`Definition::together`].
+    pub together: bool,
+    /// See [`Definition::competes`]; as marks.
+    pub competes: Box<[u64]>,
     /// See [`Definition::frequency_cap`].
     pub frequency_cap: Option<NonZeroU16>,
     /// See [`Definition::creatives`].
@@ -98,7 +114,7 @@ impl Campaign {
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
-        let Definition { adomain, cat, frequency_cap, creatives, targeting, .. } = definition;
+        let Definition { adomain, cat, cat_in, competes, together, frequency_cap, creatives, targeting, .. } = definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
         Campaign {
@@ -116,6 +132,9 @@ impl Campaign {
             cpm,
             adomain,
             cat,
+            cat_in,
+            together,
+            competes: competes.iter().map(|label| marks::label(label.as_bytes())).collect(),
             frequency_cap,
             creatives,
             targeting,
@@ -157,47 +176,26 @@ impl Flight {
     }
 }
 
-/// One banner.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Creative {
-    /// `bid.crid`.
-    pub id: String,
-    /// `bid.w` and `bid.h`.
-    pub size: Size,
-    /// Creative type of OpenRTB 2.6 list 5.2 (now AdCOM), held against `banner.btype`: 2 is an XHTML banner.
-    pub btype: u8,
-    /// Creative attributes (`bid.attr`), held against `banner.battr`: bit n for value n.
-    pub attr: u64,
-    /// Everything it loads comes over HTTPS (`imp.secure`).
-    pub secure: bool,
-    /// `bid.adm`: the markup as a JSON string, quotes included.
-    pub adm_json: Box<[u8]>,
-    /// `bid.crid`: the id as a JSON string, quotes included.
-    pub crid_json: Box<[u8]>,
-}
-
-/// An XHTML banner ad, the default creative type.
-pub const XHTML_BANNER: u8 = 2;
-
 impl Creative {
     /// Renders a banner. Without a declaration it is secure if its markup names no plain `http:` address.
     ///
     /// # Errors
     /// The markup is empty or longer than [`limits::MARKUP_BYTES`], or than twice that once escaped for JSON.
-    pub fn new(id: String, size: Size, markup: &str, secure: Option<bool>) -> Result<Creative, String> {
+    pub fn banner(id: String, size: Size, markup: &str, secure: Option<bool>) -> Result<Creative, String> {
         if markup.is_empty() {
             return Err("the markup is empty".to_owned());
         }
         if markup.len() > limits::MARKUP_BYTES {
             return Err(format!("{} bytes of markup; the most is {}", markup.len(), limits::MARKUP_BYTES));
         }
-        let adm_json = json_bytes(markup);
-        if adm_json.len() > 2 * limits::MARKUP_BYTES {
+        let json = json_bytes(markup);
+        if json.len() > 2 * limits::MARKUP_BYTES {
             let most = 2 * limits::MARKUP_BYTES;
-            return Err(format!("{} bytes of markup once escaped for JSON; the most is {most}", adm_json.len()));
+            return Err(format!("{} bytes of markup once escaped for JSON; the most is {most}", json.len()));
         }
         let secure = secure.unwrap_or_else(|| !markup.to_ascii_lowercase().contains("http:"));
-        Ok(Creative { crid_json: json_bytes(&id), id, size, btype: XHTML_BANNER, attr: 0, secure, adm_json })
+        let ad = Ad::Banner(BannerAd { size, btype: XHTML_BANNER, markup: markup::Markup { json } });
+        Ok(Creative { crid_json: json_bytes(&id), id, attr: 0, secure, language: None, ad })
     }
 }
 
@@ -210,13 +208,28 @@ fn json_bytes<T: serde::Serialize + ?Sized>(value: &T) -> Box<[u8]> {
 /// What a request does not say is in no list: it fails an inclusion and passes an exclusion.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Targeting {
-    /// Countries: ISO 3166-1 alpha-3, upper-case. A place is included if its country **or** its region is.
+    /// Countries: ISO 3166-1 alpha-3, upper-case. With regions, cities, zips and circles this is one list of places: a place
+    /// is included if **any** of them includes it, and excluded if any excludes it.
     pub countries: Rule<String>,
     /// Regions: country, hyphen, and ISO 3166-2 subdivision, upper-case (`USA-CA`).
     pub regions: Rule<String>,
+    /// Cities: country, hyphen, and the name as exchanges send it (`USA-San Francisco`); letter case does not count.
+    pub cities: Rule<String>,
+    /// Postal codes: country, hyphen, code (`USA-94103`); letter case and spaces do not count.
+    pub zips: Rule<String>,
+    /// Circles on the globe.
+    pub circles: Rule<Circle>,
     /// AdCOM device types, 1 to 14; empty for any.
     pub devices: Vec<u8>,
-    /// Sites, apps; empty for any.
+    /// Operating systems.
+    pub os: Rule<Os>,
+    /// Browsers.
+    pub browsers: Rule<Browser>,
+    /// Carriers, as exchanges send them; letter case does not count.
+    pub carriers: Rule<String>,
+    /// AdCOM connection types, 1 to 7; empty for any.
+    pub connections: Vec<u8>,
+    /// Sites, apps, screens; empty for any.
     pub channels: Vec<Channel>,
     /// Domains of sites, lower-case; each stands for its subdomains too. Inventory is included if its domain **or** its
     /// bundle is.
@@ -225,10 +238,50 @@ pub struct Targeting {
     pub bundles: Rule<String>,
     /// Publisher ids, as the exchange sends them.
     pub publishers: Rule<String>,
+    /// Content categories of the site, app or content; `IAB1` stands for `IAB1-5` too. Letter case does not count. One of
+    /// the inventory's categories included is enough, and one excluded is too many.
+    pub categories: Rule<String>,
+    /// Languages of the content, ISO 639-1 alpha-2, lower-case; of the device where the content does not say.
+    pub languages: Rule<String>,
     /// Exchanges, by their name in the configuration.
     pub exchanges: Rule<String>,
+    /// Deals, by their ids. A campaign that names deals bids only for them; one that names none, only in the open auction.
+    pub deals: Vec<String>,
+    /// Hours of the week; `None` for all.
+    pub daypart: Option<Daypart>,
     /// The user's segments.
     pub segments: SegmentRule,
+}
+
+/// A circle on the globe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circle {
+    /// Its centre.
+    pub centre: Point,
+    /// Its radius, metres; 1 to [`Circle::MOST_METRES`].
+    pub metres: u32,
+}
+
+impl Circle {
+    /// The largest radius.
+    pub const MOST_METRES: u32 = 500_000;
+}
+
+/// Hours of the week in a time zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Daypart {
+    /// IANA name, `Europe/Berlin`.
+    pub zone: String,
+    /// One bit per hour, Monday 00:00 to 01:00 first.
+    pub hours: [u64; 3],
+}
+
+impl Daypart {
+    /// Whether an hour of the week, 0 to 167, is in it.
+    #[inline]
+    pub fn contains(&self, hour: u8) -> bool {
+        self.hours.get(usize::from(hour / 64)).is_some_and(|hours| hours >> (hour % 64) & 1 == 1)
+    }
 }
 
 /// What must and what must not be; an empty inclusion includes everything.

@@ -385,7 +385,7 @@ fn make(
              width=\"{w}\" height=\"{h}\" alt=\"{domain}\"></a><img src=\"https://{domain}/i/{id}?p=${{AUCTION_PRICE}}\" \
              width=\"1\" height=\"1\" alt=\"\">"
         );
-        Creative::new(format!("{id}-{w}x{h}"), *size, &markup, None).expect("a demo banner is short")
+        Creative::banner(format!("{id}-{w}x{h}"), *size, &markup, None).expect("a demo banner is short")
     };
     let definition = Definition {
         id: CampaignId(id),
@@ -397,6 +397,9 @@ fn make(
         cpm,
         adomain: vec![domain.to_owned()],
         cat: vec![CATEGORIES[advertiser].to_owned()],
+        cat_in: Vec::new(),
+        competes: Vec::new(),
+        together: false,
         frequency_cap: None,
         creatives: sizes.iter().map(creative).collect(),
         targeting,

@@ -7,6 +7,7 @@
 use super::targeting::codes;
 
 const CATEGORY: u64 = 0x3F84_D5B5_B547_0917;
+const LABEL: u64 = 0x9216_D5D9_8979_FB1B;
 
 /// The mark of an IAB content category, letter case aside.
 #[inline]
@@ -20,6 +21,11 @@ pub fn domain(name: &[u8]) -> u64 {
     let mut mark = 0;
     codes::domains(name, |hash| mark = hash);
     mark
+}
+
+/// The mark of what campaigns compete for.
+pub fn label(name: &[u8]) -> u64 {
+    codes::hash(LABEL, name, codes::lower)
 }
 
 /// All marks of a campaign with these domains and categories.

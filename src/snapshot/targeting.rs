@@ -24,7 +24,9 @@ use arrayvec::ArrayVec;
 
 use crate::limits;
 use crate::units::{CampaignIx, CpmMicros, UnixMillis};
-use crate::wire::openrtb::request::{Channel, Size};
+use crate::snapshot::campaign::Shape;
+use crate::wire::openrtb::agent::{Browser, Os};
+use crate::wire::openrtb::request::{Channel, Point};
 use codes::{Dictionary, Dimension, UNNAMED};
 
 /// What a request says about itself, in plain values; empty or 0 is unknown.
@@ -34,8 +36,28 @@ pub struct Asked<'a> {
     pub country: &'a [u8],
     /// ISO 3166-2 subdivision, with or without a country and hyphen before it.
     pub region: &'a [u8],
+    /// The city's name.
+    pub city: &'a [u8],
+    /// The postal code.
+    pub zip: &'a [u8],
+    /// Where on the globe.
+    pub point: Option<Point>,
     /// AdCOM device type.
     pub device: u8,
+    /// Operating system.
+    pub os: Os,
+    /// Browser.
+    pub browser: Browser,
+    /// The carrier's name.
+    pub carrier: &'a [u8],
+    /// AdCOM connection type.
+    pub connection: u8,
+    /// Categories of the inventory, at most [`limits::CATEGORIES`].
+    pub categories: &'a [&'a [u8]],
+    /// Language of the content, or else of the device; the part before a hyphen counts.
+    pub language: &'a [u8],
+    /// The hour of the week, 0 to 167, in each of [`Index::zones`].
+    pub hours: &'a [u8],
     /// Site, app or other.
     pub channel: Channel,
     /// The site's domain; counts if the channel is a site.
@@ -60,13 +82,17 @@ pub fn host(url: &[u8]) -> &[u8] {
     host.iter().position(|&byte| byte == b':').map_or(host, |port| &host[..port])
 }
 
-/// One impression: the sizes it takes, best first, and its floor.
+/// One impression: the shapes it takes, best first, and its floor.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Offer<'a> {
-    /// Sizes offered; the first [`limits::SIZES`] count.
-    pub sizes: &'a [Size],
-    /// The least it sells for.
+    /// Shapes offered; the first [`limits::SHAPES`] count.
+    pub shapes: &'a [Shape],
+    /// The least it could sell for, by whatever creative and deal.
     pub floor: CpmMicros,
+    /// Ids of its deals; the first [`limits::DEALS`] count.
+    pub deals: &'a [&'a [u8]],
+    /// It is sold to deals only.
+    pub deals_only: bool,
 }
 
 /// A campaign that wants an impression, as far as can be told without the user.
@@ -74,10 +100,12 @@ pub struct Offer<'a> {
 pub struct Candidate {
     /// The campaign.
     pub campaign: CampaignIx,
-    /// The size it fills: the first offered that it has a creative for.
-    pub size: Size,
-    /// The first of its creatives in this size.
+    /// Which of the offered shapes it fills: the first that it has a creative for.
+    pub shape: u8,
+    /// The first of its creatives in this shape.
     pub creative: u8,
+    /// Which of the offered deals it bids for: the first that it names; `None` if it bids in the open auction.
+    pub deal: Option<u8>,
 }
 
 /// The candidates of one impression.
@@ -86,8 +114,8 @@ pub type Candidates = ArrayVec<Candidate, { limits::CANDIDATES }>;
 /// What a match says beside its candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Matched {
-    /// Some campaign of the index has a creative of an offered size.
-    pub size_known: bool,
+    /// Some campaign of the index has a creative of an offered shape.
+    pub shape_known: bool,
     /// Nothing is listed, but a campaign would be if it were not for the floor.
     pub below_floor: bool,
     /// More campaigns want it than [`limits::CANDIDATES`]; some are not listed.
@@ -238,14 +266,18 @@ fn excluded_bit(dimension: Dimension, code: u32) -> u64 {
 }
 
 /// The sizes of an offer that any campaign has, in codes.
-struct Sizes<'a> {
-    offered: &'a [Size],
+struct Sizes {
     /// Code and place among the offered.
-    known: ArrayVec<(u32, u8), { limits::SIZES }>,
+    known: ArrayVec<(u32, u8), { limits::SHAPES }>,
     bits: u64,
 }
 
 impl Index {
+    /// The time zones that campaigns name, by the code that [`Asked::hours`] goes by.
+    pub fn zones(&self) -> &[String] {
+        &[]
+    }
+
     /// A request in this index's codes.
     pub fn query(&self, asked: &Asked<'_>) -> Query {
         let look_up = |dimension: Dimension, hash: u64| self.dictionaries[dimension as usize].code(hash);
@@ -307,14 +339,14 @@ impl Index {
         out.clear();
         let mut matched = Matched::default();
         let sizes = self.sizes(offer);
-        matched.size_known = !sizes.known.is_empty();
+        matched.shape_known = !sizes.known.is_empty();
         // Prices are at most 32 bits of micros: a floor beyond that is above them all, and one below 0 below them all.
         let floor = u32::try_from(offer.floor.0.max(0)).unwrap_or(u32::MAX);
-        if !matched.size_known || self.root == NONE {
+        if !matched.shape_known || self.root == NONE {
             return matched;
         }
         // Each inner node takes one off and puts at most its answers and "any" on, and no path asks the same twice.
-        const STACK: usize = (LABELS + 2) + 3 + 4 * 2 + (limits::SIZES + 1);
+        const STACK: usize = (LABELS + 2) + 3 + 4 * 2 + (limits::SHAPES + 1);
         let mut stack: ArrayVec<(u32, u8), STACK> = ArrayVec::new();
         stack.push((self.root, ANY_SIZE));
         while let Some((at, by_size)) = stack.pop() {
@@ -352,11 +384,11 @@ impl Index {
         matched
     }
 
-    fn sizes<'a>(&self, offer: &Offer<'a>) -> Sizes<'a> {
-        let offered = &offer.sizes[..offer.sizes.len().min(limits::SIZES)];
-        let mut sizes = Sizes { offered, known: ArrayVec::new(), bits: 0 };
-        for (size, place) in offered.iter().zip(0..) {
-            let code = self.dictionaries[Dimension::Size as usize].code(codes::size(size.w, size.h));
+    fn sizes(&self, offer: &Offer<'_>) -> Sizes {
+        let offered = &offer.shapes[..offer.shapes.len().min(limits::SHAPES)];
+        let mut sizes = Sizes { known: ArrayVec::new(), bits: 0 };
+        for (shape, place) in offered.iter().zip(0..) {
+            let code = self.dictionaries[Dimension::Size as usize].code(codes::shape(*shape));
             if code != UNNAMED && !sizes.known.iter().any(|&(known, _)| known == code) {
                 sizes.known.push((code, place));
                 sizes.bits |= own_bit(code);
@@ -390,7 +422,7 @@ impl Index {
         &self,
         entries: &[Entry],
         query: &Query,
-        sizes: &Sizes<'_>,
+        sizes: &Sizes,
         by_size: u8,
         floor: u32,
         out: &mut Candidates,
@@ -420,8 +452,8 @@ impl Index {
                 matched.below_floor = true;
                 continue;
             }
-            let size = sizes.offered[place as usize];
-            if out.try_push(Candidate { campaign: CampaignIx(entry.campaign), size, creative }).is_err() {
+            let candidate = Candidate { campaign: CampaignIx(entry.campaign), shape: place, creative, deal: None };
+            if out.try_push(candidate).is_err() {
                 matched.full = true;
                 return;
             }
@@ -461,7 +493,7 @@ impl Index {
 
     /// The first offered size the campaign has a creative for, by its place, and that creative.
     #[inline]
-    fn creative(&self, entry: &Entry, sizes: &Sizes<'_>) -> Option<(u8, u8)> {
+    fn creative(&self, entry: &Entry, sizes: &Sizes) -> Option<(u8, u8)> {
         sizes.known.iter().find_map(|&(code, place)| {
             if entry.sizes & own_bit(code) == 0 {
                 return None;
@@ -489,7 +521,7 @@ impl Index {
 
 /// The path did not ask for the size.
 const ANY_SIZE: u8 = u8::MAX;
-const _: () = assert!(limits::SIZES < ANY_SIZE as usize);
+const _: () = assert!(limits::SHAPES < ANY_SIZE as usize);
 
 #[inline]
 fn place_of(code: u32, mask: u32) -> u32 {

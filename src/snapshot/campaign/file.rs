@@ -8,7 +8,7 @@ use toml::value::{Datetime, Offset};
 
 use crate::limits;
 use crate::snapshot::campaign::{
-    Campaign, CampaignError, Creative, Definition, Flight, MAX_CPM, Rule, SegmentRule, Slots, Targeting, XHTML_BANNER,
+    Ad, Campaign, CampaignError, Creative, Definition, Flight, MAX_CPM, Rule, SegmentRule, Slots, Targeting, XHTML_BANNER,
 };
 use crate::snapshot::document::{self, Fault, Node, Table, fault};
 use crate::snapshot::targeting::LABELS;
@@ -85,6 +85,9 @@ fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
         cpm: CpmMicros(table.need("cpm", |node| amount(node, MAX_CPM.0))?),
         adomain: table.need("adomain", |node| some(node, NAMED, domain))?,
         cat: table.read("cat", |node| each(node, NAMED, category))?.unwrap_or_default(),
+        cat_in: Vec::new(),
+        competes: Vec::new(),
+        together: false,
         frequency_cap: table
             .read("frequency_cap", |node| node.integer(1..=i64::from(u16::MAX)))?
             .and_then(|cap| NonZeroU16::new(cap as u16)),
@@ -112,9 +115,13 @@ fn creative(node: Node) -> Result<Creative, Fault> {
     let secure = table.read("secure", Node::bool)?;
     let about = format!("creative {id:?}");
     table.finish().map_err(|fault| fault.about(&about))?;
-    let creative = Creative::new(id, size, &markup, secure)
+    let mut creative = Creative::banner(id, size, &markup, secure)
         .map_err(|what| Fault { line: markup_line.max(line), what }.about(&about))?;
-    Ok(Creative { btype, attr: attr.iter().fold(0, |bits, value| bits | 1 << value), ..creative })
+    creative.attr = attr.iter().fold(0, |bits, value| bits | 1 << value);
+    if let Ad::Banner(banner) = &mut creative.ad {
+        banner.btype = btype;
+    }
+    Ok(creative)
 }
 
 fn targeting(node: Node) -> Result<Targeting, Fault> {
@@ -129,6 +136,7 @@ fn targeting(node: Node) -> Result<Targeting, Fault> {
         publishers: table.read("publishers", |node| rule(node, name))?.unwrap_or_default(),
         exchanges: table.read("exchanges", |node| rule(node, name))?.unwrap_or_default(),
         segments: table.read("segments", segments)?.unwrap_or_default(),
+        ..Targeting::default()
     };
     table.finish()?;
     Ok(targeting)

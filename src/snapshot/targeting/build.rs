@@ -100,7 +100,7 @@ impl Named {
                 all(&exchanges.include, codes::exchange),
                 devices.iter().map(|&kind| u64::from(kind)).collect(),
                 channels.iter().map(|&channel| channel as u64).collect(),
-                campaign.creatives.iter().map(|creative| codes::size(creative.size.w, creative.size.h)).collect(),
+                campaign.creatives.iter().map(|creative| codes::shape(creative.shape())).collect(),
             ],
             exclude: [
                 inventory(&sites.exclude, &bundles.exclude),

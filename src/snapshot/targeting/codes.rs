@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use crate::snapshot::campaign::Shape;
+
 /// Labels of a domain that count, from the right: longer domains match by these.
 pub const LABELS: usize = 8;
 /// Bytes of the longest domain (RFC 1035 section 2.3.4, as text). A longer one is no domain, and unknown.
@@ -116,8 +118,15 @@ pub(super) fn exchange(exchange: &[u8]) -> u64 {
     hash(SEEDS[4], exchange, |word| word)
 }
 
-pub(super) fn size(w: u16, h: u16) -> u64 {
-    mix(SEEDS[5], u64::from(w) << 16 | u64::from(h))
+pub(super) fn shape(shape: Shape) -> u64 {
+    let format = |number: u64| number << 32;
+    let number = match shape {
+        Shape::Banner(size) => u64::from(size.w) << 16 | u64::from(size.h),
+        Shape::Video => format(1),
+        Shape::Audio => format(2),
+        Shape::Native => format(3),
+    };
+    mix(SEEDS[5], number)
 }
 
 /// The hash of a domain and of each domain it is below: `c`, `b.c`, `a.b.c` of `a.b.c`, at most [`LABELS`] of them.

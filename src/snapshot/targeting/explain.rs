@@ -51,7 +51,7 @@ impl WhyNot {
 /// Why the campaign is no candidate for the impression; `None` if it is one. The user's segments are not looked at.
 pub fn why_not(campaign: &Campaign, asked: &Asked<'_>, offer: &Offer<'_>) -> Option<WhyNot> {
     let targeting = &campaign.targeting;
-    let offered = &offer.sizes[..offer.sizes.len().min(limits::SIZES)];
+    let offered = &offer.shapes[..offer.shapes.len().min(limits::SHAPES)];
     let domain = if asked.channel == Channel::Site { known_domain(asked.domain) } else { &[] };
     let bundle = if asked.channel == Channel::App { asked.bundle } else { &[] };
     let on_site = |listed: &String| below(domain, listed.as_bytes());
@@ -70,7 +70,7 @@ pub fn why_not(campaign: &Campaign, asked: &Asked<'_>, offer: &Offer<'_>) -> Opt
     let wrong = [
         (WhyNot::Disabled, !campaign.enabled),
         (WhyNot::Flight, !campaign.flight.contains(asked.now)),
-        (WhyNot::Size, !campaign.creatives.iter().any(|creative| offered.contains(&creative.size))),
+        (WhyNot::Size, !campaign.creatives.iter().any(|creative| offered.contains(&creative.shape()))),
         (WhyNot::Channel, !targeting.channels.is_empty() && !targeting.channels.contains(&asked.channel)),
         (WhyNot::Device, !targeting.devices.is_empty() && !targeting.devices.contains(&asked.device)),
         (WhyNot::Place, !allows(&targeting.countries, in_country, &targeting.regions, in_region)),

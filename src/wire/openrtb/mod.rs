@@ -1,5 +1,8 @@
 //! OpenRTB 2.5 and 2.6 over JSON.
 
+pub mod mime;
+pub mod agent;
 pub mod request;
+pub mod native;
 pub mod response;
 pub mod nobid;

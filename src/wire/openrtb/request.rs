@@ -7,8 +7,10 @@ mod scan;
 
 use arrayvec::ArrayVec;
 
+use super::agent::{Browser, Os};
+use super::mime::Mimes;
 use crate::limits;
-use crate::units::CpmMicros;
+use crate::units::{CpmMicros, Multiplier};
 use crate::wire::json::{Raw, Text};
 pub use scan::{Parts, ScanError, scan};
 
@@ -24,6 +26,8 @@ pub struct BidRequest<'a> {
     pub tmax: u32,
     /// `test`: not billable. Bid on like any other; the exchange sends no bill.
     pub test: bool,
+    /// `allimps`: `imp` names everything there is to show on the page.
+    pub all_imps: bool,
     /// `imp`, the first [`limits::IMPS`].
     pub imps: ArrayVec<Imp<'a>, { limits::IMPS }>,
     /// `cur`: an array of strings, or absent (any currency; USD).
@@ -48,7 +52,14 @@ pub struct BidRequest<'a> {
     pub bseat: Raw<'a>,
     /// Site, app, dooh or nothing; the first of them that is present.
     pub channel: Channel,
-    /// `site.domain` or, without it, nothing; `app.domain` is not read.
+    /// `cat`, `sectioncat` and `pagecat` of the site or app, and `content.cat`: arrays of strings. With the two below read by
+    /// [`Parts::content`].
+    pub categories: [Raw<'a>; 4],
+    /// `cattax` of the site or app; default 1, IAB Content Taxonomy 1.0.
+    pub categories_tax: u16,
+    /// `content.language` (ISO 639-1 alpha-2) or `content.langb` (BCP 47) of the site or app.
+    pub content_language: Text<'a>,
+    /// `site.domain` or, without it, nothing; `app.domain` is not read. Of `dooh`, its `domain`.
     pub domain: Text<'a>,
     /// `site.page`.
     pub page: Text<'a>,
@@ -105,12 +116,12 @@ pub struct Imp<'a> {
     pub id: Text<'a>,
     /// `banner`, if present.
     pub banner: Option<Banner>,
-    /// `video` is present.
-    pub video: bool,
-    /// `audio` is present.
-    pub audio: bool,
-    /// `native` is present.
-    pub native: bool,
+    /// `video`, if present.
+    pub video: Option<Stream<'a>>,
+    /// `audio`, if present.
+    pub audio: Option<Stream<'a>>,
+    /// `native`, if present.
+    pub native: Option<Native<'a>>,
     /// `bidfloor`, rounded up to a micro; default 0.
     pub floor: CpmMicros,
     /// `bidfloorcur`; default USD, given here as empty.
@@ -119,8 +130,10 @@ pub struct Imp<'a> {
     pub secure: Option<bool>,
     /// `pmp.private_auction`.
     pub private_auction: bool,
-    /// `pmp.deals` as it stands.
-    pub deals: Raw<'a>,
+    /// `pmp.deals`, the first [`limits::DEALS`].
+    pub deals: ArrayVec<Deal<'a>, { limits::DEALS }>,
+    /// `qty.multiplier`: people who see one showing of a screen (2.6 section 3.2.31); 1 if absent.
+    pub multiplier: Multiplier,
     /// `tagid`.
     pub tagid: Text<'a>,
     /// `instl`.
@@ -139,6 +152,120 @@ pub struct Banner {
     pub battr: u64,
     /// `pos`; 0 is unknown.
     pub pos: u8,
+}
+
+/// `Video` (2.6 section 3.2.7) or `Audio` (3.2.8): the same questions about a file that takes time.
+#[derive(Clone, Debug)]
+pub struct Stream<'a> {
+    /// `mimes`, required.
+    pub mimes: Mimes,
+    /// `minduration`, seconds; default 0.
+    pub min_duration: u16,
+    /// `maxduration`, seconds; `u16::MAX` if absent.
+    pub max_duration: u16,
+    /// `rqddurs`, seconds: the only durations taken, if there are any; excludes the two above.
+    pub exact_durations: ArrayVec<u16, { limits::DURATIONS }>,
+    /// `protocols` (AdCOM list "Creative Subtypes"): bit n for value n; 0 if absent.
+    pub protocols: u64,
+    /// `linearity`: 1 linear, 2 overlay; 0 if absent (any).
+    pub linearity: u8,
+    /// `placement` (2.5); 0 if absent.
+    pub placement: u8,
+    /// `plcmt` (2.6); 0 if absent.
+    pub plcmt: u8,
+    /// `startdelay`, seconds; 0 pre-roll, -1 mid-roll, -2 post-roll; absent is unknown.
+    pub start_delay: Option<i32>,
+    /// `skip`: whether the player lets people skip.
+    pub skip: Option<bool>,
+    /// `w` and `h` of the player; 0 if absent.
+    pub size: Size,
+    /// `minbitrate`, kbit/s; 0 if absent.
+    pub min_bitrate: u32,
+    /// `maxbitrate`, kbit/s; `u32::MAX` if absent.
+    pub max_bitrate: u32,
+    /// `delivery` (AdCOM list "Delivery Methods"): bits; 0 if absent (any).
+    pub delivery: u64,
+    /// `api` (AdCOM list "API Frameworks"): bits; 0 if absent (none is supported).
+    pub api: u64,
+    /// `battr`: bits.
+    pub battr: u64,
+    /// `pos`; 0 is unknown.
+    pub pos: u8,
+    /// The pod it is part of, if it is.
+    pub pod: Option<Pod<'a>>,
+    /// `mincpmpersec` and `durfloors`.
+    pub floors: TimeFloors,
+}
+
+/// A pod: ads played one after the other (2.6 section 7.6).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pod<'a> {
+    /// `podid`.
+    pub id: Text<'a>,
+    /// `slotinpod`: 0 any, 1 first, -1 last, 2 first or last.
+    pub slot: i8,
+    /// `poddur`, seconds, of the dynamic part; 0 if the pod is structured and this is one slot of it.
+    pub duration: u16,
+    /// `maxseq`: ads that fit in the dynamic part; `u8::MAX` if absent.
+    pub most_ads: u8,
+}
+
+impl Pod<'_> {
+    /// Whether the bidder may fill the time with as many ads as fit (2.6 section 7.6.3).
+    #[inline]
+    pub fn is_dynamic(&self) -> bool {
+        self.duration > 0
+    }
+}
+
+/// Floors that depend on how long an ad is (2.6 section 7.11): one of the two, or neither.
+#[derive(Clone, Debug, Default)]
+pub struct TimeFloors {
+    /// `mincpmpersec`, per second, rounded up to a micro; 0 if absent.
+    pub per_second: CpmMicros,
+    /// `durfloors`: the floor for a range of durations.
+    pub spans: ArrayVec<DurationFloor, { limits::DURATION_FLOORS }>,
+}
+
+/// `DurFloors` (2.6 section 3.2.35).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DurationFloor {
+    /// `mindur`, seconds; 0 if absent.
+    pub min: u16,
+    /// `maxdur`, seconds; `u16::MAX` if absent.
+    pub max: u16,
+    /// `bidfloor`, rounded up to a micro.
+    pub floor: CpmMicros,
+}
+
+/// `Native` (2.6 section 3.2.9).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Native<'a> {
+    /// `request`: a JSON document in a string, read when somebody wants it ([`super::native`]).
+    pub request: Text<'a>,
+    /// `battr`: bits.
+    pub battr: u64,
+}
+
+/// `Deal` (2.6 section 3.2.12).
+#[derive(Clone, Debug, Default)]
+pub struct Deal<'a> {
+    /// `id`, required; one without is not kept.
+    pub id: Text<'a>,
+    /// `bidfloor`, rounded up to a micro; default 0.
+    pub floor: CpmMicros,
+    /// `bidfloorcur`; default USD, given here as empty, and never inherited from the impression.
+    pub floor_cur: Text<'a>,
+    /// `at`: 1, 2, or 3 (the floor is the agreed price); 0 if absent, and the request's holds.
+    pub at: u16,
+    /// `guar`: the bidder must bid.
+    pub guaranteed: bool,
+    /// `wseat`: an array of strings.
+    pub wseat: Raw<'a>,
+    /// `wadomain`: an array of strings.
+    pub wadomain: Raw<'a>,
+    /// `mincpmpersec` and `durfloors`.
+    pub floors: TimeFloors,
 }
 
 /// Width and height.
@@ -161,8 +288,12 @@ pub struct Device<'a> {
     pub ipv6: Text<'a>,
     /// `devicetype` (AdCOM list "Device Types"); 0 is unknown.
     pub kind: u8,
-    /// `os`.
-    pub os: Text<'a>,
+    /// By `sua` (or 2.5's `ext.sua`), `os` and `ua`, in this order of belief. Read by [`Parts::agent`].
+    pub os: Os,
+    /// By `sua` and `ua`, in this order. Read by [`Parts::agent`].
+    pub browser: Browser,
+    /// `carrier`.
+    pub carrier: Text<'a>,
     /// `language`.
     pub language: Text<'a>,
     /// `ifa`.
@@ -188,4 +319,15 @@ pub struct Geo<'a> {
     pub city: Text<'a>,
     /// `zip`.
     pub zip: Text<'a>,
+    /// `lat` and `lon`, if both are given and on the globe.
+    pub point: Option<Point>,
+}
+
+/// A place on the globe, in millionths of a degree: a tenth of a metre.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Point {
+    /// North, -90,000,000 to 90,000,000.
+    pub lat: i32,
+    /// East, -180,000,000 to 180,000,000.
+    pub lon: i32,
 }

@@ -178,7 +178,7 @@ impl<'a, 's> Parts<'a, 's> {
         into.device.ua = document.text(ua)?;
         into.device.ip = document.text(ip)?;
         into.device.ipv6 = document.text(ipv6)?;
-        into.device.os = document.text(os)?;
+        document.text(os)?;
         into.device.language = document.text(language)?;
         into.device.ifa = document.text(ifa)?;
         into.device.connection = document.integer(connectiontype)?.map_or(0, saturated!(u8));
@@ -277,14 +277,14 @@ fn impression<'a>(document: &Document<'a, '_>, token: Token, into: &mut Imp<'a>)
     if document.is_present(banner_object) {
         banner(document, banner_object, into.banner.insert(Banner::default()))?;
     }
-    into.video = !document.object(video)?.is_empty();
-    into.audio = !document.object(audio)?.is_empty();
-    into.native = !document.object(native)?.is_empty();
+    document.object(video)?;
+    document.object(audio)?;
+    document.object(native)?;
     into.floor = CpmMicros(document.ceiling(bidfloor, 6)?.unwrap_or(0));
     into.floor_cur = document.text(bidfloorcur)?;
     into.secure = document.flag(secure)?;
     into.private_auction = document.flag(private_auction)?.unwrap_or(false);
-    into.deals = document.array(deals)?;
+    document.array(deals)?;
     into.tagid = document.text(tagid)?;
     into.interstitial = document.flag(instl)?.unwrap_or(false);
     Ok(())
