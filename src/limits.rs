@@ -38,6 +38,10 @@ pub const SHAPES: usize = SIZES + 3;
 pub const CATEGORIES: usize = 32;
 /// Assets of a native placement; one with more is not bid on.
 pub const ASSETS: usize = 24;
+/// A native request, bytes, without the escapes of the string it comes in; a longer one is not bid on.
+pub const NATIVE_BYTES: usize = 16 * 1024;
+/// Open bids for one impression beside its deal bids, where an exchange takes several ("M+N bidding", 2.6 section 7.3).
+pub const OPEN_BIDS: usize = 2;
 /// Deals of an impression that are considered.
 pub const DEALS: usize = 16;
 /// Exact durations (`rqddurs`) of a video or audio that are considered.

@@ -5,9 +5,10 @@
 //! no profile, no frequency cap, no user id is touched.
 
 use crate::bid::admit::Exchange;
-use crate::wire::json::{Raw, Text};
+use crate::bid::sale::holds;
+use crate::wire::json::Text;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{BidRequest, Channel};
+use crate::wire::openrtb::request::BidRequest;
 
 /// Proof that the user behind a request may be known. Only this stage makes one, and neither the profile shard nor the
 /// frequency shard can be asked without it.
@@ -22,30 +23,19 @@ impl Personal {
     }
 }
 
-/// What the exchange allows: our currency, our seat, inventory we bid on.
+/// Whether the exchange lets our seat bid.
 #[inline]
 pub fn clear(request: &BidRequest<'_>, exchange: &Exchange) -> Result<(), NoBidReason> {
-    if !request.cur.is_empty() && !holds(request.cur, CURRENCY) {
-        return Err(NoBidReason::Currency);
-    }
     let seat = &*exchange.seat;
     let not_invited = !request.wseat.is_empty() && !holds(request.wseat, seat);
     if not_invited || (!request.bseat.is_empty() && holds(request.bseat, seat)) {
         return Err(NoBidReason::Seat);
-    }
-    if !request.wlang.is_empty() {
-        return Err(NoBidReason::Language);
-    }
-    if request.channel == Channel::Dooh {
-        return Err(NoBidReason::Inventory);
     }
     Ok(())
 }
 
 /// `dsarequired` from which bids without DSA information are not accepted (IAB, DSA transparency extension).
 pub const DSA_REQUIRED: u8 = 2;
-/// The currency of all budgets and bids.
-pub const CURRENCY: &str = "USD";
 
 /// The proof, if this request gives it. Its privacy signals are read only for requests that somebody wants.
 pub fn personal(request: &BidRequest<'_>) -> Option<Personal> {
@@ -63,9 +53,4 @@ pub fn personal(request: &BidRequest<'_>) -> Option<Personal> {
 /// Whether a US privacy string (IAB, version 1) leaves the user's data to us: absent, or well formed without an opt-out.
 fn allows_sale(us_privacy: Text<'_>) -> bool {
     us_privacy.is_empty() || matches!(us_privacy.raw, [b'1', b'Y' | b'N' | b'-', b'N' | b'-', b'Y' | b'N' | b'-'])
-}
-
-/// Whether a list of strings holds this one, letter for letter.
-fn holds(list: Raw<'_>, wanted: &str) -> bool {
-    list.strings().any(|text| text.eq_str(wanted))
 }

@@ -1,34 +1,66 @@
 //! The match: which campaigns want which impressions, and may have them.
 //!
-//! The targeting index says who wants an impression. Who may have it is the publisher's word: blocked categories and
-//! advertisers, blocked creative types and attributes, HTTPS only. What a simple campaign cannot honour is not offered:
-//! deal-only impressions, formats other than banner, floors in a currency without a rate.
-
-use arrayvec::ArrayVec;
+//! The targeting index says who wants an impression. Who may have it is the exchange's and the publisher's word: formats
+//! and players, deals and seats, blocked categories and advertisers, languages, HTTPS only.
 
 use crate::bid::Outcome;
 use crate::bid::admit::Exchange;
-use crate::bid::comply::CURRENCY;
+use crate::bid::asked::{self, Unescaped};
+use crate::bid::blocks::Blocks;
+use crate::bid::fits::Place;
+use crate::bid::floor::Exchanged;
 use crate::bid::offers::{Offer, Offers};
 use crate::bid::probe::Probe;
+use crate::bid::sale::{Sale, welcomes};
 use crate::bid::user::User;
 use crate::limits;
 use crate::snapshot::Snapshot;
-use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
-use crate::snapshot::marks;
+use crate::snapshot::campaign::{Ad, Campaign, Shape};
 use crate::snapshot::model::Features;
-use crate::snapshot::targeting::{self, Asked, Candidates, Query, host};
-use crate::units::{CpmMicros, Now};
-use crate::wire::json::{Raw, Text};
+use crate::snapshot::targeting::{Candidate, Candidates, Query};
+use crate::units::Now;
+use crate::wire::json::Scratch;
+use crate::wire::openrtb::native::NativeRequest;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{Banner, BidRequest, Channel, Imp, Parts, Size};
+use crate::wire::openrtb::request::{BidRequest, Imp, Parts, Size};
 
 /// Memory of the match that outlives a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
     candidates: Box<Candidates>,
-    blocks: Blocks,
-    unescaped: Unescaped,
+    blocks: Box<Blocks>,
+    unescaped: Box<Unescaped>,
+    native: Natives,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory {
+            candidates: Box::default(),
+            blocks: Box::default(),
+            unescaped: Box::default(),
+            native: Natives::default(),
+        }
+    }
+}
+
+/// What is decided about: one request of one exchange, at one moment, with one snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'s> {
+    /// What we decide with.
+    pub snapshot: &'s Snapshot,
+    /// Who asks.
+    pub exchange: &'s Exchange,
+    /// When.
+    pub now: Now,
+}
+
+impl<'s> Scene<'s> {
+    /// What floors in other currencies are worth now.
+    #[inline]
+    pub fn exchanged(&self) -> Exchanged<'s> {
+        Exchanged { rates: &self.snapshot.rates, now: self.now.wall }
+    }
 }
 
 impl Memory {
@@ -37,57 +69,46 @@ impl Memory {
     #[inline]
     pub fn find<'r, P: Probe>(
         &mut self,
-        snapshot: &Snapshot,
+        scene: Scene<'_>,
         parts: &mut Parts<'r, '_>,
         request: &mut BidRequest<'r>,
-        asking: (&Exchange, Now),
         offers: &mut Offers,
         probe: &mut P,
     ) -> Result<(), Outcome> {
         offers.clear();
         parts.impressions(request)?;
-        let unwanted = |worst: NoBidReason, imp| wanted(imp).err().map(|no| worst.max(no));
-        if let Some(reason) = request.imps.iter().try_fold(NoBidReason::Format, unwanted) {
-            return Err(reason.into());
-        }
-        parts.inventory(request)?;
+        // Whoever sells nothing we may take costs no look at site, device and user.
+        sold(request, scene)?;
+        let index = &scene.snapshot.targeting;
+        asked::read(scene.snapshot, parts, request)?;
         let request = &*request;
-        let query = snapshot.targeting.query(&asked(request, asking, &mut self.unescaped));
+        let query = index.query(&self.unescaped.asked(request, scene));
         let mut reason = NoBidReason::Format;
-        for (index, imp) in request.imps.iter().enumerate() {
-            let listed = wanted(imp).and_then(|banner| self.list(snapshot, &query, imp, banner).map(|()| banner));
-            let banner = match listed {
-                Ok(banner) => banner,
+        let mut blocks_filled = false;
+        for (imp, at) in request.imps.iter().zip(0..) {
+            let sale = match self.list(scene, &query, imp) {
+                Ok(sale) => sale,
                 Err(no) => {
                     reason = reason.max(no);
                     continue;
                 }
             };
-            if reason < NoBidReason::Blocked {
-                reason = NoBidReason::Blocked;
+            if !blocks_filled {
                 self.blocks.fill(request)?;
+                blocks_filled = true;
             }
+            let native = self.native.of(imp);
+            let place = Place { imp, native, languages: request.wlang };
             for candidate in self.candidates.iter() {
-                let campaign = snapshot.campaign(candidate.campaign);
-                let mut offer = Offer {
-                    campaign: candidate.campaign,
-                    imp: index as u8,
-                    creative: candidate.creative,
-                    size: banner.sizes[candidate.shape as usize],
-                    score: 0,
-                    price: campaign.cpm,
-                };
-                let fitting = match fits(&campaign.creatives[candidate.creative as usize], imp, banner) {
-                    true => Some((candidate.creative, banner.sizes[candidate.shape as usize])),
-                    false => another(campaign, imp, banner),
-                };
-                if let Some(fitting) = fitting {
-                    (offer.creative, offer.size) = fitting;
-                }
-                if fitting.is_none() || self.blocks.hold(campaign) {
-                    probe.dropped(&offer, NoBidReason::Blocked);
-                } else if offers.try_push(offer).is_err() {
-                    return Ok(());
+                let campaign = scene.snapshot.campaign(candidate.campaign);
+                let mut offer = Offer::of(candidate, at, &sale, campaign);
+                match settle(&mut offer, campaign, &sale, &place, &self.blocks, &scene.exchanged()) {
+                    Err(no) => {
+                        reason = reason.max(no);
+                        probe.dropped(&offer, no);
+                    }
+                    Ok(()) if offers.try_push(offer).is_err() => return Ok(()),
+                    Ok(()) => {}
                 }
             }
         }
@@ -95,151 +116,104 @@ impl Memory {
     }
 
     /// Lists the candidates of one impression.
-    fn list(&mut self, snapshot: &Snapshot, query: &Query, imp: &Imp<'_>, banner: &Banner) -> Result<(), NoBidReason> {
-        let shapes: ArrayVec<Shape, { limits::SIZES }> = banner.sizes.iter().map(|&size| Shape::Banner(size)).collect();
-        let offer = targeting::Offer { shapes: &shapes, floor: imp.floor, ..targeting::Offer::default() };
-        let matched = snapshot.targeting.candidates(query, &offer, &mut self.candidates);
+    #[inline]
+    fn list<'i>(&mut self, scene: Scene<'_>, query: &Query, imp: &'i Imp<'i>) -> Result<Sale<'i>, NoBidReason> {
+        let sale = Sale::of(imp, scene.exchange, &scene.exchanged())?;
+        let matched = scene.snapshot.targeting.candidates(query, &sale.offer(), &mut self.candidates);
         match self.candidates.is_empty() {
-            false => Ok(()),
+            false => Ok(sale),
             true if matched.below_floor => Err(NoBidReason::FloorAbove),
             true => Err(NoBidReason::NoMatch),
         }
     }
-}
 
-/// The banner of an impression we may bid on in the open auction.
-pub fn wanted<'r>(imp: &'r Imp<'_>) -> Result<&'r Banner, NoBidReason> {
-    let banner = imp.banner.as_ref().ok_or(NoBidReason::Format)?;
-    if imp.private_auction {
-        return Err(NoBidReason::DealsOnly);
-    }
-    if imp.floor > CpmMicros(0) && !imp.floor_cur.is_empty() && !imp.floor_cur.eq_ignore_ascii_case(CURRENCY.as_bytes())
-    {
-        return Err(NoBidReason::FloorCurrency);
-    }
-    Ok(banner)
-}
-
-/// The request, as the targeting index asks it.
-pub fn asked<'r>(
-    request: &BidRequest<'r>,
-    (exchange, now): (&'r Exchange, Now),
-    unescaped: &'r mut Unescaped,
-) -> Asked<'r> {
-    let Unescaped { inventory, publisher } = unescaped;
-    let geo = if request.device.geo.country.is_empty() { &request.user_geo } else { &request.device.geo };
-    let (domain, bundle): (&[u8], &[u8]) = match request.channel {
-        Channel::Site if request.domain.is_empty() => (host(plain(request.page, inventory)), b""),
-        Channel::Site => (plain(request.domain, inventory), b""),
-        Channel::App => (b"", plain(request.bundle, inventory)),
-        _ => (b"", b""),
-    };
-    Asked {
-        country: unless_escaped(geo.country),
-        region: unless_escaped(geo.region),
-        device: request.device.kind,
-        channel: request.channel,
-        domain,
-        bundle,
-        publisher: plain(request.publisher, publisher),
-        exchange: exchange.name.as_bytes(),
-        now: now.wall,
-        ..Asked::default()
+    /// What the native placement of an impression asks for.
+    pub fn native(&mut self, imp: &Imp<'_>) -> &NativeRequest {
+        self.native.of(imp)
     }
 }
 
-/// Room for texts whose JSON had escapes in it: `https:\/\/` is common in `site.page`.
-#[derive(Debug)]
-pub struct Unescaped {
-    inventory: [u8; 2048],
-    publisher: [u8; 256],
-}
-
-impl Default for Unescaped {
-    fn default() -> Self {
-        Unescaped { inventory: [0; 2048], publisher: [0; 256] }
+/// Whether any impression is sold to us; the reason if none is.
+fn sold(request: &BidRequest<'_>, scene: Scene<'_>) -> Result<(), NoBidReason> {
+    let mut reason = NoBidReason::Format;
+    for imp in &request.imps {
+        match Sale::of(imp, scene.exchange, &scene.exchanged()) {
+            Ok(_) => return Ok(()),
+            Err(no) => reason = reason.max(no),
+        }
     }
+    Err(reason)
 }
 
-/// A text without its escapes. One too long to be ours to name is unknown.
-fn plain<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
-    text.unescape(room).unwrap_or_default()
-}
-
-/// Codes are plain ASCII: one that had to be escaped is none.
-fn unless_escaped(text: Text<'_>) -> &[u8] {
-    if text.escaped { b"" } else { text.raw }
-}
-
-/// Whether a creative may stand in this place.
+/// Settles what an offer is: its creative, its floor, and that nobody forbids it.
 #[inline]
-fn fits(creative: &Creative, imp: &Imp<'_>, banner: &Banner) -> bool {
-    let Ad::Banner(ad) = &creative.ad else { return false };
-    let type_blocked = banner.btype >> (ad.btype & 63) & 1 == 1;
-    let attribute_blocked = banner.battr & creative.attr != 0;
-    let secure = creative.secure || imp.secure != Some(true);
-    !type_blocked && !attribute_blocked && secure
+fn settle(
+    offer: &mut Offer,
+    campaign: &Campaign,
+    sale: &Sale<'_>,
+    place: &Place<'_>,
+    blocks: &Blocks,
+    exchanged: &Exchanged<'_>,
+) -> Result<(), NoBidReason> {
+    if let Err(no) = place.takes(&campaign.creatives[offer.creative as usize], offer.shape) {
+        (offer.creative, offer.shape) = another(campaign, sale, place).ok_or(no)?;
+    }
+    if blocks.hold(campaign) {
+        return Err(NoBidReason::Blocked);
+    }
+    let deal = offer.deal.map(|deal| &place.imp.deals[deal as usize]);
+    if deal.is_some_and(|deal| !welcomes(deal, &campaign.adomain)) {
+        return Err(NoBidReason::Blocked);
+    }
+    let playing = match (&campaign.creatives[offer.creative as usize].ad, offer.shape) {
+        (Ad::Video(ad), Shape::Video) => place.imp.video.as_ref().zip(Some(ad.duration)),
+        (Ad::Audio(ad), Shape::Audio) => place.imp.audio.as_ref().zip(Some(ad.duration)),
+        _ => None,
+    };
+    offer.seconds = playing.map_or(0, |(_, seconds)| seconds);
+    offer.floor = exchanged.of(place.imp, deal, playing).map_err(|_| NoBidReason::FloorCurrency)?;
+    if offer.price < offer.floor { Err(NoBidReason::FloorAbove) } else { Ok(()) }
 }
 
-/// The creative that stands in when the first of the right size may not be shown: first size offered first, as ever.
+/// The creative that stands in when the first of the right shape may not be shown: first shape offered first, as ever.
 #[cold]
-fn another(campaign: &Campaign, imp: &Imp<'_>, banner: &Banner) -> Option<(u8, Size)> {
-    banner.sizes.iter().find_map(|&size| {
-        let good = |creative: &Creative| creative.shape() == Shape::Banner(size) && fits(creative, imp, banner);
-        campaign.creatives.iter().position(good).map(|at| (at as u8, size))
+fn another(campaign: &Campaign, sale: &Sale<'_>, place: &Place<'_>) -> Option<(u8, Shape)> {
+    sale.shapes.iter().find_map(|&shape| {
+        let at = campaign.creatives.iter().position(|creative| place.takes(creative, shape).is_ok());
+        at.map(|at| (at as u8, shape))
     })
 }
 
-/// `bcat`, `acat` and `badv` of one request, as marks: a campaign carries the marks of its own categories and domains and of all
-/// above them, so that a blocked parent blocks its children.
-#[derive(Debug, Default)]
-struct Blocks {
-    /// One bit per mark: most campaigns are cleared by one look.
-    filter: u64,
-    /// All categories are blocked: they are named in a taxonomy that ours cannot be compared with.
-    unknown_taxonomy: bool,
-    /// `acat`: the only categories allowed, if there are any.
-    allowed: ArrayVec<u64, { limits::LIST }>,
-    marks: ArrayVec<u64, { 2 * limits::LIST }>,
+/// Reads native placements: documents in a string of the document.
+#[derive(Debug)]
+struct Natives {
+    read: Box<NativeRequest>,
+    room: Box<[u8]>,
+    scanner: Scratch,
 }
 
-impl Blocks {
-    fn fill(&mut self, request: &BidRequest<'_>) -> Result<(), NoBidReason> {
-        self.marks.clear();
-        self.filter = 0;
-        self.allowed.clear();
-        self.unknown_taxonomy = request.cattax != 1 && !(request.bcat.is_empty() && request.acat.is_empty());
-        if !self.unknown_taxonomy {
-            self.add(request.bcat, marks::category)?;
-            let mut room = [0; 256];
-            for text in request.acat.strings() {
-                let mark = marks::category(plain(text, &mut room));
-                self.allowed.try_push(mark).map_err(|_| NoBidReason::TooMuch)?;
-            }
+impl Default for Natives {
+    fn default() -> Self {
+        Natives {
+            read: Box::default(),
+            room: vec![0; limits::NATIVE_BYTES].into(),
+            scanner: Scratch::new(limits::NATIVE_BYTES),
         }
-        self.add(request.badv, marks::domain)
     }
+}
 
-    fn add(&mut self, list: Raw<'_>, mark: fn(&[u8]) -> u64) -> Result<(), NoBidReason> {
-        let mut room = [0; 256];
-        for text in list.strings() {
-            let mark = mark(plain(text, &mut room));
-            self.filter |= 1 << (mark >> 58);
-            self.marks.try_push(mark).map_err(|_| NoBidReason::TooMuch)?;
+impl Natives {
+    /// What the impression's native placement asks for; nothing if there is none. One that cannot be read asks for nothing,
+    /// and gets nothing.
+    fn of(&mut self, imp: &Imp<'_>) -> &NativeRequest {
+        let Natives { read, room, scanner } = self;
+        read.assets.clear();
+        if let Some(native) = imp.native
+            && read.read(native.request, room, scanner).is_err()
+        {
+            read.assets.clear();
         }
-        Ok(())
-    }
-
-    #[inline]
-    fn hold(&self, campaign: &Campaign) -> bool {
-        if self.unknown_taxonomy && !campaign.cat.is_empty() {
-            return true;
-        }
-        if !self.allowed.is_empty() && !marks::all_within(&campaign.cat, &self.allowed) {
-            return true;
-        }
-        self.filter != 0
-            && campaign.marks.iter().any(|mark| self.filter >> (mark >> 58) & 1 == 1 && self.marks.contains(mark))
+        read
     }
 }
 
@@ -257,30 +231,11 @@ pub fn features(request: &BidRequest<'_>, user: &User<'_>, now: Now) -> Features
 /// What the model is told of one offer.
 #[inline]
 pub fn features_of(features: &Features, request: &BidRequest<'_>, offer: &Offer) -> Features {
-    let position = request.imps[offer.imp as usize].banner.as_ref().map_or(0, |banner| banner.pos);
-    Features { position, size: offer.size, ..*features }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::snapshot::campaign::Slots;
-    use crate::snapshot::demo;
-
-    #[test]
-    fn a_creative_that_may_not_be_shown_is_stood_in_for() {
-        let mut campaign = demo::built_in(&mut Slots::new()).swap_remove(0);
-        let Shape::Banner(size) = campaign.creatives[0].shape() else { panic!("a banner") };
-        let plain = Creative::banner("plain".into(), size, "<img src=\"http://a.example/\">", None).unwrap();
-        campaign.creatives.insert(0, plain);
-        let banner = Banner { sizes: [Size { w: 1, h: 1 }, size].into_iter().collect(), ..Banner::default() };
-        let secure = Imp { secure: Some(true), ..Imp::default() };
-        assert!(!fits(&campaign.creatives[0], &secure, &banner));
-        assert_eq!(another(&campaign, &secure, &banner), Some((1, size)));
-        assert_eq!(another(&campaign, &secure, &Banner { btype: 1 << 2, ..banner.clone() }), None);
-        assert_eq!(
-            another(&campaign, &secure, &Banner { sizes: [Size { w: 1, h: 1 }].into_iter().collect(), ..banner }),
-            None
-        );
-    }
+    let imp = &request.imps[offer.imp as usize];
+    let (position, size) = match offer.shape {
+        Shape::Banner(size) => (imp.banner.as_ref().map_or(0, |banner| banner.pos), size),
+        Shape::Video => imp.video.as_ref().map_or((0, Size::default()), |video| (video.pos, video.size)),
+        Shape::Audio | Shape::Native => (0, Size::default()),
+    };
+    Features { position, size, ..*features }
 }

@@ -50,6 +50,8 @@ pub struct Definition {
     pub cat: Vec<String>,
     /// The same in other taxonomies (`bid.cattax`), with all above them, because nothing in a number says what is.
     pub cat_in: Vec<(u16, Vec<String>)>,
+    /// The app it advertises, by its id in the store (`bid.bundle`).
+    pub app: Option<String>,
     /// What it competes for: of two advertisers that share one of these, only one is in a response.
     pub competes: Vec<String>,
     /// Takes all impressions of a page together or none (`seatbid.group`), and only where the request names them all.
@@ -87,6 +89,8 @@ pub struct Campaign {
     pub cat: Vec<String>,
     /// See [`Definition::cat_in`].
     pub cat_in: Vec<(u16, Vec<String>)>,
+    /// See [`Definition::app`].
+    pub app: Option<String>,
     /// See [`Definition::together`].
     pub together: bool,
     /// See [`Definition::competes`]; as marks.
@@ -114,12 +118,16 @@ impl Campaign {
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
-        let Definition { adomain, cat, cat_in, competes, together, frequency_cap, creatives, targeting, .. } = definition;
+        let Definition { adomain, cat, cat_in, app, competes, together, frequency_cap, creatives, targeting, .. } = definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
         Campaign {
             slot,
-            marks: marks::of_campaign(&adomain, &cat),
+            marks: marks::of_campaign(
+                &adomain,
+                app.as_deref(),
+                [(marks::CONTENT_1_0, &cat[..])].into_iter().chain(cat_in.iter().map(|(tax, cat)| (*tax, &cat[..]))),
+            ),
             cid_json: json_bytes(&id.0.to_string()),
             adomain_json: json_bytes(&adomain),
             cat_json: json_bytes(&cat),
@@ -133,12 +141,35 @@ impl Campaign {
             adomain,
             cat,
             cat_in,
+            app,
             together,
             competes: competes.iter().map(|label| marks::label(label.as_bytes())).collect(),
             frequency_cap,
             creatives,
             targeting,
         }
+    }
+
+    /// Its categories in a taxonomy (`cattax`); `None` if it names none there.
+    #[inline]
+    pub fn categories_in(&self, taxonomy: u16) -> Option<&[String]> {
+        let named = match taxonomy {
+            marks::CONTENT_1_0 => &self.cat,
+            _ => &self.cat_in.iter().find(|(tax, _)| *tax == taxonomy)?.1,
+        };
+        (!named.is_empty()).then_some(&named[..])
+    }
+
+    /// Whether it names categories in any taxonomy.
+    #[inline]
+    pub fn has_categories(&self) -> bool {
+        !self.cat.is_empty() || !self.cat_in.is_empty()
+    }
+
+    /// Whether the two may stand side by side: they are of one advertiser, or compete for nothing both name.
+    #[inline]
+    pub fn bears(&self, other: &Campaign) -> bool {
+        self.advertiser == other.advertiser || !self.competes.iter().any(|label| other.competes.contains(label))
     }
 
     /// Whether only the user's profile tells if the campaign wants a request.

@@ -398,6 +398,7 @@ fn make(
         adomain: vec![domain.to_owned()],
         cat: vec![CATEGORIES[advertiser].to_owned()],
         cat_in: Vec::new(),
+        app: None,
         competes: Vec::new(),
         together: false,
         frequency_cap: None,

@@ -86,6 +86,7 @@ fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
         adomain: table.need("adomain", |node| some(node, NAMED, domain))?,
         cat: table.read("cat", |node| each(node, NAMED, category))?.unwrap_or_default(),
         cat_in: Vec::new(),
+        app: None,
         competes: Vec::new(),
         together: false,
         frequency_cap: table

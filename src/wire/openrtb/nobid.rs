@@ -44,25 +44,30 @@ reasons! {
     TooMuch "too_much" Scan 2;
     /// `tmax` minus the exchange's network margin leaves no time.
     NoTime "no_time" Scan 15;
-    /// None of `cur` is the currency we bid in.
+    /// None of `cur` is a currency we can bid in.
     Currency "currency" Comply 0;
+    /// The only currencies we could bid in have rates too old to bid by.
+    StaleRates "stale_rates" Comply 0;
     /// Our seat is not in `wseat`, or is in `bseat`.
     Seat "seat" Comply 0;
-    /// The inventory is of a kind that is not bid on: `dooh`.
-    Inventory "inventory" Comply 0;
-    /// The creative must be in a language, and campaigns do not say theirs.
-    Language "language" Comply 0;
     /// No impression is of a format we have creatives for.
     Format "format" Match 0;
     /// Every impression is for deals only.
     DealsOnly "deals_only" Match 0;
     /// A floor is in a currency we have no rate for.
     FloorCurrency "floor_currency" Match 0;
+    /// A floor is in a currency whose rate is too old to hold it against.
+    StaleFloorRate "stale_floor_rate" Match 0;
     /// No campaign targets this request.
     NoMatch "no_match" Match 0;
     /// Campaigns target this request, and its floor is above the most that any of them bids.
     FloorAbove "floor_above" Match 0;
-    /// Campaigns matched, and the exchange or publisher blocks them all: `bcat`, `badv`, `btype`, `battr`, `secure`.
+    /// Campaigns matched, and none has a creative that the place can show: type, duration, player, assets.
+    NoCreative "no_creative" Match 0;
+    /// The creative must be in a language (`wlang`, `wlangb`), and none is.
+    Language "language" Match 0;
+    /// Campaigns matched, and the exchange, publisher or deal blocks them all: `bcat`, `acat`, `badv`, `bapp`, `btype`,
+    /// `battr`, `secure`, `wadomain`.
     Blocked "blocked" Match 0;
     /// The bid would have to carry information under the EU's Digital Services Act, which campaigns do not have.
     Transparency "transparency" Know 0;
@@ -74,6 +79,8 @@ reasons! {
     Budget "budget" Afford 0;
     /// Every candidate was scored, and its price is below the floor.
     Floor "floor" Price 0;
+    /// Only campaigns that take a page whole are left, and this page is not to be had whole.
+    Together "together" Choose 0;
     /// The ring to the reconciliation core is full: the bid could not be accounted for.
     RingFull "ring_full" Reserve 1;
     /// The answer did not fit its buffer.

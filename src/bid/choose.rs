@@ -1,0 +1,184 @@
+//! Choosing: of the offers that are left, those that make the answer.
+//!
+//! For each impression the dearest, the earlier campaign on a tie, under these rules:
+//!
+//! * A campaign bids once in a response, so that one affordability check covers what it promises; one that takes a page
+//!   whole is the exception, and its money is asked for bid by bid.
+//! * Two advertisers that compete are not in one response.
+//! * Deals and open bids are not held against each other by price (2.6 section 7.3): a guaranteed deal goes before a deal, a
+//!   deal before the open auction. Where the exchange takes several bids for an impression there is one for each deal and
+//!   up to [`limits::OPEN_BIDS`] open ones ("M+N").
+//! * A dynamic pod is filled with the dearest seconds first, as long as time and places last (2.6 section 7.6).
+
+use arrayvec::ArrayVec;
+
+use crate::bid::offers::{Offer, Offers};
+use crate::limits;
+use crate::snapshot::campaign::{Campaign, Shape};
+use crate::units::CampaignIx;
+use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{BidRequest, Imp, Pod};
+
+/// What the answer is made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chosen {
+    /// The winners, in the order of their impressions.
+    pub winners: Winners,
+    /// All of them or none (`seatbid.group`).
+    pub together: bool,
+}
+
+/// The winners of one response.
+pub type Winners = ArrayVec<Offer, { limits::BIDS }>;
+
+/// What an exchange takes in one response.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Takes {
+    /// Several bids for one impression: deals beside the open auction.
+    pub several_for_one: bool,
+    /// One bid in a response, and no more.
+    pub single: bool,
+}
+
+/// Chooses. `campaign` looks a campaign up.
+///
+/// # Errors
+/// [`NoBidReason::Together`]: only campaigns that take a page whole are left, and this page cannot be had whole.
+pub fn choose<'s>(
+    offers: &Offers,
+    request: &BidRequest<'_>,
+    takes: Takes,
+    campaign: impl Fn(CampaignIx) -> &'s Campaign,
+) -> Result<Chosen, NoBidReason> {
+    let mut winners = Winners::new();
+    for of_imp in offers.chunk_by(|a, b| a.imp == b.imp) {
+        let imp = &request.imps[of_imp[0].imp as usize];
+        let mut hall = Hall { of_imp, imp, winners: &mut winners, campaign: &campaign };
+        match dynamic_pod(imp) {
+            Some(pod) if of_imp.iter().any(|offer| offer.seconds > 0) => hall.fill_pod(pod),
+            _ if takes.several_for_one && !imp.deals.is_empty() => hall.one_for_each_deal(),
+            _ => hall.one(|_| true),
+        }
+    }
+    if takes.single && winners.len() > 1 {
+        let best = winners.iter().copied().reduce(|best, offer| if ranks(&offer, request) > ranks(&best, request) { offer } else { best });
+        winners = best.into_iter().collect();
+    }
+    let single = Chosen { winners, together: false };
+    match whole_page(offers, request, takes, &campaign) {
+        Some(page) if page.worth() > single.worth() && !single.is_promised(request) => Ok(page),
+        _ if single.winners.is_empty() => Err(NoBidReason::Together),
+        _ => Ok(single),
+    }
+}
+
+impl Chosen {
+    fn worth(&self) -> i64 {
+        self.winners.iter().fold(0i64, |sum, offer| sum.saturating_add(offer.price.0))
+    }
+
+    /// A guaranteed deal must be bid on.
+    fn is_promised(&self, request: &BidRequest<'_>) -> bool {
+        self.winners.iter().any(|offer| rank(offer, &request.imps[offer.imp as usize]) == Rank::Guaranteed)
+    }
+}
+
+/// What goes before what, whatever the price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Open,
+    Deal,
+    Guaranteed,
+}
+
+fn rank(offer: &Offer, imp: &Imp<'_>) -> Rank {
+    match offer.deal.map(|deal| imp.deals[deal as usize].guaranteed) {
+        None => Rank::Open,
+        Some(false) => Rank::Deal,
+        Some(true) => Rank::Guaranteed,
+    }
+}
+
+fn ranks(offer: &Offer, request: &BidRequest<'_>) -> (Rank, i64) {
+    (rank(offer, &request.imps[offer.imp as usize]), offer.price.0)
+}
+
+fn dynamic_pod<'i>(imp: &'i Imp<'_>) -> Option<&'i Pod<'i>> {
+    let streams = [&imp.video, &imp.audio];
+    streams.into_iter().flatten().find_map(|stream| stream.pod.as_ref().filter(|pod| pod.is_dynamic()))
+}
+
+/// Where the winners of one impression are found.
+struct Hall<'h, 'i, C> {
+    of_imp: &'h [Offer],
+    imp: &'i Imp<'i>,
+    winners: &'h mut Winners,
+    campaign: &'h C,
+}
+
+impl<'s, C: Fn(CampaignIx) -> &'s Campaign> Hall<'_, '_, C> {
+    /// Whether the offer may join those that won already.
+    fn is_free(&self, offer: &Offer) -> bool {
+        let campaign = (self.campaign)(offer.campaign);
+        !campaign.together
+            && self.winners.iter().all(|won| {
+                won.campaign != offer.campaign && (self.campaign)(won.campaign).bears(campaign)
+            })
+    }
+
+    /// Adds the best free offer among those wanted: by rank, then by price. False if there is none, or no room.
+    fn add(&mut self, wanted: impl Fn(&Offer) -> bool, key: impl Fn(&Offer, &Imp<'_>) -> (Rank, u64)) -> bool {
+        let free = self.of_imp.iter().filter(|offer| wanted(offer) && self.is_free(offer));
+        let best = free.reduce(|best, offer| if key(offer, self.imp) > key(best, self.imp) { offer } else { best });
+        best.copied().is_some_and(|best| self.winners.try_push(best).is_ok())
+    }
+
+    fn one(&mut self, wanted: impl Fn(&Offer) -> bool) -> bool {
+        self.add(wanted, |offer, imp| (rank(offer, imp), offer.price.0 as u64))
+    }
+
+    fn one_for_each_deal(&mut self) {
+        for deal in 0..self.imp.deals.len() as u8 {
+            self.one(|offer| offer.deal == Some(deal));
+        }
+        for _ in 0..limits::OPEN_BIDS {
+            self.one(|offer| offer.deal.is_none());
+        }
+    }
+
+    fn fill_pod(&mut self, pod: &Pod<'_>) {
+        let (mut seconds, mut places) = (pod.duration, pod.most_ads);
+        while places > 0 {
+            // By price per second, compared as cross products would be: one second of the dearest is worth most.
+            let per_second = |offer: &Offer, imp: &Imp<'_>| (rank(offer, imp), offer.price.0 as u64 / u64::from(offer.seconds.max(1)));
+            if !self.add(|offer| offer.seconds > 0 && offer.seconds <= seconds, per_second) {
+                break;
+            }
+            seconds -= self.winners.last().map_or(0, |won| won.seconds);
+            places -= 1;
+        }
+    }
+}
+
+/// The best campaign that takes all impressions of the page, if the request names them all and there is one for each.
+fn whole_page<'s>(
+    offers: &Offers,
+    request: &BidRequest<'_>,
+    takes: Takes,
+    campaign: impl Fn(CampaignIx) -> &'s Campaign,
+) -> Option<Chosen> {
+    let imps = request.imps.len();
+    if !request.all_imps || imps > limits::BIDS || (takes.single && imps > 1) {
+        return None;
+    }
+    let first = offers.iter().filter(|offer| offer.imp == 0 && campaign(offer.campaign).together);
+    let pages = first.filter_map(|first| {
+        let of_page = offers.iter().filter(|offer| offer.campaign == first.campaign).copied();
+        let winners: Winners = of_page.take(limits::BIDS).collect();
+        (winners.len() == imps).then_some(Chosen { winners, together: true })
+    });
+    pages.reduce(|best, page| if page.worth() > best.worth() { page } else { best })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Whether a creative may stand in a place: what the place can show, and what its publisher lets be shown.
+
+use crate::snapshot::campaign::{Ad, BannerAd, Creative, NativeAd, Shape, StreamAd};
+use crate::wire::json::Raw;
+use crate::wire::openrtb::native::NativeRequest;
+use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{Banner, Imp, Stream};
+
+/// The question, put to each creative of each candidate.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'r> {
+    /// The impression.
+    pub imp: &'r Imp<'r>,
+    /// What its native placement asks for; empty if it has none, or none that can be read.
+    pub native: &'r NativeRequest,
+    /// `wlang` of the request; empty if every language will do.
+    pub languages: Raw<'r>,
+}
+
+impl Place<'_> {
+    /// Whether the creative may stand here in this shape, and if not, why: [`NoBidReason::NoCreative`] where it cannot be shown,
+    /// [`NoBidReason::Language`] and [`NoBidReason::Blocked`] where it must not.
+    #[inline]
+    pub fn takes(&self, creative: &Creative, shape: Shape) -> Result<(), NoBidReason> {
+        let imp = self.imp;
+        let (shown, attributes) = match (&creative.ad, shape) {
+            (Ad::Banner(ad), Shape::Banner(size)) => match &imp.banner {
+                Some(banner) if ad.size == size => (banner_type(ad, banner)?, banner.battr),
+                _ => return Err(NoBidReason::NoCreative),
+            },
+            (Ad::Video(ad), Shape::Video) => in_stream(ad, imp.video.as_ref())?,
+            (Ad::Audio(ad), Shape::Audio) => in_stream(ad, imp.audio.as_ref())?,
+            (Ad::Native(ad), Shape::Native) => (self.in_native(ad), imp.native.map_or(0, |native| native.battr)),
+            _ => return Err(NoBidReason::NoCreative),
+        };
+        if !shown {
+            return Err(NoBidReason::NoCreative);
+        }
+        if !self.languages.is_empty() && !self.speaks(creative.language) {
+            return Err(NoBidReason::Language);
+        }
+        let secure = creative.secure || imp.secure != Some(true);
+        if creative.attr & attributes != 0 || !secure { Err(NoBidReason::Blocked) } else { Ok(()) }
+    }
+
+    /// `wlang` is ISO 639-1, `wlangb` BCP 47: the part before the hyphen tells the language in both. A creative that does not
+    /// say its language is in none of the list.
+    fn speaks(&self, language: Option<[u8; 2]>) -> bool {
+        language.is_some_and(|ours| {
+            self.languages.strings().any(|text| {
+                let primary = text.raw.split(|&byte| byte == b'-' || byte == b'_').next().unwrap_or_default();
+                primary.eq_ignore_ascii_case(&ours)
+            })
+        })
+    }
+
+    fn in_native(&self, ad: &NativeAd) -> bool {
+        !self.native.assets.is_empty() && ad.fits(self.native)
+    }
+}
+
+fn banner_type(ad: &BannerAd, banner: &Banner) -> Result<bool, NoBidReason> {
+    if banner.btype >> (ad.btype & 63) & 1 == 1 { Err(NoBidReason::Blocked) } else { Ok(true) }
+}
+
+fn in_stream(ad: &StreamAd, stream: Option<&Stream<'_>>) -> Result<(bool, u64), NoBidReason> {
+    let stream = stream.ok_or(NoBidReason::NoCreative)?;
+    Ok((plays(ad, stream), stream.battr))
+}
+
+/// Whether a player can play the spot, and has the time.
+#[inline]
+pub fn plays(ad: &StreamAd, stream: &Stream<'_>) -> bool {
+    let long_enough = match &stream.exact_durations[..] {
+        [] => (stream.min_duration..=stream.max_duration).contains(&ad.duration),
+        exact => exact.contains(&ad.duration),
+    };
+    let pod = stream.pod.as_ref().filter(|pod| pod.is_dynamic());
+    let fits_pod = pod.is_none_or(|pod| ad.duration <= pod.duration && pod.most_ads > 0);
+    let (slowest, fastest) = ad.bitrate;
+    let streams = slowest == 0 || (slowest <= stream.max_bitrate && fastest >= stream.min_bitrate);
+    // Ours are linear, and their files are downloaded or streamed as the player likes.
+    let linear = stream.linearity != OVERLAY;
+    let skippable = stream.skip != Some(false) || !ad.skippable;
+    long_enough
+        && fits_pod
+        && streams
+        && linear
+        && skippable
+        && ad.mimes.meet(stream.mimes)
+        && ad.api & !stream.api == 0
+        && version(ad, stream).is_some()
+}
+
+/// `linearity` 2: non-linear, over the content.
+const OVERLAY: u8 = 2;
+
+/// Which version of the spot's markup the player takes: the best that it names, or the best there is if it names none.
+#[inline]
+pub fn version(ad: &StreamAd, stream: &Stream<'_>) -> Option<usize> {
+    let taken = |protocol: u8| stream.protocols == 0 || stream.protocols >> (protocol & 63) & 1 == 1;
+    ad.versions.iter().position(|&(protocol, _)| taken(protocol))
+}

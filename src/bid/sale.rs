@@ -1,0 +1,126 @@
+//! How an impression is sold to us: in which shapes, through which deals, from what price on.
+
+use arrayvec::ArrayVec;
+
+use crate::bid::admit::{Exchange, Formats};
+use crate::bid::floor::Exchanged;
+use crate::limits;
+use crate::snapshot::campaign::Shape;
+use crate::snapshot::rates::NoRate;
+use crate::snapshot::targeting;
+use crate::units::CpmMicros;
+use crate::wire::json::Raw;
+use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{Deal, Imp};
+
+/// One impression, as the targeting index is asked for it.
+#[derive(Debug)]
+pub struct Sale<'r> {
+    /// What it can show, in the order of the request: banner sizes, then video, audio, native.
+    pub shapes: ArrayVec<Shape, { limits::SHAPES }>,
+    /// The ids of deals we may take.
+    ids: ArrayVec<&'r [u8], { limits::DEALS }>,
+    /// Their places in `imp.deals`.
+    places: ArrayVec<u8, { limits::DEALS }>,
+    /// It is sold in the open auction too.
+    open: bool,
+    /// The least it could be sold for.
+    least: CpmMicros,
+}
+
+impl<'r> Sale<'r> {
+    /// What we may take of an impression.
+    ///
+    /// # Errors
+    /// Why there is nothing: no format of ours, deals for others only, floors in a currency without a rate.
+    pub fn of(imp: &'r Imp<'r>, exchange: &Exchange, exchanged: &Exchanged<'_>) -> Result<Sale<'r>, NoBidReason> {
+        let shapes = shapes(imp, exchange.formats);
+        if shapes.is_empty() {
+            return Err(NoBidReason::Format);
+        }
+        let mut sale = Sale { shapes, ids: ArrayVec::new(), places: ArrayVec::new(), open: false, least: CpmMicros::MAX };
+        let mut no_rate = None;
+        for (deal, place) in imp.deals.iter().zip(0..) {
+            if !invites(deal, &exchange.seat) {
+                continue;
+            }
+            match exchanged.least_of_deal(deal) {
+                Ok(floor) => {
+                    sale.least = sale.least.min(floor);
+                    sale.ids.push(deal.id.raw);
+                    sale.places.push(place);
+                }
+                Err(why) => no_rate = Some(why),
+            }
+        }
+        if !imp.private_auction {
+            match exchanged.least_open(imp) {
+                Ok(floor) => {
+                    sale.least = sale.least.min(floor);
+                    sale.open = true;
+                }
+                Err(why) => no_rate = Some(why),
+            }
+        }
+        match no_rate {
+            _ if sale.open || !sale.ids.is_empty() => Ok(sale),
+            Some(NoRate::Unknown) => Err(NoBidReason::FloorCurrency),
+            Some(NoRate::Stale) => Err(NoBidReason::StaleFloorRate),
+            None => Err(NoBidReason::DealsOnly),
+        }
+    }
+
+    /// The question for the index.
+    #[inline]
+    pub fn offer(&self) -> targeting::Offer<'_> {
+        targeting::Offer { shapes: &self.shapes, floor: self.least, deals: &self.ids, deals_only: !self.open }
+    }
+
+    /// Where in `imp.deals` the deal stands that the index names by its place in the question.
+    #[inline]
+    pub fn place(&self, deal: u8) -> u8 {
+        self.places[deal as usize]
+    }
+}
+
+/// What an impression can show, of what may be shown on this exchange.
+fn shapes(imp: &Imp<'_>, formats: Formats) -> ArrayVec<Shape, { limits::SHAPES }> {
+    let mut shapes = ArrayVec::new();
+    if let Some(banner) = imp.banner.as_ref().filter(|_| formats.banner) {
+        shapes.extend(banner.sizes.iter().map(|&size| Shape::Banner(size)));
+    }
+    let present = [
+        (Shape::Video, formats.video && imp.video.is_some()),
+        (Shape::Audio, formats.audio && imp.audio.is_some()),
+        (Shape::Native, formats.native && imp.native.is_some()),
+    ];
+    shapes.extend(present.into_iter().filter(|&(_, present)| present).map(|(shape, _)| shape));
+    shapes
+}
+
+/// Whether the deal is open to our seat (`deal.wseat`); one whose id needs escapes is nobody's.
+fn invites(deal: &Deal<'_>, seat: &str) -> bool {
+    !deal.id.escaped && (deal.wseat.is_empty() || holds(deal.wseat, seat))
+}
+
+/// Whether a list of strings holds this one, letter for letter.
+pub fn holds(list: Raw<'_>, wanted: &str) -> bool {
+    list.strings().any(|text| text.eq_str(wanted))
+}
+
+/// Whether a deal takes these advertisers (`deal.wadomain`, 2.6 section 3.2.12): all of them must be named, or below a domain
+/// that is.
+pub fn welcomes(deal: &Deal<'_>, adomain: &[String]) -> bool {
+    let named = |domain: &String| {
+        deal.wadomain.strings().any(|listed| {
+            let mut room = [0; 256];
+            let listed = listed.unescape(&mut room).unwrap_or_default();
+            let domain = domain.as_bytes();
+            !listed.is_empty() && domain.len() >= listed.len() && {
+                let (rest, end) = domain.split_at(domain.len() - listed.len());
+                end.eq_ignore_ascii_case(listed) && (rest.is_empty() || rest.ends_with(b"."))
+            }
+        })
+    };
+    deal.wadomain.is_empty() || adomain.iter().all(named)
+}
