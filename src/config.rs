@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub mod exchange;
+
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
-use crate::units::{ExchangeId, NodeId};
-use crate::wire::openrtb::response::SEAT_BYTES;
+use crate::units::NodeId;
+pub use exchange::Exchange;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -47,8 +49,6 @@ pub struct Server {
     pub public_url: Option<String>,
     /// This machine's number in the fleet, 0 to 63.
     pub node: u16,
-    /// Whether loss notices are final, so that they free the reservation at once. A bill after one is still booked.
-    pub losses_final: bool,
     /// Whether a request with `x-debug: 1` is told why it got no bid.
     pub debug_header: bool,
 }
@@ -64,7 +64,6 @@ impl Default for Server {
             backend: Backend::default(),
             public_url: None,
             node: 0,
-            losses_final: false,
             debug_header: false,
         }
     }
@@ -86,24 +85,6 @@ pub struct Data {
     pub notice_key_file: PathBuf,
     /// The key under which user ids become pseudonyms: 64 hexadecimal digits.
     pub user_key_file: PathBuf,
-}
-
-/// `[[exchange]]`: one exchange and what is agreed with it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Exchange {
-    /// The last part of its path, `/openrtb/{name}`.
-    pub name: String,
-    /// Our seat there; empty if it knows none.
-    #[serde(default)]
-    pub seat: String,
-    /// Taken off `tmax` for the way there and back, ms.
-    #[serde(default = "network_margin_ms")]
-    pub network_margin_ms: u32,
-}
-
-fn network_margin_ms() -> u32 {
-    20
 }
 
 /// What is wrong with a configuration, in one line: where, what, and what to do.
@@ -136,6 +117,9 @@ impl Config {
         {
             *file = folder.join(&*file);
         }
+        for exchange in &mut config.exchanges {
+            exchange.unlock(folder)?;
+        }
         config.validate().map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
         Ok(config)
     }
@@ -143,29 +127,7 @@ impl Config {
     /// The rules that span fields or that a type cannot hold.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let fail = |text: String| Err(ConfigError(text));
-        if self.exchanges.is_empty() {
-            return fail("no [[exchange]]: name at least one".into());
-        }
-        if self.exchanges.len() > ExchangeId(u8::MAX).0 as usize {
-            return fail(format!("{} exchanges; at most {} are possible", self.exchanges.len(), u8::MAX));
-        }
-        for (index, exchange) in self.exchanges.iter().enumerate() {
-            let name = &exchange.name;
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-                return fail(format!(
-                    "exchange.name {name:?}: use letters, digits, '-', '_' and '.' (it is part of a URL)"
-                ));
-            }
-            if self.exchanges[..index].iter().any(|other| other.name == *name) {
-                return fail(format!("exchange.name {name:?} is used twice"));
-            }
-            let seat = &exchange.seat;
-            if seat.len() > SEAT_BYTES || seat.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-                return fail(format!(
-                    "exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"
-                ));
-            }
-        }
+        exchange::validate(&self.exchanges)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -193,11 +155,7 @@ impl Config {
                 user_key_file: dir.join("user.key"),
                 ..Data::default()
             },
-            exchanges: vec![Exchange {
-                name: "generic".into(),
-                seat: "corebid".into(),
-                network_margin_ms: network_margin_ms(),
-            }],
+            exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }
 
@@ -281,6 +239,29 @@ name = "generic"
     }
 
     #[test]
+    fn price_keys_are_read_with_the_configuration() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = std::env::temp_dir().join(format!("corebid-price-keys-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("corebid.toml");
+        let keys = "profile = \"google\"\nencryption_key_file = \"e.key\"\nintegrity_key_file = \"i.key\"\n";
+        std::fs::write(&path, format!("{GOOD}{keys}")).unwrap();
+        let missing = Config::load(&path).unwrap_err().0;
+        assert!(missing.contains("e.key: cannot read the key"), "{missing}");
+        for (name, mode, said) in [("e.key", 0o600, "i.key"), ("i.key", 0o644, "chmod 600")] {
+            std::fs::write(dir.join(name), "00".repeat(32)).unwrap();
+            std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = Config::load(&path).unwrap_err().0;
+            assert!(error.contains(said), "{error}");
+        }
+        std::fs::set_permissions(dir.join("i.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        let config = Config::load(&path).unwrap();
+        assert!(matches!(config.exchanges[0].reading, crate::wire::price::Reading::Encrypted(..)));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let unknown = load(&GOOD.replace("wait =", "wiat =")).unwrap_err().0;
         assert!(unknown.contains("corebid.toml:3:") && unknown.contains("wiat"), "{unknown}");
@@ -290,6 +271,10 @@ name = "generic"
             ("[server]", "[server]\npublic_url = \"http://h/path\"", "public_url"),
             ("\"spin\"", "\"nap\"", "nap"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),
+            ("\"generic\"", "\"generic\"\nprofile = \"gogle\"", "corebid.toml:11: "),
+            ("\"generic\"", "\"generic\"\ngzip = true", "corebid.toml:11: "),
+            ("\"generic\"", "\"generic\"\ndeadline_ms = 9", "corebid.toml:9: "),
+            ("[server]", "[server]\nlosses_final = true", "corebid.toml:3: "),
         ] {
             let error = load(&GOOD.replace(from, to)).unwrap_err().0;
             assert!(error.contains(said), "{error}");

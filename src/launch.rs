@@ -24,7 +24,7 @@ use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
-use crate::reconcile::{Funding, Settings};
+use crate::reconcile::{Funding, Horizons, Settings};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Source};
@@ -128,7 +128,7 @@ impl Launch {
             settings: Settings {
                 node: config.node(),
                 cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
-                loss_is_final: server.losses_final,
+                horizons: horizons(&config),
             },
         };
         let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;
@@ -244,6 +244,12 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
         .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", data.dir.display())))?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+fn horizons(config: &Config) -> Horizons {
+    let all = || config.exchanges.iter().map(|exchange| exchange.rules.h2_ms());
+    let usual = Horizons::default();
+    Horizons { shortest: all().min().unwrap_or(usual.shortest), longest: all().max().unwrap_or(usual.longest) }
 }
 
 fn funding(data: &Data) -> Vec<Funding> {

@@ -83,7 +83,8 @@ pub const TICK_NS: u64 = 5_000_000_000;
 pub const LEASE_NS: u64 = 2 * TICK_NS;
 /// H1, ns: silent reservations leave the bid core's account (money.md).
 pub const H1_NS: u64 = 60_000_000_000;
-/// H2, ms: expiry of a signed notice URL, after which a silent reservation may be released (with [`EPSILON_MS`]).
+/// H2, ms, where an exchange's section does not say otherwise: expiry of a signed notice URL, after which a silent
+/// reservation may be released (with [`EPSILON_MS`]).
 pub const H2_MS: u64 = 30 * 60 * 1000;
 /// epsilon, ms: largest difference between two of our clocks plus the longest `tmax` honoured.
 pub const EPSILON_MS: u64 = 2_000;

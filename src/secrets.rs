@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::wire::base64;
+
 /// A 256-bit key. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(pub [u8; 32]);
@@ -31,20 +33,21 @@ impl std::error::Error for SecretError {}
 impl Key {
     /// Reads a key: 64 hexadecimal digits, and a newline if one likes.
     pub fn read(path: &Path) -> Result<Key, SecretError> {
-        let fail = |what: String| SecretError(format!("{}: {what}", path.display()));
-        let mut file = File::open(path).map_err(|error| {
-            fail(format!("cannot read the key: {error}; make one with `openssl rand -hex 32`, mode 0600"))
-        })?;
-        let mode = file.metadata().map_err(|error| fail(error.to_string()))?.mode();
-        if mode & 0o077 != 0 {
-            return Err(fail(format!("mode {:04o} lets others read the key; chmod 600 it", mode & 0o7777)));
-        }
-        let mut text = String::new();
-        let read = Read::by_ref(&mut file).take(4096).read_to_string(&mut text);
-        read.ok()
-            .and_then(|_| from_hex(text.trim_end()))
-            .map(Key)
-            .ok_or_else(|| fail("not a key: 64 hexadecimal digits are wanted".into()))
+        let text = read(path, "make one with `openssl rand -hex 32`, mode 0600")?;
+        from_hex(&text).map(Key).ok_or_else(|| not_a_key(path, "64 hexadecimal digits are wanted"))
+    }
+
+    /// Reads a key of an exchange's encrypted prices, in the form the exchange gave it in.
+    pub fn read_price(path: &Path) -> Result<Key, SecretError> {
+        let text = read(path, "put the key that the exchange gave you there, mode 0600")?;
+        Key::from_text(&text).ok_or_else(|| not_a_key(path, "32 bytes in base64 or hexadecimal digits are wanted"))
+    }
+
+    /// 32 bytes as 64 hexadecimal digits, or in base64 of either alphabet, padded or not.
+    pub fn from_text(text: &str) -> Option<Key> {
+        let mut key = [0; 32];
+        let decoded = || (base64::decode_any(text.as_bytes(), &mut key) == Some(32)).then_some(key);
+        from_hex(text).or_else(decoded).map(Key)
     }
 
     /// Reads the key, or makes one where there is no file: for `--demo` only.
@@ -63,6 +66,23 @@ impl Key {
             _ => Key::read(path),
         }
     }
+}
+
+/// The text of a key file, without the newline. One that is no text is empty.
+fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
+    let fail = |what: String| SecretError(format!("{}: {what}", path.display()));
+    let mut file = File::open(path).map_err(|error| fail(format!("cannot read the key: {error}; {advice}")))?;
+    let mode = file.metadata().map_err(|error| fail(error.to_string()))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(fail(format!("mode {:04o} lets others read the key; chmod 600 it", mode & 0o7777)));
+    }
+    let mut text = String::new();
+    let read = Read::by_ref(&mut file).take(4096).read_to_string(&mut text);
+    Ok(if read.is_ok() { text.trim_end().to_owned() } else { String::new() })
+}
+
+fn not_a_key(path: &Path, wanted: &str) -> SecretError {
+    SecretError(format!("{}: not a key: {wanted}", path.display()))
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
@@ -100,6 +120,16 @@ mod tests {
         for bad in ["", "00", &"+0".repeat(32), &"g".repeat(64), &"0".repeat(65)] {
             fs::write(&path, bad).unwrap();
             assert!(Key::read(&path).unwrap_err().to_string().contains("not a key"), "{bad:?}");
+        }
+
+        let texts = ["00".repeat(32), "A".repeat(43), format!("{}=\n", "A".repeat(43))];
+        for text in texts {
+            fs::write(&path, &text).unwrap();
+            assert!(Key::read_price(&path).unwrap() == Key([0; 32]), "{text:?}");
+        }
+        for bad in ["", "A", &"A".repeat(42), &"A".repeat(44), &"!".repeat(43)] {
+            fs::write(&path, bad).unwrap();
+            assert!(Key::read_price(&path).unwrap_err().to_string().contains("not a key"), "{bad:?}");
         }
         fs::remove_dir_all(&dir).unwrap();
     }

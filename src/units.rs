@@ -11,11 +11,127 @@ pub struct Micros(pub i64);
 pub struct CpmMicros(pub i64);
 
 impl CpmMicros {
-    /// What one impression at this price costs, rounded up: a reservation must never be smaller than the bill.
-    /// The only place where a price becomes money.
+    /// What one impression at this price costs under [`Terms::PLAIN`].
     #[inline]
     pub const fn per_impression(self) -> Micros {
-        Micros(self.0.div_euclid(1000) + (self.0.rem_euclid(1000) != 0) as i64)
+        Terms::PLAIN.money(self)
+    }
+}
+
+/// What one unit of a bid's currency is worth in the account currency, in billionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Rate(pub u64);
+
+impl Rate {
+    /// The bid is in the account currency.
+    pub const ONE: Rate = Rate(1_000_000_000);
+    /// No currency is worth more than a million of another.
+    pub const MAX: Rate = Rate(1_000_000 * Rate::ONE.0);
+}
+
+/// How many impressions one view of a screen in public counts as (OpenRTB 2.6 section 3.2.4, `imp.qty.multiplier`), in
+/// millionths. It may be less than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Multiplier(pub u64);
+
+impl Multiplier {
+    /// One impression is one.
+    pub const ONE: Multiplier = Multiplier(1_000_000);
+    /// No screen has more than a million viewers at once.
+    pub const MAX: Multiplier = Multiplier(1_000_000 * Multiplier::ONE.0);
+}
+
+/// What turns a price into money: its currency, and what it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Terms {
+    /// The bid's currency.
+    pub rate: Rate,
+    /// How many impressions it pays for.
+    pub multiplier: Multiplier,
+}
+
+impl Terms {
+    /// One impression in the account currency.
+    pub const PLAIN: Terms = Terms { rate: Rate::ONE, multiplier: Multiplier::ONE };
+
+    /// What a bid at this price costs, rounded up: a reservation must never be smaller than the bill. The only place where
+    /// a price becomes money.
+    ///
+    /// # Panics
+    /// If the money cannot be counted. [`Terms::checked_money`] is for prices and terms that nobody has bounded yet.
+    #[inline]
+    #[track_caller]
+    pub const fn money(self, price: CpmMicros) -> Micros {
+        match self.checked_money(price) {
+            Some(money) => money,
+            None => panic!("money overflow"),
+        }
+    }
+
+    /// [`Terms::money`], or nothing where the terms are out of their range or the money would overflow.
+    #[inline]
+    pub const fn checked_money(self, price: CpmMicros) -> Option<Micros> {
+        if self.rate.0 == Rate::ONE.0 && self.multiplier.0 == Multiplier::ONE.0 {
+            return Some(Micros(price.0.div_euclid(1000) + (price.0.rem_euclid(1000) != 0) as i64));
+        }
+        if !self.is_valid() {
+            return None;
+        }
+        const DIVISOR: i128 = 1000 * Rate::ONE.0 as i128 * Multiplier::ONE.0 as i128;
+        // At most 10^27, so that only the price can make it too much.
+        let factor = self.rate.0 as i128 * self.multiplier.0 as i128;
+        let Some(product) = factor.checked_mul(price.0 as i128) else { return None };
+        let money = product.div_euclid(DIVISOR) + (product.rem_euclid(DIVISOR) != 0) as i128;
+        if money < i64::MIN as i128 || money > i64::MAX as i128 { None } else { Some(Micros(money as i64)) }
+    }
+
+    /// Neither factor is zero or beyond its bound.
+    #[inline]
+    pub const fn is_valid(self) -> bool {
+        let Terms { rate, multiplier } = self;
+        rate.0 > 0 && rate.0 <= Rate::MAX.0 && multiplier.0 > 0 && multiplier.0 <= Multiplier::MAX.0
+    }
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Terms::PLAIN
+    }
+}
+
+/// A currency by its ISO 4217 code, in capitals.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Currency(pub [u8; 3]);
+
+impl Currency {
+    /// The account currency, and what OpenRTB assumes where nothing is said (2.6 section 3.2.1).
+    pub const USD: Currency = Currency(*b"USD");
+
+    /// A code of three letters, in either case.
+    pub const fn parse(code: &[u8]) -> Option<Currency> {
+        match code {
+            &[a, b, c] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_alphabetic() => {
+                Some(Currency([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
+            }
+            _ => None,
+        }
+    }
+
+    /// The code.
+    pub const fn code(&self) -> &str {
+        match std::str::from_utf8(&self.0) {
+            Ok(code) => code,
+            Err(_) => "",
+        }
+    }
+}
+
+impl std::fmt::Debug for Currency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
     }
 }
 
@@ -42,16 +158,6 @@ impl Micros {
             None => panic!("money overflow"),
         }
     }
-}
-
-/// How many impressions one showing makes, in millionths (OpenRTB 2.6 section 3.2.31): 30.3 is 30,300,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct Multiplier(pub u64);
-
-impl Multiplier {
-    /// One showing, one impression.
-    pub const ONE: Multiplier = Multiplier(1_000_000);
 }
 
 impl Default for Multiplier {
@@ -207,9 +313,27 @@ pub struct SegmentId(pub u32);
 #[repr(transparent)]
 pub struct ExchangeId(pub u8);
 
+/// An exchange by a hash of its name: what a notice URL carries, since it may outlive the order of a configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct ExchangeKey(pub u32);
+
+impl ExchangeKey {
+    /// FNV-1a, 32 bits. Stays as it is: URLs carry it across restarts.
+    pub const fn of(name: &str) -> ExchangeKey {
+        let (mut hash, mut at) = (0x811c_9dc5_u32, 0);
+        while at < name.len() {
+            hash = (hash ^ name.as_bytes()[at] as u32).wrapping_mul(0x0100_0193);
+            at += 1;
+        }
+        ExchangeKey(hash)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_price_becomes_money_rounded_up() {
@@ -217,6 +341,83 @@ mod tests {
         assert_eq!(CpmMicros(2_500_001).per_impression(), Micros(2_501));
         assert_eq!(CpmMicros(0).per_impression(), Micros(0));
         assert_eq!(CpmMicros(1).per_impression(), Micros(1));
+    }
+
+    /// The example of OpenRTB 2.6 for DOOH: 2.50 CPM for 30.3 impressions are 0.07575 USD.
+    #[test]
+    fn a_screen_costs_what_the_standard_says() {
+        let terms = Terms { multiplier: Multiplier(30_300_000), ..Terms::PLAIN };
+        assert_eq!(terms.money(CpmMicros(2_500_000)), Micros(75_750));
+    }
+
+    #[test]
+    fn terms_out_of_range_and_money_beyond_counting_are_no_money() {
+        let terms = |rate, multiplier| Terms { rate: Rate(rate), multiplier: Multiplier(multiplier) };
+        for (rate, multiplier) in [(0, 1), (1, 0), (Rate::MAX.0 + 1, 1), (1, Multiplier::MAX.0 + 1)] {
+            assert_eq!(terms(rate, multiplier).checked_money(CpmMicros(1)), None, "{rate} {multiplier}");
+        }
+        let most = Terms { rate: Rate::MAX, multiplier: Multiplier::MAX };
+        assert_eq!(most.checked_money(CpmMicros(i64::MAX)), None);
+        assert_eq!(most.checked_money(CpmMicros(1_000_000)), Some(Micros(1_000_000_000_000_000)));
+    }
+
+    /// Long multiplication and division of decimal digits, as on paper.
+    fn on_paper(price: u64, rate: u64, multiplier: u64) -> String {
+        let digits =
+            |value: u64| value.to_string().bytes().rev().map(|digit| u32::from(digit - b'0')).collect::<Vec<_>>();
+        let times = |a: &[u32], b: &[u32]| {
+            let mut product = vec![0; a.len() + b.len()];
+            for (i, x) in a.iter().enumerate() {
+                for (j, y) in b.iter().enumerate() {
+                    product[i + j] += x * y;
+                }
+            }
+            for at in 0..product.len() - 1 {
+                product[at + 1] += product[at] / 10;
+                product[at] %= 10;
+            }
+            product
+        };
+        let mut product = times(&times(&digits(price), &digits(rate)), &digits(multiplier));
+        product.resize(product.len().max(20) + 1, 0);
+        // 1000 * 10^9 * 10^6 is a shift by 18 digits; what falls off rounds up.
+        let up = product[..18].iter().any(|digit| *digit > 0);
+        let mut money = product.split_off(18);
+        money[0] += u32::from(up);
+        for at in 0..money.len() - 1 {
+            money[at + 1] += money[at] / 10;
+            money[at] %= 10;
+        }
+        let text: String = money.iter().rev().map(u32::to_string).collect();
+        let text = text.trim_start_matches('0');
+        if text.is_empty() { "0".into() } else { text.into() }
+    }
+
+    proptest! {
+        #[test]
+        fn money_is_exact(price in 0u64..1_000_000_000_000, rate in 1..=Rate::MAX.0, multiplier in 1..=Multiplier::MAX.0, scale in 0u32..12) {
+            let (rate, multiplier) = (rate / 10u64.pow(scale) + 1, multiplier / 10u64.pow(scale.min(9)) + 1);
+            let terms = Terms { rate: Rate(rate.min(Rate::MAX.0)), multiplier: Multiplier(multiplier.min(Multiplier::MAX.0)) };
+            let paper = on_paper(price, terms.rate.0, terms.multiplier.0);
+            let money = terms.checked_money(CpmMicros(price as i64));
+            prop_assert_eq!(money.map(|money| money.0), paper.parse::<i64>().ok(), "{}", paper);
+        }
+    }
+
+    /// The test vectors of the FNV authors.
+    #[test]
+    fn exchanges_keep_their_key() {
+        assert_eq!(ExchangeKey::of(""), ExchangeKey(0x811c_9dc5));
+        assert_eq!(ExchangeKey::of("a"), ExchangeKey(0xe40c_292c));
+        assert_eq!(ExchangeKey::of("foobar"), ExchangeKey(0xbf9c_f968));
+    }
+
+    #[test]
+    fn currencies_are_three_letters() {
+        assert_eq!(Currency::parse(b"usd"), Some(Currency::USD));
+        for bad in ["", "US", "USDT", "U5D"] {
+            assert_eq!(Currency::parse(bad.as_bytes()), None);
+        }
     }
 
     #[test]

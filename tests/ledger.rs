@@ -13,8 +13,8 @@ use corebid::clock;
 use corebid::limits;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
-use corebid::reconcile::{Funding, Settings};
-use corebid::ring::message::{Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
+use corebid::reconcile::{Funding, Horizons, Settings};
+use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
 use corebid::ring::wake;
 use corebid::snapshot::Snapshot;
@@ -46,7 +46,7 @@ impl Bidder {
     }
 
     fn start_with(dir: &Path, file_bytes: u64) -> Result<Self, StartError> {
-        let settings = Settings { node: NodeId(1), cores: 1, loss_is_final: false };
+        let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
         let (events, their_events) = spsc::events();
         let (their_orders, orders) = spsc::orders(wake::pair().unwrap().0);
         let (their_snapshots, snapshots) = spsc::boxes();
@@ -118,19 +118,24 @@ impl Bidder {
             reservation,
             lease,
             price: PRICE,
+            terms: Terms::PLAIN,
             expires,
             user: UserKey(5),
             bid: BidId([9; 16]),
             campaign: CampaignId(7),
             incarnation: self.handle.incarnation,
             node: NodeId(1),
+            exchange: ExchangeKey(0),
+            agreed: Agreed::NOTHING,
         }
     }
 
     fn bill(&mut self, claim: Claim) -> u64 {
         self.tickets += 1;
         let (ticket, price) = (self.tickets, NoticePrice::Cpm(CpmMicros(1_000_000)));
-        self.events.offer(Event::Notice(Notice { ticket, kind: NoticeKind::Bill, price, claim })).unwrap();
+        self.events
+            .offer(Event::Notice(Notice { ticket, kind: NoticeKind::Bill, price, multiplier: Multiplier::ONE, claim }))
+            .unwrap();
         ticket
     }
 

@@ -13,8 +13,8 @@ use corebid::limits;
 use corebid::reconcile::books::{Books, minute};
 use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::record::{Marks, Record};
-use corebid::reconcile::{Batch, Funding, Reconciler, Settings};
-use corebid::ring::message::{Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
+use corebid::reconcile::{Batch, Funding, Horizons, Reconciler, Settings};
+use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::units::*;
 use proptest::prelude::*;
 
@@ -25,11 +25,29 @@ const PRICE: CpmMicros = CpmMicros(10_000_000);
 /// Most of an hour before midnight.
 const START: u64 = 20_000 * UnixMillis::DAY + 83_000_000;
 
+/// What is agreed with an exchange: terms, and H2 in ms.
+type Way = (Terms, u64);
+
+/// Plain; a screen in a dear currency with a short H2; part of an impression in a cheap one, with a long H2.
+const WAYS: [Way; 3] = [
+    (Terms::PLAIN, limits::H2_MS),
+    (Terms { rate: Rate(1_234_567_891), multiplier: Multiplier(30_300_000) }, 5 * 60_000),
+    (Terms { rate: Rate(333_333_333), multiplier: Multiplier(400_001) }, 3 * 3_600_000),
+];
+const HORIZONS: Horizons = Horizons { shortest: WAYS[1].1, longest: WAYS[2].1 };
+
+/// A price in money, as a fraction of whole numbers.
+fn cost(price: i64, rate: Rate, multiplier: Multiplier) -> i64 {
+    let exact = price as u128 * u128::from(rate.0) * u128::from(multiplier.0);
+    exact.div_ceil(10u128.pow(18)) as i64
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Bid {
         core: u8,
         campaign: u32,
+        way: usize,
         price: i64,
     },
     Notice {
@@ -82,9 +100,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let pass = prop_oneof![
         10 => 0..3_000u64, 3 => 3_000..30_000u64, 2 => 30_000..900_000u64, 1 => 900_000..4_000_000u64
     ];
-    let bid = (core(), 0..CAMPAIGNS, 1..=PRICE.0);
+    let bid = (core(), 0..CAMPAIGNS, 0..WAYS.len(), 1..=PRICE.0);
     let step = prop_oneof![
-        30 => bid.prop_map(|(core, campaign, price)| Step::Bid { core, campaign, price }),
+        30 => bid.prop_map(|(core, campaign, way, price)| Step::Bid { core, campaign, way, price }),
         20 => (core(), index(), kind, price).prop_map(|(core, bid, kind, price)| Step::Notice { core, bid, kind, price }),
         15 => (core(), 1..20usize).prop_map(|(core, count)| Step::Events { core, count }),
         15 => (core(), 1..20usize).prop_map(|(core, count)| Step::Orders { core, count }),
@@ -126,6 +144,7 @@ struct World {
     now: Now,
     skew: i64,
     loss_is_final: bool,
+    horizons: Horizons,
     // The machine.
     reconciler: Reconciler,
     leases: Vec<Leases>,
@@ -148,12 +167,17 @@ impl World {
     }
 
     fn starting_at(wall: u64, loss_is_final: bool) -> Self {
+        Self::with_horizons(wall, loss_is_final, Horizons::default())
+    }
+
+    fn with_horizons(wall: u64, loss_is_final: bool, horizons: Horizons) -> Self {
         let now = Now { boot: Nanos(1 << 50), wall: UnixMillis(wall) };
-        let reconciler = reconciler(Books::default(), now, loss_is_final);
+        let reconciler = reconciler(Books::default(), now, horizons);
         let mut world = Self {
             now,
             skew: 0,
             loss_is_final,
+            horizons,
             ids: Snowflake::new(1, reconciler.ids_from()),
             reconciler,
             leases: Vec::new(),
@@ -193,7 +217,7 @@ impl World {
                 self.now.wall.0 = self.now.wall.0.checked_add_signed(ms - self.skew).unwrap();
                 self.skew = ms;
             }
-            Step::Bid { core, campaign, price } => self.bid(core, campaign, CpmMicros(price)),
+            Step::Bid { core, campaign, way, price } => self.bid(core, campaign, WAYS[way], CpmMicros(price)),
             Step::Notice { core, bid, kind, price } => {
                 if !self.bids.is_empty() {
                     self.notice(core, bid.index(self.bids.len()), kind, price);
@@ -224,8 +248,8 @@ impl World {
         self.check();
     }
 
-    fn bid(&mut self, core: u8, campaign: u32, price: CpmMicros) {
-        let (reserved, slot) = (price.per_impression(), Slot(campaign));
+    fn bid(&mut self, core: u8, campaign: u32, (terms, horizon): Way, price: CpmMicros) {
+        let (reserved, slot) = (terms.money(price), Slot(campaign));
         let leases = &mut self.leases[usize::from(core)];
         let affords = leases.affords(slot, reserved, self.now.boot);
         let Ok(backing) = leases.reserve(slot, reserved, self.now.boot) else {
@@ -234,21 +258,25 @@ impl World {
         };
         assert!(affords && backing.valid_until > self.now.boot);
         let reservation = self.ids.next(self.now.wall);
-        let expires = UnixMillis(self.now.wall.0 + limits::H2_MS);
+        let expires = UnixMillis(self.now.wall.0 + horizon);
         let event = Reserved { reservation, lease: backing.lease, slot, price: reserved, expires };
         self.events[usize::from(core)].push_back(Event::Reserved(event));
         let claim = Claim {
             reservation,
             lease: backing.lease,
             price,
+            terms,
             expires,
             user: UserKey(u64::from(campaign)),
             bid: BidId([campaign as u8; 16]),
             campaign: CampaignId(campaign),
             incarnation: self.reconciler.incarnation(),
             node: NodeId(1),
+            exchange: ExchangeKey(0),
+            agreed: Agreed::LOSS_IS_FINAL.when(self.loss_is_final),
         };
         let day = self.lease_days[&backing.lease];
+        assert_eq!(reserved.0, cost(price.0, terms.rate, terms.multiplier), "what is held is the bid");
         let reserved = reserved.0;
         assert!(self.bids.iter().all(|bid| bid.claim.reservation != reservation), "a reservation id was repeated");
         self.bids.push(Bid { claim, campaign, day, reserved, billed: None, won: false, lost: false, freed: false });
@@ -256,6 +284,11 @@ impl World {
 
     fn notice(&mut self, core: u8, bid: usize, kind: NoticeKind, price: Price) {
         let claim = self.bids[bid].claim;
+        let Multiplier(claimed) = claim.terms.multiplier;
+        let multiplier = match price {
+            Price::Part(part) if claimed != Multiplier::ONE.0 => Multiplier(claimed - claimed * part as u64 / 200),
+            _ => Multiplier(claimed),
+        };
         let price = match price {
             Price::Part(part) => NoticePrice::Cpm(CpmMicros(claim.price.0 * part / 100)),
             Price::Empty => NoticePrice::Empty,
@@ -263,7 +296,7 @@ impl World {
         };
         let ticket = self.sent.len() as u64;
         self.sent.push(Sent { bid, kind, priced: matches!(price, NoticePrice::Cpm(_)), seen: false, answered: false });
-        self.events[usize::from(core)].push_back(Event::Notice(Notice { ticket, kind, price, claim }));
+        self.events[usize::from(core)].push_back(Event::Notice(Notice { ticket, kind, price, multiplier, claim }));
     }
 
     fn events(&mut self, core: u8, count: usize) {
@@ -294,7 +327,7 @@ impl World {
         match (notice.kind, notice.price) {
             (NoticeKind::Bill, NoticePrice::Cpm(price)) if heard.any(Marks::BILLED) && bid.billed.is_none() => {
                 assert!(self.now.wall <= bid.claim.expires, "a bill was booked past H2");
-                let amount = (price.0.min(bid.claim.price.0) + 999) / 1000;
+                let amount = cost(price.0.min(bid.claim.price.0), bid.claim.terms.rate, notice.multiplier);
                 let expected = if bid.freed { (0, amount) } else { (amount, 0) };
                 assert_eq!(booked, expected, "a bill books its price, and never more than the bid");
                 assert_eq!(heard.any(Marks::DISPUTED), price > bid.claim.price);
@@ -413,7 +446,7 @@ impl World {
             let marks = books.marks(bid.claim.lease, bid.claim.reservation, bid.claim.expires);
             (bid.won, bid.lost, bid.freed) = (marks.any(Marks::WON), marks.any(Marks::LOST), marks.any(Marks::FREED));
         }
-        self.reconciler = reconciler(books, self.now, self.loss_is_final);
+        self.reconciler = reconciler(books, self.now, self.horizons);
         self.ids = Snowflake::new(1, self.reconciler.ids_from());
         self.boot();
     }
@@ -473,8 +506,8 @@ impl World {
     }
 }
 
-fn reconciler(books: Books, now: Now, loss_is_final: bool) -> Reconciler {
-    let settings = Settings { node: NodeId(1), cores: CORES, loss_is_final };
+fn reconciler(books: Books, now: Now, horizons: Horizons) -> Reconciler {
+    let settings = Settings { node: NodeId(1), cores: CORES, horizons };
     Reconciler::new(settings, books, Arc::new(Gauges::new(CAMPAIGNS as usize)), now)
 }
 
@@ -498,7 +531,7 @@ proptest! {
 
     #[test]
     fn no_budget_is_overspent_and_no_bill_is_lost(steps in steps(), loss_is_final in any::<bool>()) {
-        let mut world = World::new(loss_is_final);
+        let mut world = World::with_horizons(START, loss_is_final, HORIZONS);
         for step in steps {
             world.step(step);
         }
@@ -510,7 +543,7 @@ proptest! {
 fn exhaust(world: &mut World, campaign: u32) -> usize {
     let before = world.bids.len();
     for round in 0..10 {
-        world.step(Step::Bid { core: round % CORES, campaign, price: PRICE.0 });
+        world.step(Step::Bid { core: round % CORES, campaign, way: 0, price: PRICE.0 });
         world.settle();
     }
     world.bids.len() - before
@@ -545,7 +578,7 @@ fn a_budget_cut_stops_the_campaign() {
     for (cut, bids) in [(0, 0), (20_000, 1)] {
         let mut world = World::new(false);
         world.settle();
-        world.step(Step::Bid { core: 0, campaign: 2, price: PRICE.0 });
+        world.step(Step::Bid { core: 0, campaign: 2, way: 0, price: PRICE.0 });
         world.settle();
         assert_eq!(world.bids.len(), 1);
         world.step(Step::Fund { campaign: 2, daily: 200_000 });
@@ -564,7 +597,8 @@ fn a_budget_cut_stops_the_campaign() {
 /// What the reconciler answers to a notice that the model knows nothing of.
 fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
     let ticket = u64::MAX;
-    let notice = Notice { ticket, kind, price: NoticePrice::Cpm(claim.price), claim };
+    let price = NoticePrice::Cpm(claim.price);
+    let notice = Notice { ticket, kind, price, multiplier: claim.terms.multiplier, claim };
     world.reconciler.on_event(world.now, CoreId(0), Event::Notice(notice));
     while let Some(batch) = world.reconciler.records() {
         let mut bytes = &batch.bytes[..];
@@ -591,12 +625,12 @@ fn a_claim_of_another_node_or_of_a_replaced_ledger_is_not_booked() {
         // The ledger that was replaced, and a bid that is still out.
         let mut old = World::starting_at(START - 5_000, loss_is_final);
         old.settle();
-        old.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 });
+        old.step(Step::Bid { core: 0, campaign: 0, way: 0, price: PRICE.0 });
         let replaced = old.bids[0].claim;
 
         let mut world = World::new(loss_is_final);
         world.settle();
-        world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 });
+        world.step(Step::Bid { core: 0, campaign: 0, way: 0, price: PRICE.0 });
         world.settle();
         let own = world.bids[0].claim;
         assert_eq!((replaced.lease, replaced.incarnation, replaced.node), (own.lease, own.incarnation, own.node));
@@ -627,7 +661,7 @@ fn claims_without_a_reservation_do_not_unbalance_the_accounts() {
     for loss_is_final in [false, true] {
         let mut world = World::new(loss_is_final);
         world.settle();
-        (0..4).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 }));
+        (0..4).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, way: 0, price: PRICE.0 }));
         world.settle();
         let own = world.bids[0].claim;
         for number in 0..60 {
@@ -681,7 +715,7 @@ fn a_bill_past_h2_is_recorded_once() {
     for restart in [false, true] {
         let mut world = World::new(false);
         world.settle();
-        (0..2).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, price: PRICE.0 }));
+        (0..2).for_each(|_| world.step(Step::Bid { core: 0, campaign: 0, way: 0, price: PRICE.0 }));
         world.settle();
         let [booked, unheard] = [0, 1].map(|bid: usize| world.bids[bid].claim);
         assert_eq!(answer_to(&mut world, NoticeKind::Bill, booked), Noticed::Safe);
@@ -715,11 +749,52 @@ fn a_bill_past_h2_is_recorded_once() {
     }
 }
 
+/// A bid of an exchange with a long H2 is booked as long as its URL says, though the process that made it is gone and the
+/// next one is configured otherwise.
+#[test]
+fn a_lease_lives_as_long_as_its_longest_bid() {
+    let mut world = World::with_horizons(START, false, HORIZONS);
+    world.settle();
+    world.step(Step::Bid { core: 0, campaign: 0, way: 2, price: PRICE.0 });
+    world.settle();
+    world.horizons = Horizons::default();
+    (0..2).for_each(|_| world.step(Step::Crash { written: true }));
+    for _ in 0..17 {
+        world.step(Step::Pass { ms: 10 * 60_000 });
+        world.settle();
+    }
+    world.notice(0, 0, NoticeKind::Bill, Price::Part(100));
+    world.settle();
+    // 10 per thousand, a third of it in the account currency, for the half that was counted of two fifths of an impression.
+    assert_eq!(world.bids[0].billed, Some(667));
+    world.finish();
+}
+
+/// A test is acknowledged whatever it says and however late, and leaves no trace in the ledger.
+#[test]
+fn notices_of_a_test_book_nothing() {
+    let mut world = World::new(true);
+    world.settle();
+    world.step(Step::Bid { core: 0, campaign: 0, way: 0, price: PRICE.0 });
+    world.settle();
+    let test = Claim { agreed: world.bids[0].claim.agreed.and(Agreed::TEST), ..world.bids[0].claim };
+    let nobodys = Claim { lease: LeaseId(0), expires: UnixMillis(1), ..test };
+    let kept = world.reconciler.books().clone();
+    for claim in [test, nobodys] {
+        for kind in NoticeKind::ALL {
+            assert_eq!(answer_to(&mut world, kind, claim), Noticed::Safe);
+        }
+    }
+    assert_eq!(*world.reconciler.books(), kept);
+    assert_eq!(world.reconciler.gauges().tests.get(), 6);
+    world.finish();
+}
+
 /// Calls bills again, and says whether that left a record.
 fn heard_again(world: &mut World, claims: &[Claim]) -> bool {
     for claim in claims {
-        let notice =
-            Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price: NoticePrice::Cpm(claim.price), claim: *claim };
+        let (price, multiplier) = (NoticePrice::Cpm(claim.price), claim.terms.multiplier);
+        let notice = Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price, multiplier, claim: *claim };
         world.reconciler.on_event(world.now, CoreId(1), Event::Notice(notice));
     }
     world.reconciler.orders(CoreId(1)).retain(|order| !matches!(order, Order::Noticed { ticket: u64::MAX, .. }));

@@ -2,9 +2,13 @@
 
 use std::sync::LazyLock;
 
-use corebid::ring::message::{Claim, NoticeKind};
-use corebid::units::{BidId, CampaignId, CpmMicros, Incarnation, LeaseId, NodeId, ReservationId, UnixMillis, UserKey};
-use corebid::wire::notice::{Signer, Verified};
+use corebid::ring::message::{Agreed, Claim, NoticeKind};
+use corebid::units::{
+    BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, Rate, ReservationId, Terms,
+    UnixMillis, UserKey,
+};
+use corebid::wire::notice::{Signer, Verified, url_bytes};
+use corebid::wire::price::Scheme;
 
 const SIGNED: Claim = Claim {
     reservation: ReservationId(0x0102_0304_0506_0708),
@@ -16,14 +20,17 @@ const SIGNED: Claim = Claim {
     campaign: CampaignId(12),
     incarnation: Incarnation(13),
     node: NodeId(14),
+    exchange: ExchangeKey(15),
+    agreed: Agreed::ENCRYPTED,
+    terms: Terms { rate: Rate(1_100_000_000), multiplier: Multiplier(30_300_000) },
 };
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(1, &[7; 32]));
 
 /// The path that was signed for a kind, without the query.
 fn genuine(kind: NoticeKind) -> Vec<u8> {
-    let mut out = [0; 256];
-    let length = SIGNER.sign(&SIGNED).write(kind, b"", &mut out).expect("room for a URL");
+    let mut out = [0; url_bytes(0)];
+    let length = SIGNER.sign(&SIGNED).write(kind, b"", Scheme::Google, &mut out).expect("room for a URL");
     out[..length].split(|byte| *byte == b'?').next().unwrap_or_default().to_vec()
 }
 

@@ -1,9 +1,12 @@
 //! Admission: whose request is it, and is there still time for it? Asked before a byte of the body is read.
 
 use crate::config::Config;
+use crate::config::exchange::Rules;
 use crate::limits;
-use crate::units::{ExchangeId, Nanos, Now};
+use crate::ring::message::Agreed;
+use crate::units::{ExchangeId, ExchangeKey, Nanos, Now};
 use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::price::Reading;
 
 /// The exchanges, by the path their requests come to.
 #[derive(Clone, Debug)]
@@ -14,12 +17,26 @@ pub struct Exchanges(Vec<Exchange>);
 pub struct Exchange {
     /// Its position in the configuration.
     pub id: ExchangeId,
-    /// Its name, which is the last part of its path.
+    /// What its notice URLs name it by.
+    pub key: ExchangeKey,
+    /// Its name.
     pub name: Box<str>,
+    /// Its requests come to `/openrtb/{path}`.
+    pub path: Box<str>,
     /// Our seat, as JSON text; empty if it knows none.
     pub seat: Box<str>,
-    /// Taken off `tmax`, ns.
-    pub network_margin: u64,
+    /// What it takes to read its prices.
+    pub reading: Reading,
+    /// What is agreed with it.
+    pub rules: Rules,
+}
+
+impl Exchange {
+    /// What is agreed about each of its bids.
+    pub const fn agreed(&self) -> Agreed {
+        let encrypted = Agreed::ENCRYPTED.when(self.rules.price.is_encrypted());
+        encrypted.and(Agreed::LOSS_IS_FINAL.when(self.rules.losses_final))
+    }
 }
 
 impl Exchanges {
@@ -27,17 +44,31 @@ impl Exchanges {
     pub fn new(config: &Config) -> Exchanges {
         let exchange = |(index, exchange): (usize, &crate::config::Exchange)| Exchange {
             id: ExchangeId(u8::try_from(index).expect("validated: at most 255 exchanges")),
+            key: exchange.key(),
             name: exchange.name.as_str().into(),
+            path: exchange.path.as_str().into(),
             seat: exchange.seat.as_str().into(),
-            network_margin: u64::from(exchange.network_margin_ms) * Nanos::MS,
+            reading: exchange.reading.clone(),
+            rules: exchange.rules,
         };
         Exchanges(config.exchanges.iter().enumerate().map(exchange).collect())
     }
 
-    /// The exchange whose requests come to `/openrtb/{name}`. A process serves a handful: looking is faster than hashing.
+    /// The exchange whose requests come to `/openrtb/{path}`. A process serves a handful: looking is faster than hashing.
     #[inline]
-    pub fn by_name(&self, name: &[u8]) -> Option<&Exchange> {
-        self.0.iter().find(|exchange| exchange.name.as_bytes() == name)
+    pub fn by_path(&self, path: &[u8]) -> Option<&Exchange> {
+        self.0.iter().find(|exchange| exchange.path.as_bytes() == path)
+    }
+
+    /// The exchange of this name.
+    pub fn by_name(&self, name: &str) -> Option<&Exchange> {
+        self.0.iter().find(|exchange| *exchange.name == *name)
+    }
+
+    /// The exchange that a notice URL names, unless it is no longer configured.
+    #[inline]
+    pub fn by_key(&self, key: ExchangeKey) -> Option<&Exchange> {
+        self.0.iter().find(|exchange| exchange.key == key)
     }
 }
 
@@ -48,7 +79,7 @@ pub fn deadline(now: Now, arrived: Nanos) -> Result<Nanos, NoBidReason> {
     if now.boot < deadline { Ok(deadline) } else { Err(NoBidReason::Shed) }
 }
 
-/// The deadline once `tmax` (ms, 0 if absent) is known: whichever is sooner.
+/// The deadline once `tmax` (ms, 0 if absent) is known: whichever is sooner, that, the exchange's own or `deadline`.
 #[inline]
 pub fn deadline_with_tmax(
     now: Now,
@@ -57,11 +88,11 @@ pub fn deadline_with_tmax(
     tmax: u32,
     exchange: &Exchange,
 ) -> Result<Nanos, NoBidReason> {
-    if tmax == 0 {
-        return Ok(deadline);
-    }
-    let theirs = arrived.after((u64::from(tmax) * Nanos::MS).saturating_sub(exchange.network_margin));
-    if now.boot < theirs { Ok(deadline.min(theirs)) } else { Err(NoBidReason::NoTime) }
+    let Rules { deadline_ms, network_margin_ms, .. } = exchange.rules;
+    let after = |ms: u32| arrived.after(u64::from(ms) * Nanos::MS);
+    let ours = deadline.min(after(deadline_ms));
+    let deadline = if tmax == 0 { ours } else { ours.min(after(tmax.saturating_sub(network_margin_ms))) };
+    if now.boot < deadline { Ok(deadline) } else { Err(NoBidReason::NoTime) }
 }
 
 #[cfg(test)]
@@ -71,8 +102,8 @@ mod tests {
     #[test]
     fn the_sooner_of_eight_milliseconds_and_tmax() {
         let exchanges = Exchanges::new(&Config::demo(std::path::Path::new("")));
-        let exchange = exchanges.by_name(b"generic").unwrap();
-        assert!(exchanges.by_name(b"other").is_none());
+        let exchange = exchanges.by_path(b"generic").unwrap();
+        assert!(exchanges.by_path(b"other").is_none());
         let arrived = Nanos(Nanos::SECOND);
         let now = |ms| Now { boot: arrived.after(ms * Nanos::MS), ..Now::default() };
 
@@ -84,5 +115,10 @@ mod tests {
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, 25, exchange).unwrap().since(arrived), 5 * Nanos::MS);
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, 20, exchange), Err(NoBidReason::NoTime));
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, u32::MAX, exchange), Ok(eight));
+
+        let mut hasty = exchange.clone();
+        hasty.rules.deadline_ms = 3;
+        assert_eq!(deadline_with_tmax(now(2), arrived, eight, 0, &hasty).unwrap().since(arrived), 3 * Nanos::MS);
+        assert_eq!(deadline_with_tmax(now(3), arrived, eight, 100, &hasty), Err(NoBidReason::NoTime));
     }
 }

@@ -38,7 +38,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
 use crate::snapshot::profiles::{Profiles, UserKeys};
 use crate::topology::MAX_BID_CORES;
-use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
+use crate::units::{CoreId, Incarnation, Nanos, Now, Terms, UnixMillis};
 use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -50,7 +50,7 @@ use budget::Leases;
 use frequency::FrequencyShard;
 use ids::{BidIds, Snowflake, WORKERS};
 use offers::{Offers, choose, keep};
-use paper::Paper;
+use paper::{Draft, Paper};
 use probe::Probe;
 use profile::ProfileShard;
 use user::User;
@@ -212,7 +212,7 @@ impl BidCore {
         let BidCore { snapshot, offers, leases, paper, metrics, .. } = self;
 
         probe.enter(Stage::Admit);
-        let exchange = self.exchanges.by_name(ask.exchange).ok_or(NoBidReason::UnknownExchange)?;
+        let exchange = self.exchanges.by_path(ask.exchange).ok_or(NoBidReason::UnknownExchange)?;
         let deadline = admit::deadline(now, ask.arrived)?;
         if !leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease.into());
@@ -281,7 +281,16 @@ impl BidCore {
             let campaign = snapshot.campaign(winner.campaign);
             let money = winner.price.per_impression();
             let Ok(backing) = leases.reserve(campaign.slot, money, now.boot) else { continue };
-            let deed = paper.draw(now, campaign, winner.price, backing.lease, user.key());
+            let deed = paper.draw(Draft {
+                now,
+                campaign,
+                price: winner.price,
+                terms: Terms::PLAIN,
+                lease: backing.lease,
+                user: user.key(),
+                exchange,
+                test: false,
+            });
             if !writer.bid(&deed.bid(campaign, winner, request.imps[winner.imp as usize].id.raw)) {
                 leases.cancel(campaign.slot, backing, money);
                 break;

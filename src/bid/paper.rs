@@ -1,13 +1,17 @@
 //! The paper of a bid: its ids, what its notices will prove, and their signed URLs.
 
+use crate::bid::admit::{Exchange, Exchanges};
 use crate::bid::ids::{BidIds, Snowflake};
 use crate::bid::offers::Offer;
 use crate::limits;
-use crate::ring::message::{Claim, NoticeKind, Reserved};
+use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
 use crate::snapshot::campaign::{Ad, Campaign};
-use crate::units::{BidId, CpmMicros, Incarnation, LeaseId, Micros, NodeId, Now, Slot, UnixMillis, UserKey};
+use crate::units::{
+    BidId, CpmMicros, Incarnation, LeaseId, Micros, Multiplier, NodeId, Now, Slot, Terms, UnixMillis, UserKey,
+};
 use crate::wire::notice::{self, Signer, Verified};
 use crate::wire::openrtb::response::Bid;
+use crate::wire::price::{self, Reading};
 
 /// Draws up the paper of bids, and reads it when it comes back.
 #[derive(Debug)]
@@ -29,7 +33,29 @@ pub struct Paper {
 /// The longest scheme and authority of a notice URL.
 pub const BASE_BYTES: usize = 256;
 const URL_BYTES: usize = notice::url_bytes(BASE_BYTES);
-const _: () = assert!(URL_BYTES <= limits::NOTICE_URL_BYTES);
+// What takes the place of the two macros is no longer than what is read of it.
+const _: () = assert!(URL_BYTES + 2 * price::VALUE_BYTES <= limits::NOTICE_URL_BYTES);
+
+/// What the paper of a bid is drawn up from.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// When the bid is made.
+    pub now: Now,
+    /// Who bids.
+    pub campaign: &'a Campaign,
+    /// What, in the bid's currency.
+    pub price: CpmMicros,
+    /// What turns that into money.
+    pub terms: Terms,
+    /// What backs it.
+    pub lease: LeaseId,
+    /// To whom it would be shown.
+    pub user: UserKey,
+    /// Who asked.
+    pub exchange: &'a Exchange,
+    /// Whether it was a test, so that nothing is reserved or billed.
+    pub test: bool,
+}
 
 /// The paper of one bid.
 #[derive(Debug)]
@@ -39,32 +65,61 @@ pub struct Deed {
     lengths: [usize; 3],
 }
 
+/// What a notice says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Win, bill or loss.
+    pub kind: NoticeKind,
+    /// The clearing price.
+    pub price: NoticePrice,
+    /// How many impressions it is for, at most what was claimed.
+    pub multiplier: Multiplier,
+    /// The bid.
+    pub claim: Claim,
+}
+
 impl Paper {
-    /// Draws up a bid of `campaign` at `price`, backed by `lease`.
-    pub fn draw(&mut self, now: Now, campaign: &Campaign, price: CpmMicros, lease: LeaseId, user: UserKey) -> Deed {
+    /// Draws up a bid.
+    pub fn draw(&mut self, draft: Draft<'_>) -> Deed {
+        let Draft { now, campaign, price, terms, lease, user, exchange, test } = draft;
         let claim = Claim {
             reservation: self.reservations.next(now.wall),
             lease,
             price,
-            expires: UnixMillis(now.wall.0 + limits::H2_MS),
+            terms,
+            expires: UnixMillis(now.wall.0 + exchange.rules.h2_ms()),
             user,
             bid: self.bids.draw(),
             campaign: campaign.id,
             incarnation: self.incarnation,
             node: self.node,
+            exchange: exchange.key,
+            agreed: exchange.agreed().and(Agreed::TEST.when(test)),
         };
         let signed = self.signer.sign(&claim);
         let mut urls = [[0; URL_BYTES]; 3];
         let lengths = NoticeKind::ALL.map(|kind| {
-            signed.write(kind, &self.base, &mut urls[kind as usize]).expect("URL_BYTES holds the longest URL")
+            if !exchange.rules.sends(kind) {
+                return 0;
+            }
+            let url = &mut urls[kind as usize];
+            signed.write(kind, &self.base, exchange.rules.price, url).expect("URL_BYTES holds the longest URL")
         });
         Deed { claim, urls, lengths }
     }
 
-    /// Reads the target of a notice request.
+    /// Reads the target of a notice request. Nothing if we did not sign it.
+    ///
+    /// Whether its price is encrypted is part of what was signed; only the keys are the exchange's of today.
     #[inline]
-    pub fn verify(&self, target: &[u8]) -> Verified {
-        self.signer.verify(target)
+    pub fn read(&self, target: &[u8], exchanges: &Exchanges) -> Option<Heard> {
+        let Verified::Claim { kind, claim, query } = self.signer.verify(target) else { return None };
+        let price = match exchanges.by_key(claim.exchange).map(|exchange| &exchange.reading) {
+            _ if !claim.agreed.any(Agreed::ENCRYPTED) => Reading::Plain.price(query),
+            Some(reading @ Reading::Encrypted(..)) => reading.price(query),
+            _ => Reading::Blind.price(query),
+        };
+        Some(Heard { kind, price, multiplier: price::multiplier(query, claim.terms.multiplier), claim })
     }
 }
 
@@ -99,7 +154,8 @@ impl Deed {
         self.claim.bid
     }
 
-    fn url(&self, kind: NoticeKind) -> &[u8] {
+    /// The URL of a notice; empty where the exchange gets none.
+    pub fn url(&self, kind: NoticeKind) -> &[u8] {
         &self.urls[kind as usize][..self.lengths[kind as usize]]
     }
 }

@@ -1,6 +1,7 @@
 //! What a bid core answers to HTTP: bid requests, notices, the ready probe; and the orders it carries out between them.
 
 use crate::bid::notices::Pending;
+use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::{Ask, BidCore, Outcome};
@@ -11,7 +12,6 @@ use crate::snapshot::Snapshot;
 use crate::units::{Nanos, Now};
 use crate::wire::http::answer::{self, Empty, Open};
 use crate::wire::http::{Encoding, Method, Request};
-use crate::wire::notice::Verified;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// A bid core as its loop sees it.
@@ -114,14 +114,15 @@ impl Bidder {
     }
 
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Verified::Claim { kind, price, claim } = self.core.paper.verify(request.path) else {
+        let Some(Heard { kind, price, multiplier, claim }) = self.core.paper.read(request.path, &self.core.exchanges)
+        else {
             self.metrics.notices_forged.add(1);
             return done(answer::empty(out, Empty::Forbidden, request.persistence));
         };
         self.metrics.notice_of(kind).add(1);
         let refused = !self.pending.has_room() || {
             let ticket = self.pending.park(token, arrived, request.persistence);
-            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, claim })).is_err()
+            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, claim })).is_err()
         };
         if refused {
             self.pending.take(token);

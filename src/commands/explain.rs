@@ -12,7 +12,7 @@ use crate::bid::offers::Offer;
 use crate::bid::probe::Probe;
 use crate::bid::{Ask, Outcome};
 use crate::commands::Failure;
-use crate::config::Config;
+use crate::config::{Config, Exchange};
 use crate::lab::bench::Bench;
 use crate::limits;
 use crate::metrics::stage::Stage;
@@ -111,10 +111,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         None => (Config::demo(Path::new("")), Data::load(Source::demo(args.demo.flatten()), &Key([0; 32]))?),
     };
     let exchange = args.exchange.clone().unwrap_or_else(|| config.exchanges[0].name.clone());
-    if !config.exchanges.iter().any(|known| known.name == exchange) {
+    let Some(exchange) = config.exchanges.iter().find(|known| known.name == exchange) else {
         return Err(Failure::usage(format!("--exchange {exchange}: the configuration has no exchange of that name")));
-    }
-    let explanation = explain(&config, data, &exchange, &body)?;
+    };
+    let explanation = explain(&config, data, exchange, &body)?;
     if args.json {
         println!("{}", serde_json::to_string(&explanation)?);
     } else {
@@ -133,11 +133,11 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| Failure::new(format!("{}: cannot read the request: {error}", path.display())))
 }
 
-fn explain(config: &Config, data: Data, exchange: &str, body: &[u8]) -> Result<Explanation, Failure> {
+fn explain(config: &Config, data: Data, exchange: &Exchange, body: &[u8]) -> Result<Explanation, Failure> {
     let mut bench = Bench::new(config, &data)?;
     let now = bench.now();
     let mut witness = Witness::default();
-    let ask = Ask { exchange: exchange.as_bytes(), body, arrived: now.boot };
+    let ask = Ask { exchange: exchange.path.as_bytes(), body, arrived: now.boot };
     let (outcome, response) = bench.handle_with(ask, &mut witness);
     let response: Option<serde_json::Value> = response.and_then(|bytes| serde_json::from_slice(bytes).ok());
     let (name, status, reason) = match outcome {
@@ -150,9 +150,9 @@ fn explain(config: &Config, data: Data, exchange: &str, body: &[u8]) -> Result<E
         outcome: name,
         status,
         reason: reason.map(NoBidReason::label),
-        nbr: reason.map(NoBidReason::nbr),
+        nbr: reason.map(|reason| exchange.rules.nbr(reason)),
         price,
-        campaigns: considered(&bench, config, exchange, body, now, &witness, response.as_ref()),
+        campaigns: considered(&bench, config, &exchange.name, body, now, &witness, response.as_ref()),
         stages: witness.stages,
         response,
     })
@@ -175,7 +175,7 @@ fn considered(
         return Vec::new();
     }
     let exchanges = Exchanges::new(config);
-    let Some(exchange) = exchanges.by_name(exchange.as_bytes()) else { return Vec::new() };
+    let Some(exchange) = exchanges.by_name(exchange) else { return Vec::new() };
     let bids: Vec<(&str, &str)> = response
         .and_then(|response| response.pointer("/seatbid/0/bid")?.as_array())
         .map(|bids| bids.iter().filter_map(|bid| Some((bid["impid"].as_str()?, bid["cid"].as_str()?))).collect())

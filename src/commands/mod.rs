@@ -4,6 +4,7 @@ pub mod demo;
 pub mod explain;
 pub mod floor;
 pub mod load;
+pub mod price;
 pub mod serve;
 
 use std::io::Write;
@@ -31,6 +32,8 @@ enum Command {
     Load(load::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
+    /// Exchange-encrypted prices
+    Price(price::Args),
 }
 
 /// What went wrong, in one line for stderr, and how the process ends.
@@ -76,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Price(args) => price::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

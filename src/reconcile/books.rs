@@ -100,6 +100,8 @@ struct Bidding {
     until: UnixMillis,
     /// Its leases that are not closed.
     leases: u32,
+    /// For how long after a bid it may be billed, ms, if longer than [`limits::H2_MS`].
+    horizon: u64,
 }
 
 /// A record that contradicts those before it: the ledger cannot be trusted.
@@ -207,6 +209,11 @@ impl Books {
         self.incarnations.get(&incarnation).map_or(UnixMillis(0), |bidding| bidding.until)
     }
 
+    /// For how long after a bid of an incarnation it may be billed at most, ms.
+    pub fn horizon(&self, incarnation: Incarnation) -> u64 {
+        self.incarnations.get(&incarnation).map_or(0, |bidding| bidding.horizon).max(limits::H2_MS)
+    }
+
     /// Where this ledger's reservation ids begin; 0 if it does not say.
     pub fn began(&self) -> UnixMillis {
         self.began
@@ -251,6 +258,10 @@ impl Books {
                 let bidding = self.incarnations.entry(incarnation).or_default();
                 bidding.until = until.max(bidding.until);
                 self.latest = self.latest.max(until);
+            }
+            Record::Horizon { incarnation, longest } => {
+                let bidding = self.incarnations.entry(incarnation).or_default();
+                bidding.horizon = longest.max(bidding.horizon);
             }
             Record::Funded { campaign, advertiser, day, daily, total } => {
                 if daily < Micros::ZERO || total < Micros::ZERO {
@@ -470,8 +481,11 @@ impl Books {
             .incarnations
             .iter()
             .map(|(incarnation, bidding)| Record::Renewed { incarnation: *incarnation, until: bidding.until });
+        let longer = self.incarnations.iter().filter(|(_, bidding)| bidding.horizon > 0);
+        let horizons = longer
+            .map(|(incarnation, bidding)| Record::Horizon { incarnation: *incarnation, longest: bidding.horizon });
         let began = (self.began > UnixMillis(0)).then_some(Record::Began { ids_from: self.began });
-        let incarnations = began.into_iter().chain(started).chain(incarnations);
+        let incarnations = began.into_iter().chain(started).chain(incarnations).chain(horizons);
         let lives = self.lives.iter().map(|(campaign, life)| Record::Life {
             campaign: *campaign,
             advertiser: life.advertiser,

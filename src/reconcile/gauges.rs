@@ -72,6 +72,7 @@ gauges! {
     Counter stale "Bills so far past H2 that their reservations are forgotten, answered 410 without a record";
     Counter late_excess_micros "What bills past H2 would have cost, micros";
     Counter excess_bills "Bills booked although no lease covered them any more";
+    Counter tests "Notices of bids that answered a test: nothing booked";
     Counter foreign "Notices of another node, of a replaced ledger, or under a lease the ledger does not know, answered 503";
     Counter unsafe_notices "Notices answered 503";
     Counter spend_micros "Spend booked since this process started, micros";

@@ -45,8 +45,24 @@ pub struct Settings {
     pub node: NodeId,
     /// Bid cores.
     pub cores: u8,
-    /// A loss notice gives the reservation's money back at once. Only where the exchange's losses are final.
-    pub loss_is_final: bool,
+    /// For how long bids may be billed.
+    pub horizons: Horizons,
+}
+
+/// H2 of the exchanges, ms: for how long after a bid its notices are accepted. What a bid was told is in its claim; these
+/// say what holds for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizons {
+    /// Of the exchange where it is shortest.
+    pub shortest: u64,
+    /// Of the exchange where it is longest.
+    pub longest: u64,
+}
+
+impl Default for Horizons {
+    fn default() -> Self {
+        Horizons { shortest: limits::H2_MS, longest: limits::H2_MS }
+    }
 }
 
 /// What a campaign may spend: the money side of a campaign list.
@@ -162,6 +178,10 @@ impl Reconciler {
             reconciler.append(now.boot, Record::Began { ids_from });
         }
         reconciler.append(now.boot, Record::Started { incarnation, node: settings.node, wall: now.wall, ids_from });
+        let longest = settings.horizons.longest;
+        if longest > limits::H2_MS {
+            reconciler.append(now.boot, Record::Horizon { incarnation, longest });
+        }
         reconciler
     }
 
@@ -325,7 +345,7 @@ impl Reconciler {
 
     /// The clock was set back so far that a bid made now would count as expired: nobody could bill it.
     fn is_clock_behind(&self, now: Now) -> bool {
-        minute(UnixMillis(now.wall.0 + limits::H2_MS)) <= self.released_up_to
+        minute(UnixMillis(now.wall.0 + self.settings.horizons.shortest)) <= self.released_up_to
     }
 
     /// Says so when the clock falls behind, and when it is right again.
@@ -409,10 +429,13 @@ impl Reconciler {
 
     /// Closes leases under which nothing can be claimed any more, whoever's they were.
     fn close_leases(&mut self, now: Now) {
-        let over = |bids_until: UnixMillis| now.wall.0 > bids_until.0 + limits::H2_MS + limits::EPSILON_MS + 60_000;
-        let closed = self.books.leases().filter(|(id, lease)| match self.holds.get(id) {
-            Some(holds) => holds.is_empty() && lease.day < self.day && over(lease.day.end()),
-            None => over(self.books.bids_until(lease.incarnation)),
+        let closed = self.books.leases().filter(|(id, lease)| {
+            let (bids_until, unheld) = match self.holds.get(id) {
+                Some(holds) => (lease.day.end(), holds.is_empty() && lease.day < self.day),
+                None => (self.books.bids_until(lease.incarnation), true),
+            };
+            let horizon = self.books.horizon(lease.incarnation);
+            unheld && now.wall.0 > bids_until.0 + horizon + limits::EPSILON_MS + 60_000
         });
         let closed: Vec<_> = closed.map(|(id, lease)| (id, *lease)).collect();
         for (id, lease) in closed {

@@ -277,6 +277,13 @@ records! {
         /// No reservation of this ledger is older.
         ids_from: UnixMillis,
     }
+    /// Bids of an incarnation may be billed for longer than [`crate::limits::H2_MS`].
+    14 Horizon {
+        /// Whose.
+        incarnation: Incarnation,
+        /// For how long after the bid at most, ms.
+        longest: u64,
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! pair is never shared by two messages and the adjacent-line prefetcher brings a message whole.
 
 use crate::units::{
-    BidId, CampaignId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, Slot, UnixMillis,
-    UserKey,
+    BidId, CampaignId, CpmMicros, Day, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
+    ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
 /// From a bid core to the reconciliation core.
@@ -58,14 +58,48 @@ pub enum NoticeKind {
 /// `${AUCTION_PRICE}` as it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticePrice {
-    /// A clearing price, per thousand impressions.
+    /// A clearing price in the bid's currency, per thousand impressions.
     Cpm(CpmMicros),
     /// Empty: the exchange does not know or does not say.
     Empty,
     /// The literal `AUDIT`: the markup was rendered for review.
     Audit,
-    /// Neither; an encrypted price without a key, or garbage.
+    /// Neither; an encrypted price without a key, a plain one where they are encrypted, or garbage.
     Unreadable,
+}
+
+/// What is agreed about a bid, beyond its numbers: one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agreed(pub u8);
+
+impl Agreed {
+    /// None of it.
+    pub const NOTHING: Agreed = Agreed(0);
+    /// The request was a test (OpenRTB `test` = 1): no money is held for the bid, and its notices book nothing.
+    pub const TEST: Agreed = Agreed(1);
+    /// A loss notice is the exchange's last word, so that it frees the reservation at once.
+    pub const LOSS_IS_FINAL: Agreed = Agreed(2);
+    /// The clearing price comes encrypted.
+    pub const ENCRYPTED: Agreed = Agreed(4);
+    /// All that there is.
+    pub const ALL: Agreed = Agreed(7);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Agreed) -> Agreed {
+        Agreed(self.0 | other.0)
+    }
+
+    /// Itself if `agreed`, else nothing.
+    #[must_use]
+    pub const fn when(self, agreed: bool) -> Agreed {
+        if agreed { self } else { Agreed::NOTHING }
+    }
+
+    /// Whether any of `other` is agreed.
+    pub const fn any(self, other: Agreed) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 /// What the signature of a notice URL proves.
@@ -75,8 +109,10 @@ pub struct Claim {
     pub reservation: ReservationId,
     /// The lease it was made under.
     pub lease: LeaseId,
-    /// The bid's price, per thousand impressions: a bill is never booked above it.
+    /// The bid's price in its own currency, per thousand impressions: a bill is never booked above it.
     pub price: CpmMicros,
+    /// What turns that price, and the clearing price, into money.
+    pub terms: Terms,
     /// H2: after it the answer is 410.
     pub expires: UnixMillis,
     /// Whose frequency the impression counts for; [`UserKey::NOBODY`] for contextual bids.
@@ -89,6 +125,18 @@ pub struct Claim {
     pub incarnation: Incarnation,
     /// The node that made the bid.
     pub node: NodeId,
+    /// The exchange it was made to.
+    pub exchange: ExchangeKey,
+    /// What is agreed about it.
+    pub agreed: Agreed,
+}
+
+impl Claim {
+    /// What was reserved.
+    #[inline]
+    pub fn money(&self) -> Micros {
+        self.terms.money(self.price)
+    }
 }
 
 /// A notice with a valid signature.
@@ -100,8 +148,19 @@ pub struct Notice {
     pub kind: NoticeKind,
     /// The price that came with it.
     pub price: NoticePrice,
+    /// How many impressions the exchange counted, at most what was claimed.
+    pub multiplier: Multiplier,
     /// What was signed.
     pub claim: Claim,
+}
+
+impl Notice {
+    /// What a clearing price is in money: at the claimed rate, never above the bid.
+    #[inline]
+    pub fn cost(&self, price: CpmMicros) -> Micros {
+        let Claim { price: bid, terms, .. } = self.claim;
+        Terms { multiplier: self.multiplier.min(terms.multiplier), ..terms }.money(price.min(bid).max(CpmMicros(0)))
+    }
 }
 
 /// How a notice ended; the HTTP status follows from it.

@@ -5,3 +5,5 @@ pub mod json;
 pub mod openrtb;
 pub mod notice;
 pub mod price;
+pub mod price_cipher;
+pub mod base64;

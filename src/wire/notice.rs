@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! http://host:port/notice/bill/<token>?p=${AUCTION_PRICE}
-//! token = base64url( key id · claim · tag )          the tag depends on the kind; the query is not signed
-//!                    1        66      16 (bill) or 8 (win, loss)
+//! token = base64url( key id · claim    · tag )       the tag depends on the kind; the query is not signed
+//!                    1        71 or 86   16 (bill) or 8 (win, loss)
 //! ```
+//!
+//! Terms are written only where they are not [`Terms::PLAIN`]: 15 bytes, and `&m=${AUCTION_MULTIPLIER}` for a bid that pays
+//! for more or less than one impression.
 //!
 //! A bid needs three URLs, and three HMACs would be the dearest thing in its answer. One is enough: the 32 bytes of
 //! HMAC-SHA256 over the claim are cut into three parts that share no bit, one per kind. HMAC is a pseudo-random function,
@@ -16,25 +19,38 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::price;
-use crate::ring::message::{Claim, NoticeKind, NoticePrice};
-use crate::units::{BidId, CampaignId, CpmMicros, Incarnation, LeaseId, NodeId, ReservationId, UnixMillis, UserKey};
+use super::base64::{decode, encode, encoded};
+use super::price::Scheme;
+use crate::ring::message::{Agreed, Claim, NoticeKind};
+use crate::units::{
+    BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, Rate, ReservationId, Terms,
+    UnixMillis, UserKey,
+};
 
 /// A notice key: 256 random bits.
 pub type Key = [u8; 32];
 
-/// Key id and claim.
-const SIGNED: usize = 67;
-/// How many of those bytes, in whole groups of three, have the same digits in all three tokens.
-const SHARED: usize = SIGNED / 3 * 3;
+/// Key id and claim under plain terms.
+const SIGNED: usize = 72;
+/// Key id, claim and terms.
+const SIGNED_TERMS: usize = SIGNED + 15;
+// Whole groups of three bytes, so that the three tokens of a bid have the same digits up to the tag.
+const _: () = assert!(SIGNED.is_multiple_of(3) && SIGNED_TERMS.is_multiple_of(3));
 /// The longest tag.
 const TAG: usize = 16;
 /// The longest token, in base64url without padding.
-const TOKEN: usize = encoded(SIGNED + TAG);
+const TOKEN: usize = encoded(SIGNED_TERMS + TAG);
 /// What every notice path starts with.
 const PATH: &[u8] = b"/notice/";
-/// The query of a built URL; the exchange replaces the macro (OpenRTB 2.6 section 4.4).
-const QUERY: &[u8] = b"?p=${AUCTION_PRICE}";
+/// What stands before the price macro.
+const PRICE: &[u8] = b"?p=";
+/// What asks for the number of impressions (OpenRTB 2.6 section 4.4).
+const MULTIPLIER: &[u8] = b"&m=${AUCTION_MULTIPLIER}";
+/// In the byte of what is agreed: terms follow.
+const TERMS: u8 = 0x80;
+const _: () = assert!(Agreed::ALL.0 & TERMS == 0);
+// Bounds of the multiplier make room for its seven bytes.
+const _: () = assert!(Multiplier::MAX.0 < 1 << 56);
 
 impl NoticeKind {
     /// All kinds.
@@ -78,24 +94,26 @@ pub struct Signer {
 /// A claim and its HMAC, from which the URL of each kind is written.
 #[derive(Debug)]
 pub struct Signed {
-    /// The first digits of every token.
-    shared: [u8; encoded(SHARED)],
-    /// The signed bytes that share a group of digits with the tag.
-    rest: [u8; SIGNED - SHARED],
+    /// The digits that every token begins with.
+    digits: [u8; encoded(SIGNED_TERMS)],
+    /// How many.
+    length: usize,
     mac: [u8; 32],
+    /// Whether the exchange is asked for the multiplier.
+    multiplied: bool,
 }
 
 /// What a request to a notice path turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verified {
+pub enum Verified<'t> {
     /// Ours. Nothing is said about its expiry, nor whether it was heard before.
     Claim {
         /// Win, bill or loss.
         kind: NoticeKind,
-        /// What the exchange filled in.
-        price: NoticePrice,
         /// What was signed.
         claim: Claim,
+        /// What was not: the price that the exchange filled in, and whatever it added.
+        query: &'t [u8],
     },
     /// The form of a notice without a valid signature, or under a key we do not have: 403.
     Forged,
@@ -126,16 +144,20 @@ impl Signer {
 
     /// One HMAC for all three URLs of a bid.
     pub fn sign(&self, claim: &Claim) -> Signed {
-        let signed = pack(self.active, claim);
+        let (signed, length) = pack(self.active, claim);
         let (_, key) = &self.keys[0];
-        let mut shared = [0; encoded(SHARED)];
-        encode(&signed[..SHARED], &mut shared);
-        Signed { shared, rest: std::array::from_fn(|at| signed[SHARED + at]), mac: mac(key, &signed) }
+        let mut digits = [0; encoded(SIGNED_TERMS)];
+        encode(&signed[..length], &mut digits[..encoded(length)]);
+        Signed {
+            digits,
+            length: encoded(length),
+            mac: mac(key, &signed[..length]),
+            multiplied: claim.terms.multiplier != Multiplier::ONE,
+        }
     }
 
-    /// Reads a request target in origin form, `/notice/{kind}/{token}?{query}`. Query parameters other than `p` are let
-    /// through: exchanges add their own.
-    pub fn verify(&self, target: &[u8]) -> Verified {
+    /// Reads a request target in origin form, `/notice/{kind}/{token}?{query}`.
+    pub fn verify<'t>(&self, target: &'t [u8]) -> Verified<'t> {
         let (path, query) = match memchr::memchr(b'?', target) {
             Some(at) => (&target[..at], &target[at + 1..]),
             None => (target, &[][..]),
@@ -143,43 +165,42 @@ impl Signer {
         let Some((kind, token)) = path.strip_prefix(PATH).and_then(split_kind) else {
             return Verified::Malformed;
         };
-        let mut bytes = [0; SIGNED + TAG];
         let tag = kind.tag();
-        let bytes = &mut bytes[..SIGNED + tag.len()];
+        let plain = token.len() == encoded(SIGNED + tag.len());
+        let length = if plain { SIGNED } else { SIGNED_TERMS };
+        let mut bytes = [0; SIGNED_TERMS + TAG];
+        let bytes = &mut bytes[..length + tag.len()];
         if !decode(token, bytes) {
             return Verified::Malformed;
         }
-        let (signed, given) = bytes.split_at(SIGNED);
+        let (signed, given) = bytes.split_at(length);
         let Some((_, key)) = self.keys.iter().find(|(id, _)| *id == signed[0]) else {
             return Verified::Forged;
         };
-        let Ok(signed) = <&[u8; SIGNED]>::try_from(signed) else { return Verified::Malformed };
         if !same(&mac(key, signed)[tag], given) {
             return Verified::Forged;
         }
         match unpack(signed) {
-            Some(claim) => Verified::Claim { kind, price: price::from_query(query), claim },
+            Some(claim) => Verified::Claim { kind, claim, query },
             None => Verified::Malformed,
         }
     }
 }
 
 impl Signed {
-    /// Writes the URL of a kind: `base` (scheme and authority, no slash at the end), path, and the price macro.
-    /// `None` if `out` is too short; [`url_bytes`] says what it needs.
-    pub fn write(&self, kind: NoticeKind, base: &[u8], out: &mut [u8]) -> Option<usize> {
+    /// Writes the URL of a kind: `base` (scheme and authority, no slash at the end), path, and the macros that the exchange
+    /// replaces. `None` if `out` is too short; [`url_bytes`] says what it needs.
+    pub fn write(&self, kind: NoticeKind, base: &[u8], price: Scheme, out: &mut [u8]) -> Option<usize> {
         let tag = &self.mac[kind.tag()];
-        let mut last = [0; SIGNED - SHARED + TAG];
-        let last = &mut last[..self.rest.len() + tag.len()];
-        last[..self.rest.len()].copy_from_slice(&self.rest);
-        last[self.rest.len()..].copy_from_slice(tag);
-
-        let digits = encoded(last.len());
-        let length = base.len() + kind.path().len() + self.shared.len() + digits + QUERY.len();
+        let multiplier = if self.multiplied { MULTIPLIER } else { b"" };
+        let before = [base, kind.path(), &self.digits[..self.length]];
+        let after = [PRICE, price.price_macro().as_bytes(), multiplier];
+        let sum = |parts: [&[u8]; 3]| parts.iter().map(|part| part.len()).sum::<usize>();
+        let length = sum(before) + encoded(tag.len()) + sum(after);
         let url = out.get_mut(..length)?;
-        let (token, query) = [base, kind.path(), &self.shared].into_iter().fold(url, append).split_at_mut(digits);
-        encode(last, token);
-        query.copy_from_slice(QUERY);
+        let (last, rest) = before.into_iter().fold(url, append).split_at_mut(encoded(tag.len()));
+        encode(tag, last);
+        after.into_iter().fold(rest, append);
         Some(length)
     }
 }
@@ -194,7 +215,13 @@ fn append<'out>(out: &'out mut [u8], part: &[u8]) -> &'out mut [u8] {
 
 /// Bytes of the longest notice URL on a base of `base` bytes.
 pub const fn url_bytes(base: usize) -> usize {
-    base + PATH.len() + 4 + 1 + TOKEN + QUERY.len()
+    let (mut longest, mut at) = (0, 0);
+    while at < Scheme::ALL.len() {
+        let length = Scheme::ALL[at].price_macro().len();
+        longest = if length > longest { length } else { longest };
+        at += 1;
+    }
+    base + PATH.len() + 4 + 1 + TOKEN + PRICE.len() + longest + MULTIPLIER.len()
 }
 
 fn keyed(key: &Key) -> Hmac<Sha256> {
@@ -218,15 +245,17 @@ fn split_kind(path: &[u8]) -> Option<(NoticeKind, &[u8])> {
     Some((kind, &token[1..]))
 }
 
-/// Big-endian, in the order of the struct.
-fn pack(key: u8, claim: &Claim) -> [u8; SIGNED] {
-    let mut out = [0; SIGNED];
+/// Big-endian; how many bytes it takes.
+fn pack(key: u8, claim: &Claim) -> ([u8; SIGNED_TERMS], usize) {
+    let mut out = [0; SIGNED_TERMS];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
         out[at..at + bytes.len()].copy_from_slice(bytes);
         at += bytes.len();
     };
-    put(&[key]);
+    let Terms { rate, multiplier } = claim.terms;
+    let plain = claim.terms == Terms::PLAIN;
+    put(&[key, claim.agreed.0 | if plain { 0 } else { TERMS }]);
     put(&claim.reservation.0.to_be_bytes());
     put(&claim.lease.0.to_be_bytes());
     put(&claim.price.0.to_be_bytes());
@@ -236,18 +265,25 @@ fn pack(key: u8, claim: &Claim) -> [u8; SIGNED] {
     put(&claim.campaign.0.to_be_bytes());
     put(&claim.incarnation.0.to_be_bytes());
     put(&claim.node.0.to_be_bytes());
-    debug_assert_eq!(at, SIGNED);
-    out
+    put(&claim.exchange.0.to_be_bytes());
+    if !plain {
+        put(&rate.0.to_be_bytes());
+        put(&multiplier.0.to_be_bytes()[1..]);
+    }
+    debug_assert!(at == SIGNED || at == SIGNED_TERMS);
+    (out, at)
 }
 
-fn unpack(signed: &[u8; SIGNED]) -> Option<Claim> {
-    let mut rest = &signed[1..];
+/// `None` for what no [`pack`] of a bid makes: the other length, terms that are no terms, money that cannot be counted.
+fn unpack(signed: &[u8]) -> Option<Claim> {
+    let (_, mut rest) = signed.split_first()?;
     fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
         let (bytes, after) = rest.split_first_chunk::<N>()?;
         *rest = after;
         Some(*bytes)
     }
-    Some(Claim {
+    let [agreed] = take(&mut rest)?;
+    let mut claim = Claim {
         reservation: ReservationId(u64::from_be_bytes(take(&mut rest)?)),
         lease: LeaseId(u64::from_be_bytes(take(&mut rest)?)),
         price: CpmMicros(i64::from_be_bytes(take(&mut rest)?)),
@@ -257,93 +293,17 @@ fn unpack(signed: &[u8; SIGNED]) -> Option<Claim> {
         campaign: CampaignId(u32::from_be_bytes(take(&mut rest)?)),
         incarnation: Incarnation(u32::from_be_bytes(take(&mut rest)?)),
         node: NodeId(u16::from_be_bytes(take(&mut rest)?)),
-    })
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-const INVALID: u8 = 0xff;
-const VALUES: [u8; 256] = {
-    let mut values = [INVALID; 256];
-    let mut at = 0;
-    while at < 64 {
-        values[ALPHABET[at] as usize] = at as u8;
-        at += 1;
+        exchange: ExchangeKey(u32::from_be_bytes(take(&mut rest)?)),
+        agreed: Agreed(agreed & !TERMS),
+        terms: Terms::PLAIN,
+    };
+    if agreed & TERMS != 0 {
+        let rate = Rate(u64::from_be_bytes(take(&mut rest)?));
+        let [a, b, c, d, e, f, g] = take(&mut rest)?;
+        claim.terms = Terms { rate, multiplier: Multiplier(u64::from_be_bytes([0, a, b, c, d, e, f, g])) };
     }
-    values
-};
-
-/// Length of `bytes` bytes in base64url without padding (RFC 4648 section 5).
-const fn encoded(bytes: usize) -> usize {
-    (bytes * 4).div_ceil(3)
-}
-
-/// Fills `out`, which is [`encoded`] long: first with the values of the digits, then all at once with the digits.
-fn encode(bytes: &[u8], out: &mut [u8]) {
-    debug_assert_eq!(out.len(), encoded(bytes.len()));
-    let (threes, rest) = bytes.as_chunks::<3>();
-    let (fours, last) = out.as_chunks_mut::<4>();
-    for (three, four) in threes.iter().zip(fours) {
-        *four = sixes(*three);
-    }
-    if !rest.is_empty() {
-        let mut three = [0; 3];
-        three[..rest.len()].copy_from_slice(rest);
-        last.copy_from_slice(&sixes(three)[..last.len()]);
-    }
-    for value in out {
-        *value = digit(*value);
-    }
-}
-
-/// The 24 bits of three bytes, six by six.
-#[inline]
-fn sixes([high, middle, low]: [u8; 3]) -> [u8; 4] {
-    let bits = u32::from_be_bytes([0, high, middle, low]);
-    let spread = (bits & 0x00fc_0000) << 6 | (bits & 0x0003_f000) << 4 | (bits & 0x0fc0) << 2 | bits & 0x3f;
-    spread.to_be_bytes()
-}
-
-/// `ALPHABET[value]` for a value below 64, by sums instead of a look-up so that many are made at once.
-#[inline]
-const fn digit(value: u8) -> u8 {
-    let lower = (value > 25) as u8 * (b'a' - b'Z' - 1);
-    let number = (value > 51) as u8 * (b'z' - b'0' + 1);
-    let dash = (value > 61) as u8 * (b'9' - b'-' + 1);
-    let underscore = (value > 62) as u8 * (b'_' - b'-' - 1);
-    (b'A' + value + lower).wrapping_sub(number).wrapping_sub(dash).wrapping_add(underscore)
-}
-
-/// Fills `out` exactly. Bits beyond the last byte must be zero, so that a token has one spelling.
-fn decode(token: &[u8], out: &mut [u8]) -> bool {
-    if token.len() != encoded(out.len()) {
-        return false;
-    }
-    let (fours, last) = token.as_chunks::<4>();
-    let (threes, rest) = out.as_chunks_mut::<3>();
-    let mut seen = 0;
-    for (four, three) in fours.iter().zip(threes) {
-        let [_, bytes @ ..] = value(*four, &mut seen).to_be_bytes();
-        *three = bytes;
-    }
-    let mut beyond = 0;
-    if !rest.is_empty() {
-        let mut four = [ALPHABET[0]; 4];
-        four[..last.len()].copy_from_slice(last);
-        let value = value(four, &mut seen);
-        rest.copy_from_slice(&value.to_be_bytes()[1..=rest.len()]);
-        beyond = value & (0x00ff_ffff >> (8 * rest.len()));
-    }
-    seen < 64 && beyond == 0
-}
-
-/// The 24 bits of four digits; `seen` collects the bits of their values, above 63 if one of them is no digit.
-#[inline]
-fn value(four: [u8; 4], seen: &mut u8) -> u32 {
-    four.iter().fold(0, |value, digit| {
-        let bits = VALUES[*digit as usize];
-        *seen |= bits;
-        value << 6 | u32::from(bits & 63)
-    })
+    let known = claim.agreed.0 & !Agreed::ALL.0 == 0;
+    (known && rest.is_empty() && claim.terms.checked_money(claim.price).is_some()).then_some(claim)
 }
 
 #[cfg(test)]
@@ -354,7 +314,10 @@ mod tests {
     fn claims() -> impl Strategy<Value = Claim> {
         let one = (any::<u64>(), any::<u64>(), any::<i64>(), any::<u64>(), any::<u64>());
         let other = (any::<[u8; 16]>(), any::<u32>(), any::<u32>(), any::<u16>());
-        (one, other).prop_map(|((reservation, lease, price, expires, user), (bid, campaign, incarnation, node))| {
+        let agreed = (any::<u32>(), 0..=Agreed::ALL.0, terms());
+        let all = (one, other, agreed).prop_map(|(one, other, (exchange, agreed, terms))| {
+            let (reservation, lease, price, expires, user) = one;
+            let (bid, campaign, incarnation, node) = other;
             Claim {
                 reservation: ReservationId(reservation),
                 lease: LeaseId(lease),
@@ -365,8 +328,22 @@ mod tests {
                 campaign: CampaignId(campaign),
                 incarnation: Incarnation(incarnation),
                 node: NodeId(node),
+                exchange: ExchangeKey(exchange),
+                agreed: Agreed(agreed),
+                terms,
             }
+        });
+        all.prop_map(|claim| match claim.terms.checked_money(claim.price) {
+            Some(_) => claim,
+            // A price that these terms can still make money of.
+            None => Claim { price: CpmMicros(claim.price.0.rem_euclid(1_000_000)), ..claim },
         })
+    }
+
+    fn terms() -> impl Strategy<Value = Terms> {
+        let rate = prop_oneof![Just(Rate::ONE), (1..=Rate::MAX.0).prop_map(Rate)];
+        let multiplier = prop_oneof![Just(Multiplier::ONE), (1..=Multiplier::MAX.0).prop_map(Multiplier)];
+        (rate, multiplier).prop_map(|(rate, multiplier)| Terms { rate, multiplier })
     }
 
     fn kinds() -> impl Strategy<Value = NoticeKind> {
@@ -378,9 +355,8 @@ mod tests {
     }
 
     fn target(signer: &Signer, kind: NoticeKind, claim: &Claim) -> Vec<u8> {
-        let mut out = [0; 256];
-        let length = signer.sign(claim).write(kind, b"http://a.b:1", &mut out).unwrap();
-        assert!(length <= url_bytes(12));
+        let mut out = [0; url_bytes(12)];
+        let length = signer.sign(claim).write(kind, b"http://a.b:1", Scheme::Plain, &mut out).unwrap();
         out[12..length].to_vec()
     }
 
@@ -394,15 +370,16 @@ mod tests {
             let signer = signer();
             let mut target = filled(&target(&signer, kind, &claim), "1.25");
             target.extend_from_slice(format!("&{more}").as_bytes());
-            let price = NoticePrice::Cpm(CpmMicros(1_250_000));
-            prop_assert_eq!(signer.verify(&target), Verified::Claim { kind, price, claim });
+            let asked = if claim.terms.multiplier == Multiplier::ONE { "" } else { "&m=${AUCTION_MULTIPLIER}" };
+            let query = format!("p=1.25{asked}&{more}");
+            prop_assert_eq!(signer.verify(&target), Verified::Claim { kind, claim, query: query.as_bytes() });
         }
 
         #[test]
         fn any_other_byte_in_the_signed_part_is_refused(claim in claims(), kind in kinds(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let signer = signer();
             let mut target = target(&signer, kind, &claim);
-            let at = at.index(target.len() - QUERY.len());
+            let at = at.index(token_end(&target));
             prop_assume!(target[at] != byte);
             target[at] = byte;
             let refused = matches!(signer.verify(&target), Verified::Forged | Verified::Malformed);
@@ -418,12 +395,14 @@ mod tests {
             // Also with the tag cut or filled to the length of the other kind's.
             let (path, query) = moved.split_once('?').unwrap();
             let mut path = path.to_owned();
-            let wanted = PATH.len() + other.label().len() + 1 + encoded(SIGNED + other.tag().len());
-            while path.len() < wanted { path.push('A'); }
-            path.truncate(wanted);
-            for target in [moved.clone(), format!("{path}?{query}")] {
-                let refused = matches!(signer.verify(target.as_bytes()), Verified::Forged | Verified::Malformed);
-                prop_assert!(refused);
+            for signed in [SIGNED, SIGNED_TERMS] {
+                let wanted = PATH.len() + other.label().len() + 1 + encoded(signed + other.tag().len());
+                while path.len() < wanted { path.push('A'); }
+                path.truncate(wanted);
+                for target in [moved.clone(), format!("{path}?{query}")] {
+                    let refused = matches!(signer.verify(target.as_bytes()), Verified::Forged | Verified::Malformed);
+                    prop_assert!(refused);
+                }
             }
         }
 
@@ -440,12 +419,14 @@ mod tests {
     #[test]
     fn every_bit_of_a_token_matters() {
         let signer = signer();
-        for kind in NoticeKind::ALL {
-            let claim = pack_sample();
-            let mut bytes = [0; SIGNED + TAG];
+        let terms = Terms { rate: Rate(1_100_000_000), multiplier: Multiplier(30_300_000) };
+        for (kind, terms) in NoticeKind::ALL.into_iter().flat_map(|kind| [(kind, Terms::PLAIN), (kind, terms)]) {
+            let claim = Claim { terms, ..sample() };
+            let mut bytes = [0; SIGNED_TERMS + TAG];
             let target = target(&signer, kind, &claim);
-            let token = &target[PATH.len() + kind.label().len() + 1..target.len() - QUERY.len()];
-            let length = SIGNED + kind.tag().len();
+            let token = &target[PATH.len() + kind.label().len() + 1..token_end(&target)];
+            let signed = if terms == Terms::PLAIN { SIGNED } else { SIGNED_TERMS };
+            let length = signed + kind.tag().len();
             assert!(decode(token, &mut bytes[..length]));
             for bit in 0..length * 8 {
                 let mut changed = bytes;
@@ -458,15 +439,58 @@ mod tests {
         }
     }
 
-    fn pack_sample() -> Claim {
-        unpack(&std::array::from_fn(|at| at as u8)).unwrap()
+    fn sample() -> Claim {
+        let bytes: [u8; SIGNED] = std::array::from_fn(|at| if at == 1 { 5 } else { at as u8 });
+        unpack(&bytes).unwrap()
+    }
+
+    fn token_end(target: &[u8]) -> usize {
+        target.iter().position(|byte| *byte == b'?').unwrap()
+    }
+
+    /// Signed with our key or not: what no bid claims is not believed.
+    #[test]
+    fn a_claim_that_no_bid_makes_is_malformed() {
+        let (good, length) = pack(1, &Claim { terms: Terms { rate: Rate(1), multiplier: Multiplier(1) }, ..sample() });
+        assert!(unpack(&good[..length]).is_some());
+        for (at, byte, why) in [
+            (1, 5, "terms beyond what is agreed"),
+            (1, 0x88, "a bit of the future"),
+            (SIGNED + 7, 0, "no rate"),
+            (SIGNED, 255, "a rate beyond its bound"),
+            (SIGNED_TERMS - 1, 0, "no multiplier"),
+            (SIGNED_TERMS - 7, 255, "a multiplier beyond its bound"),
+        ] {
+            let mut bad = good;
+            bad[at] = byte;
+            assert_eq!(unpack(&bad[..length]), None, "{why}");
+        }
+        assert_eq!(unpack(&good[..SIGNED]), None, "terms cut off");
+        let overflow = Terms { rate: Rate::MAX, multiplier: Multiplier::MAX };
+        let (dear, length) = pack(1, &Claim { price: CpmMicros(i64::MAX), terms: overflow, ..sample() });
+        assert_eq!(unpack(&dear[..length]), None, "money that cannot be counted");
+    }
+
+    #[test]
+    fn plain_terms_cost_no_bytes_and_others_ask_for_the_multiplier() {
+        let url = |terms, scheme| {
+            let mut out = [0; url_bytes(0)];
+            let length = signer().sign(&Claim { terms, ..sample() }).write(NoticeKind::Bill, b"", scheme, &mut out);
+            String::from_utf8(out[..length.unwrap()].to_vec()).unwrap()
+        };
+        let plain = url(Terms::PLAIN, Scheme::Plain);
+        assert_eq!(plain.len(), "/notice/bill/".len() + 118 + "?p=${AUCTION_PRICE}".len());
+        let screen = url(Terms { multiplier: Multiplier(30_300_000), ..Terms::PLAIN }, Scheme::Google);
+        assert!(screen.ends_with("?p=%%WINNING_PRICE%%&m=${AUCTION_MULTIPLIER}"), "{screen}");
+        let foreign = url(Terms { rate: Rate(1_100_000_000), ..Terms::PLAIN }, Scheme::Openx);
+        assert!(foreign.ends_with("?p=${AUCTION_PRICE:OXCRYPT}") && foreign.len() > plain.len(), "{foreign}");
     }
 
     #[test]
     fn a_replaced_key_is_accepted_until_it_is_dropped() {
         let old = signer();
         let mut new = Signer::new(2, &[9; 32]);
-        let target = target(&old, NoticeKind::Bill, &pack_sample());
+        let target = target(&old, NoticeKind::Bill, &sample());
         assert_eq!(new.verify(&target), Verified::Forged);
         new.accept(1, &[7; 32]);
         assert!(matches!(new.verify(&target), Verified::Claim { .. }));
@@ -474,12 +498,13 @@ mod tests {
 
     #[test]
     fn a_buffer_too_short_is_refused_and_the_exact_one_taken() {
-        let signed = signer().sign(&pack_sample());
+        let longest = Claim { terms: Terms { rate: Rate(1), multiplier: Multiplier(2) }, ..sample() };
+        let signed = signer().sign(&longest);
         let mut out = [0; url_bytes(12)];
-        let length = signed.write(NoticeKind::Bill, b"http://a.b:1", &mut out).unwrap();
+        let length = signed.write(NoticeKind::Bill, b"http://a.b:1", Scheme::Openx, &mut out).unwrap();
         assert_eq!(length, url_bytes(12));
         for short in 0..length {
-            assert_eq!(signed.write(NoticeKind::Bill, b"http://a.b:1", &mut out[..short]), None);
+            assert_eq!(signed.write(NoticeKind::Bill, b"http://a.b:1", Scheme::Openx, &mut out[..short]), None);
         }
     }
 
@@ -493,19 +518,5 @@ mod tests {
         let key = Hmac::<Sha256>::new_from_slice(&[0x0b; 20]).unwrap();
         let expected = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
         assert_eq!(hex(&mac(&key, b"Hi There")), expected);
-    }
-
-    /// RFC 4648 section 10, in the URL-safe alphabet without padding.
-    #[test]
-    fn base64url_is_the_published_one() {
-        for (bytes, text) in [("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")] {
-            let mut out = vec![0; encoded(bytes.len())];
-            encode(bytes.as_bytes(), &mut out);
-            assert_eq!(out, text.as_bytes());
-            let mut back = vec![0; bytes.len()];
-            assert!(decode(text.as_bytes(), &mut back));
-            assert_eq!(back, bytes.as_bytes());
-        }
-        assert!(!decode(b"Zh", &mut [0]), "bits beyond the last byte");
     }
 }

@@ -1,35 +1,114 @@
-//! `${AUCTION_PRICE}` as it comes back in a notice (OpenRTB 2.6 section 4.4): a number, nothing, `AUDIT`, or something
-//! that only its sender can read.
+//! What comes back in a notice where the price macro stood (OpenRTB 2.6 section 4.4): a number, nothing, `AUDIT`, or a
+//! number that only we can read.
 
+use super::price_cipher::PriceCipher;
 use crate::ring::message::NoticePrice;
-use crate::units::CpmMicros;
+use crate::units::{CpmMicros, Multiplier};
 
-/// The longest value looked at. A price has some ten characters; an encrypted one, thirty-eight and more.
-const VALUE_BYTES: usize = 64;
+/// The longest value looked at. A price has some ten characters; an encrypted one, thirty-eight, or more where the padding
+/// is percent-encoded.
+pub const VALUE_BYTES: usize = 64;
 /// Above this a number is no price: a billion units per thousand impressions.
 const HIGHEST: u64 = 1_000_000_000_000_000;
 
-/// The price in a query: the first `p=`, percent-decoded. A missing `p` is an empty one.
-pub fn from_query(query: &[u8]) -> NoticePrice {
-    let value = query.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(b"p="));
-    let Some(value) = value else { return NoticePrice::Empty };
-    let mut decoded = [0; VALUE_BYTES];
-    match percent_decoded(value, &mut decoded) {
-        Some(value) => parse(value),
-        None => NoticePrice::Unreadable,
+/// How an exchange writes a clearing price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// `${AUCTION_PRICE}`: a decimal number.
+    #[default]
+    Plain,
+    /// `%%WINNING_PRICE%%` of Authorized Buyers: encrypted micros per thousand impressions.
+    Google,
+    /// `${AUCTION_PRICE:OXCRYPT}` of OpenX: encrypted micros per impression, so that 1 USD CPM is 1,000.
+    Openx,
+}
+
+impl Scheme {
+    /// All schemes.
+    pub const ALL: [Scheme; 3] = [Scheme::Plain, Scheme::Google, Scheme::Openx];
+
+    /// What stands in a notice URL or in markup for the price.
+    pub const fn price_macro(self) -> &'static str {
+        match self {
+            Scheme::Plain => "${AUCTION_PRICE}",
+            Scheme::Google => "%%WINNING_PRICE%%",
+            Scheme::Openx => "${AUCTION_PRICE:OXCRYPT}",
+        }
+    }
+
+    /// Whether the price comes encrypted.
+    pub const fn is_encrypted(self) -> bool {
+        !matches!(self, Scheme::Plain)
+    }
+
+    /// The number that was encrypted, as a price. `None` for one that is no price.
+    pub const fn cpm(self, number: u64) -> Option<CpmMicros> {
+        let micros = match self {
+            Scheme::Plain | Scheme::Google => Some(number),
+            Scheme::Openx => number.checked_mul(1000),
+        };
+        match micros {
+            Some(micros) if micros <= HIGHEST => Some(CpmMicros(micros as i64)),
+            _ => None,
+        }
     }
 }
 
-/// A price in plain text. Digits beyond the millionth round it up: what is booked is never below what is invoiced.
-pub fn parse(value: &[u8]) -> NoticePrice {
-    match value.trim_ascii() {
-        b"" => NoticePrice::Empty,
-        b"AUDIT" => NoticePrice::Audit,
-        number => match decimal(number) {
-            Some(micros) => NoticePrice::Cpm(CpmMicros(micros)),
+/// What it takes to read an exchange's prices.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// They are plain.
+    Plain,
+    /// They are encrypted.
+    Encrypted(Scheme, PriceCipher),
+    /// They are encrypted, and we do not have the keys (any more).
+    Blind,
+}
+
+impl Reading {
+    /// The price in a query: the first `p=`, percent-decoded. A missing `p` is an empty one. Where prices are encrypted a
+    /// plain number is none: anybody could have put it there.
+    pub fn price(&self, query: &[u8]) -> NoticePrice {
+        let Some(value) = parameter(query, b"p=") else { return NoticePrice::Empty };
+        let mut decoded = [0; VALUE_BYTES];
+        match percent_decoded(value, &mut decoded) {
+            Some(value) => self.parse(value),
             None => NoticePrice::Unreadable,
-        },
+        }
     }
+
+    /// The price that this text says. Digits beyond the millionth round it up: what is booked is never below what is
+    /// invoiced.
+    pub fn parse(&self, value: &[u8]) -> NoticePrice {
+        let value = value.trim_ascii();
+        match value {
+            b"" => return NoticePrice::Empty,
+            b"AUDIT" => return NoticePrice::Audit,
+            _ => {}
+        }
+        let price = match self {
+            Reading::Plain => decimal(value).map(CpmMicros),
+            Reading::Encrypted(scheme, cipher) => cipher.decrypt(value).ok().and_then(|number| scheme.cpm(number)),
+            Reading::Blind => None,
+        };
+        price.map_or(NoticePrice::Unreadable, NoticePrice::Cpm)
+    }
+}
+
+/// How many impressions the exchange counted: the first `m=` if it is a number above 0 and at most what was `claimed`,
+/// else what was claimed (OpenRTB 2.6 section 4.4, `${AUCTION_MULTIPLIER}`).
+pub fn multiplier(query: &[u8], claimed: Multiplier) -> Multiplier {
+    let mut decoded = [0; VALUE_BYTES];
+    let value = parameter(query, b"m=").and_then(|value| percent_decoded(value, &mut decoded));
+    match value.and_then(|value| decimal(value.trim_ascii())) {
+        Some(counted @ 1..) => Multiplier(counted.cast_unsigned()).min(claimed),
+        _ => claimed,
+    }
+}
+
+fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+    query.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(name))
 }
 
 /// `digits [. digits] [e [sign] digits]` with an optional plus in front, in exact millionths, rounded up. `None` for
@@ -143,10 +222,61 @@ mod tests {
             ("p=${AUCTION_PRICE}", NoticePrice::Unreadable),
             ("p=YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCce_6msaw", NoticePrice::Unreadable),
         ] {
-            assert_eq!(from_query(query.as_bytes()), price, "{query}");
+            assert_eq!(Reading::Plain.price(query.as_bytes()), price, "{query}");
         }
         let long = format!("p=1{}", "0".repeat(200));
-        assert_eq!(from_query(long.as_bytes()), NoticePrice::Unreadable);
+        assert_eq!(Reading::Plain.price(long.as_bytes()), NoticePrice::Unreadable);
+    }
+
+    /// The first of the published vectors is 100 micros.
+    #[test]
+    fn an_encrypted_price_is_read_and_nothing_else_is_one() {
+        let key = |text: &str| {
+            let mut key = [0; 32];
+            assert_eq!(crate::wire::base64::decode_any(text.as_bytes(), &mut key), Some(32));
+            key
+        };
+        let keys =
+            [key("skU7Ax_NL5pPAFyKdkfZjZz2-VhIN8bjj1rVFOaJ_5o="), key("arO23ykdNqUQ5LEoQ0FVmPkBd7xB5CO89PDZlSjpFxo=")];
+        let cipher = PriceCipher::new(&keys[0], &keys[1]);
+        let reading = |scheme| Reading::Encrypted(scheme, cipher.clone());
+        let text = "p=YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCce_6msaw";
+        assert_eq!(reading(Scheme::Google).price(text.as_bytes()), cpm(100));
+        assert_eq!(reading(Scheme::Openx).price(text.as_bytes()), cpm(100_000));
+        assert_eq!(Reading::Blind.price(text.as_bytes()), NoticePrice::Unreadable);
+        assert_eq!(reading(Scheme::Google).price(format!("{text}%3D%3D").as_bytes()), cpm(100));
+        let highest = cipher.encrypt(&[5; 16], HIGHEST);
+        assert_eq!(reading(Scheme::Google).parse(&highest), cpm(HIGHEST as i64));
+        assert_eq!(reading(Scheme::Openx).parse(&highest), NoticePrice::Unreadable);
+        for (query, price) in [
+            ("", NoticePrice::Empty),
+            ("p=", NoticePrice::Empty),
+            ("p=AUDIT", NoticePrice::Audit),
+            ("p=1.5", NoticePrice::Unreadable),
+            ("p=%%WINNING_PRICE%%", NoticePrice::Unreadable),
+            ("p=YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCce_6msaQ", NoticePrice::Unreadable),
+        ] {
+            assert_eq!(reading(Scheme::Google).price(query.as_bytes()), price, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_multiplier_is_at_most_the_claimed_one() {
+        let claimed = Multiplier(30_300_000);
+        for (query, counted) in [
+            ("p=1&m=12.5", 12_500_000),
+            ("m=0.4", 400_000),
+            ("m=30.3", 30_300_000),
+            ("m=30.300001", 30_300_000),
+            ("m=1e9", 30_300_000),
+            ("m=0", 30_300_000),
+            ("m=-1", 30_300_000),
+            ("m=", 30_300_000),
+            ("m=AUDIT", 30_300_000),
+            ("p=1", 30_300_000),
+        ] {
+            assert_eq!(multiplier(query.as_bytes(), claimed), Multiplier(counted), "{query}");
+        }
     }
 
     proptest! {
@@ -157,13 +287,17 @@ mod tests {
             let divisor = 1_000u128 * 10u128.pow(-shift as u32);
             let expected = nano.div_ceil(divisor) as i64;
             let text = format!("{whole}.{fraction:09}e{shift}");
-            prop_assert_eq!(parse(text.as_bytes()), cpm(expected), "{}", text);
+            prop_assert_eq!(Reading::Plain.parse(text.as_bytes()), cpm(expected), "{}", text);
         }
 
         #[test]
         fn nothing_panics(query in prop::collection::vec(any::<u8>(), 0..100)) {
-            let _ = from_query(&[b"p=", &query[..]].concat());
-            let _ = from_query(&query);
+            let encrypted = Reading::Encrypted(Scheme::Google, PriceCipher::new(&[1; 32], &[2; 32]));
+            for reading in [Reading::Plain, encrypted, Reading::Blind] {
+                let _ = reading.price(&[b"p=", &query[..]].concat());
+                let _ = reading.price(&query);
+            }
+            let _ = multiplier(&[b"m=", &query[..]].concat(), Multiplier::ONE);
         }
     }
 }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::support::client::{Client, target};
 use crate::support::process::Bidder;
-use crate::support::{Folder, impression, micros, request};
+use crate::support::{Folder, campaign, impression, micros, request};
+use corebid::wire::price_cipher::PriceCipher;
 
 /// One bid: its price, and its notice URLs.
 pub(crate) struct Bid(Value);
@@ -134,6 +135,69 @@ fn prices_that_say_nothing_book_nothing() {
     // The bill may still come.
     assert_eq!(status(&mut client, "GET", &bids[0].target("burl", "0.1")), 200);
     assert_eq!((bidder.booked("bills"), bidder.booked("spend_micros")), (1, 100));
+    bidder.stop();
+}
+
+/// An exchange that hides its prices: they are read with the keys of the configuration, and nothing else is a price.
+#[test]
+fn an_encrypted_bill_books_what_is_inside() {
+    const BID: i64 = 2_000_000;
+    let folder = Folder::new("encrypted");
+    let config = folder.configure("debug_header = true", "", &campaign(1, ""));
+    folder.write_key("encryption.key", 'a');
+    folder.write_key("integrity.key", 'b');
+    let mut text = std::fs::read_to_string(&config).unwrap();
+    for name in ["google", "openx"] {
+        text.push_str(&format!(
+            "[[exchange]]\nname = \"{name}-eu\"\nprofile = \"{name}\"\npath = \"{name}/eu\"\n\
+             encryption_key_file = \"encryption.key\"\nintegrity_key_file = \"integrity.key\"\n"
+        ));
+    }
+    std::fs::write(&config, text).unwrap();
+    let bidder = Bidder::start(&["--config", &config]);
+    let mut client = bidder.client();
+    let cipher = PriceCipher::new(&[0xaa; 32], &[0xbb; 32]);
+    let hidden = |number: u64| String::from_utf8(cipher.encrypt(&[number as u8; 16], number).to_vec()).unwrap();
+    let forged = String::from_utf8(PriceCipher::new(&[0xaa; 32], &[0; 32]).encrypt(&[1; 16], 1).to_vec()).unwrap();
+
+    let (mut spent, mut unpriced) = (0, 0);
+    // Micros per thousand impressions, and per impression.
+    for (name, price_macro, unit) in [("google", "%%WINNING_PRICE%%", 1), ("openx", "${AUCTION_PRICE:OXCRYPT}", 1_000)]
+    {
+        let bill = |client: &mut Client| loop {
+            let answer = client.ask("POST", &format!("/openrtb/{name}/eu"), "x-debug: 1\r\n", &request("r", ""));
+            if answer.status == 200 {
+                let bid = Bid(answer.json()["seatbid"][0]["bid"][0].take());
+                assert!((1..=BID).contains(&bid.price()));
+                let url = bid.0["burl"].as_str().unwrap();
+                let (_, path) = url.split_once("/notice/").unwrap();
+                assert!(path.ends_with(&format!("?p={price_macro}")), "{url}");
+                return (bid.price(), format!("/notice/{}", path.replace(price_macro, "{}")));
+            }
+            assert!(matches!(answer.reason(), Some("shed" | "late")), "{answer:?}");
+        };
+        let (_, url) = bill(&mut client);
+        for nothing in ["0.5", "", "AUDIT", &forged] {
+            assert_eq!(status(&mut client, "GET", &url.replace("{}", nothing)), 200, "{nothing}");
+        }
+        unpriced += 1;
+        assert_eq!((bidder.booked("unpriced"), bidder.booked("spend_micros")), (unpriced, spent), "{name}");
+        assert_eq!(status(&mut client, "GET", &url.replace("{}", &hidden(321_000 / unit))), 200);
+        spent += 321;
+        assert_eq!(bidder.booked("spend_micros"), spent, "{name}");
+        assert_eq!(status(&mut client, "POST", &url.replace("{}", &hidden(400_000 / unit))), 200, "once");
+        // Padded, percent-encoded, and above the bid.
+        let (bid, url) = bill(&mut client);
+        let dear = format!("{}%3D%3D", hidden(90_000_000 / unit));
+        assert_eq!(status(&mut client, "GET", &url.replace("{}", &dear)), 200);
+        spent += impression(bid) as u64;
+        assert_eq!(bidder.booked("spend_micros"), spent, "{name}: never above the bid");
+    }
+    // The plain exchange beside them does not take what is hidden.
+    let bid = Bid::get(&mut client);
+    assert_eq!(status(&mut client, "GET", &bid.target("burl", &hidden(321_000))), 200);
+    assert_eq!((bidder.booked("unpriced"), bidder.booked("spend_micros")), (unpriced + 1, spent));
+    assert_eq!((bidder.booked("bills"), bidder.booked("disputes")), (4, 2));
     bidder.stop();
 }
 

@@ -6,3 +6,4 @@ pub mod request;
 pub mod native;
 pub mod response;
 pub mod nobid;
+pub mod refusal;
