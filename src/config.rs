@@ -100,6 +100,13 @@ pub struct Exchange {
     /// Taken off `tmax` for the way there and back, ms.
     #[serde(default = "network_margin_ms")]
     pub network_margin_ms: u32,
+    /// Whether bid responses are compressed for requests that accept gzip.
+    #[serde(default = "gzip")]
+    pub gzip: bool,
+}
+
+fn gzip() -> bool {
+    true
 }
 
 fn network_margin_ms() -> u32 {
@@ -197,6 +204,7 @@ impl Config {
                 name: "generic".into(),
                 seat: "corebid".into(),
                 network_margin_ms: network_margin_ms(),
+                gzip: gzip(),
             }],
         }
     }

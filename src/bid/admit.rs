@@ -20,6 +20,8 @@ pub struct Exchange {
     pub seat: Box<str>,
     /// Taken off `tmax`, ns.
     pub network_margin: u64,
+    /// Whether its bid responses are compressed where the request accepts gzip.
+    pub gzip: bool,
 }
 
 impl Exchanges {
@@ -30,6 +32,7 @@ impl Exchanges {
             name: exchange.name.as_str().into(),
             seat: exchange.seat.as_str().into(),
             network_margin: u64::from(exchange.network_margin_ms) * Nanos::MS,
+            gzip: exchange.gzip,
         };
         Exchanges(config.exchanges.iter().enumerate().map(exchange).collect())
     }
