@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -24,7 +23,8 @@ use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
-use crate::reconcile::{Funding, Horizons, Settings};
+use crate::reconcile::{Horizons, Settings};
+use crate::reload::{Reloader, Reloads, funding};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Source};
@@ -74,12 +74,16 @@ pub struct Node {
     pub metrics: Vec<&'static CoreMetrics>,
     /// What the reconciliation core counts.
     pub gauges: Arc<Gauges>,
-    data: Data,
+    /// The CPU of everything that is neither a bid core nor the reconciliation core.
+    pub housekeeping: usize,
+    reloader: Option<Reloader>,
     commands: SyncSender<Command>,
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
 }
 
+/// Why a node does not reload itself.
+const APART: &str = "the reloader is a thread of its own by now";
 /// Commands under way to the reconciliation core.
 const COMMANDS: usize = 16;
 
@@ -178,32 +182,41 @@ impl Launch {
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
         let observed = Arc::new(Observed { registry, cores: metrics.clone(), draining: false.into() });
-        Ok(Node { address, admin: server.admin, observed, metrics, gauges, data, commands, reconciliation, bids })
+        let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
+        let (admin, housekeeping) = (server.admin, topology.housekeeping(&Topology::allowed()));
+        Ok(Node { address, admin, observed, metrics, gauges, housekeeping, reloader, commands, reconciliation, bids })
     }
 }
 
 impl Node {
-    /// The files whose change asks for [`Node::reload`].
-    pub fn watched(&self) -> impl Iterator<Item = &Path> {
-        self.data.source.watched()
-    }
-
     /// The campaigns it bids for.
+    ///
+    /// # Panics
+    /// After [`Node::reload_apart`].
     pub fn campaigns(&self) -> &[crate::snapshot::campaign::Campaign] {
-        self.data.campaigns()
+        self.reloader.as_ref().expect(APART).campaigns()
     }
 
-    /// Reads the campaigns again and hands every core a new snapshot.
+    /// Reads the campaigns again, on this thread, and hands every core a new snapshot; how many campaigns there are.
     ///
     /// # Errors
     /// The first mistake, with its line. The old campaigns keep serving.
+    ///
+    /// # Panics
+    /// After [`Node::reload_apart`].
     pub fn reload(&mut self) -> Result<usize, FileError> {
-        self.data.reload()?;
-        let snapshots = self.metrics.iter().map(|_| self.data.snapshot()).collect();
-        // The receiver is gone only when the reconciliation core has ended, and then nothing serves any more.
-        let _ = self.commands.send(Command::Campaigns(funding(&self.data)));
-        let _ = self.commands.send(Command::Snapshots(snapshots));
-        Ok(self.data.campaigns().len())
+        self.reloader.as_mut().expect(APART).reload()
+    }
+
+    /// From now on a thread of its own reloads, off the bid cores, when it is asked to.
+    ///
+    /// # Errors
+    /// The kernel gives no thread.
+    ///
+    /// # Panics
+    /// When called twice.
+    pub fn reload_apart(&mut self) -> io::Result<Reloads> {
+        self.reloader.take().expect(APART).spawn(self.housekeeping)
     }
 
     /// Whether every bid core holds a living lease, so that it can bid.
@@ -250,19 +263,4 @@ fn horizons(config: &Config) -> Horizons {
     let all = || config.exchanges.iter().map(|exchange| exchange.rules.h2_ms());
     let usual = Horizons::default();
     Horizons { shortest: all().min().unwrap_or(usual.shortest), longest: all().max().unwrap_or(usual.longest) }
-}
-
-fn funding(data: &Data) -> Vec<Funding> {
-    data.campaigns()
-        .iter()
-        .filter(|campaign| campaign.enabled)
-        .map(|campaign| Funding {
-            campaign: campaign.id,
-            advertiser: campaign.advertiser,
-            slot: campaign.slot,
-            daily: campaign.daily_budget,
-            total: None,
-            price: campaign.cpm,
-        })
-        .collect()
 }

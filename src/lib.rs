@@ -29,6 +29,7 @@ pub mod config;
 pub mod secrets;
 pub mod topology;
 pub mod launch;
+pub mod reload;
 
 // The path of one request.
 pub mod wire;

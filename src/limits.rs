@@ -13,6 +13,9 @@ pub const IDLE_NS: u64 = 150_000_000_000;
 pub const RECEIVE_BUFFER: usize = 16 * 1024;
 /// Provided receive buffers per core. A power of two, as the kernel's buffer ring demands.
 pub const RECEIVE_BUFFERS: usize = 256;
+/// The shortest bid response that is compressed for who accepts gzip, bytes: a shorter one fits a TCP segment as it is
+/// (1,460 bytes with its head), so compressing it saves the network nothing.
+pub const GZIP_FROM: usize = 1_200;
 /// One answer buffer, bytes: the longest answer, and room for a pipeline of short ones.
 pub const ANSWER_BUFFER: usize = 64 * 1024;
 /// Answer buffers per core: connections with an unsent answer at the same time. Those beyond wait with their input unread.

@@ -48,6 +48,13 @@ impl Topology {
         core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect()
     }
 
+    /// Where everything else runs, so that it keeps no bid core waiting: the first CPU without a role, or else beside the
+    /// reconciliation core.
+    pub fn housekeeping(&self, allowed: &[usize]) -> usize {
+        let free = |cpu: &&usize| **cpu != self.reconcile && !self.bid.contains(cpu);
+        allowed.iter().find(free).copied().unwrap_or(self.reconcile)
+    }
+
     /// Roles as asked for. By default the reconciliation core takes the first CPU and bid cores all others; a single CPU
     /// does both. A reconciliation core named among the bid cores shares its CPU with one.
     pub fn choose(
@@ -93,6 +100,16 @@ mod tests {
         assert_eq!(Topology::choose(&[0], None, None), Ok(Topology { bid: vec![0], reconcile: 0 }));
         assert_eq!(Topology::choose(&[0, 1, 2], Some(&[0, 1]), None), Ok(Topology { bid: vec![0, 1], reconcile: 2 }));
         assert_eq!(Topology::choose(&[0, 1], Some(&[0, 1]), None), Ok(Topology { bid: vec![0, 1], reconcile: 0 }));
+    }
+
+    #[test]
+    fn housekeeping_keeps_off_the_bid_cores() {
+        let roles = |allowed: &[usize], bid: &[usize]| {
+            Topology::choose(allowed, Some(bid), None).map(|topology| topology.housekeeping(allowed))
+        };
+        assert_eq!(roles(&[0, 1, 2, 3], &[1, 2]), Ok(3));
+        assert_eq!(roles(&[0, 1], &[1]), Ok(0), "beside the reconciliation core");
+        assert_eq!(roles(&[4], &[4]), Ok(4), "there is no other");
     }
 
     #[test]

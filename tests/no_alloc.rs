@@ -5,6 +5,7 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -20,6 +21,9 @@ use corebid::market::corpus;
 use corebid::metrics::core::CoreMetrics;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 use support::client::{Client, http, target};
 use support::{Folder, campaign, eventually, request, samples};
@@ -153,7 +157,9 @@ fn campaigns(folder: &Folder) -> Source {
             .map(|user| format!("{{\"user\":\"u{user}\",\"exchange\":\"generic\",\"segments\":[9]}}\n"))
             .collect::<String>(),
     );
-    let text = campaign(1, "frequency_cap = 2\n").replace("cpm = 2.00", "cpm = 4.00")
+    // Long enough to be packed.
+    let banner = format!("<b>{}</b>", "a banner ".repeat(100));
+    let text = campaign(1, "frequency_cap = 2\n").replace("cpm = 2.00", "cpm = 4.00").replace("<b>1</b>", &banner)
         + &campaign(2, "[campaigns.targeting]\nsegments = { any = [9] }\n").replace("cpm = 2.00", "cpm = 3.00")
         + &campaign(
             3,
@@ -195,14 +201,28 @@ fn a_decision_allocates_nothing() {
     }
 }
 
-/// One round over a running bidder: documents whole and in pieces, in a pipeline, with and without `x-debug`; notices good,
+/// Longer than a body may be.
+static TOO_LONG: [u8; limits::BODY_BYTES + 1] = [b' '; limits::BODY_BYTES + 1];
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// One round over a running bidder: documents whole, in pieces and in gzip, in a pipeline, with and without `x-debug`; notices good,
 /// repeated and forged; probes and strays. Returns the bids and the bills.
 fn round(clients: &mut [Client], documents: &[Vec<u8>]) -> (usize, usize) {
     let (mut bids, mut bills) = (0, 0);
     for (at, body) in documents.iter().enumerate() {
         let client = &mut clients[at % 4];
         let fields = ["", "x-debug: 1\r\nx-openrtb-version: 2.6\r\n"][at % 2];
-        let answer = if at % 16 == 5 {
+        let answer = if at % 16 == 9 {
+            // Packed in both directions; every other one is damaged, and some are longer than they may be.
+            let mut packed = gzip(if at % 512 == 9 { &TOO_LONG } else { body });
+            packed.truncate(packed.len() - at % 32 / 16);
+            client.ask("POST", "/openrtb/generic", "Content-Encoding: gzip\r\nAccept-Encoding: gzip\r\n", &packed)
+        } else if at % 16 == 5 {
             // The head and the body arrive apart.
             let whole = http("POST", "/openrtb/generic", fields, body);
             client.send(&whole[..whole.len() - body.len() / 2]).unwrap();
@@ -216,7 +236,13 @@ fn round(clients: &mut [Client], documents: &[Vec<u8>]) -> (usize, usize) {
             continue;
         }
         bids += 1;
-        let response: Value = serde_json::from_slice(&answer.body).unwrap();
+        let mut unpacked = Vec::new();
+        if answer.field("content-encoding") == Some("gzip") {
+            GzDecoder::new(&answer.body[..]).read_to_end(&mut unpacked).unwrap();
+        } else {
+            unpacked = answer.body;
+        }
+        let response: Value = serde_json::from_slice(&unpacked).unwrap();
         let bid = &response["seatbid"][0]["bid"][0];
         let url = |key: &str, price: &str| target(bid[key].as_str().unwrap(), price);
         if bids % 8 == 1 {
@@ -272,6 +298,9 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     });
     none(&format!("{backend:?}"), counts);
     assert!(bids > 300 && bills > 30, "{bids} bids, {bills} bills");
+    let sum = |read: fn(&CoreMetrics) -> u64| node.metrics.iter().map(|core| read(core)).sum::<u64>();
+    let packed = (sum(|core| core.inflated.get()), sum(|core| core.deflated.get()), sum(|core| core.oversized.get()));
+    assert!(packed.0 > 300 && packed.1 > 10 && packed.2 > 0, "{packed:?} in gzip");
     drop(clients);
     node.drain().unwrap();
 }

@@ -4,12 +4,14 @@ use crate::bid::notices::Pending;
 use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
-use crate::bid::{Ask, BidCore, Outcome};
+use crate::bid::{Ask, BidCore, Outcome, admit};
+use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::ring::message::{Event, Notice, Noticed, Order};
 use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Refused};
 use crate::snapshot::Snapshot;
 use crate::units::{Nanos, Now};
+use crate::wire::gzip::{Deflater, Inflater, Unreadable};
 use crate::wire::http::answer::{self, Empty, Open};
 use crate::wire::http::{Encoding, Method, Request};
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -18,6 +20,8 @@ use crate::wire::openrtb::nobid::NoBidReason;
 #[derive(Debug)]
 pub struct Bidder {
     core: BidCore,
+    inflater: Inflater,
+    deflater: Deflater,
     pending: Pending,
     orders: OrderReceiver,
     arriving: BoxReceiver<Snapshot>,
@@ -57,6 +61,8 @@ impl Bidder {
         let pending = Pending::new();
         Bidder {
             core,
+            inflater: Inflater::new(limits::BODY_BYTES),
+            deflater: Deflater::new(limits::ANSWER_BUFFER),
             pending,
             orders,
             arriving,
@@ -81,10 +87,25 @@ impl Bidder {
         burn(self.busy_work);
         let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
         let Some(head) = head else { return self.no_bid(NoBidReason::NoRoom, request, out) };
-        if request.encoding != Encoding::Identity {
-            return self.no_bid(NoBidReason::Encoding, request, out);
-        }
-        let ask = Ask { exchange, body: request.body, arrived };
+        let body = match request.encoding {
+            Encoding::Identity => request.body,
+            Encoding::Other => return self.no_bid(NoBidReason::Encoding, request, out),
+            Encoding::Gzip => {
+                if let Err(reason) = self.is_worth_unpacking(now, arrived, exchange) {
+                    return self.no_bid(reason, request, out);
+                }
+                self.metrics.inflated.add(1);
+                match self.inflater.inflate(request.body) {
+                    Ok(body) => body,
+                    Err(Unreadable::Damaged) => return self.broken(request, out),
+                    Err(Unreadable::TooLong) => {
+                        self.metrics.oversized.add(1);
+                        return done(answer::empty(out, Empty::ContentTooLarge, request.persistence));
+                    }
+                }
+            }
+        };
+        let ask = Ask { exchange, body, arrived };
         let response = &mut out[head.body()..];
         self.until_sample -= 1;
         let outcome = if self.until_sample == 0 {
@@ -96,14 +117,51 @@ impl Bidder {
         match outcome {
             Outcome::Bid { length, valid_until } => {
                 self.metrics.bids.add(1);
-                Served::Bid { length: head.finish(out, length), valid_until }
+                let length = match self.pack(exchange, request, &head, length, out) {
+                    Some(packed) => packed,
+                    None => head.finish(out, length),
+                };
+                Served::Bid { length, valid_until }
             }
             Outcome::NoBid(reason) => self.no_bid(reason, request, out),
-            Outcome::Broken => {
-                self.metrics.broken.add(1);
-                done(answer::empty(out, Empty::BadRequest, request.persistence))
-            }
+            Outcome::Broken => self.broken(request, out),
         }
+    }
+
+    /// What admission refuses whatever the body says is refused before the body is unpacked, which costs more than the rest
+    /// of the decision. Counts nothing against a limit: [`BidCore::handle`] admits the request in its turn.
+    fn is_worth_unpacking(&self, now: Now, arrived: Nanos, exchange: &[u8]) -> Result<(), NoBidReason> {
+        self.core.exchanges.by_name(exchange).ok_or(NoBidReason::UnknownExchange)?;
+        admit::deadline(now, arrived)?;
+        if self.core.leases.fresh(now.boot) { Ok(()) } else { Err(NoBidReason::NoLease) }
+    }
+
+    /// Compresses the bid response of `length` bytes behind `head`, and says how long the answer is; `None` if it stays as
+    /// it is. The loop looks at the bid's deadline afterwards.
+    #[inline]
+    fn pack(
+        &mut self,
+        exchange: &[u8],
+        request: &Request<'_>,
+        head: &Open,
+        length: usize,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        if !request.accepts_gzip || length < limits::GZIP_FROM || !self.core.exchanges.by_path(exchange)?.rules.gzip_responses {
+            return None;
+        }
+        let most = length - answer::CONTENT_ENCODING_GZIP.len();
+        let packed = self.deflater.deflate(&out[head.body()..head.body() + length], most)?;
+        let head = Open::start_gzip(out, "application/json", request.persistence, request.openrtb_version)
+            .expect("a longer answer fits");
+        out[head.body()..head.body() + packed.len()].copy_from_slice(packed);
+        self.metrics.deflated.add(1);
+        Some(head.finish(out, packed.len()))
+    }
+
+    fn broken(&self, request: &Request<'_>, out: &mut [u8]) -> Served {
+        self.metrics.broken.add(1);
+        done(answer::empty(out, Empty::BadRequest, request.persistence))
     }
 
     #[inline]

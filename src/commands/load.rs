@@ -40,6 +40,9 @@ pub struct Args {
     /// Do not send `x-debug: 1`; shed 204s are then not told apart
     #[arg(long)]
     no_debug: bool,
+    /// Send the bodies in gzip, compressed before the run, and accept answers in gzip
+    #[arg(long)]
+    gzip: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -58,6 +61,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         hdr: args.hdr.clone(),
         saturate: args.saturate,
         debug: !args.no_debug,
+        gzip: args.gzip,
     })
     .map_err(|error| match error {
         load::Error::Target(_) | load::Error::Option(..) | load::Error::Pin(_) => Failure::usage(error),

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::launch::{Launch, Node};
+use crate::reload::Reloads;
 use crate::snapshot::data::Source;
 
 /// What `corebid serve` is told. What is given here goes before the configuration.
@@ -68,11 +69,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let launch = launch(args)?;
     // Before they are read, so that a change while the bidder starts is seen.
     let files = Stamps::of(launch.source.watched());
-    let node = launch.start()?;
-    let admin = node.admin;
+    let mut node = launch.start()?;
+    let (admin, campaigns) = (node.admin, node.campaigns().len());
+    let reloads = node.reload_apart()?;
+    // Scrapes, too, must not take time from a bid core.
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: node.housekeeping }) {
+        log::warn!("housekeeping cannot be pinned to CPU {} and may run on a bid core's", node.housekeeping);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let metrics = node.metrics.clone();
-    let ended = runtime.block_on(housekeeping(node, admin, files));
+    let ended = runtime.block_on(housekeeping(node, admin, campaigns, &reloads, files));
     if let Some(Some(campaigns)) = demo {
         let sum =
             |read: fn(&crate::metrics::core::CoreMetrics) -> u64| metrics.iter().map(|core| read(core)).sum::<u64>();
@@ -123,7 +129,13 @@ fn busy_turns(percent: f64) -> u64 {
     (percent * PERCENT_NS / turn_ns.max(0.01)) as u64
 }
 
-async fn housekeeping(mut node: Node, admin: SocketAddr, mut files: Stamps) -> Result<(), Failure> {
+async fn housekeeping(
+    node: Node,
+    admin: SocketAddr,
+    campaigns: usize,
+    reloads: &Reloads,
+    mut files: Stamps,
+) -> Result<(), Failure> {
     let listener = match TcpListener::bind(admin).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -143,11 +155,11 @@ async fn housekeeping(mut node: Node, admin: SocketAddr, mut files: Stamps) -> R
         tokio::select! {
             _ = term.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&mut node),
+            _ = hangup.recv() => reloads.ask(),
             _ = poll.tick(), if !ready => {
                 if node.is_funded() {
                     ready = true;
-                    log::info!("bids on http://{}, admin on http://{admin}, {} campaigns", node.address, node.campaigns().len());
+                    log::info!("bids on http://{}, admin on http://{admin}, {campaigns} campaigns", node.address);
                     println!("ready");
                 }
                 if node.has_failed() {
@@ -155,10 +167,10 @@ async fn housekeeping(mut node: Node, admin: SocketAddr, mut files: Stamps) -> R
                 }
             }
             _ = watch.tick() => {
-                let now = Stamps::of(node.watched());
+                let now = files.again();
                 if now != files {
                     files = now;
-                    reload(&mut node);
+                    reloads.ask();
                 }
                 if node.has_failed() {
                     break;
@@ -172,13 +184,6 @@ async fn housekeeping(mut node: Node, admin: SocketAddr, mut files: Stamps) -> R
     Ok(drained??)
 }
 
-fn reload(node: &mut Node) {
-    match node.reload() {
-        Ok(count) => log::info!("{count} campaigns reloaded"),
-        Err(error) => log::error!("{error}; the old campaigns keep serving"),
-    }
-}
-
 /// When files were last changed, and how long they are.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamps(HashMap<PathBuf, Option<(SystemTime, u64)>>);
@@ -190,5 +195,10 @@ impl Stamps {
             Some((data.modified().ok()?, data.len()))
         };
         Stamps(files.map(|file| (file.to_owned(), stamp(file))).collect())
+    }
+
+    /// Of the same files, now.
+    fn again(&self) -> Stamps {
+        Stamps::of(self.0.keys().map(PathBuf::as_path))
     }
 }

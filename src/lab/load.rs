@@ -55,6 +55,8 @@ pub struct Options {
     pub saturate: bool,
     /// Send `x-debug: 1`, without which the bidder does not say which 204s were shed.
     pub debug: bool,
+    /// Send every body in gzip, compressed before the run, and accept answers in gzip.
+    pub gzip: bool,
 }
 
 impl Default for Options {
@@ -70,6 +72,7 @@ impl Default for Options {
             hdr: None,
             saturate: false,
             debug: true,
+            gzip: false,
         }
     }
 }
@@ -127,7 +130,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     if bodies.is_empty() {
         return Err(Error::Option("corpus", "it holds no request".into()));
     }
-    let requests = Requests::new(&target, &bodies, options.debug);
+    let requests = if options.gzip { Requests::gzip } else { Requests::new }(&target, &bodies, options.debug);
     drop(bodies);
     // The generator has a thread of its own, so that pinning it binds nothing else.
     std::thread::scope(|scope| {

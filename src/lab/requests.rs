@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::lab::target::Target;
+use crate::wire::gzip::Deflater;
 
 /// Prebuilt requests.
 #[derive(Debug, Default)]
@@ -18,12 +19,31 @@ impl Requests {
     /// `POST` requests of OpenRTB 2.6 JSON (2.6 section 2), one for each body. `debug` adds `x-debug: 1`, which asks the
     /// bidder for the reason of each no-bid.
     pub fn new<B: AsRef<[u8]>>(target: &Target, bodies: &[B], debug: bool) -> Requests {
+        Requests::with_fields(target, bodies, if debug { "x-debug: 1\r\n" } else { "" })
+    }
+
+    /// As [`Requests::new`], with every body in gzip, for which the answer may be too (2.6 section 2.4).
+    pub fn gzip<B: AsRef<[u8]>>(target: &Target, bodies: &[B], debug: bool) -> Requests {
+        let longest = bodies.iter().map(|body| body.as_ref().len()).max().unwrap_or(0);
+        let mut deflater = Deflater::for_content(longest);
+        let packed: Vec<Vec<u8>> = bodies
+            .iter()
+            .map(|body| {
+                deflater.deflate(body.as_ref(), usize::MAX).expect("there is room for what does not shrink").to_vec()
+            })
+            .collect();
         let debug = if debug { "x-debug: 1\r\n" } else { "" };
+        let fields = format!("Content-Encoding: gzip\r\nAccept-Encoding: gzip\r\n{debug}");
+        Requests::with_fields(target, &packed, &fields)
+    }
+
+    /// `fields` end each with CRLF.
+    fn with_fields<B: AsRef<[u8]>>(target: &Target, bodies: &[B], fields: &str) -> Requests {
         let mut requests = Requests::default();
         for body in bodies {
             let (body, start) = (body.as_ref(), requests.bytes.len());
             let head = format!(
-                "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nx-openrtb-version: 2.6\r\n{debug}Content-Length: {}\r\n\r\n",
+                "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nx-openrtb-version: 2.6\r\n{fields}Content-Length: {}\r\n\r\n",
                 target.path,
                 target.authority,
                 body.len()

@@ -19,6 +19,12 @@ pub struct CoreMetrics {
     pub bid_micros: Counter,
     /// Answers 400: the document is broken.
     pub broken: Counter,
+    /// Answers 413: a body in gzip that is longer than [`crate::limits::BODY_BYTES`] once unpacked.
+    pub oversized: Counter,
+    /// Bodies in gzip that were unpacked.
+    pub inflated: Counter,
+    /// Bid responses that were sent in gzip.
+    pub deflated: Counter,
     /// Answers 204, by reason.
     pub nobid: [Counter; NoBidReason::COUNT],
     /// Notices that arrived with a good signature, by kind.
@@ -74,6 +80,9 @@ impl Default for CoreMetrics {
             bids: Counter::default(),
             bid_micros: Counter::default(),
             broken: Counter::default(),
+            oversized: Counter::default(),
+            inflated: Counter::default(),
+            deflated: Counter::default(),
             nobid: std::array::from_fn(|_| Counter::default()),
             notices: Default::default(),
             noticed: Default::default(),

@@ -62,7 +62,7 @@ pub struct Data {
     /// The base of profiles.
     pub profiles: Profiles,
     slots: Slots,
-    /// Built once; every core gets a copy.
+    /// Built once; what every core gets shares its data.
     snapshot: Snapshot,
 }
 
@@ -84,14 +84,14 @@ impl Data {
         Ok(Data { source, users, profiles, slots, snapshot })
     }
 
-    /// Reads campaigns and model again; profiles stay. On an error everything is as it was.
+    /// Reads campaigns and model again; profiles stay. Gives back what was replaced. On an error everything is as it was.
     ///
     /// # Errors
     /// The first mistake, with its line.
-    pub fn reload(&mut self) -> Result<(), FileError> {
+    pub fn reload(&mut self) -> Result<Snapshot, FileError> {
         let (campaigns, model) = decide_with(&self.source, &mut self.slots)?;
-        self.snapshot = Snapshot::new(self.snapshot.version + 1, campaigns, model);
-        Ok(())
+        let new = Snapshot::new(self.snapshot.version + 1, campaigns, model);
+        Ok(std::mem::replace(&mut self.snapshot, new))
     }
 
     /// The campaigns.

@@ -84,6 +84,8 @@ pub struct Request<'a> {
     pub openrtb_version: &'a [u8],
     /// `Content-Encoding`.
     pub encoding: Encoding,
+    /// Whether `Accept-Encoding` names gzip with a weight above 0.
+    pub accepts_gzip: bool,
     /// What becomes of the connection.
     pub persistence: Persistence,
 }
@@ -159,6 +161,7 @@ pub fn parse<'a>(bytes: &'a [u8], progress: &mut Progress, scratch: &'a mut Vec<
         debug: head.debug,
         openrtb_version: head.openrtb_version,
         encoding: head.encoding,
+        accepts_gzip: head.accepts_gzip,
         persistence: head.persistence,
     };
     Parsed::Request { request, consumed: length + taken }

@@ -1,6 +1,8 @@
-//! Pure functions between bytes and values. No I/O, no clock, no state, no allocation; each parser is fuzzed.
+//! Pure functions between bytes and values. No I/O, no clock, no state but working memory, no allocation; each parser is
+//! fuzzed.
 
 pub mod http;
+pub mod gzip;
 pub mod json;
 pub mod openrtb;
 pub mod notice;

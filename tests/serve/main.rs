@@ -6,6 +6,7 @@
 mod support;
 
 mod files;
+mod gzip;
 mod life;
 mod notices;
 mod policy;

@@ -10,6 +10,8 @@ pub const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The longest answer of this module without a body: all but [`Open`]. With room for this much none of them fails.
 pub const LONGEST_EMPTY: usize = 256;
+/// What [`Open::start_gzip`] says more than [`Open::start`].
+pub const CONTENT_ENCODING_GZIP: &[u8] = b"Content-Encoding: gzip\r\n";
 /// The longest `x-openrtb-version` that is echoed; a longer one is none.
 const VERSION_BYTES: usize = 16;
 
@@ -124,9 +126,26 @@ impl Open {
 
     /// Writes the head of a 200 with this `Content-Type`; `version` is echoed unless it is empty.
     pub fn start(out: &mut [u8], content_type: &str, persistence: Persistence, version: &[u8]) -> Option<Open> {
+        Open::start_with(out, content_type, b"", persistence, version)
+    }
+
+    /// As [`Open::start`], for content in gzip. No `Vary`: an answer to a POST is not stored.
+    pub fn start_gzip(out: &mut [u8], content_type: &str, persistence: Persistence, version: &[u8]) -> Option<Open> {
+        Open::start_with(out, content_type, CONTENT_ENCODING_GZIP, persistence, version)
+    }
+
+    #[inline]
+    fn start_with(
+        out: &mut [u8],
+        content_type: &str,
+        coding: &[u8],
+        persistence: Persistence,
+        version: &[u8],
+    ) -> Option<Open> {
         let mut writer = Writer { out, at: 0 };
         writer.put(b"HTTP/1.1 200 OK\r\n")?;
         writer.field(b"Content-Type: ", content_type.as_bytes())?;
+        writer.put(coding)?;
         writer.version(version)?;
         writer.put(b"Content-Length: ")?;
         let digits = writer.at;

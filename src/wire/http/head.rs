@@ -20,6 +20,7 @@ pub(super) struct Head<'a> {
     pub(super) framing: Framing,
     pub(super) persistence: Persistence,
     pub(super) encoding: Encoding,
+    pub(super) accepts_gzip: bool,
     pub(super) openrtb_version: &'a [u8],
     pub(super) debug: bool,
     pub(super) expects: bool,
@@ -51,6 +52,7 @@ struct Fields<'a> {
     close: bool,
     keep_alive: bool,
     encoding: Option<Encoding>,
+    accepted: Accepted,
     openrtb_version: &'a [u8],
     debug: bool,
     expects: bool,
@@ -108,6 +110,7 @@ fn read(bytes: &[u8]) -> Result<(Head<'_>, usize), Stop> {
         framing,
         persistence,
         encoding: fields.encoding.unwrap_or_default(),
+        accepts_gzip: fields.accepted.gzip(),
         openrtb_version: fields.openrtb_version,
         debug: fields.debug,
         expects: fields.expects && !old,
@@ -238,6 +241,7 @@ fn note<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Result<(),
         14 if is(b"content-length") => {
             once(&mut fields.length, length(value)?)?;
         }
+        15 if is(b"accept-encoding") => fields.accepted.add(value),
         16 if is(b"content-encoding") => {
             let encoding = if value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip") {
                 Encoding::Gzip
@@ -256,6 +260,56 @@ fn note<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Result<(),
         _ => {}
     }
     Ok(())
+}
+
+/// What `Accept-Encoding` says of gzip (RFC 9110 section 12.5.3). Several lines make one list.
+#[derive(Clone, Copy, Default)]
+struct Accepted {
+    /// `gzip` or `x-gzip`, by name.
+    named: Option<bool>,
+    /// `*`: what is not named.
+    others: Option<bool>,
+}
+
+impl Accepted {
+    fn add(&mut self, value: &[u8]) {
+        for item in value.split(|&byte| byte == b',') {
+            let (coding, weight) = match item.iter().position(|&byte| byte == b';') {
+                Some(at) => (item[..at].trim_ascii(), is_wanted(item[at + 1..].trim_ascii())),
+                None => (item.trim_ascii(), true),
+            };
+            let said = if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") {
+                &mut self.named
+            } else if coding == b"*" {
+                &mut self.others
+            } else {
+                continue;
+            };
+            // Said twice, a no counts.
+            *said = Some(weight && *said != Some(false));
+        }
+    }
+
+    fn gzip(self) -> bool {
+        self.named.or(self.others).unwrap_or(false)
+    }
+}
+
+/// Whether a weight, `q=` and at most three decimals, is above 0. What is no weight wants nothing: an answer without a
+/// coding is always right.
+fn is_wanted(weight: &[u8]) -> bool {
+    let value = match weight {
+        [b'q' | b'Q', b'=', value @ ..] => value,
+        _ => return false,
+    };
+    match value {
+        [b'1'] | [b'1', b'.'] => true,
+        [b'1', b'.', zeros @ ..] => zeros.len() <= 3 && zeros.iter().all(|&digit| digit == b'0'),
+        [b'0', b'.', digits @ ..] => {
+            digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) && digits.iter().any(|&digit| digit != b'0')
+        }
+        _ => false,
+    }
 }
 
 /// Keeps what a head may say once. Said twice, the readers of a stream may each believe another one, even if both are

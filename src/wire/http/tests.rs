@@ -294,3 +294,53 @@ fn answers_are_what_they_should_be() {
     assert!(answer::no_content(&mut out[..10], Persistence::Keep).is_none());
     assert!(answer::Open::start(&mut out[..40], "a/b", Persistence::Keep, b"").is_none());
 }
+
+#[test]
+fn gzip_is_accepted_if_it_is_named_with_a_weight() {
+    let accepts = |lines: &[&str]| {
+        let fields: String = lines.iter().map(|line| format!("Accept-Encoding:{line}\r\n")).collect();
+        let bytes = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+        let mut scratch = Vec::new();
+        match parse(bytes.as_bytes(), &mut Progress::default(), &mut scratch) {
+            Parsed::Request { request, .. } => request.accepts_gzip,
+            other => panic!("{lines:?}: {other:?}"),
+        }
+    };
+    for lines in [
+        &["gzip"][..],
+        &[" GZip "],
+        &["x-gzip"],
+        &["br, gzip;q=0.001"],
+        &["deflate,gzip ; q=1.000,br"],
+        &["gzip;Q=1."],
+        &["*"],
+        &["identity;q=0, *;q=0.5"],
+        &["br", "gzip"],
+        &["*;q=0, gzip"],
+        &[",, gzip,"],
+    ] {
+        assert!(accepts(lines), "{lines:?}");
+    }
+    for lines in [
+        &[][..],
+        &[""],
+        &["identity"],
+        &["gzip;q=0"],
+        &["gzip; q=0.000"],
+        &["gzip;q=0."],
+        &["*;q=0"],
+        &["gzip;q=0, *"],
+        &["gzip", "gzip;q=0"],
+        &["gzip;q=0", "gzip"],
+        &["gzipped"],
+        &["br, deflate"],
+        &["gzip;q=2"],
+        &["gzip;q=1.1"],
+        &["gzip;q=0.0001"],
+        &["gzip;q=-1"],
+        &["gzip;q=0.x"],
+        &["gzip;level=9"],
+    ] {
+        assert!(!accepts(lines), "{lines:?}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Reloads: a changed campaign file is read, checked and indexed on a thread of its own, and handed to the bid cores.
+//!
+//! No bid core is kept waiting. The work runs on a CPU that has none. A core takes the new snapshot between two requests,
+//! which is a swap of two boxes; what those share is freed here, because the reloader holds a replaced snapshot until every
+//! core has given its copy back.
+
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::reconcile::Funding;
+use crate::reconcile::server::Command;
+use crate::snapshot::Snapshot;
+use crate::snapshot::campaign::Campaign;
+use crate::snapshot::data::Data;
+use crate::snapshot::document::FileError;
+
+/// How often replaced snapshots are looked at whether nobody decides with them any more.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What a node decides with, and whom it tells of a change.
+#[derive(Debug)]
+pub struct Reloader {
+    data: Data,
+    commands: SyncSender<Command>,
+    cores: usize,
+    /// Snapshots some core may still decide with.
+    replaced: Vec<Snapshot>,
+}
+
+impl Reloader {
+    /// A reloader of a node with so many bid cores, which decide with `data` already.
+    pub fn new(data: Data, commands: SyncSender<Command>, cores: usize) -> Reloader {
+        Reloader { data, commands, cores, replaced: Vec::new() }
+    }
+
+    /// The campaigns that were read last.
+    pub fn campaigns(&self) -> &[Campaign] {
+        self.data.campaigns()
+    }
+
+    /// Reads the campaigns again and hands every core the new snapshot; how many campaigns there are.
+    ///
+    /// # Errors
+    /// The first mistake, with its line. The old campaigns keep serving.
+    pub fn reload(&mut self) -> Result<usize, FileError> {
+        self.sweep();
+        self.replaced.push(self.data.reload()?);
+        let snapshots = (0..self.cores).map(|_| self.data.snapshot()).collect();
+        // The receiver is gone only when the reconciliation core has ended, and then nothing serves any more.
+        let _ = self.commands.send(Command::Campaigns(funding(&self.data)));
+        let _ = self.commands.send(Command::Snapshots(snapshots));
+        Ok(self.data.campaigns().len())
+    }
+
+    /// Frees the snapshots that no core decides with any more.
+    pub fn sweep(&mut self) {
+        self.replaced.retain(Snapshot::is_shared);
+    }
+
+    /// Goes on as a thread on this CPU.
+    ///
+    /// # Errors
+    /// The kernel gives no thread.
+    pub fn spawn(mut self, cpu: usize) -> std::io::Result<Reloads> {
+        let (asks, asked) = sync_channel(1);
+        let run = move || {
+            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+                log::warn!("the reload thread cannot be pinned to CPU {cpu} and may run on a bid core's");
+            }
+            loop {
+                match asked.recv_timeout(SWEEP) {
+                    Ok(()) => self.reload_and_tell(),
+                    Err(RecvTimeoutError::Timeout) => self.sweep(),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        };
+        thread::Builder::new().name("reload".into()).spawn(run)?;
+        Ok(Reloads(asks))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "told to a person; no bid core is near")]
+    fn reload_and_tell(&mut self) {
+        let start = Instant::now();
+        match self.reload() {
+            Ok(count) => log::info!("{count} campaigns reloaded in {} ms", start.elapsed().as_millis()),
+            Err(error) => log::error!("{error}; the old campaigns keep serving"),
+        }
+    }
+}
+
+/// Asks the reload thread, which ends when this goes.
+#[derive(Debug)]
+pub struct Reloads(SyncSender<()>);
+
+impl Reloads {
+    /// Asks for a reload, which begins once the one under way is over. Asked twice before that, it is made once.
+    pub fn ask(&self) {
+        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+            log::error!("the reload thread has ended; the old campaigns keep serving");
+        }
+    }
+}
+
+/// What the reconciliation core must know of the campaigns.
+pub fn funding(data: &Data) -> Vec<Funding> {
+    data.campaigns()
+        .iter()
+        .filter(|campaign| campaign.enabled)
+        .map(|campaign| Funding {
+            campaign: campaign.id,
+            advertiser: campaign.advertiser,
+            slot: campaign.slot,
+            daily: campaign.daily_budget,
+            total: None,
+            price: campaign.cpm,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::Key;
+    use crate::snapshot::data::Source;
+
+    use std::sync::Arc;
+
+    #[test]
+    fn a_replaced_snapshot_is_freed_here_and_not_by_the_last_core() {
+        let data = Data::load(Source::BuiltIn, &Key([0; 32])).unwrap();
+        let of_a_core = data.snapshot();
+        let (commands, taken) = sync_channel(4);
+        let mut reloader = Reloader::new(data, commands, 2);
+        let old = Arc::downgrade(&of_a_core.campaigns);
+
+        assert_eq!(reloader.reload().unwrap(), of_a_core.campaigns.len());
+        assert!(matches!(taken.recv().unwrap(), Command::Campaigns(list) if list.len() == of_a_core.campaigns.len()));
+        let Ok(Command::Snapshots(new)) = taken.recv() else { panic!("a snapshot for each core") };
+        assert_eq!(new.len(), 2);
+        assert!(Arc::ptr_eq(&new[0].campaigns, &new[1].campaigns), "one copy for all cores");
+        assert_eq!((of_a_core.version, new[0].version), (1, 2));
+
+        reloader.sweep();
+        assert_eq!(old.strong_count(), 2, "a core decides with it");
+        drop(of_a_core);
+        assert_eq!(old.strong_count(), 1, "the core freed it");
+        reloader.sweep();
+        assert_eq!(old.strong_count(), 0);
+    }
+}
