@@ -19,6 +19,16 @@ impl CpmMicros {
     }
 }
 
+/// What one unit of a foreign currency is worth in units of the account currency, in 1e-9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Rate(pub u64);
+
+impl Rate {
+    /// The account currency itself.
+    pub const ONE: Rate = Rate(1_000_000_000);
+}
+
 impl Micros {
     /// No money.
     pub const ZERO: Micros = Micros(0);

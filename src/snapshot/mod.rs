@@ -1,11 +1,17 @@
 //! Immutable data, built off the bid path, checked once, handed to each core as an owned box and swapped between two requests.
 
+use std::sync::Arc;
+
 pub mod document;
 
 pub mod campaign;
 pub mod demo;
 pub mod model;
 pub mod profiles;
+pub mod rates;
+mod country;
+pub mod geo;
+pub mod calendar;
 pub mod targeting;
 pub mod marks;
 pub mod data;
@@ -21,6 +27,24 @@ pub struct Snapshot {
     pub targeting: targeting::Index,
     /// What a user is worth to them.
     pub model: model::Linear,
+    /// What currencies are worth.
+    pub rates: rates::Rates,
+    /// Where addresses are, if there is a file of it. One for all cores: it is never written, and counted only where
+    /// snapshots are made and freed.
+    pub geo: Option<Arc<geo::Geo>>,
+    /// The time zones of the campaigns.
+    pub calendar: calendar::Calendar,
+}
+
+/// What a snapshot holds besides campaigns and model.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// What currencies are worth.
+    pub rates: rates::Rates,
+    /// Where addresses are.
+    pub geo: Option<Arc<geo::Geo>>,
+    /// The time zones of the campaigns.
+    pub calendar: calendar::Calendar,
 }
 
 impl Snapshot {
@@ -30,8 +54,15 @@ impl Snapshot {
         &self.campaigns[index.0 as usize]
     }
 
+    /// Where an address, as a request writes it, is.
+    #[inline]
+    pub fn place(&self, ip: &[u8]) -> Option<geo::Place<'_>> {
+        self.geo.as_deref()?.find(ip)
+    }
+
     /// A snapshot of these campaigns: builds the index.
-    pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear) -> Snapshot {
-        Snapshot { version, targeting: targeting::Index::build(&campaigns), campaigns, model }
+    pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
+        let World { rates, geo, calendar } = world;
+        Snapshot { version, targeting: targeting::Index::build(&campaigns), campaigns, model, rates, geo, calendar }
     }
 }
