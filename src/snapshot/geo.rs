@@ -5,6 +5,7 @@
 //! cache lines, and it neither allocates nor can fail. All cores read the same tables.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -47,13 +48,24 @@ pub struct Place<'g> {
 }
 
 /// All places.
-#[derive(Debug)]
 pub struct Geo {
     v4: Ranges<u32>,
     v6: Ranges<u128>,
     places: Vec<Stored>,
     /// Every text once, one behind the other.
     texts: Box<str>,
+}
+
+/// Its sizes: a City file has millions of ranges.
+impl fmt::Debug for Geo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (v4, v6) = (self.v4.starts.len(), self.v6.starts.len());
+        f.debug_struct("Geo")
+            .field("v4", &v4)
+            .field("v6", &v6)
+            .field("places", &self.places.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A [`Place`] with its texts in `Geo::texts`.
@@ -78,7 +90,6 @@ const NOWHERE: u32 = u32::MAX;
 const BLOCKS: usize = 1 << 16;
 
 /// Ranges of addresses without gap or overlap: each goes from its start to before the next one's.
-#[derive(Debug)]
 struct Ranges<K> {
     /// In order, the first at 0.
     starts: Vec<K>,
@@ -169,8 +180,8 @@ impl Default for Builder {
     }
 }
 
-impl std::fmt::Debug for Builder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("places", &self.places.len()).finish_non_exhaustive()
     }
 }
