@@ -11,7 +11,7 @@ pub mod exchange;
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
-use crate::units::NodeId;
+use crate::units::{Currency, NodeId};
 pub use exchange::Exchange;
 
 /// All of the configuration.
@@ -70,7 +70,7 @@ impl Default for Server {
 }
 
 /// `[data]`: files. Relative paths start from the configuration file's folder.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// Where the ledger lives.
@@ -81,10 +81,42 @@ pub struct Data {
     pub profiles: Option<PathBuf>,
     /// Weights of the score; without it the built-in ones.
     pub model: Option<PathBuf>,
+    /// The currency of all budgets and CPMs, ISO 4217.
+    #[serde(default, deserialize_with = "parsed")]
+    pub currency: Currency,
+    /// What other currencies are worth; without it only `currency` is bid in.
+    pub rates: Option<PathBuf>,
+    /// Hours after their `as_of` for which rates are believed.
+    #[serde(default = "rates_max_age_hours")]
+    pub rates_max_age_hours: u32,
+    /// Where IP addresses are: a MaxMind DB of the City, Country or Enterprise kind.
+    pub geo: Option<PathBuf>,
     /// The key that signs notice URLs: 64 hexadecimal digits.
     pub notice_key_file: PathBuf,
     /// The key under which user ids become pseudonyms: 64 hexadecimal digits.
     pub user_key_file: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Data {
+            dir: PathBuf::new(),
+            campaigns: PathBuf::new(),
+            profiles: None,
+            model: None,
+            currency: Currency::default(),
+            rates: None,
+            rates_max_age_hours: rates_max_age_hours(),
+            geo: None,
+            notice_key_file: PathBuf::new(),
+            user_key_file: PathBuf::new(),
+        }
+    }
+}
+
+/// The central banks' rates of a Friday hold over a long weekend.
+fn rates_max_age_hours() -> u32 {
+    96
 }
 
 /// What is wrong with a configuration, in one line: where, what, and what to do.
@@ -114,6 +146,8 @@ impl Config {
             .into_iter()
             .chain(data.profiles.as_mut())
             .chain(data.model.as_mut())
+            .chain(data.rates.as_mut())
+            .chain(data.geo.as_mut())
         {
             *file = folder.join(&*file);
         }

@@ -45,6 +45,8 @@ fn golden_campaigns(folder: &Folder) -> Source {
         campaigns: folder.write("campaigns.toml", [open, segment, capped, french].concat()),
         profiles: None,
         model: None,
+        rates: Default::default(),
+        geo: None,
     }
 }
 

@@ -170,6 +170,8 @@ fn campaigns(folder: &Folder) -> Source {
         campaigns: folder.write("campaigns.toml", text),
         profiles: Some(folder.path("profiles.ndjson")),
         model: None,
+        rates: Default::default(),
+        geo: None,
     }
 }
 

@@ -1,12 +1,17 @@
 //! What a process decides with before anything is shared out: read from files, or built in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::campaign::{self, Campaign, Slots};
 use super::document::FileError;
+use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
-use super::{Snapshot, demo};
+use super::rates::{self, Rates};
+use super::{Snapshot, World, demo};
+use crate::clock;
 use crate::config;
 use crate::secrets::Key;
 
@@ -21,6 +26,10 @@ pub enum Source {
         profiles: Option<PathBuf>,
         /// The score, if it is not the built-in one.
         model: Option<PathBuf>,
+        /// Currencies, and the account's.
+        rates: rates::Origin,
+        /// The MaxMind DB, if there is one.
+        geo: Option<PathBuf>,
     },
     /// `--demo`: untargeted campaigns for the common sizes.
     BuiltIn,
@@ -31,7 +40,17 @@ pub enum Source {
 impl Source {
     /// The files a configuration names.
     pub fn files(data: &config::Data) -> Source {
-        Source::Files { campaigns: data.campaigns.clone(), profiles: data.profiles.clone(), model: data.model.clone() }
+        Source::Files {
+            campaigns: data.campaigns.clone(),
+            profiles: data.profiles.clone(),
+            model: data.model.clone(),
+            rates: rates::Origin {
+                file: data.rates.clone(),
+                account: data.currency,
+                max_age_hours: data.rates_max_age_hours,
+            },
+            geo: data.geo.clone(),
+        }
     }
 
     /// What `--demo` (no count) or `--demo=N` asks for.
@@ -41,11 +60,13 @@ impl Source {
 
     /// The files whose change asks for a reload.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
-        let (campaigns, model) = match self {
-            Source::Files { campaigns, model, .. } => (Some(campaigns), model.as_ref()),
-            _ => (None, None),
+        let files = match self {
+            Source::Files { campaigns, model, rates, geo, .. } => {
+                [Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref()]
+            }
+            _ => [None; 4],
         };
-        campaigns.into_iter().chain(model).map(PathBuf::as_path)
+        files.into_iter().flatten().map(PathBuf::as_path)
     }
 }
 
@@ -62,6 +83,7 @@ pub struct Data {
     /// The base of profiles.
     pub profiles: Profiles,
     slots: Slots,
+    geo: Option<Atlas>,
     /// Built once; what every core gets shares its data.
     snapshot: Snapshot,
 }
@@ -74,23 +96,27 @@ impl Data {
     pub fn load(source: Source, user_key: &Key) -> Result<Data, FileError> {
         let users = UserKeys::new(user_key.0.first_chunk().expect("a key is longer than 16 bytes"));
         let mut slots = Slots::new();
-        let (campaigns, model) = decide_with(&source, &mut slots)?;
+        let geo = Atlas::of(&source, None)?;
+        let (campaigns, model, world) = decide_with(&source, &mut slots, geo.as_ref())?;
         let profiles = match &source {
             Source::Files { profiles: Some(path), .. } => Profiles::load(path, &users)?,
             Source::Files { profiles: None, .. } => Profiles::default(),
             Source::BuiltIn | Source::Synthetic(_) => Profiles::synthetic(DEMO_USERS, &users),
         };
-        let snapshot = Snapshot::new(1, campaigns, model);
-        Ok(Data { source, users, profiles, slots, snapshot })
+        let snapshot = Snapshot::new(1, campaigns, model, world);
+        Ok(Data { source, users, profiles, slots, geo, snapshot })
     }
 
-    /// Reads campaigns and model again; profiles stay. Gives back what was replaced. On an error everything is as it was.
+    /// Reads campaigns, model and rates again, and the geo file if it has changed; profiles stay. Gives back what was
+    /// replaced. On an error everything is as it was.
     ///
     /// # Errors
     /// The first mistake, with its line.
     pub fn reload(&mut self) -> Result<Snapshot, FileError> {
-        let (campaigns, model) = decide_with(&self.source, &mut self.slots)?;
-        let new = Snapshot::new(self.snapshot.version + 1, campaigns, model);
+        let geo = Atlas::of(&self.source, self.geo.as_ref())?;
+        let (campaigns, model, world) = decide_with(&self.source, &mut self.slots, geo.as_ref())?;
+        let new = Snapshot::new(self.snapshot.version + 1, campaigns, model, world);
+        self.geo = geo;
         Ok(std::mem::replace(&mut self.snapshot, new))
     }
 
@@ -105,13 +131,38 @@ impl Data {
     }
 }
 
-fn decide_with(source: &Source, slots: &mut Slots) -> Result<(Vec<Campaign>, Linear), FileError> {
+type Decisive = (Vec<Campaign>, Linear, World);
+
+fn decide_with(source: &Source, slots: &mut Slots, geo: Option<&Atlas>) -> Result<Decisive, FileError> {
+    let now = clock::wall();
+    let mut world = World { geo: geo.map(|atlas| atlas.geo.clone()), now, ..World::default() };
     match source {
-        Source::Files { campaigns, model, .. } => {
+        Source::Files { campaigns, model, rates, .. } => {
+            world.rates = Rates::load(rates, now)?;
             let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load)?;
-            Ok((campaign::load(campaigns, slots)?, model))
+            Ok((campaign::load(campaigns, slots)?, model, world))
         }
-        Source::BuiltIn => Ok((demo::built_in(slots), Linear::default())),
-        Source::Synthetic(count) => Ok((demo::synthetic(*count, slots), Linear::default())),
+        Source::BuiltIn => Ok((demo::built_in(slots), Linear::default(), world)),
+        Source::Synthetic(count) => Ok((demo::synthetic(*count, slots), Linear::default(), world)),
+    }
+}
+
+/// The geo file as it was when it was read.
+#[derive(Clone, Debug)]
+struct Atlas {
+    geo: Arc<Geo>,
+    /// When the file was changed, and how long it is: the file is large and changes twice a week.
+    stamp: Option<(SystemTime, u64)>,
+}
+
+impl Atlas {
+    /// That of a source; `old` is kept if the file has not changed since.
+    fn of(source: &Source, old: Option<&Atlas>) -> Result<Option<Atlas>, FileError> {
+        let Source::Files { geo: Some(path), .. } = source else { return Ok(None) };
+        let stamp = std::fs::metadata(path).and_then(|data| Ok((data.modified()?, data.len()))).ok();
+        match old {
+            Some(old) if stamp.is_some() && old.stamp == stamp => Ok(Some(old.clone())),
+            _ => Ok(Some(Atlas { geo: Arc::new(Geo::load(path)?), stamp })),
+        }
     }
 }

@@ -292,6 +292,11 @@ impl Table {
         self.read(key, read)?.ok_or_else(|| Fault { line: self.line, what: format!("`{key}` is missing") })
     }
 
+    /// All that is left, in the order of the file: for tables whose keys are data.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Node)> {
+        self.entries.into_iter()
+    }
+
     /// Refuses what was not taken.
     pub(crate) fn finish(self) -> Result<(), Fault> {
         match self.entries.first() {
@@ -361,9 +366,20 @@ impl Node {
         let Value::Number(text) = &self.value else {
             return self.expected("a number");
         };
-        match decimal_micros(text) {
+        match decimal(text, 6) {
             Some(micros) => Ok(micros),
             None => fault(self.line, format!("{text} is not an amount in whole millionths")),
+        }
+    }
+
+    /// A decimal number in exact billionths.
+    pub(crate) fn nanos(self) -> Result<i64, Fault> {
+        let Value::Number(text) = &self.value else {
+            return self.expected("a number");
+        };
+        match decimal(text, 9) {
+            Some(nanos) => Ok(nanos),
+            None => fault(self.line, format!("{text} is not a number in whole billionths")),
         }
     }
 
@@ -387,9 +403,9 @@ impl Node {
     }
 }
 
-/// Decimal text (`12`, `0.25`, `1.5e3`) in millionths, exactly; `None` if it is no such number, does not fit, or has a part
-/// smaller than a millionth.
-fn decimal_micros(text: &str) -> Option<i64> {
+/// Decimal text (`12`, `0.25`, `1.5e3`) in units of the decimal `places`-th place, exactly; `None` if it is no such number,
+/// does not fit, or has a smaller part.
+fn decimal(text: &str, places: i32) -> Option<i64> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok().filter(|e| e.abs() <= 40)?),
         None => (text, 0),
@@ -407,10 +423,10 @@ fn decimal_micros(text: &str) -> Option<i64> {
     for digit in whole.bytes().chain(fraction.bytes()) {
         value = value * 10 + i128::from(digit.is_ascii_digit().then(|| digit - b'0')?);
     }
-    let scale = exponent + 6 - fraction.len() as i32;
+    let scale = exponent + places - fraction.len() as i32;
     let power = 10i128.checked_pow(scale.unsigned_abs())?;
-    let micros = if scale >= 0 { value.checked_mul(power)? } else { (value % power == 0).then(|| value / power)? };
-    i64::try_from(if negative { -micros } else { micros }).ok()
+    let units = if scale >= 0 { value.checked_mul(power)? } else { (value % power == 0).then(|| value / power)? };
+    i64::try_from(if negative { -units } else { units }).ok()
 }
 
 #[cfg(test)]
@@ -437,7 +453,7 @@ mod tests {
             (".5", None),
             ("1.2.3", None),
         ] {
-            assert_eq!(decimal_micros(text), micros, "{text}");
+            assert_eq!(decimal(text, 6), micros, "{text}");
         }
     }
 

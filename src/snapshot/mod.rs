@@ -2,12 +2,20 @@
 //! What is large in it is shared by the boxes of all cores: nobody writes to it, and a bid core neither makes nor drops a
 //! reference.
 
+use std::sync::Arc;
+
+use crate::units::UnixMillis;
+
 pub mod document;
 
 pub mod campaign;
 pub mod demo;
 pub mod model;
 pub mod profiles;
+pub mod rates;
+mod country;
+pub mod geo;
+pub mod calendar;
 pub mod targeting;
 pub mod marks;
 pub mod data;
@@ -25,6 +33,24 @@ pub struct Snapshot {
     pub targeting: Arc<targeting::Index>,
     /// What a user is worth to them.
     pub model: model::Linear,
+    /// What currencies are worth.
+    pub rates: rates::Rates,
+    /// Where addresses are, if there is a file of it. One for all cores: it is never written, and counted only where
+    /// snapshots are made and freed.
+    pub geo: Option<Arc<geo::Geo>>,
+    /// The time zones of the campaigns, by the index's codes.
+    pub calendar: Arc<calendar::Calendar>,
+}
+
+/// What a snapshot holds besides campaigns and model.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// What currencies are worth.
+    pub rates: rates::Rates,
+    /// Where addresses are.
+    pub geo: Option<Arc<geo::Geo>>,
+    /// When it is made.
+    pub now: UnixMillis,
 }
 
 impl Snapshot {
@@ -34,10 +60,19 @@ impl Snapshot {
         &self.campaigns[index.0 as usize]
     }
 
+    /// Where an address, as a request writes it, is.
+    #[inline]
+    pub fn place(&self, ip: &[u8]) -> Option<geo::Place<'_>> {
+        self.geo.as_deref()?.find(ip)
+    }
+
     /// A snapshot of these campaigns: builds the index.
-    pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear) -> Snapshot {
+    pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
+        let World { rates, geo, now } = world;
         let targeting = Arc::new(targeting::Index::build(&campaigns));
-        Snapshot { version, campaigns: campaigns.into(), targeting, model }
+        let calendar = calendar::Calendar::of(now, targeting.zones()).expect("the zones of campaigns are checked as they are read");
+        let calendar = Arc::new(calendar);
+        Snapshot { version, campaigns: campaigns.into(), targeting, model, rates, geo, calendar }
     }
 
     /// Whether another snapshot shares data with this one, so that dropping this one frees little.

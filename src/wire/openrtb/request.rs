@@ -331,3 +331,11 @@ pub struct Point {
     /// East, -180,000,000 to 180,000,000.
     pub lon: i32,
 }
+
+impl Point {
+    /// From degrees; `None` for what is on no globe.
+    pub fn from_degrees(lat: f64, lon: f64) -> Option<Point> {
+        let micro = |degrees: f64, most: f64| (degrees.abs() <= most).then(|| (degrees * 1e6).round() as i32);
+        Some(Point { lat: micro(lat, 90.0)?, lon: micro(lon, 180.0)? })
+    }
+}

@@ -1,0 +1,387 @@
+//! The advertiser's clock: which hour of the week it is in the time zones that campaigns name.
+//!
+//! A zone is a table of its offsets from UTC over the years a snapshot may serve, made off the bid path from the time zone
+//! database built into the program, so that every node of a fleet has the same. A bid core keeps the hours of all zones in
+//! [`Hours`] and works them out again only when one of them ends.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZoneDatabase};
+
+use crate::units::UnixMillis;
+
+/// Hours of a week, from Monday 00:00.
+pub const WEEK: usize = 168;
+/// Time zones of a calendar at most. The database has some six hundred names, several of them for one zone.
+pub const ZONES: usize = 1024;
+
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+/// How far before its making a calendar is right: clocks step back.
+const BEFORE: u64 = UnixMillis::DAY;
+/// How far after it; then each zone stays as it last was. A process makes a new calendar with every reload.
+const AFTER: u64 = 5 * 366 * UnixMillis::DAY;
+/// 1970-01-01 was a Thursday, this many hours into its week.
+const EPOCH: i64 = 3 * 24;
+
+/// The offset from UTC in force from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    from: UnixMillis,
+    /// Seconds east of UTC.
+    offset: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Zone {
+    name: String,
+    /// In order of time; the first is in force before itself, too.
+    changes: Vec<Change>,
+}
+
+impl Zone {
+    /// The hour of the week at `now`, and the first moment at which it may be another.
+    fn hour(&self, now: UnixMillis) -> (u8, UnixMillis) {
+        let next = self.changes.partition_point(|change| change.from <= now);
+        let offset = i64::from(self.changes[next.saturating_sub(1)].offset);
+        let local = (now.0 / SECOND) as i64 + offset;
+        let hour = (local.div_euclid(3600) + EPOCH).rem_euclid(WEEK as i64);
+        let rest = HOUR - local.rem_euclid(3600) as u64 * SECOND - now.0 % SECOND;
+        let change = self.changes.get(next).map_or(u64::MAX, |change| change.from.0);
+        (hour as u8, UnixMillis(change.min(now.0.saturating_add(rest))))
+    }
+}
+
+/// The time zones of one snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calendar {
+    zones: Vec<Zone>,
+}
+
+/// A name that is no time zone, and what may have been meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownZone {
+    name: String,
+    meant: Vec<String>,
+}
+
+impl fmt::Display for UnknownZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no time zone of the IANA database", self.name)?;
+        match &self.meant[..] {
+            [] => f.write_str(", such as Europe/Berlin"),
+            meant => write!(f, "; there is {}", meant.join(", ")),
+        }
+    }
+}
+
+impl std::error::Error for UnknownZone {}
+
+impl Calendar {
+    /// The calendar of these zones of the IANA database, each with its place as code; right from a day before `now` to five
+    /// years after it.
+    ///
+    /// # Errors
+    /// The first that is no zone.
+    pub fn of(now: UnixMillis, names: &[String]) -> Result<Calendar, UnknownZone> {
+        let database = TimeZoneDatabase::bundled();
+        Ok(Calendar { zones: names.iter().map(|name| zone(&database, now, name)).collect::<Result<_, _>>()? })
+    }
+
+    /// Works out the hour of the week in every zone.
+    pub fn hours(&self, now: UnixMillis, out: &mut Hours) {
+        let mut until = UnixMillis(u64::MAX);
+        for (hour, zone) in out.hours.iter_mut().zip(&self.zones) {
+            let (at, end) = zone.hour(now);
+            *hour = at;
+            until = until.min(end);
+        }
+        (out.from, out.until) = (now, until);
+    }
+}
+
+/// A zone (any case: `Europe/Berlin`) over the years that a calendar of `now` is for.
+fn zone(database: &TimeZoneDatabase, now: UnixMillis, name: &str) -> Result<Zone, UnknownZone> {
+    let unknown = |meant| UnknownZone { name: name.to_owned(), meant };
+    let zone = database.get(name).map_err(|_| unknown(similar(database, name)))?;
+    let at = |millis: u64| Timestamp::from_millisecond(i64::try_from(millis).unwrap_or(i64::MAX));
+    let (Ok(from), Ok(to)) = (at(now.0.saturating_sub(BEFORE)), at(now.0.saturating_add(AFTER))) else {
+        return Err(unknown(Vec::new()));
+    };
+    let change = |time: Timestamp, offset: Offset| Change {
+        from: UnixMillis(u64::try_from(time.as_millisecond()).unwrap_or(0)),
+        offset: offset.seconds(),
+    };
+    let first = change(from, zone.to_offset(from));
+    let later = zone.following(from).take_while(|next| next.timestamp() <= to);
+    let changes = std::iter::once(first).chain(later.map(|next| change(next.timestamp(), next.offset()))).collect();
+    Ok(Zone { name: name.to_owned(), changes })
+}
+
+/// Whether there is such a zone.
+///
+/// # Errors
+/// There is none; what may have been meant.
+pub fn check_zone(name: &str) -> Result<(), UnknownZone> {
+    zone(&TimeZoneDatabase::bundled(), UnixMillis(0), name).map(drop)
+}
+
+/// Zones whose last part is that of `name` or holds it, or whose letters are the same: at most three.
+fn similar(database: &TimeZoneDatabase, name: &str) -> Vec<String> {
+    let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
+    let last = letters(name.rsplit('/').next().unwrap_or(name));
+    let zones = database.available().map(|zone| zone.as_str().to_owned());
+    let place = |zone: &String| letters(zone.rsplit('/').next().unwrap_or(zone));
+    if last.len() < 3 {
+        return Vec::new();
+    }
+    zones.filter(|zone| place(zone).contains(&last) || letters(zone) == letters(name)).take(3).collect()
+}
+
+/// The hour of the week in each zone of a snapshot, kept by a bid core: most of the time an array read.
+#[derive(Clone, Debug)]
+pub struct Hours {
+    /// The snapshot they were worked out for; 0 is none.
+    version: u64,
+    /// They hold from here …
+    from: UnixMillis,
+    /// … to before here.
+    until: UnixMillis,
+    hours: [u8; ZONES],
+}
+
+impl Default for Hours {
+    fn default() -> Self {
+        Hours { version: 0, from: UnixMillis(0), until: UnixMillis(0), hours: [0; ZONES] }
+    }
+}
+
+impl Hours {
+    /// Makes them those of `now` in the zones of a snapshot's calendar, if they are not: once a quarter of an hour at most.
+    /// `version` is the snapshot's, above 0.
+    #[inline]
+    pub fn refresh(&mut self, calendar: &Calendar, version: u64, now: UnixMillis) {
+        if self.version != version || now < self.from || self.until <= now {
+            calendar.hours(now, self);
+            self.version = version;
+        }
+    }
+
+    /// The hour of the week in each zone, 0 to 167, 0 being Monday 00:00 to 01:00.
+    #[inline]
+    pub fn each(&self) -> &[u8] {
+        &self.hours
+    }
+}
+
+/// Hours of the week, as a set.
+///
+/// As text: rules with `;` between them, of which one must hold. A rule is days, hours, or both; without days it holds every
+/// day, without hours all day. Days are `mon tue wed thu fri sat sun` in any case, single, as a range, or several with
+/// commas: `mon-fri`, `sat,sun`; a range may run over Sunday (`fri-mon`). Hours are ranges of whole hours, the end outside:
+/// `09-17`, `09-12,13-18`, `00-24`; one whose end is before its start runs into the next day (`fri 22-06` ends on Saturday).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Daypart([u64; 3]);
+
+impl Daypart {
+    /// Every hour.
+    pub const ALWAYS: Daypart = Daypart([u64::MAX, u64::MAX, (1 << (WEEK - 128)) - 1]);
+
+    /// Whether an hour of the week (0 to 167) is in it.
+    #[inline]
+    pub const fn contains(&self, hour: u8) -> bool {
+        (hour as usize) < WEEK && self.0[hour as usize / 64] & 1 << (hour % 64) != 0
+    }
+
+    const fn insert(&mut self, hour: usize) {
+        self.0[hour / 64] |= 1 << (hour % 64);
+    }
+}
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+impl FromStr for Daypart {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut set = Daypart([0; 3]);
+        for rule in text.split(';') {
+            let (days, hours) = rule_of(rule)?;
+            for day in (0..7).filter(|day| days & 1 << day != 0) {
+                for hour in hours.iter().flat_map(|&(start, end)| start..end) {
+                    set.insert((day * 24 + hour) % WEEK);
+                }
+            }
+        }
+        Ok(set)
+    }
+}
+
+/// The days of a rule as bits from Monday, and its hours as ranges from the midnight they begin after.
+fn rule_of(rule: &str) -> Result<(u8, Vec<(usize, usize)>), String> {
+    let words: Vec<&str> = rule.split_ascii_whitespace().collect();
+    let is_hours = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+    let (days, hours) = match words[..] {
+        [hours] if is_hours(hours) => (None, Some(hours)),
+        [days] => (Some(days), None),
+        [days, hours] => (Some(days), Some(hours)),
+        _ => return Err(format!("{rule:?} is not days and hours, such as mon-fri 09-17")),
+    };
+    let mut bits = if days.is_some() { 0 } else { 0x7f };
+    for range in days.into_iter().flat_map(|days| days.split(',')) {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last) = (day(first)?, day(last)?);
+        for after in 0..=(last + 7 - first) % 7 {
+            bits |= 1 << ((first + after) % 7);
+        }
+    }
+    let hours = match hours {
+        None => vec![(0, 24)],
+        Some(hours) => hours.split(',').map(hour_range).collect::<Result<_, _>>()?,
+    };
+    Ok((bits, hours))
+}
+
+fn day(name: &str) -> Result<usize, String> {
+    let found = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name));
+    found.ok_or_else(|| format!("{name:?} is no day: {}", DAYS.join(", ")))
+}
+
+fn hour_range(text: &str) -> Result<(usize, usize), String> {
+    let digits = |text: &str| text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let hour = |text: &str| text.parse::<usize>().ok().filter(|&hour| digits(text) && hour <= 24);
+    match text.split_once('-').map(|(start, end)| (hour(start), hour(end))) {
+        Some((Some(start), Some(end))) if start < end => Ok((start, end)),
+        Some((Some(start), Some(end))) if end < start && start < 24 => Ok((start, end + 24)),
+        _ => Err(format!("{text:?} is no range of hours, such as 09-17; the last hour of a day is 23-24")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MADE: UnixMillis = UnixMillis(1_767_355_200_000); // 2026-01-02T12:00:00Z, a Friday
+
+    /// What the library says, by its own calendar.
+    fn library(zone: &TimeZone, now: UnixMillis) -> u8 {
+        let local = Timestamp::from_millisecond(now.0 as i64).unwrap().to_zoned(zone.clone());
+        local.weekday().to_monday_zero_offset() as u8 * 24 + local.hour() as u8
+    }
+
+    fn names() -> Vec<String> {
+        TimeZoneDatabase::bundled().available().map(|name| name.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_zone_agrees_with_the_library_around_each_of_its_changes() {
+        let calendar = Calendar::of(MADE, &names()).unwrap();
+        let (mut hours, mut changes) = (Hours::default(), 0);
+        for (code, name) in names().into_iter().enumerate() {
+            let zone = TimeZone::get(&name).unwrap();
+            let around = calendar.zones[code].changes.clone();
+            changes += around.len() - 1;
+            for now in around.iter().flat_map(|change| {
+                [-7_200_000i64, -1, 0, 1, 1_799_999, 1_800_000, 3_600_000]
+                    .map(|by| change.from.0.saturating_add_signed(by))
+            }) {
+                calendar.hours(UnixMillis(now), &mut hours);
+                assert_eq!(hours.each()[code], library(&zone, UnixMillis(now)), "{name} at {now}");
+            }
+        }
+        assert!(calendar.zones.len() > 400 && changes > 1000, "{} zones, {changes} changes", calendar.zones.len());
+    }
+
+    proptest! {
+        #[test]
+        fn kept_hours_are_those_of_the_library(
+            steps in prop::collection::vec((0u64..5 * 365 * 24 * 3_600_000, 0i64..4_000_000, any::<bool>()), 1..20),
+            pick in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
+        ) {
+            let names = names();
+            // Of half and three quarter hours, and of half an hour's summer time, always.
+            let odd = ["Asia/Kathmandu", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Chatham", "America/St_Johns"];
+            let drawn = pick.iter().map(|at| names[at.index(names.len())].clone());
+            let named: Vec<String> = odd.into_iter().map(str::to_owned).chain(drawn).collect();
+            let calendar = Calendar::of(MADE, &named).unwrap();
+            let mut hours = Hours::default();
+            for (jump, step, back) in steps {
+                // A jump, then a small step to either side, so that hours are both kept and given up.
+                for now in [MADE.0 + jump, (MADE.0 + jump).saturating_add_signed(if back { -step } else { step })] {
+                    hours.refresh(&calendar, 1, UnixMillis(now));
+                    for (name, &hour) in named.iter().zip(hours.each()) {
+                        prop_assert_eq!(hour, library(&TimeZone::get(name).unwrap(), UnixMillis(now)), "{} {}", name, now);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_snapshot_has_its_own_hours() {
+        let of = |zones: &[&str]| {
+            let zones: Vec<String> = zones.iter().map(|zone| (*zone).to_owned()).collect();
+            Calendar::of(MADE, &zones).unwrap()
+        };
+        let mut hours = Hours::default();
+        hours.refresh(&of(&["UTC", "Asia/Tokyo"]), 1, MADE);
+        assert_eq!(hours.each()[..2], [4 * 24 + 12, 4 * 24 + 21]);
+        hours.refresh(&of(&["UTC", "america/new_york"]), 2, MADE);
+        assert_eq!(hours.each()[1], 4 * 24 + 7);
+    }
+
+    #[test]
+    fn a_wrong_zone_is_told_what_may_be_meant() {
+        assert_eq!(check_zone("europe/berlin"), Ok(()));
+        let wrong = |name: &str| check_zone(name).unwrap_err().to_string();
+        assert_eq!(wrong("Berlin"), "\"Berlin\" is no time zone of the IANA database; there is Europe/Berlin");
+        assert!(wrong("America/NewYork").contains("America/New_York"), "{}", wrong("America/NewYork"));
+        assert!(wrong("Mars/Olympus").ends_with("such as Europe/Berlin"));
+        assert!(wrong("").ends_with("such as Europe/Berlin"));
+    }
+
+    #[test]
+    fn dayparts_are_the_hours_they_name() {
+        let hours = |text: &str| -> Vec<String> {
+            let set: Daypart = text.parse().unwrap();
+            (0..=255u8)
+                .filter(|&hour| set.contains(hour))
+                .map(|hour| format!("{}{}", DAYS[usize::from(hour / 24)], hour % 24))
+                .collect()
+        };
+        let count = |text: &str| hours(text).len();
+        assert_eq!(hours("mon 09-11"), ["mon9", "mon10"]);
+        assert_eq!(hours("fri 22-01"), ["fri22", "fri23", "sat0"]);
+        assert_eq!(hours("SUN 23-01"), ["mon0", "sun23"]);
+        assert_eq!(hours("sun-mon 0-1"), ["mon0", "sun0"]);
+        assert_eq!(hours("tue 9-10,23-24; wed 00-01"), ["tue9", "tue23", "wed0"]);
+        assert_eq!(
+            (count("mon-fri 09-17"), count("sat,sun 00-24"), count("sat,sun"), count("12-14")),
+            (40, 48, 48, 14)
+        );
+        assert_eq!("00-24".parse(), Ok(Daypart::ALWAYS));
+        assert_eq!("mon-sun".parse(), Ok(Daypart::ALWAYS));
+        for wrong in [
+            "",
+            ";",
+            "mon 9",
+            "mon 9-25",
+            "mon 9-9",
+            "24-3",
+            "noday",
+            "mon,",
+            "mon-",
+            "mon 9-10 x",
+            "9-10 mon",
+            "mon 09:00-17:00",
+            "mon +9-10",
+        ] {
+            assert!(wrong.parse::<Daypart>().is_err(), "{wrong:?}");
+        }
+    }
+}
