@@ -1,5 +1,7 @@
 //! The configuration file: one struct tree, read from TOML; [`Config::validate`] holds every rule that spans fields.
 
+pub mod edge;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
 use crate::units::{ExchangeId, NodeId};
 use crate::wire::openrtb::response::SEAT_BYTES;
+pub use edge::{Countries, Edge, Format};
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +23,9 @@ pub struct Config {
     pub server: Server,
     /// `[data]`.
     pub data: Data,
+    /// `[edge]`.
+    #[serde(default)]
+    pub edge: Edge,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -100,6 +106,15 @@ pub struct Exchange {
     /// Taken off `tmax` for the way there and back, ms.
     #[serde(default = "network_margin_ms")]
     pub network_margin_ms: u32,
+    /// Requests per second that are looked at; without it all of them.
+    #[serde(default)]
+    pub qps: Option<u32>,
+    /// Countries that are answered, besides what `[edge]` says.
+    #[serde(default)]
+    pub countries: Countries,
+    /// Formats of impressions that are bid on, besides what `[edge]` says; all if there are none.
+    #[serde(default)]
+    pub formats: Vec<Format>,
 }
 
 fn network_margin_ms() -> u32 {
@@ -133,6 +148,7 @@ impl Config {
             .into_iter()
             .chain(data.profiles.as_mut())
             .chain(data.model.as_mut())
+            .chain(config.edge.files())
         {
             *file = folder.join(&*file);
         }
@@ -165,7 +181,10 @@ impl Config {
                     "exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"
                 ));
             }
+            edge::validate_qps(name, exchange.qps)?;
+            exchange.countries.validate("exchange")?;
         }
+        self.edge.validate()?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -193,10 +212,14 @@ impl Config {
                 user_key_file: dir.join("user.key"),
                 ..Data::default()
             },
+            edge: Edge::default(),
             exchanges: vec![Exchange {
                 name: "generic".into(),
                 seat: "corebid".into(),
                 network_margin_ms: network_margin_ms(),
+                qps: None,
+                countries: Countries::default(),
+                formats: Vec::new(),
             }],
         }
     }
@@ -289,6 +312,10 @@ name = "generic"
             ("[server]", "[server]\nnode = 64", "server.node"),
             ("[server]", "[server]\npublic_url = \"http://h/path\"", "public_url"),
             ("\"spin\"", "\"nap\"", "nap"),
+            ("\"generic\"", "\"generic\"\nqps = 0", "exchange.qps"),
+            ("\"generic\"", "\"generic\"\ncountries.include = [\"US\"]", "exchange.countries"),
+            ("[data]", "[edge]\nduplicates_ms = 0\n[data]", "edge.duplicates_ms"),
+            ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),
         ] {
             let error = load(&GOOD.replace(from, to)).unwrap_err().0;

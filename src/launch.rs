@@ -24,13 +24,14 @@ use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
+use crate::reconcile::quota::Limit;
 use crate::reconcile::{Funding, Settings};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Source};
 use crate::snapshot::document::FileError;
 use crate::topology::Topology;
-use crate::units::CoreId;
+use crate::units::{CoreId, ExchangeId};
 
 /// What to start.
 #[derive(Debug)]
@@ -132,6 +133,7 @@ impl Launch {
             },
         };
         let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;
+        commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
 
         let process = Process {
@@ -244,6 +246,11 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
         .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", data.dir.display())))?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+fn limits(config: &Config) -> Vec<Limit> {
+    let exchanges = config.exchanges.iter().zip(0..);
+    exchanges.filter_map(|(exchange, id)| Some(Limit { exchange: ExchangeId(id), qps: exchange.qps? })).collect()
 }
 
 fn funding(data: &Data) -> Vec<Funding> {

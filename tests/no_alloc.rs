@@ -20,6 +20,7 @@ use corebid::market::corpus;
 use corebid::metrics::core::CoreMetrics;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
+use corebid::snapshot::edge::Files;
 use serde_json::Value;
 use support::client::{Client, http, target};
 use support::{Folder, campaign, eventually, request, samples};
@@ -164,6 +165,7 @@ fn campaigns(folder: &Folder) -> Source {
         campaigns: folder.write("campaigns.toml", text),
         profiles: Some(folder.path("profiles.ndjson")),
         model: None,
+        edge: Files::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Admission: whose request is it, and is there still time for it? Asked before a byte of the body is read.
 
+use crate::bid::edge::{Countries, Formats};
 use crate::config::Config;
 use crate::limits;
 use crate::units::{ExchangeId, Nanos, Now};
@@ -20,6 +21,12 @@ pub struct Exchange {
     pub seat: Box<str>,
     /// Taken off `tmax`, ns.
     pub network_margin: u64,
+    /// Whether its requests per second are limited.
+    pub limited: bool,
+    /// The countries that are answered; all without it.
+    pub countries: Option<Countries>,
+    /// The formats that are bid on.
+    pub formats: Formats,
 }
 
 impl Exchanges {
@@ -30,8 +37,16 @@ impl Exchanges {
             name: exchange.name.as_str().into(),
             seat: exchange.seat.as_str().into(),
             network_margin: u64::from(exchange.network_margin_ms) * Nanos::MS,
+            limited: exchange.qps.is_some(),
+            countries: Countries::of(&[&config.edge.countries, &exchange.countries]),
+            formats: Formats::of(&[&config.edge.formats, &exchange.formats]),
         };
         Exchanges(config.exchanges.iter().enumerate().map(exchange).collect())
+    }
+
+    /// All of them, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Exchange> {
+        self.0.iter()
     }
 
     /// The exchange whose requests come to `/openrtb/{name}`. A process serves a handful: looking is faster than hashing.

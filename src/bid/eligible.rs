@@ -46,6 +46,7 @@ impl Memory {
     ) -> Result<(), Outcome> {
         offers.clear();
         parts.impressions(request)?;
+        asking.0.formats.limit(&mut request.imps);
         let unwanted = |worst: NoBidReason, imp| wanted(imp).err().map(|no| worst.max(no));
         if let Some(reason) = request.imps.iter().try_fold(NoBidReason::Format, unwanted) {
             return Err(reason.into());

@@ -1,13 +1,15 @@
 //! What a process decides with before anything is shared out: read from files, or built in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::campaign::{self, Campaign, Slots};
 use super::document::FileError;
+use super::edge::{Edge, Files};
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::{Snapshot, demo};
-use crate::config;
+use crate::config::{self, Config};
 use crate::secrets::Key;
 
 /// Where campaigns and profiles come from.
@@ -21,6 +23,8 @@ pub enum Source {
         profiles: Option<PathBuf>,
         /// The score, if it is not the built-in one.
         model: Option<PathBuf>,
+        /// Whom to turn away.
+        edge: Files,
     },
     /// `--demo`: untargeted campaigns for the common sizes.
     BuiltIn,
@@ -30,8 +34,9 @@ pub enum Source {
 
 impl Source {
     /// The files a configuration names.
-    pub fn files(data: &config::Data) -> Source {
-        Source::Files { campaigns: data.campaigns.clone(), profiles: data.profiles.clone(), model: data.model.clone() }
+    pub fn files(config: &Config) -> Source {
+        let config::Data { campaigns, profiles, model, .. } = config.data.clone();
+        Source::Files { campaigns, profiles, model, edge: Files::of(&config.edge) }
     }
 
     /// What `--demo` (no count) or `--demo=N` asks for.
@@ -41,11 +46,11 @@ impl Source {
 
     /// The files whose change asks for a reload.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
-        let (campaigns, model) = match self {
-            Source::Files { campaigns, model, .. } => (Some(campaigns), model.as_ref()),
-            _ => (None, None),
+        let (campaigns, model, edge) = match self {
+            Source::Files { campaigns, model, edge, .. } => (Some(campaigns), model.as_ref(), Some(edge)),
+            _ => (None, None, None),
         };
-        campaigns.into_iter().chain(model).map(PathBuf::as_path)
+        campaigns.into_iter().chain(model).map(PathBuf::as_path).chain(edge.into_iter().flat_map(Files::iter))
     }
 }
 
@@ -80,17 +85,19 @@ impl Data {
             Source::Files { profiles: None, .. } => Profiles::default(),
             Source::BuiltIn | Source::Synthetic(_) => Profiles::synthetic(DEMO_USERS, &users),
         };
-        let snapshot = Snapshot::new(1, campaigns, model);
+        let edge = turn_away(&source, &Arc::default())?;
+        let snapshot = Snapshot { edge, ..Snapshot::new(1, campaigns, model) };
         Ok(Data { source, users, profiles, slots, snapshot })
     }
 
-    /// Reads campaigns and model again; profiles stay. On an error everything is as it was.
+    /// Reads campaigns, model and the lists of whom to turn away again; profiles stay. On an error everything is as it was.
     ///
     /// # Errors
     /// The first mistake, with its line.
     pub fn reload(&mut self) -> Result<(), FileError> {
         let (campaigns, model) = decide_with(&self.source, &mut self.slots)?;
-        self.snapshot = Snapshot::new(self.snapshot.version + 1, campaigns, model);
+        let edge = turn_away(&self.source, &self.snapshot.edge)?;
+        self.snapshot = Snapshot { edge, ..Snapshot::new(self.snapshot.version + 1, campaigns, model) };
         Ok(())
     }
 
@@ -102,6 +109,13 @@ impl Data {
     /// A snapshot for one core.
     pub fn snapshot(&self) -> Box<Snapshot> {
         Box::new(self.snapshot.clone())
+    }
+}
+
+fn turn_away(source: &Source, known: &Arc<Edge>) -> Result<Arc<Edge>, FileError> {
+    match source {
+        Source::Files { edge, .. } => Edge::load(edge, known),
+        _ => Ok(known.clone()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Immutable data, built off the bid path, checked once, handed to each core as an owned box and swapped between two requests.
 
+use std::sync::Arc;
+
 pub mod document;
 
 pub mod campaign;
@@ -8,6 +10,7 @@ pub mod model;
 pub mod profiles;
 pub mod targeting;
 pub mod marks;
+pub mod edge;
 pub mod data;
 
 /// All that a bid core decides with and never changes.
@@ -21,6 +24,8 @@ pub struct Snapshot {
     pub targeting: targeting::Index,
     /// What a user is worth to them.
     pub model: model::Linear,
+    /// Whom they are not asked about.
+    pub edge: Arc<edge::Edge>,
 }
 
 impl Snapshot {
@@ -32,6 +37,6 @@ impl Snapshot {
 
     /// A snapshot of these campaigns: builds the index.
     pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear) -> Snapshot {
-        Snapshot { version, targeting: targeting::Index::build(&campaigns), campaigns, model }
+        Snapshot { version, targeting: targeting::Index::build(&campaigns), campaigns, model, edge: Arc::default() }
     }
 }
