@@ -100,7 +100,7 @@ impl Quota {
         let unmoved = |((share, &target), &wanted): ((&Share, &u32), &u64)| {
             let (now, noise) = (u64::from(share.target), u64::from(share.target.isqrt()));
             let lies_idle = wanted < now && wanted + noise <= now;
-            !lies_idle && now.abs_diff(target.into()) <= now / 8 + 3 * noise
+            !lies_idle && now.abs_diff(target.into()) <= now / 4 + 3 * noise
         };
         let started = self.free < self.total;
         if started && self.cores.iter().zip(&targets).zip(&wanted).all(unmoved) {

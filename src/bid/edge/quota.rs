@@ -26,8 +26,10 @@ use crate::units::{ExchangeId, Nanos};
 const SLOT_NS: u64 = 10 * Nanos::MS;
 /// An interval of a window's length begins somewhere in its first slot and so touches one slot more than it is long.
 const SLOTS: usize = (limits::QUOTA_WINDOW_NS / SLOT_NS) as usize + 1;
-/// Between two reports of what was asked and what is given back, ns.
-const REPORT_NS: u64 = 250 * Nanos::MS;
+/// Between two reports of what was asked, ns.
+const REPORT_NS: u64 = 500 * Nanos::MS;
+/// Between two reports while something is to be given back, ns: what is on its way passes nowhere.
+const RETURN_NS: u64 = 50 * Nanos::MS;
 
 /// The shares of one bid core, by exchange.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Shares {
         window.keep = keep;
         window.pace();
         self.pending = true;
+        self.next_report = Nanos(0);
     }
 
     /// Reports, if it is time: calls `send` for each exchange of which there is something to say, as long as it takes it.
@@ -80,8 +83,8 @@ impl Shares {
         if !self.pending || now < self.next_report {
             return;
         }
-        self.next_report = now.after(REPORT_NS);
         self.pending = false;
+        let mut again = REPORT_NS;
         for (window, id) in self.windows.iter_mut().zip(0..) {
             let Some(window) = window else { continue };
             window.pass_time(now);
@@ -92,8 +95,14 @@ impl Shares {
                 window.share -= returned;
                 window.asked = 0;
             }
-            self.pending |= window.asked > 0 || window.share > window.keep;
+            if window.share > window.keep {
+                (self.pending, again) = (true, RETURN_NS);
+            } else {
+                window.pace();
+            }
+            self.pending |= window.asked > 0;
         }
+        self.next_report = now.after(again);
     }
 
     /// When [`Shares::report`] has something to say at the latest.
@@ -145,7 +154,7 @@ impl Window {
     fn admit(&mut self, now: Nanos) -> bool {
         self.asked = self.asked.saturating_add(1);
         self.pass_time(now);
-        if self.used >= self.share.min(self.keep) || self.taken > now.after(self.ahead) {
+        if self.used >= self.share || self.keep == 0 || self.taken > now.after(self.ahead) {
             return false;
         }
         self.taken = self.taken.max(now).after(self.interval);
@@ -173,12 +182,18 @@ impl Window {
         self.share - self.share.min(self.keep.max(self.used))
     }
 
-    /// The bucket fills 2 % faster than the share allows, so that a lull is made up for within the window, and holds a
-    /// hundredth of it, or eight requests where that is less.
+    /// The bucket goes by what the core is to keep, whatever it holds: so a core that gives up passes no more than it will,
+    /// another takes up as it gives, and the node passes as many as ever. It fills 4 % faster than the share allows, so that
+    /// a lull is made up for, and 1 % slower while something is to be given back. It holds a hundredth of the share, or four
+    /// requests where that is less: what passes at once leaves a gap when the window has moved past it.
     fn pace(&mut self) {
-        let share = u64::from(self.share.min(self.keep)).max(1);
-        self.interval = limits::QUOTA_WINDOW_NS * 50 / (51 * share);
-        self.ahead = ((share / 100).max(8) - 1) * self.interval;
+        let keep = u64::from(self.keep.max(1));
+        self.interval = match self.share > self.keep {
+            true => limits::QUOTA_WINDOW_NS * 101 / (100 * keep),
+            false => limits::QUOTA_WINDOW_NS * 25 / (26 * keep),
+        };
+        let depth = (keep / 100).max(4).min(keep / 5).max(1);
+        self.ahead = (depth - 1) * self.interval;
     }
 }
 
@@ -203,9 +218,9 @@ mod tests {
     #[test]
     fn what_was_used_is_returned_only_when_it_has_run_out() {
         let mut shares = Shares::of(std::iter::once(true));
-        shares.order(EXCHANGE, 10, 10);
-        let passed = (0..20).filter(|_| shares.admit(EXCHANGE, Nanos(0))).count() as u32;
-        assert_eq!(passed, 8);
+        shares.order(EXCHANGE, 500, 500);
+        let passed = (0..20).filter(|_| shares.admit(EXCHANGE, Nanos(0))).count();
+        assert_eq!(passed, 5, "a hundredth at once");
         let mut reports = Vec::new();
         let mut report = |shares: &mut Shares, ms: u64| {
             shares.report(Nanos(ms * Nanos::MS), |event| {
@@ -216,11 +231,11 @@ mod tests {
         };
         let said = |asked, returned| vec![Event::Quota { exchange: EXCHANGE, asked, returned }];
         shares.order(EXCHANGE, 0, 3);
-        assert_eq!(report(&mut shares, 1), said(20, 2));
+        assert_eq!(report(&mut shares, 1), said(20, 495));
         assert_eq!(report(&mut shares, 2), [], "too soon");
         assert_eq!(report(&mut shares, 5_000), []);
         assert!(shares.next_report() < Nanos::NEVER, "the rest is still to be returned");
-        assert_eq!(report(&mut shares, 10_100), said(0, 5));
+        assert_eq!(report(&mut shares, 10_100), said(0, 2));
         assert_eq!(shares.next_report(), Nanos::NEVER);
     }
 }
