@@ -1,5 +1,7 @@
 //! The configuration file: one struct tree, read from TOML; [`Config::validate`] holds every rule that spans fields.
 
+pub mod edge;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
+pub use edge::{Countries, Edge};
 pub use exchange::Exchange;
 
 /// All of the configuration.
@@ -22,6 +25,9 @@ pub struct Config {
     pub server: Server,
     /// `[data]`.
     pub data: Data,
+    /// `[edge]`.
+    #[serde(default)]
+    pub edge: Edge,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -148,6 +154,7 @@ impl Config {
             .chain(data.model.as_mut())
             .chain(data.rates.as_mut())
             .chain(data.geo.as_mut())
+            .chain(config.edge.files())
         {
             *file = folder.join(&*file);
         }
@@ -162,6 +169,11 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let fail = |text: String| Err(ConfigError(text));
         exchange::validate(&self.exchanges)?;
+        for exchange in &self.exchanges {
+            edge::validate_qps(&exchange.name, exchange.qps)?;
+            exchange.countries.validate("exchange")?;
+        }
+        self.edge.validate()?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -189,6 +201,7 @@ impl Config {
                 user_key_file: dir.join("user.key"),
                 ..Data::default()
             },
+            edge: Edge::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }
@@ -304,6 +317,10 @@ name = "generic"
             ("[server]", "[server]\nnode = 64", "server.node"),
             ("[server]", "[server]\npublic_url = \"http://h/path\"", "public_url"),
             ("\"spin\"", "\"nap\"", "nap"),
+            ("\"generic\"", "\"generic\"\nqps = 0", "exchange.qps"),
+            ("\"generic\"", "\"generic\"\ncountries.include = [\"US\"]", "exchange.countries"),
+            ("[data]", "[edge]\nduplicates_ms = 0\n[data]", "edge.duplicates_ms"),
+            ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),
             ("\"generic\"", "\"generic\"\nprofile = \"gogle\"", "corebid.toml:11: "),
             ("\"generic\"", "\"generic\"\ngzip = true", "corebid.toml:11: "),

@@ -23,6 +23,7 @@ use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
+use crate::reconcile::quota::Limit;
 use crate::reconcile::{Horizons, Settings};
 use crate::reload::{Reloader, Reloads, funding};
 use crate::ring::{spsc, wake};
@@ -30,7 +31,7 @@ use crate::secrets::Key;
 use crate::snapshot::data::{Data, Source};
 use crate::snapshot::document::FileError;
 use crate::topology::Topology;
-use crate::units::CoreId;
+use crate::units::{CoreId, ExchangeId};
 
 /// What to start.
 #[derive(Debug)]
@@ -136,6 +137,7 @@ impl Launch {
             },
         };
         let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;
+        commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
 
         let process = Process {
@@ -263,4 +265,9 @@ fn horizons(config: &Config) -> Horizons {
     let all = || config.exchanges.iter().map(|exchange| exchange.rules.h2_ms());
     let usual = Horizons::default();
     Horizons { shortest: all().min().unwrap_or(usual.shortest), longest: all().max().unwrap_or(usual.longest) }
+}
+
+fn limits(config: &Config) -> Vec<Limit> {
+    let exchanges = config.exchanges.iter().zip(0..);
+    exchanges.filter_map(|(exchange, id)| Some(Limit { exchange: ExchangeId(id), qps: exchange.qps? })).collect()
 }

@@ -73,6 +73,10 @@ pub const SHARD_PROFILES: usize = 65_536;
 /// User-and-campaign pairs in a core's frequency shard: 16 bytes each.
 pub const SHARD_FREQUENCIES: usize = 1 << 20;
 
+/// Bids that a core remembers to know the copies of their auctions: 16 bytes each, if `edge.duplicates_ms` is set. Within 200 ms
+/// a core makes about ten thousand.
+pub const DUPLICATES: usize = 1 << 16;
+
 /// Events from one bid core that the reconciliation core has not yet read. A full ring refuses the bid (`ring_full`).
 pub const EVENTS: usize = 65_536;
 /// Orders to one bid core that it has not yet read. What does not fit stays with the reconciler and is counted.
@@ -82,6 +86,10 @@ pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
 
 /// The reconciliation tick, ns.
 pub const TICK_NS: u64 = 5_000_000_000;
+/// What a limit of requests per second is held over, ns: ten seconds, and what the clock of who checks it may be off.
+pub const QUOTA_WINDOW_NS: u64 = 2 * TICK_NS + 50_000_000;
+/// Requests per second that an exchange can be limited to: a window of them is counted in 32 bits.
+pub const QPS: u32 = 10_000_000;
 /// A lease lives two missed ticks, ns.
 pub const LEASE_NS: u64 = 2 * TICK_NS;
 /// H1, ns: silent reservations leave the bid core's account (money.md).

@@ -12,6 +12,7 @@ use corebid::market::corpus;
 use corebid::ring::spsc;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
+use corebid::snapshot::edge::Files;
 use corebid::units::{CoreId, Incarnation, LeaseId, Micros, Nanos, UnixMillis};
 use corebid::wire::openrtb::nobid::NoBidReason::{self, *};
 use corebid::wire::openrtb::request::Size;
@@ -47,6 +48,7 @@ fn golden_campaigns(folder: &Folder) -> Source {
         model: None,
         rates: Default::default(),
         geo: None,
+        edge: Files::default(),
     }
 }
 
@@ -123,7 +125,13 @@ const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
     (UnknownExchange, "the path: below, and tests/serve"),
     (Shed, "the clock: below"),
     (NoLease, "the reconciliation core: below"),
+    (Quota, "the rate: tests/edge.rs"),
     (Encoding, "a header: tests/serve"),
+    (GeoFilter, "the configuration: tests/edge.rs"),
+    (Blocklisted, "a file: tests/edge.rs"),
+    (DataCenter, "a file: tests/edge.rs"),
+    (KnownBot, "a file: tests/edge.rs"),
+    (Duplicate, "a request before it: tests/edge.rs"),
     (Budget, "what was spent before: below, and tests/serve"),
     (RingFull, "a stalled reconciliation core: below"),
     (NoRoom, "a buffer shorter than the loop gives: below"),

@@ -24,6 +24,7 @@ use corebid::snapshot::data::{Data, Source};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use corebid::snapshot::edge::Files;
 use serde_json::Value;
 use support::client::{Client, http, target};
 use support::{Folder, campaign, eventually, request, samples};
@@ -172,6 +173,7 @@ fn campaigns(folder: &Folder) -> Source {
         model: None,
         rates: Default::default(),
         geo: None,
+        edge: Files::default(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Admission: whose request is it, and is there still time for it? Asked before a byte of the body is read.
 
+use crate::bid::edge::Countries;
 use crate::config::Config;
-use crate::config::exchange::Rules;
+use crate::config::exchange::{Formats, Rules};
 use crate::limits;
 use crate::ring::message::Agreed;
 use crate::units::{ExchangeId, ExchangeKey, Nanos, Now};
@@ -27,6 +28,12 @@ pub struct Exchange {
     pub seat: Box<str>,
     /// What it takes to read its prices.
     pub reading: Reading,
+    /// Whether its requests per second are limited.
+    pub limited: bool,
+    /// The countries that are answered; all without it.
+    pub countries: Option<Countries>,
+    /// The formats that are bid on: of its rules, those that `[edge]` leaves.
+    pub formats: Formats,
     /// What is agreed with it.
     pub rules: Rules,
 }
@@ -49,9 +56,17 @@ impl Exchanges {
             path: exchange.path.as_str().into(),
             seat: exchange.seat.as_str().into(),
             reading: exchange.reading.clone(),
+            limited: exchange.qps.is_some(),
+            countries: Countries::of(&[&config.edge.countries, &exchange.countries]),
+            formats: config.edge.formats.map_or(exchange.rules.formats, |formats| formats.both(exchange.rules.formats)),
             rules: exchange.rules,
         };
         Exchanges(config.exchanges.iter().enumerate().map(exchange).collect())
+    }
+
+    /// All of them, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Exchange> {
+        self.0.iter()
     }
 
     /// The exchange whose requests come to `/openrtb/{path}`. A process serves a handful: looking is faster than hashing.

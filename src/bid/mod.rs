@@ -10,6 +10,7 @@ pub mod notices;
 
 // The stages, in order.
 pub mod admit;
+pub mod edge;
 pub mod comply;
 pub mod eligible;
 pub mod profile;
@@ -47,6 +48,8 @@ use crate::wire::openrtb::response::ResponseWriter;
 
 use admit::Exchanges;
 use budget::Leases;
+use edge::duplicates::Duplicates;
+use edge::quota::Shares;
 use frequency::FrequencyShard;
 use ids::{BidIds, Snowflake, WORKERS};
 use offers::{Offers, choose, keep};
@@ -102,6 +105,7 @@ impl From<ScanError> for Outcome {
 #[derive(Debug)]
 pub struct Seed {
     exchanges: Exchanges,
+    duplicates_ms: Option<u32>,
     users: UserKeys,
     profiles: Profiles,
     paper: Paper,
@@ -120,6 +124,7 @@ impl Seed {
         let worker = config.server.node << 4 | u16::from(core.0);
         Ok(Seed {
             exchanges: Exchanges::new(config),
+            duplicates_ms: config.edge.duplicates_ms,
             users: data.users.clone(),
             profiles: data.profiles.clone(),
             paper: Paper {
@@ -154,6 +159,10 @@ const _: () = assert!(NODES as usize * MAX_BID_CORES == WORKERS as usize && MAX_
 #[derive(Debug)]
 pub struct BidCore {
     exchanges: Exchanges,
+    /// Moved by the reconciliation core's orders, too.
+    pub quotas: Shares,
+    duplicates: Duplicates,
+    room: edge::Room,
     users: UserKeys,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
@@ -173,8 +182,11 @@ pub struct BidCore {
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, users, profiles, paper, snapshot } = seed;
+        let Seed { exchanges, duplicates_ms, users, profiles, paper, snapshot } = seed;
         BidCore {
+            quotas: Shares::new(&exchanges),
+            duplicates: Duplicates::new(duplicates_ms),
+            room: edge::Room::default(),
             exchanges,
             users,
             snapshot,
@@ -217,6 +229,9 @@ impl BidCore {
         if !leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease.into());
         }
+        if exchange.limited && !self.quotas.admit(exchange.id, now.boot) {
+            return Err(NoBidReason::Quota.into());
+        }
 
         probe.enter(Stage::Scan);
         let mut request = BidRequest::default();
@@ -225,6 +240,7 @@ impl BidCore {
 
         probe.enter(Stage::Comply);
         comply::clear(&request, exchange)?;
+        edge::clear(&snapshot.edge, (exchange, now), &mut parts, &mut request, &mut self.room)?;
 
         probe.enter(Stage::Match);
         self.memory.find(snapshot, &mut parts, &mut request, (exchange, now), offers, probe)?;
@@ -236,6 +252,7 @@ impl BidCore {
             return Err(NoBidReason::Transparency.into());
         }
         let personal = comply::personal(&request);
+        let copies = edge::copies(&request, (exchange, now), personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
         let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
 
@@ -301,6 +318,9 @@ impl BidCore {
             valid_until = valid_until.min(backing.valid_until);
         }
         let length = writer.finish(exchange.seat.as_bytes()).ok_or(NoBidReason::NoRoom)?;
+        if let Some(copies) = copies {
+            self.duplicates.note(copies, now.boot);
+        }
         Ok(Outcome::Bid { length, valid_until })
     }
 }

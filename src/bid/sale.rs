@@ -2,7 +2,8 @@
 
 use arrayvec::ArrayVec;
 
-use crate::bid::admit::{Exchange, Formats};
+use crate::bid::admit::Exchange;
+use crate::config::exchange::{Format, Formats};
 use crate::bid::floor::Exchanged;
 use crate::limits;
 use crate::snapshot::campaign::Shape;
@@ -86,13 +87,13 @@ impl<'r> Sale<'r> {
 /// What an impression can show, of what may be shown on this exchange.
 fn shapes(imp: &Imp<'_>, formats: Formats) -> ArrayVec<Shape, { limits::SHAPES }> {
     let mut shapes = ArrayVec::new();
-    if let Some(banner) = imp.banner.as_ref().filter(|_| formats.banner) {
+    if let Some(banner) = imp.banner.as_ref().filter(|_| formats.contains(Format::Banner)) {
         shapes.extend(banner.sizes.iter().map(|&size| Shape::Banner(size)));
     }
     let present = [
-        (Shape::Video, formats.video && imp.video.is_some()),
-        (Shape::Audio, formats.audio && imp.audio.is_some()),
-        (Shape::Native, formats.native && imp.native.is_some()),
+        (Shape::Video, formats.contains(Format::Video) && imp.video.is_some()),
+        (Shape::Audio, formats.contains(Format::Audio) && imp.audio.is_some()),
+        (Shape::Native, formats.contains(Format::Native) && imp.native.is_some()),
     ];
     shapes.extend(present.into_iter().filter(|&(_, present)| present).map(|(shape, _)| shape));
     shapes

@@ -216,6 +216,7 @@ impl Bidder {
             Order::Noticed { ticket, noticed } => {
                 ready.extend(self.pending.decide(ticket, noticed));
             }
+            Order::Quota { exchange, more, keep } => core.quotas.order(exchange, more, keep),
             Order::Drain => self.draining = true,
         }
     }
@@ -230,6 +231,7 @@ impl Bidder {
         metrics.received_bytes.set(counters.received);
         metrics.profile_hits.set(profiles.hits);
         metrics.profile_misses.set(profiles.misses);
+        metrics.fingerprint_evictions.set(self.core.duplicates.evictions());
         metrics.frequency_evictions.set(self.core.frequency.evictions());
     }
 
@@ -278,6 +280,8 @@ impl Service for Bidder {
             self.metrics.notices_timed_out.add(1);
             ready.push(token);
         }
+        let BidCore { quotas, events, .. } = &mut self.core;
+        quotas.report(now.boot, |event| events.offer(event).is_ok());
         self.swap_snapshots();
         self.publish(counters);
         if self.draining { Turn::Drain } else { Turn::Continue }
@@ -305,7 +309,11 @@ impl Service for Bidder {
     }
 
     fn wake_at(&self, now: Now) -> Nanos {
-        if self.orders.waiting() > 0 { now.boot } else { self.pending.next_expiry() }
+        if self.orders.waiting() > 0 {
+            now.boot
+        } else {
+            self.pending.next_expiry().min(self.core.quotas.next_report())
+        }
     }
 }
 

@@ -105,7 +105,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (config, data) = match &args.config {
         Some(path) => {
             let config = Config::load(path)?;
-            let data = Data::load(Source::files(&config.data), &Key::read(&config.data.user_key_file)?)?;
+            let data = Data::load(Source::files(&config), &Key::read(&config.data.user_key_file)?)?;
             (config, data)
         }
         None => (Config::demo(Path::new("")), Data::load(Source::demo(args.demo.flatten()), &Key([0; 32]))?),

@@ -96,7 +96,7 @@ fn launch(args: &Args) -> Result<Launch, Failure> {
     let (mut config, source) = match &args.config {
         Some(path) => {
             let config = Config::load(path)?;
-            let source = Source::files(&config.data);
+            let source = Source::files(&config);
             (config, source)
         }
         None => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
+use super::edge::Countries;
 use crate::limits;
 use crate::ring::message::NoticeKind;
 use crate::secrets::Key;
@@ -35,6 +36,10 @@ pub struct Exchange {
     pub integrity_key_file: Option<PathBuf>,
     /// What it takes to read its prices.
     pub reading: Reading,
+    /// Requests per second that are looked at; without it all of them.
+    pub qps: Option<u32>,
+    /// Countries that are answered, besides what `[edge]` says.
+    pub countries: Countries,
     /// What is agreed with it.
     pub rules: Rules,
 }
@@ -166,6 +171,11 @@ macro_rules! sets {
                 self.0 & 1 << item as u16 != 0
             }
 
+            /// What is in both sets.
+            pub const fn both(self, other: $set) -> $set {
+                $set(self.0 & other.0)
+            }
+
             /// Whether nothing is.
             pub const fn is_empty(self) -> bool {
                 self.0 == 0
@@ -295,6 +305,8 @@ macro_rules! section {
             seat: Option<String>,
             encryption_key_file: Option<PathBuf>,
             integrity_key_file: Option<PathBuf>,
+            qps: Option<u32>,
+            countries: Countries,
             nbr: BTreeMap<String, u16>,
             $($key: Option<$type>,)*
         }
@@ -372,6 +384,8 @@ impl TryFrom<Section> for Exchange {
             profile,
             encryption_key_file: section.encryption_key_file,
             integrity_key_file: section.integrity_key_file,
+            qps: section.qps,
+            countries: section.countries,
             reading: if rules.price.is_encrypted() { Reading::Blind } else { Reading::Plain },
             rules,
         };

@@ -12,7 +12,7 @@ use crate::ring::spsc::{self, EventReceiver};
 use crate::secrets::Key;
 use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
-use crate::units::{CoreId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
+use crate::units::{CoreId, ExchangeId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
 
 /// A bid core, and what it wrote last.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ pub struct Bench {
 /// Credit of every campaign: more than any run spends.
 const CREDIT: Micros = Micros(1 << 60);
 
+/// The share of every limit: more than any run asks.
+const UNLIMITED: u32 = u32::MAX / 2;
+
 impl Bench {
     /// A bid core with these data.
     pub fn new(config: &Config, data: &Data) -> std::io::Result<Bench> {
@@ -37,6 +40,11 @@ impl Bench {
         let metrics: &'static CoreMetrics = Box::leak(Box::default());
         let mut core = BidCore::new(seed, events, metrics);
         core.leases.renew(Nanos::NEVER);
+        for (exchange, id) in config.exchanges.iter().zip(0..) {
+            if exchange.qps.is_some() {
+                core.quotas.order(ExchangeId(id), UNLIMITED, UNLIMITED);
+            }
+        }
         for campaign in data.campaigns() {
             let replaced = core.leases.grant(campaign.slot, LeaseId(1), CREDIT, Nanos::NEVER);
             assert!(replaced.is_none(), "two campaigns in one slot");

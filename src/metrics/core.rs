@@ -65,6 +65,10 @@ pub struct CoreMetrics {
     pub profile_misses: Counter,
     /// User-and-campaign pairs the frequency shard had to forget.
     pub frequency_evictions: Counter,
+    /// Requests that were looked up among the copies of auctions bid on; those found are answered `duplicate`.
+    pub fingerprints: Counter,
+    /// Bids that were forgotten before the window for their copies was over.
+    pub fingerprint_evictions: Counter,
     /// Time from the turn that saw a request to the turn's submission, ns.
     pub service: Histogram,
     /// Time from arrival to answer of notices, ns.
@@ -103,6 +107,8 @@ impl Default for CoreMetrics {
             profile_hits: Counter::default(),
             profile_misses: Counter::default(),
             frequency_evictions: Counter::default(),
+            fingerprints: Counter::default(),
+            fingerprint_evictions: Counter::default(),
             service: Histogram::default(),
             notice: Histogram::default(),
             stages: std::array::from_fn(|_| Histogram::default()),

@@ -16,6 +16,7 @@ pub mod gauges;
 mod grants;
 mod holds;
 mod notices;
+pub mod quota;
 pub mod record;
 pub mod server;
 
@@ -32,6 +33,7 @@ use books::{Books, minute};
 use gauges::Gauges;
 use grants::{Line, Share};
 use holds::Holds;
+use quota::{Limit, Quotas};
 use record::Record;
 
 /// How far ahead of the clock a new ledger's ids start, ms. One it replaces may have used ids ahead of the clock: a restart
@@ -126,6 +128,7 @@ pub struct Reconciler {
     disk_failed: bool,
     /// Whether that was logged.
     clock_behind: bool,
+    quotas: Quotas,
     gauges: Arc<Gauges>,
 }
 
@@ -171,6 +174,7 @@ impl Reconciler {
             draining: false,
             disk_failed: false,
             clock_behind: false,
+            quotas: Quotas::default(),
             gauges,
             books,
         };
@@ -205,6 +209,11 @@ impl Reconciler {
         &self.books
     }
 
+    /// The limits of the exchanges, told once, before the first tick.
+    pub fn limit(&mut self, limits: &[Limit]) {
+        self.quotas = Quotas::new(self.settings.cores, limits);
+    }
+
     /// An event of a core.
     ///
     /// # Panics
@@ -231,6 +240,11 @@ impl Reconciler {
                 }
             }
             Event::Notice(notice) => self.notice(now, core, &notice),
+            Event::Quota { exchange, asked, returned } => {
+                let out = &mut self.out;
+                let send = |core: CoreId, order| out[usize::from(core.0)].push_back(order);
+                self.quotas.report(core, exchange, asked, returned, send);
+            }
             Event::Drained => {
                 self.drained[usize::from(core.0)] = true;
                 if self.drained.iter().all(|drained| *drained) {
@@ -257,6 +271,8 @@ impl Reconciler {
     /// If an account does not add up.
     pub fn tick(&mut self, now: Now) {
         self.gauges.ticks.add(1);
+        let out = &mut self.out;
+        self.quotas.tick(|core, order| out[usize::from(core.0)].push_back(order));
         match self.books.check() {
             Ok(sums) => self.gauges.invariant_checks.add(sums),
             Err(wrong) => panic!("the ledger does not add up: {wrong}"),

@@ -22,6 +22,7 @@ use glommio::timer::sleep;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::gauges::Gauges;
+use super::quota::Limit;
 use super::{Batch, Funding, Reconciler, Settings};
 use crate::clock;
 use crate::limits;
@@ -82,6 +83,8 @@ pub struct CoreEnds {
 pub enum Command {
     /// The campaigns that may spend. Sent before the snapshots that hold them.
     Campaigns(Vec<Funding>),
+    /// The limits of the exchanges. Sent once, before the campaigns.
+    Limits(Vec<Limit>),
     /// One snapshot for each core, in order.
     Snapshots(Vec<Box<Snapshot>>),
     /// Drain all cores, sync the ledger, end.
@@ -297,6 +300,7 @@ impl Core {
                         self.next_tick = now.boot;
                     }
                 }
+                Ok(Command::Limits(limits)) => self.reconciler.limit(&limits),
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");
                     self.gauges.snapshots.add(1);

@@ -4,7 +4,7 @@
 //! pair is never shared by two messages and the adjacent-line prefetcher brings a message whole.
 
 use crate::units::{
-    BidId, CampaignId, CpmMicros, Day, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
+    BidId, CampaignId, CpmMicros, Day, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
     ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
@@ -23,6 +23,15 @@ pub enum Event {
         lease: LeaseId,
         /// What was left.
         credit: Micros,
+    },
+    /// What an exchange with a limit asked of this core, and what of its share of the limit it gives back.
+    Quota {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// Requests since the last report, passed or not.
+        asked: u32,
+        /// Requests per [`crate::limits::QUOTA_WINDOW_NS`] that the core no longer holds.
+        returned: u32,
     },
     /// The core answered all it had framed and stops.
     Drained,
@@ -214,6 +223,15 @@ pub enum Order {
         ticket: u64,
         /// The decision.
         noticed: Noticed,
+    },
+    /// The core's share of an exchange's limit.
+    Quota {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// Requests per [`crate::limits::QUOTA_WINDOW_NS`] added to its share.
+        more: u32,
+        /// What of its share it is to keep; the rest goes back with [`Event::Quota`] when it has not been used for a window.
+        keep: u32,
     },
     /// Stop accepting, answer what is framed, send [`Event::Drained`], stop.
     Drain,

@@ -6,13 +6,14 @@ use std::time::SystemTime;
 
 use super::campaign::{self, Campaign, Slots};
 use super::document::FileError;
+use super::edge::{Edge, Files};
 use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::rates::{self, Rates};
 use super::{Snapshot, World, demo};
 use crate::clock;
-use crate::config;
+use crate::config::{self, Config};
 use crate::secrets::Key;
 
 /// Where campaigns and profiles come from.
@@ -30,6 +31,8 @@ pub enum Source {
         rates: rates::Origin,
         /// The MaxMind DB, if there is one.
         geo: Option<PathBuf>,
+        /// Whom to turn away.
+        edge: Files,
     },
     /// `--demo`: untargeted campaigns for the common sizes.
     BuiltIn,
@@ -39,18 +42,14 @@ pub enum Source {
 
 impl Source {
     /// The files a configuration names.
-    pub fn files(data: &config::Data) -> Source {
-        Source::Files {
-            campaigns: data.campaigns.clone(),
-            profiles: data.profiles.clone(),
-            model: data.model.clone(),
-            rates: rates::Origin {
-                file: data.rates.clone(),
-                account: data.currency,
-                max_age_hours: data.rates_max_age_hours,
-            },
-            geo: data.geo.clone(),
-        }
+    pub fn files(config: &Config) -> Source {
+        let config::Data { campaigns, profiles, model, geo, .. } = config.data.clone();
+        let rates = rates::Origin {
+            file: config.data.rates.clone(),
+            account: config.data.currency,
+            max_age_hours: config.data.rates_max_age_hours,
+        };
+        Source::Files { campaigns, profiles, model, rates, geo, edge: Files::of(&config.edge) }
     }
 
     /// What `--demo` (no count) or `--demo=N` asks for.
@@ -60,13 +59,13 @@ impl Source {
 
     /// The files whose change asks for a reload.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
-        let files = match self {
-            Source::Files { campaigns, model, rates, geo, .. } => {
-                [Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref()]
+        let (files, edge) = match self {
+            Source::Files { campaigns, model, rates, geo, edge, .. } => {
+                ([Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref()], Some(edge))
             }
-            _ => [None; 4],
+            _ => ([None; 4], None),
         };
-        files.into_iter().flatten().map(PathBuf::as_path)
+        files.into_iter().flatten().map(PathBuf::as_path).chain(edge.into_iter().flat_map(Files::iter))
     }
 }
 
@@ -97,7 +96,7 @@ impl Data {
         let users = UserKeys::new(user_key.0.first_chunk().expect("a key is longer than 16 bytes"));
         let mut slots = Slots::new();
         let geo = Atlas::of(&source, None)?;
-        let (campaigns, model, world) = decide_with(&source, &mut slots, geo.as_ref())?;
+        let (campaigns, model, world) = decide_with(&source, &mut slots, (geo.as_ref(), &Arc::default()))?;
         let profiles = match &source {
             Source::Files { profiles: Some(path), .. } => Profiles::load(path, &users)?,
             Source::Files { profiles: None, .. } => Profiles::default(),
@@ -107,14 +106,15 @@ impl Data {
         Ok(Data { source, users, profiles, slots, geo, snapshot })
     }
 
-    /// Reads campaigns, model and rates again, and the geo file if it has changed; profiles stay. Gives back what was
-    /// replaced. On an error everything is as it was.
+    /// Reads campaigns, model, rates and the lists of whom to turn away again, and the geo file if it has changed; profiles
+    /// stay. Gives back what was replaced. On an error everything is as it was.
     ///
     /// # Errors
     /// The first mistake, with its line.
     pub fn reload(&mut self) -> Result<Snapshot, FileError> {
         let geo = Atlas::of(&self.source, self.geo.as_ref())?;
-        let (campaigns, model, world) = decide_with(&self.source, &mut self.slots, geo.as_ref())?;
+        let known = (geo.as_ref(), &self.snapshot.edge);
+        let (campaigns, model, world) = decide_with(&self.source, &mut self.slots, known)?;
         let new = Snapshot::new(self.snapshot.version + 1, campaigns, model, world);
         self.geo = geo;
         Ok(std::mem::replace(&mut self.snapshot, new))
@@ -133,12 +133,17 @@ impl Data {
 
 type Decisive = (Vec<Campaign>, Linear, World);
 
-fn decide_with(source: &Source, slots: &mut Slots, geo: Option<&Atlas>) -> Result<Decisive, FileError> {
+fn decide_with(
+    source: &Source,
+    slots: &mut Slots,
+    (geo, edge): (Option<&Atlas>, &Arc<Edge>),
+) -> Result<Decisive, FileError> {
     let now = clock::wall();
-    let mut world = World { geo: geo.map(|atlas| atlas.geo.clone()), now, ..World::default() };
+    let mut world = World { geo: geo.map(|atlas| atlas.geo.clone()), now, edge: edge.clone(), ..World::default() };
     match source {
-        Source::Files { campaigns, model, rates, .. } => {
+        Source::Files { campaigns, model, rates, edge, .. } => {
             world.rates = Rates::load(rates, now)?;
+            world.edge = Edge::load(edge, &world.edge)?;
             let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load)?;
             Ok((campaign::load(campaigns, slots)?, model, world))
         }

@@ -18,9 +18,8 @@ pub mod geo;
 pub mod calendar;
 pub mod targeting;
 pub mod marks;
+pub mod edge;
 pub mod data;
-
-use std::sync::Arc;
 
 /// All that a bid core decides with and never changes.
 #[derive(Clone, Debug)]
@@ -35,11 +34,12 @@ pub struct Snapshot {
     pub model: model::Linear,
     /// What currencies are worth.
     pub rates: rates::Rates,
-    /// Where addresses are, if there is a file of it. One for all cores: it is never written, and counted only where
-    /// snapshots are made and freed.
+    /// Where addresses are, if there is a file of it.
     pub geo: Option<Arc<geo::Geo>>,
     /// The time zones of the campaigns, by the index's codes.
     pub calendar: Arc<calendar::Calendar>,
+    /// Whom they are not asked about.
+    pub edge: Arc<edge::Edge>,
 }
 
 /// What a snapshot holds besides campaigns and model.
@@ -49,6 +49,8 @@ pub struct World {
     pub rates: rates::Rates,
     /// Where addresses are.
     pub geo: Option<Arc<geo::Geo>>,
+    /// Whom the campaigns are not asked about.
+    pub edge: Arc<edge::Edge>,
     /// When it is made.
     pub now: UnixMillis,
 }
@@ -68,11 +70,11 @@ impl Snapshot {
 
     /// A snapshot of these campaigns: builds the index.
     pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
-        let World { rates, geo, now } = world;
+        let World { rates, geo, edge, now } = world;
         let targeting = Arc::new(targeting::Index::build(&campaigns));
-        let calendar = calendar::Calendar::of(now, targeting.zones()).expect("the zones of campaigns are checked as they are read");
-        let calendar = Arc::new(calendar);
-        Snapshot { version, campaigns: campaigns.into(), targeting, model, rates, geo, calendar }
+        let calendar = calendar::Calendar::of(now, targeting.zones());
+        let calendar = Arc::new(calendar.expect("the zones of campaigns are checked as they are read"));
+        Snapshot { version, campaigns: campaigns.into(), targeting, model, rates, geo, calendar, edge }
     }
 
     /// Whether another snapshot shares data with this one, so that dropping this one frees little.

@@ -14,7 +14,7 @@
 //! docs/decisions/0007-targeting-index.md says what else was considered.
 
 mod build;
-pub(in crate::snapshot) mod codes;
+pub(crate) mod codes;
 mod explain;
 
 pub use codes::{DOMAIN_BYTES, LABELS};

@@ -68,7 +68,7 @@ fn tail(bytes: &[u8]) -> u64 {
 
 /// ASCII capitals to small letters, eight at a time.
 #[inline]
-pub(in crate::snapshot) fn lower(word: u64) -> u64 {
+pub(crate) fn lower(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let low_bits = word & (0x7F * ONES);
     let from_a = low_bits + (0x80 - u64::from(b'A')) * ONES;
@@ -78,7 +78,7 @@ pub(in crate::snapshot) fn lower(word: u64) -> u64 {
 }
 
 #[inline]
-pub(in crate::snapshot) fn hash(seed: u64, bytes: &[u8], fold: impl Fn(u64) -> u64) -> u64 {
+pub(crate) fn hash(seed: u64, bytes: &[u8], fold: impl Fn(u64) -> u64) -> u64 {
     let mut hash = mix(seed, MULTIPLIER ^ bytes.len() as u64);
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
@@ -130,12 +130,18 @@ pub(super) fn shape(shape: Shape) -> u64 {
 }
 
 /// The hash of a domain and of each domain it is below: `c`, `b.c`, `a.b.c` of `a.b.c`, at most [`LABELS`] of them.
-pub(in crate::snapshot) fn domains(domain: &[u8], mut each: impl FnMut(u64)) {
+pub(in crate::snapshot) fn domains(domain: &[u8], each: impl FnMut(u64)) {
+    domains_from(SEEDS[6], domain, each);
+}
+
+/// As [`domains`], under another seed.
+#[inline]
+pub(in crate::snapshot) fn domains_from(seed: u64, domain: &[u8], mut each: impl FnMut(u64)) {
     let domain = domain.strip_suffix(b".").unwrap_or(domain);
     if domain.is_empty() || domain.len() > DOMAIN_BYTES {
         return;
     }
-    let mut above = SEEDS[6];
+    let mut above = seed;
     for label in domain.rsplit(|&byte| byte == b'.').take(LABELS) {
         above = hash(above, label, lower);
         each(above);

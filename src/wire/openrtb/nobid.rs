@@ -36,6 +36,8 @@ reasons! {
     Shed "shed" Admit 15;
     /// The node has no fresh lease at all: the reconciliation core is stalled, or has not granted yet.
     NoLease "no_lease" Admit 1;
+    /// The exchange asks more than its limit of requests per second.
+    Quota "quota" Admit 0;
     /// The body is encoded in a way the exchange's profile does not allow.
     Encoding "encoding" Admit 2;
     /// The document is JSON but not a bid request (no `id`, no `imp`, a field of the wrong type).
@@ -50,6 +52,14 @@ reasons! {
     StaleRates "stale_rates" Comply 0;
     /// Our seat is not in `wseat`, or is in `bseat`.
     Seat "seat" Comply 0;
+    /// The country is one that is not answered.
+    GeoFilter "geo_filter" Comply 0;
+    /// The site's domain or the app's bundle is on our own block list.
+    Blocklisted "blocklisted" Comply 7;
+    /// The address is in a data centre.
+    DataCenter "data_center" Comply 5;
+    /// The user agent is that of a known bot.
+    KnownBot "known_bot" Comply 3;
     /// No impression is of a format we have creatives for.
     Format "format" Match 0;
     /// Every impression is for deals only.
@@ -71,6 +81,8 @@ reasons! {
     Blocked "blocked" Match 0;
     /// The bid would have to carry information under the EU's Digital Services Act, which campaigns do not have.
     Transparency "transparency" Know 0;
+    /// A copy of a request that was bid on a moment ago, through another supply path.
+    Duplicate "duplicate" Know 0;
     /// Campaigns matched but for the user's segments.
     NoSegment "no_segment" Know 8;
     /// Every candidate has been shown to this user often enough today.

@@ -75,6 +75,9 @@ pub struct Parts<'a, 's> {
     ext: Token,
     /// `lmt`, `dnt`, `ua`, `ip`, `ipv6`, `os`, `language`, `ifa`, `connectiontype`: found with the rest of the device.
     device_fields: [Token; 9],
+    /// Read already: asking again costs nothing.
+    inventory_read: bool,
+    person_read: bool,
 }
 
 impl<'a, 's> Parts<'a, 's> {
@@ -116,7 +119,21 @@ impl<'a, 's> Parts<'a, 's> {
             _ => Channel::Unknown,
         };
         let device_fields = [Token::ABSENT; 9];
-        Ok(Parts { document, imp, site, app, device, user, regs, source, ext, device_fields })
+        let (inventory_read, person_read) = (false, false);
+        Ok(Parts {
+            document,
+            imp,
+            site,
+            app,
+            device,
+            user,
+            regs,
+            source,
+            ext,
+            device_fields,
+            inventory_read,
+            person_read,
+        })
     }
 
     /// `imp`.
@@ -142,6 +159,9 @@ impl<'a, 's> Parts<'a, 's> {
     /// # Errors
     /// A wrong type.
     pub fn inventory(&mut self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        if std::mem::replace(&mut self.inventory_read, true) {
+            return Ok(());
+        }
         let document = &self.document;
         fields!(document, self.site; domain "domain" page "page" site_publisher "publisher");
         fields!(document, self.app; bundle "bundle" app_publisher "publisher");
@@ -170,7 +190,10 @@ impl<'a, 's> Parts<'a, 's> {
     ///
     /// # Errors
     /// A wrong type.
-    pub fn person(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+    pub fn person(&mut self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        if std::mem::replace(&mut self.person_read, true) {
+            return Ok(());
+        }
         let document = &self.document;
         let [lmt, dnt, ua, ip, ipv6, os, language, ifa, connectiontype] = self.device_fields;
         into.device.lmt = document.flag(lmt)?.unwrap_or(false);

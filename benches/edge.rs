@@ -1,0 +1,131 @@
+//! What a look at a list costs, with lists far larger than the caches near a core: a million domains, a hundred thousand
+//! networks, two thousand bots. Every question is another one, so that nothing is in a cache because it was just asked.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use corebid::market::random::Random;
+use corebid::snapshot::edge::{Edge, Files};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+const DOMAINS: u32 = 1_000_000;
+const NETWORKS: u32 = 100_000;
+const BOTS: u32 = 2_000;
+/// Questions of each kind.
+const QUESTIONS: usize = 1 << 18;
+
+fn domain(random: &mut Random) -> String {
+    let top = random.pick(&["com", "net", "org", "de", "co.uk", "info"]);
+    format!("{:x}-{:x}.{top}", random.below(1 << 20), random.below(1 << 16))
+}
+
+fn write(name: &str, text: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("corebid-bench-{}-{name}", std::process::id()));
+    std::fs::write(&path, text).expect("room for a list");
+    path
+}
+
+/// The lists, read from files as the bidder reads them.
+fn lists() -> Arc<Edge> {
+    let (mut domains, mut networks, mut bots) = (String::new(), String::new(), String::new());
+    let mut random = Random::new(1);
+    for _ in 0..DOMAINS {
+        domains += &domain(&mut random);
+        domains += "\n";
+    }
+    for _ in 0..NETWORKS {
+        let bits = random.bits();
+        match random.chance(0.2) {
+            true => writeln!(networks, "{}/48", Ipv6Addr::from(0x2000 << 112 | u128::from(bits >> 4) << 64)),
+            false => writeln!(networks, "{}/{}", Ipv4Addr::from(bits as u32), random.between(20, 28)),
+        }
+        .expect("a string takes it");
+    }
+    for _ in 0..BOTS {
+        writeln!(bots, "{:x}bot/{}", random.below(1 << 30), random.below(9)).expect("a string takes it");
+    }
+    let files = Files {
+        blocked_domains: Some(write("domains", &domains)),
+        blocked_bundles: None,
+        bots: Some(write("bots", &bots)),
+        data_centers: Some(write("networks", &networks)),
+    };
+    let start = corebid::clock::boot();
+    let edge = Edge::load(&files, &Arc::default()).expect("lists without a mistake");
+    let took = corebid::clock::boot().since(start) / 1_000_000;
+    println!(
+        "{} domains in {} bytes, {} ranges of addresses; all lists read in {took} ms",
+        edge.domains.len(),
+        edge.domains.bytes(),
+        edge.data_centers.len()
+    );
+    files.iter().for_each(|file| drop(std::fs::remove_file(file)));
+    edge
+}
+
+fn looks(criterion: &mut Criterion) {
+    let edge = lists();
+    let mut random = Random::new(1);
+    let mut listed: Vec<String> = (0..DOMAINS).map(|_| domain(&mut random)).collect();
+    for at in 0..QUESTIONS {
+        let other = random.below(DOMAINS.into()) as usize;
+        listed.swap(at, other);
+    }
+    listed.truncate(QUESTIONS);
+    let below: Vec<String> = listed.iter().map(|domain| format!("www.{domain}")).collect();
+    let free: Vec<String> = (0..QUESTIONS).map(|_| format!("www.{}", domain(&mut random).replace('-', "."))).collect();
+    let v4: Vec<String> = (0..QUESTIONS).map(|_| Ipv4Addr::from(random.bits() as u32).to_string()).collect();
+    let v6: Vec<String> =
+        (0..QUESTIONS).map(|_| Ipv6Addr::from(0x2000 << 112 | u128::from(random.bits() >> 4) << 64).to_string()).collect();
+    let agents: Vec<String> = (0..1024)
+        .map(|_| {
+            let version = random.between(90, 140);
+            format!(
+                "Mozilla/5.0 (Linux; Android {}; SM-G{}) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 Chrome/{version}.0.{}.{} Mobile Safari/537.36",
+                random.between(9, 15),
+                random.below(1000),
+                random.below(7000),
+                random.below(200)
+            )
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("edge");
+    type Look = fn(&Edge, &[u8]) -> bool;
+    let looks: [(&str, &[String], Look); 6] = [
+        ("domain_hit", &listed, |edge, text| edge.domains.covers(text)),
+        ("domain_hit_below", &below, |edge, text| edge.domains.covers(text)),
+        ("domain_miss", &free, |edge, text| edge.domains.covers(text)),
+        ("address_v4", &v4, |edge, text| edge.data_centers.hold(text)),
+        ("address_v6", &v6, |edge, text| edge.data_centers.hold(text)),
+        ("agent_no_bot", &agents, |edge, text| edge.bots.is_bot(text)),
+    ];
+    for (name, questions, look) in looks {
+        let pass = || {
+            let start = corebid::clock::thread_cpu();
+            let found = questions.iter().filter(|text| black_box(look(&edge, text.as_bytes()))).count();
+            (corebid::clock::thread_cpu() - start, found)
+        };
+        // On a busy machine the mean says how busy it was; the least CPU time of many passes says what a look takes.
+        let (least, found) = (0..30).map(|_| pass()).min().expect("passes");
+        println!("{name}: least {:.1} ns, {found} of {} found", least as f64 / questions.len() as f64, questions.len());
+        let mut next = questions.iter().cycle();
+        group.bench_function(name, |bench| {
+            bench.iter(|| look(&edge, next.next().expect("endless").as_bytes()));
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(std::time::Duration::from_millis(300))
+        .measurement_time(std::time::Duration::from_secs(1))
+        .sample_size(20);
+    targets = looks
+}
+criterion_main!(benches);

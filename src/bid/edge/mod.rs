@@ -1,0 +1,177 @@
+//! The edge: requests that are turned away before the campaigns are asked, with the least reading that tells them.
+//!
+//! The rate is held before the body is looked at ([`quota`]); countries, names, addresses and user agents after the terms of
+//! the request and before its impressions; copies of an auction that was bid on when a campaign wants one ([`duplicates`]).
+//! Whatever is not configured is not read.
+
+pub mod duplicates;
+pub mod quota;
+
+use crate::bid::Outcome;
+use crate::bid::admit::Exchange;
+use crate::bid::comply::Personal;
+use crate::bid::eligible::{self, Unescaped};
+use crate::config::{self, edge};
+use crate::metrics::core::CoreMetrics;
+use crate::snapshot::edge::Edge;
+use crate::units::Now;
+use crate::wire::json::Text;
+use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{BidRequest, Imp, Parts};
+use duplicates::{Duplicates, Fingerprint, fingerprint};
+
+/// Turns a request away for where it comes from. Reads of it what the lists and the exchange ask for.
+#[inline]
+pub fn clear<'r>(
+    edge: &Edge,
+    (exchange, now): (&Exchange, Now),
+    parts: &mut Parts<'r, '_>,
+    request: &mut BidRequest<'r>,
+    room: &mut Room,
+) -> Result<(), Outcome> {
+    if exchange.countries.is_some() || edge.asks_inventory() {
+        parts.inventory(request)?;
+        let asked = eligible::asked(request, (exchange, now), &mut room.inventory);
+        if exchange.countries.as_ref().is_some_and(|countries| !countries.answer(asked.country)) {
+            return Err(NoBidReason::GeoFilter.into());
+        }
+        if edge.domains.covers(asked.domain) || edge.bundles.names(asked.bundle) {
+            return Err(NoBidReason::Blocklisted.into());
+        }
+    }
+    if edge.asks_device() {
+        parts.inventory(request)?;
+        parts.person(request)?;
+        let device = &request.device;
+        if !edge.data_centers.is_empty() && [device.ip, device.ipv6].iter().any(|text| {
+            edge.data_centers.hold(text.unescape(&mut room.agent).unwrap_or_default())
+        }) {
+            return Err(NoBidReason::DataCenter.into());
+        }
+        if edge.bots.is_bot(agent(device.ua, &mut room.agent)) {
+            return Err(NoBidReason::KnownBot.into());
+        }
+    }
+    Ok(())
+}
+
+/// The fingerprint that copies of this request have, if copies are looked for; no if one was bid on a moment ago.
+#[inline]
+pub fn copies(
+    request: &BidRequest<'_>,
+    (exchange, now): (&Exchange, Now),
+    personal: Option<&Personal>,
+    duplicates: &Duplicates,
+    room: &mut Room,
+    metrics: &CoreMetrics,
+) -> Result<Option<Fingerprint>, NoBidReason> {
+    if !duplicates.is_on() {
+        return Ok(None);
+    }
+    let asked = eligible::asked(request, (exchange, now), &mut room.inventory);
+    let Some(fingerprint) = fingerprint(request, &asked, personal) else { return Ok(None) };
+    metrics.fingerprints.add(1);
+    match duplicates.seen(fingerprint, now.boot) {
+        true => Err(NoBidReason::Duplicate),
+        false => Ok(Some(fingerprint)),
+    }
+}
+
+/// Room for texts whose JSON had escapes in it.
+#[derive(Debug)]
+pub struct Room {
+    inventory: Unescaped,
+    agent: [u8; AGENT_BYTES],
+}
+
+/// Bytes of a user agent that can be unescaped. A longer one is read as it stands: few have an escape.
+const AGENT_BYTES: usize = 2048;
+
+impl Default for Room {
+    fn default() -> Self {
+        Room { inventory: Unescaped::default(), agent: [0; AGENT_BYTES] }
+    }
+}
+
+fn agent<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
+    text.unescape(room).unwrap_or(text.raw)
+}
+
+/// The countries that are answered.
+#[derive(Clone, Debug)]
+pub struct Countries {
+    /// One bit per code.
+    answered: Box<[u64]>,
+    /// A request without a country, or with one that is no code, is answered.
+    unknown: bool,
+}
+
+impl Countries {
+    /// Those that every one of these filters answers; `None` if they answer all.
+    pub fn of(filters: &[&config::Countries]) -> Option<Countries> {
+        if filters.iter().all(|filter| **filter == config::Countries::default()) {
+            return None;
+        }
+        let mut countries = Countries { answered: vec![u64::MAX; edge::CODES.div_ceil(64)].into(), unknown: true };
+        for filter in filters {
+            if !filter.include.is_empty() {
+                let mut included = vec![0; countries.answered.len()];
+                for code in codes(&filter.include) {
+                    included[code / 64] |= 1 << (code % 64);
+                }
+                countries.answered.iter_mut().zip(included).for_each(|(answered, included)| *answered &= included);
+                countries.unknown = false;
+            }
+            for code in codes(&filter.exclude) {
+                countries.answered[code / 64] &= !(1 << (code % 64));
+            }
+        }
+        Some(countries)
+    }
+
+    /// Whether a request from this country, as it writes it, is answered.
+    #[inline]
+    pub fn answer(&self, country: &[u8]) -> bool {
+        match edge::index(country) {
+            Some(code) => self.answered[code / 64] >> (code % 64) & 1 == 1,
+            None => self.unknown,
+        }
+    }
+}
+
+fn codes(list: &[String]) -> impl Iterator<Item = usize> {
+    list.iter().map(|code| edge::index(code.as_bytes()).expect("validated: three letters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(include: &[&str], exclude: &[&str]) -> config::Countries {
+        let list = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
+        config::Countries { include: list(include), exclude: list(exclude) }
+    }
+
+    #[test]
+    fn every_filter_must_answer_a_country() {
+        let none = filter(&[], &[]);
+        assert!(Countries::of(&[&none, &none]).is_none());
+        let all_but = Countries::of(&[&none, &filter(&[], &["PRK"])]).unwrap();
+        let some = Countries::of(&[&filter(&["USA", "fra", "PRK"], &[]), &filter(&["FRA", "DEU", "PRK"], &["PRK"])]).unwrap();
+        for (country, all_but_answers, some_answers) in [
+            ("USA", true, false),
+            ("FRA", true, true),
+            ("fra", true, true),
+            ("DEU", true, false),
+            ("PRK", false, false),
+            ("", true, false),
+            ("FR", true, false),
+            ("???", true, false),
+            ("AAA", true, false),
+            ("ZZZ", true, false),
+        ] {
+            assert_eq!(all_but.answer(country.as_bytes()), all_but_answers, "{country}");
+            assert_eq!(some.answer(country.as_bytes()), some_answers, "{country}");
+        }
+    }
+}
