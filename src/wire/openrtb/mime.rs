@@ -1,6 +1,6 @@
 //! MIME types of creatives: one bit each, so that "which of these do you take?" is one AND.
 
-/// A set of the types in [`Mimes::NAMES`]. Others are in no set: nothing of ours is of another type.
+/// A set of the types in [`Mimes::NAMES`]. All others are one, [`Mimes::FOREIGN`]: nothing of ours is of another type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mimes(pub u32);
 
@@ -35,6 +35,15 @@ impl Mimes {
         "image/svg+xml",
     ];
 
+    /// A type that is none of ours: in a list that names only such, it tells "nothing of yours" from "nothing said".
+    pub const FOREIGN: Mimes = Mimes(1 << 31);
+
+    /// Whether it has no type, not even a foreign one.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self == Mimes::default()
+    }
+
     /// The set of this type alone, letter case aside; empty if it is none of ours.
     #[inline]
     pub fn of(name: &[u8]) -> Mimes {
@@ -63,6 +72,7 @@ mod tests {
     fn a_bit_each() {
         let all = Mimes::NAMES.iter().fold(Mimes::default(), |all, name| all.with(Mimes::of(name.as_bytes())));
         assert_eq!(all.0.count_ones() as usize, Mimes::NAMES.len());
+        assert!(!all.meet(Mimes::FOREIGN));
         assert!(Mimes::of(b"VIDEO/MP4").meet(all) && Mimes::of(b"video/mp5").0 == 0);
     }
 }

@@ -1,5 +1,6 @@
 //! OpenRTB 2.5 and 2.6 over JSON.
 
+mod fields;
 pub mod mime;
 pub mod agent;
 pub mod request;

@@ -4,6 +4,7 @@
 //! (2.6, "Versioning"). 2.6 names come first; where 2.5 kept a field under `ext`, both places are read.
 
 mod scan;
+mod impression;
 
 use arrayvec::ArrayVec;
 
@@ -52,12 +53,12 @@ pub struct BidRequest<'a> {
     pub bseat: Raw<'a>,
     /// Site, app, dooh or nothing; the first of them that is present.
     pub channel: Channel,
-    /// `cat`, `sectioncat` and `pagecat` of the site or app, and `content.cat`: arrays of strings. With the two below read by
-    /// [`Parts::content`].
+    /// `cat`, `sectioncat` and `pagecat` of the site, app or dooh, and `content.cat`: arrays of strings, all of one taxonomy. With
+    /// the two below read by [`Parts::content`].
     pub categories: [Raw<'a>; 4],
-    /// `cattax` of the site or app; default 1, IAB Content Taxonomy 1.0.
+    /// `cattax` of the site, app or dooh, or of `content` where only that names categories; default 1, IAB Content Taxonomy 1.0.
     pub categories_tax: u16,
-    /// `content.language` (ISO 639-1 alpha-2) or `content.langb` (BCP 47) of the site or app.
+    /// `content.language` (ISO 639-1 alpha-2) or `content.langb` (BCP 47) of the site, app or dooh.
     pub content_language: Text<'a>,
     /// `site.domain` or, without it, nothing; `app.domain` is not read. Of `dooh`, its `domain`.
     pub domain: Text<'a>,
@@ -65,7 +66,7 @@ pub struct BidRequest<'a> {
     pub page: Text<'a>,
     /// `app.bundle`.
     pub bundle: Text<'a>,
-    /// `site.publisher.id` or `app.publisher.id`.
+    /// `publisher.id` of the site, app or dooh.
     pub publisher: Text<'a>,
     /// `device`.
     pub device: Device<'a>,
@@ -77,7 +78,7 @@ pub struct BidRequest<'a> {
     pub eids: Raw<'a>,
     /// `user.consent`, or `user.ext.consent` in 2.5.
     pub consent: Text<'a>,
-    /// `user.geo`.
+    /// `user.geo`, read if `device.geo` names no country.
     pub user_geo: Geo<'a>,
     /// `regs.coppa`.
     pub coppa: bool,
@@ -93,6 +94,14 @@ pub struct BidRequest<'a> {
     pub gpc: bool,
     /// `source.schain` (2.6), `source.ext.schain` (2.5) or `ext.schain` (2.4).
     pub schain: Raw<'a>,
+}
+
+impl<'a> BidRequest<'a> {
+    /// The place that applies: the device's, or the user's where only that has a country. Known after [`Parts::inventory`].
+    #[inline]
+    pub fn place(&self) -> &Geo<'a> {
+        if self.user_geo.country.is_empty() { &self.device.geo } else { &self.user_geo }
+    }
 }
 
 /// Whose inventory it is; exactly one in a valid request.
@@ -165,7 +174,7 @@ pub struct Stream<'a> {
     pub max_duration: u16,
     /// `rqddurs`, seconds: the only durations taken, if there are any; excludes the two above.
     pub exact_durations: ArrayVec<u16, { limits::DURATIONS }>,
-    /// `protocols` (AdCOM list "Creative Subtypes"): bit n for value n; 0 if absent.
+    /// `protocols` (AdCOM list "Creative Subtypes"), with `protocol` of old: bit n for value n; 0 if absent.
     pub protocols: u64,
     /// `linearity`: 1 linear, 2 overlay; 0 if absent (any).
     pub linearity: u8,
@@ -195,6 +204,33 @@ pub struct Stream<'a> {
     pub pod: Option<Pod<'a>>,
     /// `mincpmpersec` and `durfloors`.
     pub floors: TimeFloors,
+}
+
+impl Default for Stream<'_> {
+    /// All of it absent.
+    fn default() -> Self {
+        Stream {
+            mimes: Mimes::default(),
+            min_duration: 0,
+            max_duration: u16::MAX,
+            exact_durations: ArrayVec::new(),
+            protocols: 0,
+            linearity: 0,
+            placement: 0,
+            plcmt: 0,
+            start_delay: None,
+            skip: None,
+            size: Size::default(),
+            min_bitrate: 0,
+            max_bitrate: u32::MAX,
+            delivery: 0,
+            api: 0,
+            battr: 0,
+            pos: 0,
+            pod: None,
+            floors: TimeFloors::default(),
+        }
+    }
 }
 
 /// A pod: ads played one after the other (2.6 section 7.6).
@@ -241,7 +277,8 @@ pub struct DurationFloor {
 /// `Native` (2.6 section 3.2.9).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Native<'a> {
-    /// `request`: a JSON document in a string, read when somebody wants it ([`super::native`]).
+    /// `request`: a JSON document in a string, or the object itself as it stands; read when somebody wants it
+    /// ([`super::native`]).
     pub request: Text<'a>,
     /// `battr`: bits.
     pub battr: u64,
@@ -280,7 +317,7 @@ pub struct Size {
 /// `Device` (2.6 section 3.2.18).
 #[derive(Clone, Debug, Default)]
 pub struct Device<'a> {
-    /// `ua`.
+    /// `ua`. Read by [`Parts::agent`].
     pub ua: Text<'a>,
     /// `ip`.
     pub ip: Text<'a>,
@@ -315,7 +352,7 @@ pub struct Geo<'a> {
     pub country: Text<'a>,
     /// `region`, ISO 3166-2 without the country (or as sent).
     pub region: Text<'a>,
-    /// `city`.
+    /// `city`. This and what follows is read by [`Parts::place_details`], of the place that applies.
     pub city: Text<'a>,
     /// `zip`.
     pub zip: Text<'a>,
@@ -323,7 +360,7 @@ pub struct Geo<'a> {
     pub point: Option<Point>,
 }
 
-/// A place on the globe, in millionths of a degree: a tenth of a metre.
+/// A place on the globe, in millionths of a degree, rounded up: a tenth of a metre.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Point {
     /// North, -90,000,000 to 90,000,000.

@@ -1,13 +1,11 @@
-//! From a body to a [`BidRequest`]: the fields in use, and what type each must have.
-//!
-//! A field in use with a wrong type is an error, because what it forbids could not be honoured. Numbers without a fraction
-//! are integers however they are written, flags may be `true` and `false`, and integers beyond a field's range take the
-//! nearest value in it, which for an enum is an unknown one.
+//! From a body to a [`BidRequest`]: the fields in use, each with its type, part by part.
 
-use super::{Banner, BidRequest, Channel, Geo, Imp, Size};
+use super::impression::impression;
+use super::{BidRequest, Channel, Geo, Imp, Point};
 use crate::limits;
-use crate::units::CpmMicros;
-use crate::wire::json::{Broken, Document, Keys, Raw, Scratch, Token, WrongType};
+use crate::wire::json::{Broken, Document, Raw, Scratch, Token, WrongType};
+use crate::wire::openrtb::agent::{self, Browser, Os};
+use crate::wire::openrtb::fields::{either, extension, fields, saturated, strings};
 
 /// Why a body is not a bid request that can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +14,7 @@ pub enum ScanError {
     Broken,
     /// JSON, but without `id`, `imp` or `imp.id`, or with a field in use of a wrong type: answered 204.
     NotABidRequest,
-    /// A list of strings longer than [`limits::LIST`]: answered 204.
+    /// A list of strings longer than [`limits::LIST`], or of floors longer than [`limits::DURATION_FLOORS`]: answered 204.
     TooMuch,
 }
 
@@ -32,23 +30,6 @@ impl From<WrongType> for ScanError {
     }
 }
 
-/// Finds the fields of an object and names their values: `fields!(document, token; name "key" ...)`.
-macro_rules! fields {
-    ($document:expr, $token:expr; $($name:ident $key:literal)*) => {
-        let [$($name),*] = {
-            static KEYS: Keys<{ [$($key),*].len() }> = Keys::new([$($key),*]);
-            $document.fields($token, &KEYS)?
-        };
-    };
-}
-
-/// The nearest value in the range of an unsigned field of 8, 16 or 32 bits.
-macro_rules! saturated {
-    ($type:ty) => {
-        |value: i64| value.clamp(0, <$type>::MAX.into()) as $type
-    };
-}
-
 /// Reads a body: every part of it. Every field of `into` is written; after an error their values mean nothing.
 ///
 /// The whole body is checked to be JSON, also where no field is in use. Allocates nothing.
@@ -56,28 +37,41 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     let mut parts = Parts::open(body, scratch, into)?;
     parts.impressions(into)?;
     parts.inventory(into)?;
+    parts.place_details(into)?;
+    parts.content(into)?;
+    parts.agent(into)?;
     parts.person(into)?;
     parts.chain(into)
 }
 
 /// A checked request, read part by part: whoever is turned away by its terms costs no look at its impressions, and who wants
 /// none of those, none at the device and the user.
+///
+/// No object is walked twice: [`Parts::inventory`] keeps what it comes by for the parts that may follow it.
 #[derive(Debug)]
 pub struct Parts<'a, 's> {
     document: Document<'a, 's>,
     imp: Token,
-    site: Token,
-    app: Token,
+    /// The site, app or dooh.
+    subject: Token,
     device: Token,
     user: Token,
     regs: Token,
     source: Token,
     ext: Token,
-    /// `lmt`, `dnt`, `ua`, `ip`, `ipv6`, `os`, `language`, `ifa`, `connectiontype`: found with the rest of the device.
-    device_fields: [Token; 9],
     /// Read already: asking again costs nothing.
     inventory_read: bool,
     person_read: bool,
+    /// `cat`, `sectioncat`, `pagecat`, `cattax` and `content` of the subject.
+    topic: [Token; 5],
+    /// `lmt`, `dnt`, `ip`, `ipv6`, `language`, `ifa` of the device.
+    identity: [Token; 6],
+    /// `ua`, `os`, `sua` and `ext` of the device.
+    agent: [Token; 4],
+    /// `city`, `zip`, `lat` and `lon` of the geo that applies, which is the user's if the device names no country.
+    place: [Token; 4],
+    /// `id`, `buyeruid`, `eids`, `consent`, `geo` and `ext` of the user, once somebody has asked.
+    user_fields: Option<[Token; 6]>,
 }
 
 impl<'a, 's> Parts<'a, 's> {
@@ -92,9 +86,9 @@ impl<'a, 's> Parts<'a, 's> {
     ) -> Result<Parts<'a, 's>, ScanError> {
         let document = Document::read(body, scratch)?;
         fields!(document, document.root();
-            id "id" at "at" tmax "tmax" test "test" imp "imp" cur "cur" bcat "bcat" acat "acat" cattax "cattax" badv "badv" bapp "bapp"
-            wseat "wseat" bseat "bseat" wlang "wlang" wlangb "wlangb" site "site" app "app" dooh "dooh" device "device" user "user" regs "regs"
-            source "source" ext "ext");
+            id "id" at "at" tmax "tmax" test "test" allimps "allimps" imp "imp" cur "cur" bcat "bcat" acat "acat"
+            cattax "cattax" badv "badv" bapp "bapp" wseat "wseat" bseat "bseat" wlang "wlang" wlangb "wlangb" site "site"
+            app "app" dooh "dooh" device "device" user "user" regs "regs" source "source" ext "ext");
         into.id = document.text(id)?;
         if into.id.is_empty() {
             return Err(ScanError::NotABidRequest);
@@ -102,6 +96,7 @@ impl<'a, 's> Parts<'a, 's> {
         into.at = document.integer(at)?.map_or(2, saturated!(u16));
         into.tmax = document.integer(tmax)?.map_or(0, saturated!(u32));
         into.test = document.flag(test)?.unwrap_or(false);
+        into.all_imps = document.flag(allimps)?.unwrap_or(false);
         into.cur = strings(&document, cur)?;
         into.bcat = strings(&document, bcat)?;
         into.acat = strings(&document, acat)?;
@@ -111,35 +106,36 @@ impl<'a, 's> Parts<'a, 's> {
         into.bapp = strings(&document, bapp)?;
         into.wseat = strings(&document, wseat)?;
         into.bseat = strings(&document, bseat)?;
-        document.object(dooh)?;
-        into.channel = match [site, app, dooh].map(|object| document.is_present(object)) {
-            [true, ..] => Channel::Site,
-            [_, true, _] => Channel::App,
-            [.., true] => Channel::Dooh,
-            _ => Channel::Unknown,
+        let subject;
+        (into.channel, subject) = match [site, app, dooh].map(|object| document.is_present(object)) {
+            [true, ..] => (Channel::Site, site),
+            [_, true, _] => (Channel::App, app),
+            [.., true] => (Channel::Dooh, dooh),
+            _ => (Channel::Unknown, Token::ABSENT),
         };
-        let device_fields = [Token::ABSENT; 9];
-        let (inventory_read, person_read) = (false, false);
         Ok(Parts {
             document,
             imp,
-            site,
-            app,
+            subject,
             device,
             user,
             regs,
             source,
             ext,
-            device_fields,
-            inventory_read,
-            person_read,
+            inventory_read: false,
+            person_read: false,
+            topic: [Token::ABSENT; 5],
+            identity: [Token::ABSENT; 6],
+            agent: [Token::ABSENT; 4],
+            place: [Token::ABSENT; 4],
+            user_fields: None,
         })
     }
 
     /// `imp`.
     ///
     /// # Errors
-    /// None of them, one without an id, or a wrong type.
+    /// None of them, one without an id, a wrong type, or too many floors by duration.
     pub fn impressions(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
         into.imps.clear();
         for element in self.document.elements(self.imp)?.take(limits::IMPS) {
@@ -147,14 +143,15 @@ impl<'a, 's> Parts<'a, 's> {
             into.imps.push(Imp::default());
             let imp = into.imps.last_mut().expect("pushed");
             impression(&self.document, element, imp)?;
+            if imp.id.is_empty() {
+                return Err(ScanError::NotABidRequest);
+            }
         }
-        if into.imps.is_empty() || into.imps.iter().any(|imp| imp.id.is_empty()) {
-            return Err(ScanError::NotABidRequest);
-        }
-        Ok(())
+        if into.imps.is_empty() { Err(ScanError::NotABidRequest) } else { Ok(()) }
     }
 
-    /// What of `site`, `app` and `device` says where the impression is; of `user` too, if the device is nowhere.
+    /// Where the impression is: what `site`, `app`, `dooh` and `device` say of it, down to the region; `user.geo` too, if the
+    /// device names no country.
     ///
     /// # Errors
     /// A wrong type.
@@ -163,24 +160,112 @@ impl<'a, 's> Parts<'a, 's> {
             return Ok(());
         }
         let document = &self.document;
-        fields!(document, self.site; domain "domain" page "page" site_publisher "publisher");
-        fields!(document, self.app; bundle "bundle" app_publisher "publisher");
+        fields!(document, self.subject;
+            domain "domain" page "page" bundle "bundle" publisher "publisher" cat "cat" sectioncat "sectioncat"
+            pagecat "pagecat" cattax "cattax" content "content");
+        self.topic = [cat, sectioncat, pagecat, cattax, content];
+        let (domain, page, bundle) = match into.channel {
+            Channel::Site => (domain, page, Token::ABSENT),
+            Channel::App => (Token::ABSENT, Token::ABSENT, bundle),
+            Channel::Dooh | Channel::Unknown => (domain, Token::ABSENT, Token::ABSENT),
+        };
         into.domain = document.text(domain)?;
         into.page = document.text(page)?;
         into.bundle = document.text(bundle)?;
-        let publisher = if into.channel == Channel::Site { site_publisher } else { app_publisher };
         fields!(document, publisher; id "id");
         into.publisher = document.text(id)?;
 
         fields!(document, self.device;
-            lmt "lmt" dnt "dnt" ua "ua" ip "ip" ipv6 "ipv6" os "os" language "language" ifa "ifa"
-            connectiontype "connectiontype" devicetype "devicetype" geo_object "geo");
-        self.device_fields = [lmt, dnt, ua, ip, ipv6, os, language, ifa, connectiontype];
+            lmt "lmt" dnt "dnt" ua "ua" sua "sua" ip "ip" ipv6 "ipv6" os "os" language "language" ifa "ifa" carrier "carrier"
+            connectiontype "connectiontype" devicetype "devicetype" geo_object "geo" ext "ext");
+        self.identity = [lmt, dnt, ip, ipv6, language, ifa];
+        self.agent = [ua, os, sua, ext];
         into.device.kind = document.integer(devicetype)?.map_or(0, saturated!(u8));
-        geo(document, geo_object, &mut into.device.geo)?;
+        into.device.carrier = document.text(carrier)?;
+        into.device.connection = document.integer(connectiontype)?.map_or(0, saturated!(u8));
+        self.place = geo(document, geo_object, &mut into.device.geo)?;
+        into.user_geo = Geo::default();
         if into.device.geo.country.is_empty() {
-            fields!(document, self.user; user_geo "geo");
-            geo(document, user_geo, &mut into.user_geo)?;
+            let [.., user_geo, _] = self.user_fields()?;
+            let place = geo(&self.document, user_geo, &mut into.user_geo)?;
+            if !into.user_geo.country.is_empty() {
+                self.place = place;
+            }
+        }
+        Ok(())
+    }
+
+    /// More than the region of the place that applies. After [`Parts::inventory`].
+    ///
+    /// # Errors
+    /// A wrong type.
+    pub fn place_details(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        let document = &self.document;
+        let [city, zip, lat, lon] = self.place;
+        let geo = if into.user_geo.country.is_empty() { &mut into.device.geo } else { &mut into.user_geo };
+        geo.city = document.text(city)?;
+        geo.zip = document.text(zip)?;
+        geo.point = point(document, lat, lon)?;
+        Ok(())
+    }
+
+    /// What the site, app, dooh or its content is about, and in which language. After [`Parts::inventory`].
+    ///
+    /// # Errors
+    /// A wrong type, or too many categories.
+    pub fn content(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        let document = &self.document;
+        let [cat, sectioncat, pagecat, cattax, content] = self.topic;
+        fields!(document, content; content_cat "cat" content_cattax "cattax" language "language" langb "langb");
+        let tax = document.integer(cattax)?.map_or(1, saturated!(u16));
+        let content_tax = document.integer(content_cattax)?.map_or(1, saturated!(u16));
+        into.categories = [
+            strings(document, cat)?,
+            strings(document, sectioncat)?,
+            strings(document, pagecat)?,
+            strings(document, content_cat)?,
+        ];
+        into.categories_tax = tax;
+        if content_tax != tax {
+            // Two taxonomies cannot be one list: what is said of the whole goes before what is said of a piece of it.
+            match &mut into.categories {
+                [Raw([]), Raw([]), Raw([]), _] => into.categories_tax = content_tax,
+                [.., of_content] => *of_content = Raw::default(),
+            }
+        }
+        into.content_language = document.text(either(document, language, langb))?;
+        Ok(())
+    }
+
+    /// The operating system and the browser. After [`Parts::inventory`].
+    ///
+    /// # Errors
+    /// A wrong type.
+    pub fn agent(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+        let document = &self.document;
+        let [ua, os, sua, ext] = self.agent;
+        fields!(document, extension(document, ext); sua_2_5 "sua");
+        fields!(document, either(document, sua, sua_2_5); browsers "browsers" platform "platform");
+        fields!(document, platform; platform_brand "brand");
+        let device = &mut into.device;
+        device.ua = document.text(ua)?;
+        device.os = Os::named(document.text(platform_brand)?);
+        let named = Os::named(document.text(os)?);
+        if device.os == Os::Unknown {
+            device.os = named;
+        }
+        device.browser = Browser::Unknown;
+        for element in document.elements(browsers)? {
+            fields!(document, element; brand "brand");
+            let named = Browser::named(document.text(brand)?);
+            if device.browser == Browser::Unknown {
+                device.browser = named;
+            }
+        }
+        if device.os == Os::Unknown || device.browser == Browser::Unknown {
+            let (os, browser) = agent::of(device.ua);
+            device.os = if device.os == Os::Unknown { os } else { device.os };
+            device.browser = if device.browser == Browser::Unknown { browser } else { device.browser };
         }
         Ok(())
     }
@@ -194,19 +279,22 @@ impl<'a, 's> Parts<'a, 's> {
         if std::mem::replace(&mut self.person_read, true) {
             return Ok(());
         }
+        let [id, buyeruid, eids, consent, _, ext] = self.user_fields()?;
         let document = &self.document;
-        let [lmt, dnt, ua, ip, ipv6, os, language, ifa, connectiontype] = self.device_fields;
+        let [lmt, dnt, ip, ipv6, language, ifa] = self.identity;
         into.device.lmt = document.flag(lmt)?.unwrap_or(false);
         into.device.dnt = document.flag(dnt)?.unwrap_or(false);
-        into.device.ua = document.text(ua)?;
         into.device.ip = document.text(ip)?;
         into.device.ipv6 = document.text(ipv6)?;
-        document.text(os)?;
         into.device.language = document.text(language)?;
         into.device.ifa = document.text(ifa)?;
-        into.device.connection = document.integer(connectiontype)?.map_or(0, saturated!(u8));
         regs(document, self.regs, into)?;
-        user(document, self.user, into)
+        fields!(document, extension(document, ext); ext_eids "eids" ext_consent "consent");
+        into.user_id = document.text(id)?;
+        into.buyeruid = document.text(buyeruid)?;
+        into.eids = document.array(either(document, eids, ext_eids))?;
+        into.consent = document.text(either(document, consent, ext_consent))?;
+        Ok(())
     }
 
     /// The supply chain, wherever the version keeps it.
@@ -217,47 +305,32 @@ impl<'a, 's> Parts<'a, 's> {
         into.schain = schain(&self.document, self.source, self.ext)?;
         Ok(())
     }
-}
 
-/// A list of strings. One that names nothing says nothing: it is as good as absent.
-fn strings<'a>(document: &Document<'a, '_>, token: Token) -> Result<Raw<'a>, ScanError> {
-    match document.strings(token)? {
-        (_, 0) => Ok(Raw::default()),
-        (_, count) if count > limits::LIST => Err(ScanError::TooMuch),
-        (list, _) => Ok(list),
+    /// `id`, `buyeruid`, `eids`, `consent`, `geo` and `ext` of the user.
+    fn user_fields(&mut self) -> Result<[Token; 6], ScanError> {
+        if let Some(found) = self.user_fields {
+            return Ok(found);
+        }
+        fields!(self.document, self.user;
+            id "id" buyeruid "buyeruid" eids "eids" consent "consent" geo_object "geo" ext "ext");
+        Ok(*self.user_fields.insert([id, buyeruid, eids, consent, geo_object, ext]))
     }
 }
 
-/// The 2.6 place of a field, or the 2.5 place if there is nothing.
-#[inline(always)]
-fn either(document: &Document<'_, '_>, place: Token, earlier_place: Token) -> Token {
-    if document.is_present(place) { place } else { earlier_place }
+/// The country and the region; and where the city, the zip, the latitude and the longitude are.
+fn geo<'a>(document: &Document<'a, '_>, token: Token, into: &mut Geo<'a>) -> Result<[Token; 4], ScanError> {
+    fields!(document, token; country "country" region "region" city "city" zip "zip" lat "lat" lon "lon");
+    *into = Geo { country: document.text(country)?, region: document.text(region)?, ..Geo::default() };
+    Ok([city, zip, lat, lon])
 }
 
-/// `ext`, of which nothing is promised: of another type than an object, it is somebody else's.
-#[inline(always)]
-fn extension(document: &Document<'_, '_>, ext: Token) -> Token {
-    if document.is_object(ext) { ext } else { Token::ABSENT }
-}
-
-fn geo<'a>(document: &Document<'a, '_>, token: Token, into: &mut Geo<'a>) -> Result<(), ScanError> {
-    fields!(document, token; country "country" region "region" city "city" zip "zip");
-    into.country = document.text(country)?;
-    into.region = document.text(region)?;
-    into.city = document.text(city)?;
-    into.zip = document.text(zip)?;
-    Ok(())
-}
-
-fn user<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
-    fields!(document, token;
-        id "id" buyeruid "buyeruid" eids "eids" consent "consent" geo_object "geo" ext "ext");
-    fields!(document, extension(document, ext); ext_eids "eids" ext_consent "consent");
-    into.user_id = document.text(id)?;
-    into.buyeruid = document.text(buyeruid)?;
-    into.eids = document.array(either(document, eids, ext_eids))?;
-    into.consent = document.text(either(document, consent, ext_consent))?;
-    geo(document, geo_object, &mut into.user_geo)
+/// A point, if both coordinates are given and on the globe.
+fn point(document: &Document<'_, '_>, lat: Token, lon: Token) -> Result<Option<Point>, ScanError> {
+    const DEGREE: i64 = 1_000_000;
+    let (lat, lon) = (document.ceiling(lat, 6)?, document.ceiling(lon, 6)?);
+    let within = |angle: Option<i64>, most: i64| angle.filter(|angle| (-most..=most).contains(angle));
+    let (lat, lon) = (within(lat, 90 * DEGREE), within(lon, 180 * DEGREE));
+    Ok(lat.zip(lon).map(|(lat, lon)| Point { lat: lat as i32, lon: lon as i32 }))
 }
 
 fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
@@ -289,60 +362,4 @@ fn schain<'a>(document: &Document<'a, '_>, source: Token, ext: Token) -> Result<
     fields!(document, extension(document, source_ext); schain_2_5 "schain");
     fields!(document, extension(document, ext); schain_2_4 "schain");
     Ok(document.object(either(document, either(document, schain, schain_2_5), schain_2_4))?)
-}
-
-fn impression<'a>(document: &Document<'a, '_>, token: Token, into: &mut Imp<'a>) -> Result<(), ScanError> {
-    fields!(document, token;
-        id "id" banner_object "banner" video "video" audio "audio" native "native" bidfloor "bidfloor"
-        bidfloorcur "bidfloorcur" secure "secure" pmp "pmp" tagid "tagid" instl "instl");
-    fields!(document, pmp; private_auction "private_auction" deals "deals");
-    into.id = document.text(id)?;
-    if document.is_present(banner_object) {
-        banner(document, banner_object, into.banner.insert(Banner::default()))?;
-    }
-    document.object(video)?;
-    document.object(audio)?;
-    document.object(native)?;
-    into.floor = CpmMicros(document.ceiling(bidfloor, 6)?.unwrap_or(0));
-    into.floor_cur = document.text(bidfloorcur)?;
-    into.secure = document.flag(secure)?;
-    into.private_auction = document.flag(private_auction)?.unwrap_or(false);
-    document.array(deals)?;
-    into.tagid = document.text(tagid)?;
-    into.interstitial = document.flag(instl)?.unwrap_or(false);
-    Ok(())
-}
-
-fn banner(document: &Document<'_, '_>, token: Token, into: &mut Banner) -> Result<(), ScanError> {
-    fields!(document, token; w "w" h "h" format "format" btype "btype" battr "battr" pos "pos");
-    into.btype = bits(document, btype)?;
-    into.battr = bits(document, battr)?;
-    into.pos = document.integer(pos)?.map_or(0, saturated!(u8));
-    into.sizes.extend(size(document, w, h)?);
-    for element in document.elements(format)? {
-        fields!(document, element; w "w" h "h");
-        if let Some(size) = size(document, w, h)?
-            && !into.sizes.is_full()
-        {
-            into.sizes.push(size);
-        }
-    }
-    Ok(())
-}
-
-#[inline(always)]
-fn size(document: &Document<'_, '_>, w: Token, h: Token) -> Result<Option<Size>, ScanError> {
-    let [w, h] = [document.integer(w)?, document.integer(h)?].map(|side| side.map_or(0, saturated!(u16)));
-    Ok((w > 0 && h > 0).then_some(Size { w, h }))
-}
-
-/// The integers of a list as bits; what is not between 0 and 63 has none.
-fn bits(document: &Document<'_, '_>, token: Token) -> Result<u64, ScanError> {
-    let mut bits = 0;
-    for element in document.elements(token)? {
-        if let Some(value @ 0..64) = document.integer(element)? {
-            bits |= 1 << value;
-        }
-    }
-    Ok(bits)
 }
