@@ -2,15 +2,13 @@
 
 use arrayvec::ArrayVec;
 
-use crate::bid::admit::Exchange;
+use crate::bid::eligible::Scene;
 use crate::limits;
 use crate::snapshot::Snapshot;
-use crate::snapshot::calendar::Hours;
-use crate::snapshot::geo::{Found, Geo as GeoBase};
-use crate::snapshot::targeting::{Asked, Index, host};
-use crate::units::Now;
+use crate::snapshot::geo::Place;
+use crate::snapshot::targeting::{Asked, host};
 use crate::wire::json::Text;
-use crate::wire::openrtb::request::{BidRequest, Channel, Parts, ScanError};
+use crate::wire::openrtb::request::{BidRequest, Channel, Geo, Parts, ScanError};
 
 /// Room for texts whose JSON had escapes in it: `https:\/\/` is common in `site.page`.
 #[derive(Debug)]
@@ -27,10 +25,19 @@ impl Default for Unescaped {
     }
 }
 
-/// Reads what the index needs and the request has not given yet.
+/// The categories of a site, app or content.
+pub type Categories<'r> = ArrayVec<&'r [u8], { limits::CATEGORIES }>;
+
+/// Reads what the campaigns of a snapshot are particular about; where the address is, if the request does not say where it
+/// comes from.
 #[inline]
-pub fn read<'r>(index: &Index, parts: &mut Parts<'r, '_>, request: &mut BidRequest<'r>) -> Result<(), ScanError> {
+pub fn read<'r, 's>(
+    snapshot: &'s Snapshot,
+    parts: &mut Parts<'r, '_>,
+    request: &mut BidRequest<'r>,
+) -> Result<Option<Place<'s>>, ScanError> {
     parts.inventory(request)?;
+    let index = &snapshot.targeting;
     if index.asks_place_details() {
         parts.place_details(request)?;
     }
@@ -39,6 +46,128 @@ pub fn read<'r>(index: &Index, parts: &mut Parts<'r, '_>, request: &mut BidReque
     }
     if index.asks_content() {
         parts.content(request)?;
+        if request.content_language.is_empty() {
+            parts.person(request)?;
+        }
     }
-    Ok(())
+    locate(snapshot, parts, request)
+}
+
+/// Where the address of the device is, if the request names no country and there is a file that knows. After
+/// [`Parts::inventory`].
+#[inline]
+pub fn locate<'r, 's>(
+    snapshot: &'s Snapshot,
+    parts: &mut Parts<'r, '_>,
+    request: &mut BidRequest<'r>,
+) -> Result<Option<Place<'s>>, ScanError> {
+    if snapshot.geo.is_none() || !geo(request).country.is_empty() {
+        return Ok(None);
+    }
+    parts.person(request)?;
+    let device = &request.device;
+    Ok([device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw)))
+}
+
+/// The geo that applies: the user's if the device names no country.
+#[inline]
+fn geo<'g, 'r>(request: &'g BidRequest<'r>) -> &'g Geo<'r> {
+    if request.device.geo.country.is_empty() && !request.user_geo.country.is_empty() {
+        &request.user_geo
+    } else {
+        &request.device.geo
+    }
+}
+
+/// The country a request comes from; empty if nobody knows.
+#[inline]
+pub fn country<'c>(request: &BidRequest<'c>, place: Option<&'c Place<'_>>) -> &'c [u8] {
+    match geo(request).country {
+        Text { raw: [], .. } => place.and_then(|place| place.country.as_ref()).map_or(&[], |country| &country[..]),
+        text => unless_escaped(text),
+    }
+}
+
+impl Unescaped {
+    /// The domain and the bundle of a request, each empty if it has none.
+    #[inline]
+    pub fn inventory<'u>(&'u mut self, request: &BidRequest<'u>) -> (&'u [u8], &'u [u8]) {
+        inventory(&mut self.inventory, request)
+    }
+
+    /// The question for the index. `categories` and `hours` are what [`Asked`] says of them.
+    #[inline]
+    pub fn asked<'u>(
+        &'u mut self,
+        request: &BidRequest<'u>,
+        scene: Scene<'u>,
+        place: Option<&'u Place<'u>>,
+        categories: &'u [&'u [u8]],
+        hours: &'u [u8],
+    ) -> Asked<'u> {
+        let Unescaped { inventory: room, publisher, city, carrier } = self;
+        let (domain, bundle) = inventory(room, request);
+        let geo = geo(request);
+        let device = &request.device;
+        let asked = Asked {
+            country: country(request, place),
+            region: unless_escaped(geo.region),
+            city: plain(geo.city, city),
+            zip: unless_escaped(geo.zip),
+            point: geo.point,
+            device: device.kind,
+            os: device.os,
+            browser: device.browser,
+            carrier: plain(device.carrier, carrier),
+            connection: device.connection,
+            categories,
+            language: unless_escaped(match request.content_language.is_empty() {
+                true => device.language,
+                false => request.content_language,
+            }),
+            hours,
+            channel: request.channel,
+            domain,
+            bundle,
+            publisher: plain(request.publisher, publisher),
+            exchange: scene.exchange.name.as_bytes(),
+            now: scene.now.wall,
+        };
+        match place {
+            None => asked,
+            Some(place) => Asked {
+                region: place.region.as_bytes(),
+                city: place.city.as_bytes(),
+                zip: place.zip.as_bytes(),
+                point: place.point,
+                ..asked
+            },
+        }
+    }
+}
+
+/// What the site, app or content is about.
+#[inline]
+pub fn categories<'r>(request: &BidRequest<'r>) -> Categories<'r> {
+    let named = request.categories.iter().flat_map(|list| list.strings());
+    named.map(unless_escaped).filter(|name| !name.is_empty()).take(limits::CATEGORIES).collect()
+}
+
+fn inventory<'u>(room: &'u mut [u8], request: &BidRequest<'u>) -> (&'u [u8], &'u [u8]) {
+    match request.channel {
+        Channel::Site if request.domain.is_empty() => (host(plain(request.page, room)), b""),
+        Channel::Site | Channel::Dooh => (plain(request.domain, room), b""),
+        Channel::App => (b"", plain(request.bundle, room)),
+        Channel::Unknown => (b"", b""),
+    }
+}
+
+/// A text without its escapes. One too long to be ours to name is unknown.
+fn plain<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
+    text.unescape(room).unwrap_or_default()
+}
+
+/// Codes are plain ASCII: one that had to be escaped is none.
+fn unless_escaped(text: Text<'_>) -> &[u8] {
+    if text.escaped { b"" } else { text.raw }
 }
