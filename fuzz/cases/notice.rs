@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
-use corebid::ring::message::{Agreed, Claim, NoticeKind};
+use corebid::ring::message::{Agreed, Claim, NoticeKind, NoticePrice};
 use corebid::units::{
     BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, Rate, ReservationId, Terms,
     UnixMillis, UserKey,
 };
 use corebid::wire::notice::{Signer, Verified, url_bytes};
-use corebid::wire::price::Scheme;
+use corebid::wire::price::{Reading, Scheme, multiplier};
+use corebid::wire::price_cipher::PriceCipher;
 
 const SIGNED: Claim = Claim {
     reservation: ReservationId(0x0102_0304_0506_0708),
@@ -27,6 +28,10 @@ const SIGNED: Claim = Claim {
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(1, &[7; 32]));
 
+static READINGS: LazyLock<[Reading; 3]> = LazyLock::new(|| {
+    [Reading::Plain, Reading::Encrypted(Scheme::Google, PriceCipher::new(&[1; 32], &[2; 32])), Reading::Blind]
+});
+
 /// The path that was signed for a kind, without the query.
 fn genuine(kind: NoticeKind) -> Vec<u8> {
     let mut out = [0; url_bytes(0)];
@@ -39,8 +44,14 @@ static GENUINE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| NoticeKind::ALL.map(ge
 fn verify(target: &[u8]) {
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     match SIGNER.verify(target) {
-        Verified::Claim { kind, claim, .. } => {
+        Verified::Claim { kind, claim, query } => {
             assert_eq!(claim, SIGNED);
+            assert!(multiplier(query, claim.terms.multiplier) <= claim.terms.multiplier);
+            for reading in &*READINGS {
+                if let NoticePrice::Cpm(price) = reading.price(query) {
+                    assert!(price >= CpmMicros(0) && !matches!(reading, Reading::Blind));
+                }
+            }
             assert_eq!(path, genuine(kind));
         }
         Verified::Forged | Verified::Malformed => assert!(!GENUINE.iter().any(|genuine| genuine == path)),

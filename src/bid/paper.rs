@@ -159,3 +159,83 @@ impl Deed {
         &self.urls[kind as usize][..self.lengths[kind as usize]]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::exchange::{NoticeUrl, Notices};
+    use crate::config::{Config, Exchange as Section};
+    use crate::ring::message::Notice;
+    use crate::secrets::Key;
+    use crate::snapshot::data::{Data, Source};
+    use crate::wire::price::Scheme;
+    use crate::wire::price_cipher::PriceCipher;
+
+    fn paper() -> Paper {
+        Paper {
+            node: NodeId(1),
+            incarnation: Incarnation(2),
+            base: b"http://bid.example"[..].into(),
+            signer: Signer::new(1, &[3; 32]),
+            reservations: Snowflake::new(4, UnixMillis(0)),
+            bids: BidIds::from_kernel().unwrap(),
+        }
+    }
+
+    /// From the draft to the money: a screen at an exchange that hides its prices, bills alone, and has an H2 of its own.
+    #[test]
+    fn what_was_drawn_up_is_what_is_read() {
+        let (mut paper, cipher) = (paper(), PriceCipher::new(&[5; 32], &[6; 32]));
+        let mut config = Config::demo(std::path::Path::new(""));
+        let mut section = Section::generic("screens");
+        section.reading = Reading::Encrypted(Scheme::Google, cipher.clone());
+        section.rules.price = Scheme::Google;
+        section.rules.losses_final = true;
+        section.rules.h2_minutes = 90;
+        section.rules.notices = Notices::from_iter([NoticeUrl::Burl]);
+        config.exchanges.push(section);
+        let exchanges = Exchanges::new(&config);
+        let data = Data::load(Source::demo(None), &Key([0; 32])).unwrap();
+        let draft = Draft {
+            now: Now { wall: UnixMillis(1_800_000_000_000), ..Now::default() },
+            campaign: &data.campaigns()[0],
+            price: CpmMicros(2_500_000),
+            terms: Terms { multiplier: Multiplier(30_300_000), ..Terms::PLAIN },
+            lease: LeaseId(7),
+            user: UserKey(8),
+            exchange: exchanges.by_name("screens").unwrap(),
+            test: false,
+        };
+        let deed = paper.draw(draft);
+        assert!(deed.url(NoticeKind::Win).is_empty() && deed.url(NoticeKind::Loss).is_empty());
+        assert_eq!(deed.claim.expires.0, draft.now.wall.0 + 90 * 60_000);
+        assert_eq!(deed.claim.agreed, Agreed::ENCRYPTED.and(Agreed::LOSS_IS_FINAL));
+
+        let url = String::from_utf8(deed.url(NoticeKind::Bill).to_vec()).unwrap();
+        let called = |price: &str, multiplier: &str| {
+            let target = url.strip_prefix("http://bid.example").unwrap().replace("%%WINNING_PRICE%%", price);
+            target.replace("${AUCTION_MULTIPLIER}", multiplier).into_bytes()
+        };
+        let hidden = String::from_utf8(cipher.encrypt(&[9; 16], 2_500_000).to_vec()).unwrap();
+        for (multiplier, cost) in [("30.3", 75_750), ("10", 25_000), ("99", 75_750), ("", 75_750)] {
+            let Heard { kind, price, multiplier, claim } =
+                paper.read(&called(&hidden, multiplier), &exchanges).unwrap();
+            assert_eq!((kind, claim), (NoticeKind::Bill, deed.claim));
+            let NoticePrice::Cpm(cpm) = price else { panic!("{price:?}") };
+            assert_eq!(Notice { ticket: 0, kind, price, multiplier, claim }.cost(cpm), Micros(cost));
+        }
+        let price = |target: &[u8], exchanges: &Exchanges| paper.read(target, exchanges).unwrap().price;
+        assert_eq!(price(&called("2.5", ""), &exchanges), NoticePrice::Unreadable);
+
+        // The exchange is dropped from the configuration, or turns to plain prices: this bid stays what it was.
+        config.exchanges.pop();
+        assert_eq!(price(&called(&hidden, ""), &Exchanges::new(&config)), NoticePrice::Unreadable);
+        config.exchanges.push(Section::generic("screens"));
+        assert_eq!(price(&called("2.5", ""), &Exchanges::new(&config)), NoticePrice::Unreadable);
+
+        let exchange = exchanges.by_name("generic").unwrap();
+        let test = paper.draw(Draft { exchange, test: true, terms: Terms::PLAIN, ..draft });
+        assert_eq!(test.claim.agreed, Agreed::TEST);
+        assert!(test.url(NoticeKind::Loss).ends_with(b"?p=${AUCTION_PRICE}"));
+    }
+}

@@ -9,12 +9,14 @@ use crate::units::{CoreId, CpmMicros, Micros, Now, UserKey};
 impl Reconciler {
     /// Decides a notice with a valid signature. Its answer leaves when all that was booked is on disk.
     pub(super) fn notice(&mut self, now: Now, core: CoreId, notice: &Notice) {
-        let claim = &notice.claim;
-        let noticed = if claim.agreed.any(Agreed::TEST) {
-            // No money was held for it, and none is owed: nothing is recorded.
+        let &Notice { ticket, ref claim, .. } = notice;
+        if claim.agreed.any(Agreed::TEST) {
+            // No money was held for it and none is owed: nothing is recorded, and there is nothing to wait for.
             self.gauges.tests.add(1);
-            Some(Noticed::Safe)
-        } else if self.disk_failed {
+            self.orders(core).push_back(Order::Noticed { ticket, noticed: Noticed::Safe });
+            return;
+        }
+        let noticed = if self.disk_failed {
             None
         } else if self.is_past(now, claim) {
             Some(self.late(now, notice))
@@ -29,12 +31,7 @@ impl Reconciler {
             }
             Some(Noticed::Safe)
         };
-        let ticket = notice.ticket;
         match noticed {
-            // Nothing was booked, so there is nothing to wait for.
-            Some(noticed) if claim.agreed.any(Agreed::TEST) => {
-                self.orders(core).push_back(Order::Noticed { ticket, noticed });
-            }
             Some(noticed) => self.hold(core, Order::Noticed { ticket, noticed }),
             // Nothing was booked, so there is nothing to wait for.
             None => {

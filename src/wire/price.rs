@@ -57,6 +57,7 @@ impl Scheme {
 
 /// What it takes to read an exchange's prices.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each exchange, read where it is: a box would only be a detour")]
 pub enum Reading {
     /// They are plain.
     Plain,
