@@ -197,9 +197,10 @@ fn the_example_configuration_starts() {
 fn the_example_and_the_document_know_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-    let (code, example, document) = (read("src/config.rs"), read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
+    let code = read("src/config.rs") + &read("src/config/edge.rs");
+    let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
     let mut keys = 0;
-    for (section, name) in [("server", "Server"), ("data", "Data"), ("exchange", "Exchange")] {
+    for (section, name) in [("server", "Server"), ("data", "Data"), ("exchange", "Exchange"), ("edge", "Edge")] {
         let fields = code.split(&format!("pub struct {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
         let header = if section == "exchange" { "[[exchange]]".to_owned() } else { format!("[{section}]") };
         let part =
