@@ -13,7 +13,7 @@ use std::thread;
 use corebid::bid::probe::{Blind, StageTimer};
 use corebid::bid::server::Backend;
 use corebid::bid::{Ask, Outcome};
-use corebid::config::Config;
+use corebid::config::{Config, Format};
 use corebid::lab::bench::Bench;
 use corebid::launch::{Launch, Node};
 use corebid::limits;
@@ -173,7 +173,12 @@ fn campaigns(folder: &Folder) -> Source {
         model: None,
         rates: Default::default(),
         geo: None,
-        edge: Files::default(),
+        edge: Files {
+            blocked_domains: Some(folder.write("domains.txt", "blocked.example\n")),
+            blocked_bundles: Some(folder.write("bundles.txt", "com.blocked\n")),
+            bots: Some(folder.write("bots.txt", "Googlebot\nbot | cubot\n")),
+            data_centers: Some(folder.write("centers.txt", "192.0.2.0/24\n2001:db8::/32\n")),
+        },
     }
 }
 
@@ -183,9 +188,18 @@ fn a_decision_allocates_nothing() {
     for source in [Source::BuiltIn, Source::Synthetic(1000), campaigns(&folder)] {
         as_bid_core(|| {
             let data = Data::load(source.clone(), &Key([0; 32])).unwrap();
-            let mut bench = Bench::new(&Config::demo(std::path::Path::new("")), &data).unwrap();
+            let mut config = Config::demo(std::path::Path::new(""));
+            // Every filter of the edge is asked.
+            config.edge.duplicates_ms = Some(200);
+            config.exchanges[0].qps = Some(1000);
+            config.exchanges[0].countries.exclude = vec!["PRK".into()];
+            config.exchanges[0].formats = vec![Format::Banner];
+            let mut bench = Bench::new(&config, &data).unwrap();
             let metrics: &CoreMetrics = Box::leak(Box::default());
             let mut documents = documents(21);
+            for device in ["\"ip\":\"192.0.2.1\"", "\"ua\":\"x \\u0042ot\"", "\"ua\":\"cubot\",\"ip\":\"::1\""] {
+                documents.push(request("r", "").replace("\"devicetype\":2", device));
+            }
             documents.push(b"[".repeat(limits::BODY_BYTES));
             documents.push(request("r", &format!(",\"ext\":\"{}\"", "x".repeat(limits::BODY_BYTES - 1000))));
             // Not one to warm up: all the memory there will be was taken by `BidCore::new`.

@@ -252,7 +252,8 @@ impl BidCore {
             return Err(NoBidReason::Transparency.into());
         }
         let personal = comply::personal(&request);
-        let copies = edge::copies(&request, (exchange, now), personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
+        let copies =
+            edge::copies(&request, (exchange, now), personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
         let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
 

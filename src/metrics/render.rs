@@ -46,7 +46,9 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("profile_hits", "Profile lookups answered by the shard", |core| core.profile_hits.get()),
     ("profile_misses", "Profile lookups that went to the base", |core| core.profile_misses.get()),
     ("fingerprints", "Requests looked up among the copies of auctions bid on", |core| core.fingerprints.get()),
-    ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| core.fingerprint_evictions.get()),
+    ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
+        core.fingerprint_evictions.get()
+    }),
     ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
 ];
 

@@ -103,10 +103,14 @@ fn read<T: Default>(file: Option<&Path>, parse: fn(&str) -> Result<T, Fault>) ->
 /// The lines that say something, with their numbers: without blank lines and what follows a `#` that begins a word.
 fn lines(text: &str) -> impl Iterator<Item = (&str, usize)> {
     let said = |line: &str| {
-        let comment = line.match_indices('#').find(|&(at, _)| line[..at].chars().last().is_none_or(char::is_whitespace));
+        let comment =
+            line.match_indices('#').find(|&(at, _)| line[..at].chars().last().is_none_or(char::is_whitespace));
         comment.map_or(line.len(), |(at, _)| at)
     };
-    text.lines().zip(1..).map(move |(line, number)| (line[..said(line)].trim(), number)).filter(|(line, _)| !line.is_empty())
+    text.lines()
+        .zip(1..)
+        .map(move |(line, number)| (line[..said(line)].trim(), number))
+        .filter(|(line, _)| !line.is_empty())
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ fn copy(auction: u32, path: u32, floor: f64) -> String {
     let (user, site) = (auction % 97, auction / 97 % 13);
     let sizes = ["{\"w\":300,\"h\":250}", "{\"w\":728,\"h\":90}"];
     let (first, second) = if path.is_multiple_of(2) { (sizes[0], sizes[1]) } else { (sizes[1], sizes[0]) };
-    let more = ["", ",{\"id\":\"2\",\"bidfloor\":900,\"banner\":{\"w\":320,\"h\":50}}"][(auction / 97 / 13 % 2) as usize];
+    let more =
+        ["", ",{\"id\":\"2\",\"bidfloor\":900,\"banner\":{\"w\":320,\"h\":50}}"][(auction / 97 / 13 % 2) as usize];
     // Users with an advertising id, and users known by address and agent only.
     let device = match user % 2 {
         0 => format!("\"ifa\":\"id-{user}\",\"ip\":\"198.51.100.{path}\""),
@@ -93,7 +94,9 @@ fn a_core_catches_exactly_the_copies_of_what_it_bid_on() {
             }
         }
         let looked_up: u64 = node.iter().map(|core| core.metrics.fingerprints.get()).sum();
-        println!("{cores} cores, {paths} paths: {caught} of {copies} copies caught, {looked_up} looked up, {shadowed} too dear");
+        println!(
+            "{cores} cores, {paths} paths: {caught} of {copies} copies caught, {looked_up} looked up, {shadowed} too dear"
+        );
         assert!(caught > 0 && (cores > 1 || caught + shadowed >= copies * 9 / 10));
         assert!(looked_up >= u64::from(caught));
     }
@@ -120,7 +123,9 @@ fn switched_off_or_unknown_nobody_is_a_copy() {
     assert_eq!(on.metrics.fingerprints.get(), 0);
     // What differs in user, place or offer is another auction.
     assert!(is_bid(on.decide(now, &copy(2, 0, 0.01))));
-    for (from, to) in [("id-2", "id-3"), ("site0", "site1"), ("\"w\":300", "\"w\":320"), ("\"w\":728,\"h\":90", "\"w\":1,\"h\":1")] {
+    for (from, to) in
+        [("id-2", "id-3"), ("site0", "site1"), ("\"w\":300", "\"w\":320"), ("\"w\":728,\"h\":90", "\"w\":1,\"h\":1")]
+    {
         let whole = copy(2, 1, 0.01);
         assert!(whole.contains(from));
         assert_ne!(on.decide(now, &whole.replace(from, to)), Outcome::NoBid(NoBidReason::Duplicate), "{from}");

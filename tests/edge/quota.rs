@@ -67,7 +67,9 @@ impl World {
             let World { quotas, orders, events, .. } = self;
             let mut send = |core: CoreId, order| orders[usize::from(core.0)].push_back((arrives, order));
             for (core, events) in events.iter_mut().enumerate() {
-                while let Some((_, Event::Quota { exchange, asked, returned })) = events.pop_front_if(|(at, _)| *at <= now) {
+                while let Some((_, Event::Quota { exchange, asked, returned })) =
+                    events.pop_front_if(|(at, _)| *at <= now)
+                {
                     quotas.report(CoreId(core as u8), exchange, asked, returned, &mut send);
                 }
             }

@@ -139,7 +139,10 @@ mod tests {
         for low in 1..=5 {
             table.note(fingerprint(low), at(low));
         }
-        assert_eq!((1..=5).map(|low| table.seen(fingerprint(low), at(6))).collect::<Vec<_>>(), [false, true, true, true, true]);
+        assert_eq!(
+            (1..=5).map(|low| table.seen(fingerprint(low), at(6))).collect::<Vec<_>>(),
+            [false, true, true, true, true]
+        );
         assert_eq!(table.evictions(), 1);
         // Known again: its own place. Over: anybody's.
         table.note(fingerprint(3), at(100));

@@ -43,9 +43,11 @@ pub fn clear<'r>(
         parts.inventory(request)?;
         parts.person(request)?;
         let device = &request.device;
-        if !edge.data_centers.is_empty() && [device.ip, device.ipv6].iter().any(|text| {
-            edge.data_centers.hold(text.unescape(&mut room.agent).unwrap_or_default())
-        }) {
+        if !edge.data_centers.is_empty()
+            && [device.ip, device.ipv6]
+                .iter()
+                .any(|text| edge.data_centers.hold(text.unescape(&mut room.agent).unwrap_or_default()))
+        {
             return Err(NoBidReason::DataCenter.into());
         }
         if edge.bots.is_bot(agent(device.ua, &mut room.agent)) {
@@ -157,7 +159,8 @@ mod tests {
         let none = filter(&[], &[]);
         assert!(Countries::of(&[&none, &none]).is_none());
         let all_but = Countries::of(&[&none, &filter(&[], &["PRK"])]).unwrap();
-        let some = Countries::of(&[&filter(&["USA", "fra", "PRK"], &[]), &filter(&["FRA", "DEU", "PRK"], &["PRK"])]).unwrap();
+        let some =
+            Countries::of(&[&filter(&["USA", "fra", "PRK"], &[]), &filter(&["FRA", "DEU", "PRK"], &["PRK"])]).unwrap();
         for (country, all_but_answers, some_answers) in [
             ("USA", true, false),
             ("FRA", true, true),

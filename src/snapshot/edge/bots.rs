@@ -28,7 +28,10 @@ impl Bots {
             }
             patterns.push(pattern.to_owned());
             exceptions.push(
-                parts.filter(|part| !part.is_empty()).map(|part| part.to_ascii_lowercase().into_bytes().into()).collect(),
+                parts
+                    .filter(|part| !part.is_empty())
+                    .map(|part| part.to_ascii_lowercase().into_bytes().into())
+                    .collect(),
             );
         }
         if patterns.is_empty() {

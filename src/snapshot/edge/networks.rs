@@ -111,12 +111,20 @@ mod tests {
         let list = Networks::parse(text).unwrap();
         assert_eq!(list.len(), 6);
         for inside in [
-            "10.0.0.0", "10.255.255.255", "192.0.2.7", "198.51.100.255", "::ffff:10.1.2.3", "2001:DB8::1", "0.0.0.0",
-            "255.255.255.255", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+            "10.0.0.0",
+            "10.255.255.255",
+            "192.0.2.7",
+            "198.51.100.255",
+            "::ffff:10.1.2.3",
+            "2001:DB8::1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
         ] {
             assert!(list.hold(inside.as_bytes()), "{inside}");
         }
-        for outside in ["9.255.255.255", "11.0.0.0", "192.0.2.6", "192.0.2.8", "2001:db9::", "", "10.0.0", "10.0.0.256", "x"]
+        for outside in
+            ["9.255.255.255", "11.0.0.0", "192.0.2.6", "192.0.2.8", "2001:db9::", "", "10.0.0", "10.0.0.256", "x"]
         {
             assert!(!list.hold(outside.as_bytes()), "{outside}");
         }
