@@ -22,7 +22,7 @@ use support::{Folder, campaign, samples};
 /// A bench with the campaigns of `source`.
 fn bench(source: Source) -> (Bench, Data) {
     let mut config = Config::demo(std::path::Path::new(""));
-    config.exchanges.push(Exchange { name: "seatless".into(), seat: String::new(), network_margin_ms: 0 });
+    config.exchanges.push(Exchange { name: "seatless".into(), seat: String::new(), network_margin_ms: 0, gzip: true });
     let data = Data::load(source, &Key([0; 32])).unwrap();
     (Bench::new(&config, &data).unwrap(), data)
 }
