@@ -1,5 +1,5 @@
-//! What a reload of a large campaign file takes, phase by phase, in CPU time of its one thread: `cargo bench --bench reload [-- CAMPAIGNS]`. Decision 0017 has the
-//! figures; `scripts/reload` measures what requests notice of one.
+//! What a reload of a large campaign file takes, phase by phase, in CPU time of its one thread: `cargo bench --bench reload
+//! [-- CAMPAIGNS]`. `scripts/reload` measures what requests notice of one.
 
 use std::time::Duration;
 

@@ -158,15 +158,15 @@ fn campaigns(folder: &Folder) -> Source {
             .map(|user| format!("{{\"user\":\"u{user}\",\"exchange\":\"generic\",\"segments\":[9]}}\n"))
             .collect::<String>(),
     );
-    // Long enough to be packed.
-    let banner = format!("<b>{}</b>", "a banner ".repeat(100));
-    let text = campaign(1, "frequency_cap = 2\n").replace("cpm = 2.00", "cpm = 4.00").replace("<b>1</b>", &banner)
+    let text = campaign(1, "frequency_cap = 2\n").replace("cpm = 2.00", "cpm = 4.00")
         + &campaign(2, "[campaigns.targeting]\nsegments = { any = [9] }\n").replace("cpm = 2.00", "cpm = 3.00")
         + &campaign(
             3,
             "[campaigns.targeting]\ncountries = { exclude = [\"FRA\"] }\nsites = { exclude = [\"x.example\"] }\n",
         )
         + &campaign(4, "");
+    // Long enough to be packed.
+    let text = text.replace("<b>", &format!("<b>{}", "a banner ".repeat(100)));
     Source::Files {
         campaigns: folder.write("campaigns.toml", text),
         profiles: Some(folder.path("profiles.ndjson")),
@@ -318,7 +318,7 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     assert!(bids > 300 && bills > 30, "{bids} bids, {bills} bills");
     let sum = |read: fn(&CoreMetrics) -> u64| node.metrics.iter().map(|core| read(core)).sum::<u64>();
     let packed = (sum(|core| core.inflated.get()), sum(|core| core.deflated.get()), sum(|core| core.oversized.get()));
-    assert!(packed.0 > 300 && packed.1 > 10 && packed.2 > 0, "{packed:?} in gzip");
+    assert!(packed.0 > 300 && packed.1 > 5 && packed.2 > 0, "{packed:?} in gzip");
     drop(clients);
     node.drain().unwrap();
 }

@@ -43,14 +43,17 @@ fn one(campaign: &Campaign) -> Value {
     ] {
         put(&mut wants, key, written(rule));
     }
-    put(&mut wants, "devices", targeting.devices.iter().map(|&kind| DEVICES[kind as usize - 1].into()).collect());
+    let devices: Vec<_> = targeting.devices.iter().map(|&kind| DEVICES[kind as usize - 1]).collect();
+    put(&mut wants, "devices", devices.into());
     let channel = |channel: &Channel| Value::from(if *channel == Channel::Site { "site" } else { "app" });
-    put(&mut wants, "channels", targeting.channels.iter().map(channel).collect());
+    let channels: Vec<_> = targeting.channels.iter().map(channel).collect();
+    put(&mut wants, "channels", channels.into());
     let mut segments = Map::new();
     for (key, list) in
         [("any", &targeting.segments.any), ("all", &targeting.segments.all), ("none", &targeting.segments.none)]
     {
-        put(&mut segments, key, list.iter().map(|segment| segment.0.into()).collect());
+        let ids: Vec<u32> = list.iter().map(|segment| segment.0).collect();
+        put(&mut segments, key, ids.into());
     }
     put(&mut wants, "segments", Value::Object(segments));
     if !wants.is_empty() {
