@@ -1,8 +1,9 @@
 //! Admission: whose request is it, and is there still time for it? Asked before a byte of the body is read.
 
+use crate::bid::choose::Takes;
 use crate::bid::edge::Countries;
 use crate::config::Config;
-use crate::config::exchange::{Formats, Rules};
+use crate::config::exchange::{Field, Formats, Rules};
 use crate::limits;
 use crate::ring::message::Agreed;
 use crate::units::{ExchangeId, ExchangeKey, Nanos, Now};
@@ -43,6 +44,13 @@ impl Exchange {
     pub const fn agreed(&self) -> Agreed {
         let encrypted = Agreed::ENCRYPTED.when(self.rules.price.is_encrypted());
         encrypted.and(Agreed::LOSS_IS_FINAL.when(self.rules.losses_final))
+    }
+}
+
+impl Exchange {
+    /// What it takes in one response.
+    pub const fn takes(&self) -> Takes {
+        Takes { several_for_one: self.rules.multi_bid, single: self.rules.required.contains(Field::SingleBid) }
     }
 }
 

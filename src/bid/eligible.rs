@@ -15,6 +15,7 @@ use crate::bid::sale::{Sale, welcomes};
 use crate::bid::user::User;
 use crate::limits;
 use crate::snapshot::Snapshot;
+use crate::snapshot::calendar::Hours;
 use crate::snapshot::campaign::{Ad, Campaign, Shape};
 use crate::snapshot::model::Features;
 use crate::snapshot::targeting::{Candidate, Candidates, Query};
@@ -31,6 +32,7 @@ pub struct Memory {
     blocks: Box<Blocks>,
     unescaped: Box<Unescaped>,
     native: Natives,
+    hours: Box<Hours>,
 }
 
 impl Default for Memory {
@@ -40,6 +42,7 @@ impl Default for Memory {
             blocks: Box::default(),
             unescaped: Box::default(),
             native: Natives::default(),
+            hours: Box::default(),
         }
     }
 }
@@ -79,10 +82,13 @@ impl Memory {
         parts.impressions(request)?;
         // Whoever sells nothing we may take costs no look at site, device and user.
         sold(request, scene)?;
-        let index = &scene.snapshot.targeting;
-        asked::read(scene.snapshot, parts, request)?;
+        let snapshot = scene.snapshot;
+        let place = asked::read(snapshot, parts, request)?;
         let request = &*request;
-        let query = index.query(&self.unescaped.asked(request, scene));
+        self.hours.refresh(&snapshot.calendar, snapshot.version, scene.now.wall);
+        let categories = asked::categories(request);
+        let asked = self.unescaped.asked(request, scene, place.as_ref(), &categories, self.hours.each());
+        let query = snapshot.targeting.query(&asked);
         let mut reason = NoBidReason::Format;
         let mut blocks_filled = false;
         for (imp, at) in request.imps.iter().zip(0..) {
@@ -100,7 +106,7 @@ impl Memory {
             let native = self.native.of(imp);
             let place = Place { imp, native, languages: request.wlang };
             for candidate in self.candidates.iter() {
-                let campaign = scene.snapshot.campaign(candidate.campaign);
+                let campaign = snapshot.campaign(candidate.campaign);
                 let mut offer = Offer::of(candidate, at, &sale, campaign);
                 match settle(&mut offer, campaign, &sale, &place, &self.blocks, &scene.exchanged()) {
                     Err(no) => {

@@ -12,12 +12,20 @@ pub mod notices;
 pub mod admit;
 pub mod edge;
 pub mod comply;
+pub mod quote;
 pub mod eligible;
+pub mod asked;
+pub mod sale;
+pub mod floor;
+pub mod fits;
+pub mod blocks;
 pub mod profile;
 pub mod frequency;
 pub mod budget;
 pub mod price;
 pub mod offers;
+pub mod choose;
+pub mod answer;
 pub mod paper;
 
 // What serves them.
@@ -52,8 +60,11 @@ use edge::duplicates::Duplicates;
 use edge::quota::Shares;
 use frequency::FrequencyShard;
 use ids::{BidIds, Snowflake, WORKERS};
-use offers::{Offers, choose, keep};
-use paper::{Draft, Paper};
+use answer::Letter;
+use choose::choose;
+use eligible::Scene;
+use offers::{Offers, keep};
+use paper::Paper;
 use probe::Probe;
 use profile::ProfileShard;
 use user::User;
@@ -221,7 +232,7 @@ impl BidCore {
         response: &mut [u8],
         probe: &mut P,
     ) -> Result<Outcome, Outcome> {
-        let BidCore { snapshot, offers, leases, paper, metrics, .. } = self;
+        let BidCore { snapshot, offers, leases, paper, memory, metrics, .. } = self;
 
         probe.enter(Stage::Admit);
         let exchange = self.exchanges.by_path(ask.exchange).ok_or(NoBidReason::UnknownExchange)?;
@@ -232,6 +243,7 @@ impl BidCore {
         if exchange.limited && !self.quotas.admit(exchange.id, now.boot) {
             return Err(NoBidReason::Quota.into());
         }
+        let scene = Scene { snapshot, exchange, now };
 
         probe.enter(Stage::Scan);
         let mut request = BidRequest::default();
@@ -240,10 +252,11 @@ impl BidCore {
 
         probe.enter(Stage::Comply);
         comply::clear(&request, exchange)?;
-        edge::clear(&snapshot.edge, (exchange, now), &mut parts, &mut request, &mut self.room)?;
+        let quote = Quote::of(&request, exchange, &scene.exchanged())?;
+        edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
 
         probe.enter(Stage::Match);
-        self.memory.find(snapshot, &mut parts, &mut request, (exchange, now), offers, probe)?;
+        memory.find(scene, &mut parts, &mut request, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
 
         probe.enter(Stage::Know);
@@ -253,7 +266,7 @@ impl BidCore {
         }
         let personal = comply::personal(&request);
         let copies =
-            edge::copies(&request, (exchange, now), personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
+            edge::copies(&parts, &mut request, now, personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
         let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
 
@@ -265,7 +278,8 @@ impl BidCore {
 
         probe.enter(Stage::Afford);
         keep(offers, probe, NoBidReason::Budget, |offer| {
-            leases.affords(snapshot.campaign(offer.campaign).slot, offer.price.per_impression(), now.boot)
+            let money = offer.terms(&request).money(offer.price);
+            leases.affords(snapshot.campaign(offer.campaign).slot, money, now.boot)
         })?;
 
         probe.enter(Stage::Score);
@@ -276,52 +290,47 @@ impl BidCore {
 
         probe.enter(Stage::Price);
         for offer in offers.iter_mut() {
-            offer.price = price::price(offer.price, offer.score);
+            offer.price = price::of(offer, offer.sold_by(&request));
             probe.priced(offer);
         }
-        keep(offers, probe, NoBidReason::Floor, |offer| {
-            price::clears(offer.price, request.imps[offer.imp as usize].floor)
-        })?;
+        keep(offers, probe, NoBidReason::Floor, |offer| price::clears(offer.price, offer.floor))?;
 
         probe.enter(Stage::Choose);
-        let winners = choose(offers);
+        let chosen = choose(offers, &request, exchange.takes(), |index| snapshot.campaign(index))?;
 
         probe.enter(Stage::Reserve);
-        if !self.events.has_room(winners.len()) {
+        if !self.events.has_room(chosen.winners.len()) {
             metrics.events_refused.add(1);
             return Err(NoBidReason::RingFull.into());
         }
+        let purse = answer::reserve(scene, &request, &chosen, quote, leases)?;
 
         probe.enter(Stage::Answer);
-        let mut writer = ResponseWriter::new(response, request.id.raw);
+        let letter = Letter { request: &request, quote, together: chosen.together, user: user.key() };
+        let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
-        for winner in &winners {
-            let campaign = snapshot.campaign(winner.campaign);
-            let money = winner.price.per_impression();
-            let Ok(backing) = leases.reserve(campaign.slot, money, now.boot) else { continue };
-            let deed = paper.draw(Draft {
-                now,
-                campaign,
-                price: winner.price,
-                terms: Terms::PLAIN,
-                lease: backing.lease,
-                user: user.key(),
-                exchange,
-                test: false,
-            });
-            if !writer.bid(&deed.bid(campaign, winner, request.imps[winner.imp as usize].id.raw)) {
-                leases.cancel(campaign.slot, backing, money);
-                break;
-            }
-            self.events.offer(Event::Reserved(deed.reserved(campaign.slot, money))).expect("room was asked for");
-            user.will_see(campaign, &mut self.frequency, day, now);
-            metrics.bid_micros.add(money.0 as u64);
-            valid_until = valid_until.min(backing.valid_until);
+        for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
+            self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");
+            user.will_see(snapshot.campaign(backed.offer.campaign), &mut self.frequency, day, now);
+            metrics.bid_micros.add(backed.money.0 as u64);
+            valid_until = valid_until.min(backed.valid_until());
         }
-        let length = writer.finish(exchange.seat.as_bytes()).ok_or(NoBidReason::NoRoom)?;
         if let Some(copies) = copies {
             self.duplicates.note(copies, now.boot);
         }
-        Ok(Outcome::Bid { length, valid_until })
+        Ok(Outcome::Bid { length: written.length, valid_until })
+    }
+
+    /// The answer that says why there is no bid, for exchanges that are agreed to get one; its length. They pay for a second
+    /// look at the request.
+    #[cold]
+    pub fn refusal(&mut self, ask: Ask<'_>, reason: NoBidReason, response: &mut [u8]) -> Option<usize> {
+        let exchange = self.exchanges.by_path(ask.exchange)?;
+        if exchange.rules.no_bid != NoBidForm::Code {
+            return None;
+        }
+        let mut request = BidRequest::default();
+        Parts::open(ask.body, &mut self.scanner, &mut request).ok()?;
+        refusal::write(response, request.id.raw, exchange.rules.nbr(reason))
     }
 }

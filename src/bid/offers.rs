@@ -7,8 +7,9 @@ use crate::bid::sale::Sale;
 use crate::limits;
 use crate::snapshot::campaign::{Campaign, Shape};
 use crate::snapshot::targeting::Candidate;
-use crate::units::{CampaignIx, CpmMicros};
+use crate::units::{CampaignIx, CpmMicros, Terms};
 use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{BidRequest, Deal};
 
 /// One campaign's offer for one impression.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +52,20 @@ impl Offer {
             floor: CpmMicros(0),
             price: campaign.cpm,
         }
+    }
+}
+
+impl Offer {
+    /// The deal it is sold by; `None` in the open auction.
+    #[inline]
+    pub fn sold_by<'r>(&self, request: &'r BidRequest<'_>) -> Option<&'r Deal<'r>> {
+        self.deal.map(|deal| &request.imps[self.imp as usize].deals[deal as usize])
+    }
+
+    /// What turns its price, which is in the account's currency, into money.
+    #[inline]
+    pub fn terms(&self, request: &BidRequest<'_>) -> Terms {
+        Terms { multiplier: request.imps[self.imp as usize].multiplier, ..Terms::PLAIN }
     }
 }
 

@@ -2,15 +2,13 @@
 
 use crate::bid::admit::{Exchange, Exchanges};
 use crate::bid::ids::{BidIds, Snowflake};
-use crate::bid::offers::Offer;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
-use crate::snapshot::campaign::{Ad, Campaign};
+use crate::snapshot::campaign::Campaign;
 use crate::units::{
     BidId, CpmMicros, Incarnation, LeaseId, Micros, Multiplier, NodeId, Now, Slot, Terms, UnixMillis, UserKey,
 };
 use crate::wire::notice::{self, Signer, Verified};
-use crate::wire::openrtb::response::Bid;
 use crate::wire::price::{self, Reading};
 
 /// Draws up the paper of bids, and reads it when it comes back.
@@ -124,34 +122,20 @@ impl Paper {
 }
 
 impl Deed {
-    /// The bid, ready to be written.
-    pub fn bid<'a>(&'a self, campaign: &'a Campaign, offer: &Offer, imp: &'a [u8]) -> Bid<'a> {
-        let creative = &campaign.creatives[offer.creative as usize];
-        let Ad::Banner(banner) = &creative.ad else { unreachable!("only banners are offered") };
-        Bid {
-            id: self.bid_id(),
-            imp,
-            price: self.claim.price,
-            markup: &banner.markup.json,
-            adomain: &campaign.adomain_json,
-            cat: &campaign.cat_json,
-            campaign: &campaign.cid_json,
-            creative: &creative.crid_json,
-            size: offer.size,
-            win_url: self.url(NoticeKind::Win),
-            bill_url: self.url(NoticeKind::Bill),
-            loss_url: self.url(NoticeKind::Loss),
-        }
-    }
-
     /// The reservation, as the reconciliation core hears of it.
     pub fn reserved(&self, slot: Slot, price: Micros) -> Reserved {
         let Claim { reservation, lease, expires, .. } = self.claim;
         Reserved { reservation, lease, slot, price, expires }
     }
 
-    fn bid_id(&self) -> BidId {
+    /// `Bid.id`.
+    pub fn bid_id(&self) -> BidId {
         self.claim.bid
+    }
+
+    /// `Bid.price`.
+    pub fn price(&self) -> CpmMicros {
+        self.claim.price
     }
 
     /// The URL of a notice; empty where the exchange gets none.

@@ -3,15 +3,15 @@
 use crate::bid::admit::Exchange;
 use crate::bid::floor::Exchanged;
 use crate::snapshot::rates::{NoRate, price_in};
-use crate::units::{CpmMicros, Multiplier, Rate, Terms};
+use crate::units::{CpmMicros, Currency, Multiplier, Rate, Terms};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::BidRequest;
 
 /// The currency a response is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
-    /// ISO 4217, upper-case.
-    pub currency: [u8; 3],
+    /// Which.
+    pub currency: Currency,
     /// What one unit of it is worth in the account's currency.
     pub rate: Rate,
 }
@@ -24,28 +24,25 @@ impl Quote {
     /// None of `cur` has a rate, or only old ones.
     #[inline]
     pub fn of(request: &BidRequest<'_>, exchange: &Exchange, exchanged: &Exchanged<'_>) -> Result<Quote, NoBidReason> {
-        let agreed = exchange.rules.currency.0;
-        let quote = |currency: [u8; 3]| {
-            exchanged.rates.to_account(&currency, exchanged.now).map(|rate| Quote { currency, rate })
+        let agreed = exchange.rules.currency;
+        let quote = |currency: Currency| {
+            let rate = exchanged.rates.to_account(&currency.0, exchanged.now).map_err(refusal)?;
+            Ok(Quote { currency, rate })
         };
-        let taken = |currency: &[u8; 3]| request.cur.strings().any(|text| text.raw == currency);
-        if request.cur.is_empty() || taken(&agreed) {
-            match quote(agreed) {
-                Ok(quote) => return Ok(quote),
-                Err(why) if request.cur.is_empty() => return Err(refusal(why)),
-                Err(_) => {}
-            }
+        if request.cur.is_empty() {
+            return quote(agreed);
         }
-        let account = exchanged.rates.account().0;
-        if taken(&account) {
-            return quote(account).map_err(refusal);
-        }
+        // Letter for letter: codes are capitals.
+        let taken = |currency: Currency| request.cur.strings().any(|text| text.raw == currency.0);
+        let named = request.cur.strings().filter_map(|text| {
+            Currency::parse(text.raw).filter(|currency| currency.0 == text.raw)
+        });
+        let ours = [agreed, exchanged.rates.account()].into_iter().filter(|&currency| taken(currency));
         let mut reason = NoBidReason::Currency;
-        for text in request.cur.strings() {
-            match text.raw.first_chunk().filter(|_| text.raw.len() == 3).map(|currency| quote(*currency)) {
-                Some(Ok(quote)) => return Ok(quote),
-                Some(Err(why)) => reason = reason.max(refusal(why)),
-                None => {}
+        for currency in ours.chain(named) {
+            match quote(currency) {
+                Ok(quote) => return Ok(quote),
+                Err(no) => reason = reason.max(no),
             }
         }
         Err(reason)

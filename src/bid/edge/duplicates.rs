@@ -96,7 +96,11 @@ const SIZE: u64 = 0xA54F_F53A_5F1D_36F1;
 
 /// The fingerprint of a request; `None` if it says too little of its user or its inventory to be told from others'. The
 /// advertising id is taken only where the user may be known, else address and user agent stand for it.
-pub fn fingerprint(request: &BidRequest<'_>, asked: &Asked<'_>, personal: Option<&Personal>) -> Option<Fingerprint> {
+pub fn fingerprint(
+    request: &BidRequest<'_>,
+    (domain, bundle): (&[u8], &[u8]),
+    personal: Option<&Personal>,
+) -> Option<Fingerprint> {
     let device = &request.device;
     let same = |word| word;
     let user = if personal.is_some() && !device.ifa.is_empty() {
@@ -107,10 +111,10 @@ pub fn fingerprint(request: &BidRequest<'_>, asked: &Asked<'_>, personal: Option
     } else {
         return None;
     };
-    if asked.domain.is_empty() && asked.bundle.is_empty() {
+    if domain.is_empty() && bundle.is_empty() {
         return None;
     }
-    let place = codes::hash(codes::hash(PLACE ^ user, asked.domain, codes::lower), asked.bundle, same);
+    let place = codes::hash(codes::hash(PLACE ^ user, domain, codes::lower), bundle, same);
     // Paths put impressions and sizes in orders of their own: sums do not mind.
     let offered = request.imps.iter().fold(0u64, |sum, imp| sum.wrapping_add(offered(imp)));
     let count = request.imps.len() as u64;
@@ -119,7 +123,7 @@ pub fn fingerprint(request: &BidRequest<'_>, asked: &Asked<'_>, personal: Option
 
 /// The formats and sizes of an impression, as one number.
 fn offered(imp: &Imp<'_>) -> u64 {
-    let formats = [imp.banner.is_some(), imp.video, imp.audio, imp.native].map(u8::from);
+    let formats = [imp.banner.is_some(), imp.video.is_some(), imp.audio.is_some(), imp.native.is_some()].map(u8::from);
     let sizes = imp.banner.iter().flat_map(|banner| &banner.sizes).map(|size| {
         let [[a, b], [c, d]] = [size.w.to_le_bytes(), size.h.to_le_bytes()];
         codes::hash(SIZE, &[a, b, c, d], |word| word)

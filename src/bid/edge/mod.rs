@@ -8,40 +8,44 @@ pub mod duplicates;
 pub mod quota;
 
 use crate::bid::Outcome;
-use crate::bid::admit::Exchange;
+use crate::bid::asked::{self, Unescaped};
 use crate::bid::comply::Personal;
-use crate::bid::eligible::{self, Unescaped};
+use crate::bid::eligible::Scene;
 use crate::config::{self, edge};
 use crate::metrics::core::CoreMetrics;
-use crate::snapshot::edge::Edge;
 use crate::units::Now;
 use crate::wire::json::Text;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{BidRequest, Imp, Parts};
+use crate::wire::openrtb::request::{BidRequest, Parts};
 use duplicates::{Duplicates, Fingerprint, fingerprint};
 
 /// Turns a request away for where it comes from. Reads of it what the lists and the exchange ask for.
 #[inline]
 pub fn clear<'r>(
-    edge: &Edge,
-    (exchange, now): (&Exchange, Now),
+    scene: Scene<'_>,
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
     room: &mut Room,
 ) -> Result<(), Outcome> {
-    if exchange.countries.is_some() || edge.asks_inventory() {
+    let edge = &scene.snapshot.edge;
+    if let Some(countries) = &scene.exchange.countries {
         parts.inventory(request)?;
-        let asked = eligible::asked(request, (exchange, now), &mut room.inventory);
-        if exchange.countries.as_ref().is_some_and(|countries| !countries.answer(asked.country)) {
+        let place = asked::locate(scene.snapshot, parts, request)?;
+        if !countries.answer(asked::country(request, place.as_ref())) {
             return Err(NoBidReason::GeoFilter.into());
         }
-        if edge.domains.covers(asked.domain) || edge.bundles.names(asked.bundle) {
+    }
+    if edge.asks_inventory() {
+        parts.inventory(request)?;
+        let (domain, bundle) = room.inventory.inventory(request);
+        if edge.domains.covers(domain) || edge.bundles.names(bundle) {
             return Err(NoBidReason::Blocklisted.into());
         }
     }
     if edge.asks_device() {
         parts.inventory(request)?;
         parts.person(request)?;
+        parts.agent(request)?;
         let device = &request.device;
         if !edge.data_centers.is_empty()
             && [device.ip, device.ipv6]
@@ -60,21 +64,22 @@ pub fn clear<'r>(
 /// The fingerprint that copies of this request have, if copies are looked for; no if one was bid on a moment ago.
 #[inline]
 pub fn copies(
-    request: &BidRequest<'_>,
-    (exchange, now): (&Exchange, Now),
+    parts: &Parts<'_, '_>,
+    request: &mut BidRequest<'_>,
+    now: Now,
     personal: Option<&Personal>,
     duplicates: &Duplicates,
     room: &mut Room,
     metrics: &CoreMetrics,
-) -> Result<Option<Fingerprint>, NoBidReason> {
+) -> Result<Option<Fingerprint>, Outcome> {
     if !duplicates.is_on() {
         return Ok(None);
     }
-    let asked = eligible::asked(request, (exchange, now), &mut room.inventory);
-    let Some(fingerprint) = fingerprint(request, &asked, personal) else { return Ok(None) };
+    parts.agent(request)?;
+    let Some(fingerprint) = fingerprint(request, room.inventory.inventory(request), personal) else { return Ok(None) };
     metrics.fingerprints.add(1);
     match duplicates.seen(fingerprint, now.boot) {
-        true => Err(NoBidReason::Duplicate),
+        true => Err(NoBidReason::Duplicate.into()),
         false => Ok(Some(fingerprint)),
     }
 }

@@ -1,0 +1,271 @@
+//! The answer: money for what was chosen, then the response.
+
+use arrayvec::ArrayVec;
+
+use crate::bid::admit::Exchange;
+use crate::bid::budget::{Backing, Leases};
+use crate::bid::choose::Chosen;
+use crate::bid::eligible::{Memory, Scene};
+use crate::bid::fits::version;
+use crate::bid::offers::Offer;
+use crate::bid::paper::{Deed, Draft, Paper};
+use crate::bid::quote::Quote;
+use crate::config::exchange::{self, VideoBilling};
+use crate::limits;
+use crate::ring::message::{NoticeKind, Reserved};
+use crate::snapshot::campaign::markup::Values;
+use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
+use crate::snapshot::marks::CONTENT_1_0;
+use crate::units::{CpmMicros, LeaseId, Micros, Nanos, Terms, UserKey};
+use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{BidRequest, Imp, Stream};
+use crate::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter};
+
+/// A winner with the money it may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Backed {
+    /// The winner.
+    pub offer: Offer,
+    /// Its price in the currency of the response.
+    pub price: CpmMicros,
+    /// What turns that into money.
+    pub terms: Terms,
+    /// The most it may cost.
+    pub money: Micros,
+    /// What the money was taken from; nothing for a test, which costs none.
+    backing: Option<Backing>,
+}
+
+impl Backed {
+    /// The lease it is a claim on; none of a test.
+    pub fn lease(&self) -> LeaseId {
+        self.backing.map_or(LeaseId(0), |backing| backing.lease)
+    }
+
+    /// Until when it may leave.
+    pub fn valid_until(&self) -> Nanos {
+        self.backing.map_or(Nanos::NEVER, |backing| backing.valid_until)
+    }
+
+    /// Whether money is held for it.
+    pub fn is_held(&self) -> bool {
+        self.backing.is_some()
+    }
+}
+
+/// The winners that are paid for.
+pub type Purse = ArrayVec<Backed, { limits::BIDS }>;
+
+/// Takes the winners' money: of those that go together all or none.
+///
+/// # Errors
+/// There is money for none. None is held then.
+pub fn reserve(
+    scene: Scene<'_>,
+    request: &BidRequest<'_>,
+    chosen: &Chosen,
+    quote: Quote,
+    leases: &mut Leases,
+) -> Result<Purse, NoBidReason> {
+    let mut purse = Purse::new();
+    for offer in &chosen.winners {
+        let campaign = scene.snapshot.campaign(offer.campaign);
+        let terms = quote.terms(request.imps[offer.imp as usize].multiplier);
+        let price = quote.price(offer.price);
+        let money = terms.money(price);
+        // A price that rounds to nothing in a dear currency is no bid.
+        let backing = match request.test {
+            _ if price <= CpmMicros(0) => None,
+            true => Some(None),
+            false => leases.reserve(campaign.slot, money, scene.now.boot).ok().map(Some),
+        };
+        match backing {
+            Some(backing) => purse.push(Backed { offer: *offer, price, terms, money, backing }),
+            None if chosen.together => {
+                give_back(scene, &purse, leases);
+                purse.clear();
+                break;
+            }
+            None => {}
+        }
+    }
+    if purse.is_empty() { Err(NoBidReason::Budget) } else { Ok(purse) }
+}
+
+/// Gives money back: these bids are not made.
+pub fn give_back(scene: Scene<'_>, purse: &[Backed], leases: &mut Leases) {
+    for backed in purse {
+        if let Some(backing) = backed.backing {
+            leases.cancel(scene.snapshot.campaign(backed.offer.campaign).slot, backing, backed.money);
+        }
+    }
+}
+
+/// A written response.
+#[derive(Debug)]
+pub struct Written {
+    /// Its bytes.
+    pub length: usize,
+    /// Its bids, and what each is to be accounted as.
+    pub bids: ArrayVec<(Backed, Reserved), { limits::BIDS }>,
+}
+
+/// What is the same for all bids of a response.
+#[derive(Debug)]
+pub struct Letter<'a> {
+    /// What is answered.
+    pub request: &'a BidRequest<'a>,
+    /// In which currency.
+    pub quote: Quote,
+    /// All bids or none.
+    pub together: bool,
+    /// About whom.
+    pub user: UserKey,
+}
+
+/// Writes the response with as many of the bids as fit, and gives back the money of those that do not.
+///
+/// # Errors
+/// [`NoBidReason::NoRoom`]: none fits, or not all of those that go together. All money is given back.
+pub fn write(
+    scene: Scene<'_>,
+    letter: &Letter<'_>,
+    purse: &Purse,
+    memory: &mut Memory,
+    paper: &mut Paper,
+    leases: &mut Leases,
+    response: &mut [u8],
+) -> Result<Written, NoBidReason> {
+    let Letter { request, quote, together, user } = letter;
+    let exchange = scene.exchange;
+    let mut writer = ResponseWriter::new(response, request.id.raw);
+    let mut bids: ArrayVec<(Backed, Reserved), { limits::BIDS }> = ArrayVec::new();
+    for backed in purse {
+        let campaign = scene.snapshot.campaign(backed.offer.campaign);
+        let deed = paper.draw(Draft {
+            now: scene.now,
+            campaign,
+            price: backed.price,
+            terms: backed.terms,
+            lease: backed.lease(),
+            user: *user,
+            exchange,
+            test: request.test,
+        });
+        let imp = &request.imps[backed.offer.imp as usize];
+        let form = Form { campaign, imp, offer: &backed.offer, exchange, deed: &deed };
+        let values = form.values(request, quote, paper);
+        let written = writer.bid(&form.bid(), |out| {
+            if exchange.rules.adm == exchange::Markup::Inline {
+                form.markup(memory, &values, out);
+            }
+        });
+        if !written {
+            break;
+        }
+        bids.push((*backed, deed.reserved(campaign.slot, backed.money)));
+    }
+    let all = bids.len() == purse.len();
+    let length = writer.finish(exchange.seat.as_bytes(), *together, &quote.currency.0).filter(|_| all || !together);
+    let kept = if length.is_some() { bids.len() } else { 0 };
+    give_back(scene, &purse[kept..], leases);
+    length.map(|length| Written { length, bids }).ok_or(NoBidReason::NoRoom)
+}
+
+/// One bid, about to be written.
+struct Form<'a> {
+    campaign: &'a Campaign,
+    imp: &'a Imp<'a>,
+    offer: &'a Offer,
+    exchange: &'a Exchange,
+    deed: &'a Deed,
+}
+
+impl<'a> Form<'a> {
+    fn creative(&self) -> &'a Creative {
+        &self.campaign.creatives[self.offer.creative as usize]
+    }
+
+    /// The stream it plays in.
+    fn stream(&self) -> Option<&'a Stream<'a>> {
+        match self.offer.shape {
+            Shape::Video => self.imp.video.as_ref(),
+            Shape::Audio => self.imp.audio.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the impression event of its markup is what bills it.
+    fn is_billed_by_impression(&self) -> bool {
+        self.exchange.rules.video_billing == VideoBilling::Impression && self.stream().is_some()
+    }
+
+    fn bid(&self) -> Bid<'a> {
+        let Form { campaign, imp, offer, deed, .. } = *self;
+        let creative = self.creative();
+        let stream = self.stream();
+        let (kind, size, protocol) = match &creative.ad {
+            Ad::Banner(ad) => (MarkupType::Banner, Some(ad.size), None),
+            Ad::Video(ad) => (MarkupType::Video, (ad.size.w > 0).then_some(ad.size), self.version().map(|at| ad.versions[at].0)),
+            Ad::Audio(ad) => (MarkupType::Audio, None, self.version().map(|at| ad.versions[at].0)),
+            Ad::Native(_) => (MarkupType::Native, None, None),
+        };
+        let url = |kind| Some(deed.url(kind)).filter(|url| !url.is_empty());
+        let pod = stream.and_then(|stream| stream.pod.as_ref()).filter(|pod| pod.is_dynamic());
+        Bid {
+            id: deed.bid_id(),
+            imp: imp.id.raw,
+            price: deed.price(),
+            deal: offer.deal.map(|deal| imp.deals[deal as usize].id.raw),
+            win_url: url(NoticeKind::Win),
+            bill_url: url(NoticeKind::Bill).filter(|_| !self.is_billed_by_impression()),
+            loss_url: url(NoticeKind::Loss),
+            adomain: &campaign.adomain_json,
+            campaign: &campaign.cid_json,
+            creative: &creative.crid_json,
+            cat: &campaign.cat_json,
+            cattax: CONTENT_1_0,
+            attr: creative.attr,
+            language: creative.language,
+            size,
+            duration: stream.map(|_| offer.seconds),
+            protocol,
+            // Whether we want a place of its own in the pod: we take any (2.6 section 7.6, AdCOM "Slot Position in Pod").
+            slot_in_pod: pod.map(|_| 0),
+            kind,
+        }
+    }
+
+    fn values(&self, request: &BidRequest<'a>, quote: &'a Quote, paper: &mut Paper) -> Values<'a> {
+        Values {
+            auction: request.id,
+            bid: self.deed.bid_id(),
+            imp: self.imp.id,
+            seat: self.exchange.seat.as_bytes(),
+            cachebuster: paper.bids.number(),
+            currency: &quote.currency.0,
+            price_macro: self.exchange.rules.price.price_macro().as_bytes(),
+            click_macro: b"",
+            bill_url: if self.is_billed_by_impression() { self.deed.url(NoticeKind::Bill) } else { b"" },
+        }
+    }
+
+    fn markup(&self, memory: &mut Memory, values: &Values<'_>, out: &mut Out<'_>) {
+        match &self.creative().ad {
+            Ad::Banner(ad) => ad.markup.write(values, out),
+            Ad::Video(ad) | Ad::Audio(ad) => {
+                if let Some(at) = self.version() {
+                    ad.versions[at].1.write(values, out);
+                }
+            }
+            Ad::Native(ad) => ad.write(memory.native(self.imp), values, out),
+        }
+    }
+
+    fn version(&self) -> Option<usize> {
+        match (&self.creative().ad, self.stream()) {
+            (Ad::Video(ad) | Ad::Audio(ad), Some(stream)) => version(ad, stream),
+            _ => None,
+        }
+    }
+}
