@@ -107,7 +107,7 @@ impl Default for Terms {
 pub struct Currency(pub [u8; 3]);
 
 impl Currency {
-    /// The account currency, and what OpenRTB assumes where nothing is said (2.6 section 3.2.1).
+    /// The account currency, and what OpenRTB assumes where nothing is said (2.6 section 4.2.1).
     pub const USD: Currency = Currency(*b"USD");
 
     /// A code of three letters, in either case.
