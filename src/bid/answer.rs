@@ -15,8 +15,7 @@ use crate::limits;
 use crate::ring::message::{NoticeKind, Reserved};
 use crate::snapshot::campaign::markup::Values;
 use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
-use crate::snapshot::marks::CONTENT_1_0;
-use crate::units::{CpmMicros, LeaseId, Micros, Nanos, Terms, UserKey};
+use crate::units::{BidId, CpmMicros, LeaseId, Micros, Nanos, Terms, UserKey};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Stream};
 use crate::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter};
@@ -154,8 +153,8 @@ pub fn write(
         });
         let imp = &request.imps[backed.offer.imp as usize];
         let form = Form { campaign, imp, offer: &backed.offer, exchange, deed: &deed };
-        let values = form.values(request, quote, paper);
-        let written = writer.bid(&form.bid(), |out| {
+        let values = form.values(request, quote);
+        let written = writer.bid(&form.bid(request), |out| {
             if exchange.rules.adm == exchange::Markup::Inline {
                 form.markup(memory, &values, out);
             }
@@ -200,7 +199,7 @@ impl<'a> Form<'a> {
         self.exchange.rules.video_billing == VideoBilling::Impression && self.stream().is_some()
     }
 
-    fn bid(&self) -> Bid<'a> {
+    fn bid(&self, request: &BidRequest<'a>) -> Bid<'a> {
         let Form { campaign, imp, offer, deed, .. } = *self;
         let creative = self.creative();
         let stream = self.stream();
@@ -210,6 +209,7 @@ impl<'a> Form<'a> {
             Ad::Audio(ad) => (MarkupType::Audio, None, self.version().map(|at| ad.versions[at].0)),
             Ad::Native(_) => (MarkupType::Native, None, None),
         };
+        let (cattax, cat) = campaign.categories(request.cattax);
         let url = |kind| Some(deed.url(kind)).filter(|url| !url.is_empty());
         let pod = stream.and_then(|stream| stream.pod.as_ref()).filter(|pod| pod.is_dynamic());
         Bid {
@@ -223,8 +223,8 @@ impl<'a> Form<'a> {
             adomain: &campaign.adomain_json,
             campaign: &campaign.cid_json,
             creative: &creative.crid_json,
-            cat: &campaign.cat_json,
-            cattax: CONTENT_1_0,
+            cat,
+            cattax,
             attr: creative.attr,
             language: creative.language,
             size,
@@ -236,13 +236,16 @@ impl<'a> Form<'a> {
         }
     }
 
-    fn values(&self, request: &BidRequest<'a>, quote: &'a Quote, paper: &mut Paper) -> Values<'a> {
+    fn values(&self, request: &BidRequest<'a>, quote: &'a Quote) -> Values<'a> {
+        // Random already, and the page that shows the bid knows it anyway.
+        let BidId(id) = self.deed.bid_id();
+        let cachebuster = id.first_chunk().expect("longer than a number");
         Values {
             auction: request.id,
             bid: self.deed.bid_id(),
             imp: self.imp.id,
             seat: self.exchange.seat.as_bytes(),
-            cachebuster: paper.bids.number(),
+            cachebuster: u64::from_le_bytes(*cachebuster),
             currency: &quote.currency.0,
             price_macro: self.exchange.rules.price.price_macro().as_bytes(),
             click_macro: b"",

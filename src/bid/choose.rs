@@ -14,7 +14,7 @@ use arrayvec::ArrayVec;
 
 use crate::bid::offers::{Offer, Offers};
 use crate::limits;
-use crate::snapshot::campaign::{Campaign, Shape};
+use crate::snapshot::campaign::Campaign;
 use crate::units::CampaignIx;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Pod};
@@ -57,7 +57,7 @@ pub fn choose<'s>(
         match dynamic_pod(imp) {
             Some(pod) if of_imp.iter().any(|offer| offer.seconds > 0) => hall.fill_pod(pod),
             _ if takes.several_for_one && !imp.deals.is_empty() => hall.one_for_each_deal(),
-            _ => hall.one(|_| true),
+            _ => drop(hall.one(|_| true)),
         }
     }
     if takes.single && winners.len() > 1 {

@@ -18,7 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::calendar::Hours;
 use crate::snapshot::campaign::{Ad, Campaign, Shape};
 use crate::snapshot::model::Features;
-use crate::snapshot::targeting::{Candidate, Candidates, Query};
+use crate::snapshot::targeting::{Candidates, Query};
 use crate::units::Now;
 use crate::wire::json::Scratch;
 use crate::wire::openrtb::native::NativeRequest;

@@ -39,7 +39,7 @@ impl<'r> Sale<'r> {
         if shapes.is_empty() {
             return Err(NoBidReason::Format);
         }
-        let mut sale = Sale { shapes, ids: ArrayVec::new(), places: ArrayVec::new(), open: false, least: CpmMicros::MAX };
+        let mut sale = Sale { shapes, ids: ArrayVec::new(), places: ArrayVec::new(), open: false, least: CpmMicros(i64::MAX) };
         let mut no_rate = None;
         for (deal, place) in imp.deals.iter().zip(0..) {
             if !invites(deal, &exchange.seat) {

@@ -7,7 +7,9 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use crate::bid::admit::Exchanges;
-use crate::bid::eligible::{self, Unescaped};
+use crate::bid::asked::{self, Unescaped};
+use crate::bid::eligible::Scene;
+use crate::bid::sale::Sale;
 use crate::bid::offers::Offer;
 use crate::bid::probe::Probe;
 use crate::bid::{Ask, Outcome};
@@ -17,9 +19,9 @@ use crate::lab::bench::Bench;
 use crate::limits;
 use crate::metrics::stage::Stage;
 use crate::secrets::Key;
-use crate::snapshot::campaign::Shape;
+use crate::snapshot::calendar::Hours;
 use crate::snapshot::data::{Data, Source};
-use crate::snapshot::targeting::{self, why_not};
+use crate::snapshot::targeting::why_not;
 use crate::units::{CpmMicros, Now};
 use crate::wire::json;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -181,21 +183,24 @@ fn considered(
         .map(|bids| bids.iter().filter_map(|bid| Some((bid["impid"].as_str()?, bid["cid"].as_str()?))).collect())
         .unwrap_or_default();
     let mut unescaped = Unescaped::default();
-    let asked = eligible::asked(&request, (exchange, now), &mut unescaped);
+    let scene = Scene { snapshot: bench.snapshot(), exchange, now };
+    let categories = asked::categories(&request);
+    let mut hours = Hours::default();
+    hours.refresh(&scene.snapshot.calendar, scene.snapshot.version, now.wall);
+    let asked = unescaped.asked(&request, scene, None, &categories, hours.each());
     let mut considered = Vec::new();
     for (at, imp) in request.imps.iter().enumerate() {
         let mut room = [0; 256];
         let imp_id = String::from_utf8_lossy(imp.id.unescape(&mut room).unwrap_or(imp.id.raw)).into_owned();
-        let sold = eligible::wanted(imp);
+        let sold = Sale::of(imp, exchange, &scene.exchanged());
         for (index, campaign) in bench.snapshot().campaigns.iter().enumerate() {
             let key = (at as u8, index as u32);
             let won = bids.iter().any(|&(imp, cid)| imp == imp_id && cid == campaign.id.0.to_string());
             let why_not = match (&sold, witness.dropped.get(&key)) {
                 (Err(reason), _) => Some(reason.label()),
                 (_, Some(reason)) => Some(reason.label()),
-                (Ok(banner), None) => {
-                    let shapes: Vec<Shape> = banner.sizes.iter().map(|&size| Shape::Banner(size)).collect();
-                    let offer = targeting::Offer { shapes: &shapes, floor: imp.floor, ..targeting::Offer::default() };
+                (Ok(sale), None) => {
+                    let offer = sale.offer();
                     match why_not(campaign, &asked, &offer) {
                         Some(why) => Some(why.label()),
                         None => (!won).then_some("outbid"),

@@ -4,9 +4,7 @@
 //! that rounding never makes a bid that is below the floor, nor a bill above the reservation. That holds for **one** rate:
 //! whoever settles a price must use the rate it was bid at.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use jiff::Timestamp;
 

@@ -278,6 +278,21 @@ impl Index {
         &[]
     }
 
+    /// Whether a campaign is particular about more of the place than country and region.
+    pub fn asks_place_details(&self) -> bool {
+        false
+    }
+
+    /// Whether a campaign is particular about operating systems or browsers.
+    pub fn asks_agent(&self) -> bool {
+        false
+    }
+
+    /// Whether a campaign is particular about categories or languages.
+    pub fn asks_content(&self) -> bool {
+        false
+    }
+
     /// A request in this index's codes.
     pub fn query(&self, asked: &Asked<'_>) -> Query {
         let look_up = |dimension: Dimension, hash: u64| self.dictionaries[dimension as usize].code(hash);

@@ -10,7 +10,7 @@
 
 use crate::bid::comply::Personal;
 use crate::limits;
-use crate::snapshot::targeting::{Asked, codes};
+use crate::snapshot::targeting::codes;
 use crate::units::Nanos;
 use crate::wire::openrtb::request::{BidRequest, Imp};
 

@@ -63,9 +63,9 @@ pub fn clear<'r>(
 
 /// The fingerprint that copies of this request have, if copies are looked for; no if one was bid on a moment ago.
 #[inline]
-pub fn copies(
-    parts: &Parts<'_, '_>,
-    request: &mut BidRequest<'_>,
+pub fn copies<'r>(
+    parts: &Parts<'r, '_>,
+    request: &mut BidRequest<'r>,
     now: Now,
     personal: Option<&Personal>,
     duplicates: &Duplicates,
