@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 const DEVICES: [&str; 8] = ["mobile", "pc", "tv", "phone", "tablet", "connected_device", "set_top_box", "ooh"];
 
 /// The campaigns as the JSON of a campaign file, one a line.
-pub fn json(campaigns: &[Campaign]) -> String {
+pub(crate) fn json(campaigns: &[Campaign]) -> String {
     let lines: Vec<String> = campaigns.iter().map(|campaign| one(campaign).to_string()).collect();
     format!("{{\"campaigns\":[\n{}\n]}}\n", lines.join(",\n"))
 }
