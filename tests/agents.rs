@@ -105,8 +105,11 @@ const AGENTS: &[(&str, Os, Browser)] = &[
 #[test]
 fn agents_are_what_a_person_says_they_are() {
     assert!(AGENTS.len() > 60);
-    let wrong: Vec<_> =
-        AGENTS.iter().filter(|(ua, os, browser)| of(text(ua)) != (*os, *browser)).map(|(ua, ..)| (ua, of(text(ua)))).collect();
+    let wrong: Vec<_> = AGENTS
+        .iter()
+        .filter(|(ua, os, browser)| of(text(ua)) != (*os, *browser))
+        .map(|(ua, ..)| (ua, of(text(ua))))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
