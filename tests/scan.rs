@@ -128,7 +128,7 @@ mod scanned {
     pub(super) fn native(request: &str, scratch: &mut Scratch) -> Said {
         let mut read = NativeRequest::default();
         let quoted = serde_json::to_string(request).expect("a string");
-        let raw = quoted[1..quoted.len() - 1].as_bytes();
+        let raw = &quoted.as_bytes()[1..quoted.len() - 1];
         let text = Text { raw, escaped: raw.contains(&b'\\') };
         read.read(text, &mut vec![0; raw.len()], scratch)?;
         let asset = |kind| match kind {
@@ -803,9 +803,9 @@ fn fields_are_read_as_documented() {
         imp(r#""video":{"protocol":2,"protocols":[3],"poddur":60,"maxseq":4,"slotinpod":-1,"podid":"p"}"#),
         imp(r#""native":{"request":{"assets":[ {"id":1} ]}}"#),
         imp(r#""native":{"request":[]}"#),
-        imp(&format!("\"video\":{{\"durfloors\":[{}]}}", vec!["{}"; 8].join(","))),
-        imp(&format!("\"video\":{{\"durfloors\":[{}]}}", vec!["{}"; 9].join(","))),
-        imp(&format!("\"video\":{{\"rqddurs\":[{}]}}", vec!["15"; 9].join(","))),
+        imp(&format!("\"video\":{{\"durfloors\":[{}]}}", ["{}"; 8].join(","))),
+        imp(&format!("\"video\":{{\"durfloors\":[{}]}}", ["{}"; 9].join(","))),
+        imp(&format!("\"video\":{{\"rqddurs\":[{}]}}", ["15"; 9].join(","))),
         root(r#""device":{"geo":{"lat":48.137154,"lon":11.576124}}"#),
         root(r#""device":{"geo":{"lat":90.0000001,"lon":0}}"#),
         root(r#""device":{"geo":{"lat":"1","lon":0}}"#),
