@@ -31,6 +31,7 @@ const AGENTS: &[(&str, Os, Browser)] = &[
     ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0.0.0 Safari/537.36 OPR/108.0.0.0", Os::Linux, Browser::Opera),
     ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36", Os::ChromeOs, Browser::Chrome),
     ("Mozilla/5.0 (X11; CrOS aarch64 13099.85.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/84.0.4147.110 Safari/537.36", Os::ChromeOs, Browser::Chrome),
+    ("Mozilla/5.0 (Windows NT 10.0; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/107.0.0.0 Safari/537.36 MicroMessenger/7.0.20.1781(0x6700143B) NetType/WIFI MiniProgramEnv/Windows WindowsWechat/WMPF", Os::Windows, Browser::WebView),
     // Telephones and tablets: Android.
     ("Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Mobile Safari/537.36", Os::Android, Browser::Chrome),
     ("Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36", Os::Android, Browser::Chrome),
@@ -105,8 +106,11 @@ const AGENTS: &[(&str, Os, Browser)] = &[
 #[test]
 fn agents_are_what_a_person_says_they_are() {
     assert!(AGENTS.len() > 60);
-    let wrong: Vec<_> =
-        AGENTS.iter().filter(|(ua, os, browser)| of(text(ua)) != (*os, *browser)).map(|(ua, ..)| (ua, of(text(ua)))).collect();
+    let wrong: Vec<_> = AGENTS
+        .iter()
+        .filter(|(ua, os, browser)| of(text(ua)) != (*os, *browser))
+        .map(|(ua, ..)| (ua, of(text(ua))))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

@@ -8,7 +8,12 @@ use std::path::Path;
 
 use corebid::limits;
 use corebid::wire::json::{Level, Raw, Scratch, Text};
-use corebid::wire::openrtb::request::{BidRequest, Channel, Device, Geo, Imp, ScanError, scan};
+use corebid::wire::openrtb::agent::{self, Browser, Os};
+use corebid::wire::openrtb::mime::Mimes;
+use corebid::wire::openrtb::native::{AssetKind, NativeRequest};
+use corebid::wire::openrtb::request::{
+    BidRequest, Channel, Deal, Device, Geo, Imp, ScanError, Size, Stream, TimeFloors, scan,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -23,6 +28,11 @@ fn scratches() -> Vec<Scratch> {
     available.map(|&level| Scratch::with_level(limits::BODY_BYTES, level)).collect()
 }
 
+/// A document in a string as what it says, so that white space is no difference.
+fn document(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
+}
+
 mod scanned {
     use super::*;
 
@@ -32,6 +42,9 @@ mod scanned {
         Ok(json!({
             "id": text(request.id), "at": request.at, "tmax": request.tmax, "test": request.test,
             "imps": request.imps.iter().map(imp).collect::<Vec<_>>(),
+            "all_imps": request.all_imps, "cattax": request.cattax, "acat": strings(request.acat), "wlang": strings(request.wlang),
+            "categories": request.categories.map(strings), "categories_tax": request.categories_tax,
+            "content_language": text(request.content_language), "dsa_required": request.dsa_required,
             "cur": strings(request.cur), "bcat": strings(request.bcat), "badv": strings(request.badv),
             "bapp": strings(request.bapp), "wseat": strings(request.wseat), "bseat": strings(request.bseat),
             "channel": match request.channel {
@@ -51,27 +64,83 @@ mod scanned {
 
     fn imp(imp: &Imp<'_>) -> Value {
         json!({
-            "id": text(imp.id), "video": imp.video, "audio": imp.audio, "native": imp.native,
+            "id": text(imp.id), "video": imp.video.as_ref().map(stream), "audio": imp.audio.as_ref().map(stream),
+            "native": imp.native.map(|native| json!([document(text(native.request)), native.battr])),
             "banner": imp.banner.as_ref().map(|banner| json!({
-                "sizes": banner.sizes.iter().map(|size| [size.w, size.h]).collect::<Vec<_>>(),
+                "sizes": banner.sizes.iter().map(size).collect::<Vec<_>>(),
                 "btype": banner.btype, "battr": banner.battr, "pos": banner.pos,
             })),
             "floor": imp.floor.0, "floor_cur": text(imp.floor_cur), "secure": imp.secure,
-            "private_auction": imp.private_auction, "deals": raw(imp.deals), "tagid": text(imp.tagid),
-            "interstitial": imp.interstitial,
+            "private_auction": imp.private_auction, "deals": imp.deals.iter().map(deal).collect::<Vec<_>>(),
+            "multiplier": imp.multiplier.0, "tagid": text(imp.tagid), "interstitial": imp.interstitial,
+        })
+    }
+
+    fn size(size: &Size) -> Value {
+        json!([size.w, size.h])
+    }
+
+    fn stream(stream: &Stream<'_>) -> Value {
+        json!({
+            "mimes": stream.mimes.0, "durations": [stream.min_duration, stream.max_duration],
+            "exact_durations": stream.exact_durations.as_slice(), "protocols": stream.protocols,
+            "linearity": stream.linearity, "placement": stream.placement, "plcmt": stream.plcmt,
+            "start_delay": stream.start_delay, "skip": stream.skip, "size": size(&stream.size),
+            "bitrates": [stream.min_bitrate, stream.max_bitrate], "delivery": stream.delivery, "api": stream.api,
+            "battr": stream.battr, "pos": stream.pos,
+            "pod": stream.pod.map(|pod| json!([text(pod.id), pod.slot, pod.duration, pod.most_ads])),
+            "floors": floors(&stream.floors),
+        })
+    }
+
+    fn floors(floors: &TimeFloors) -> Value {
+        let spans = floors.spans.iter().map(|span| json!([span.min, span.max, span.floor.0])).collect::<Vec<_>>();
+        json!([floors.per_second.0, spans])
+    }
+
+    fn deal(deal: &Deal<'_>) -> Value {
+        json!({
+            "id": text(deal.id), "floor": deal.floor.0, "floor_cur": text(deal.floor_cur), "at": deal.at,
+            "guaranteed": deal.guaranteed, "wseat": strings(deal.wseat), "wadomain": strings(deal.wadomain),
+            "floors": floors(&deal.floors),
         })
     }
 
     fn device(device: &Device<'_>) -> Value {
         json!({
             "ua": text(device.ua), "ip": text(device.ip), "ipv6": text(device.ipv6), "kind": device.kind,
-            "os": text(device.os), "language": text(device.language), "ifa": text(device.ifa),
-            "connection": device.connection, "lmt": device.lmt, "dnt": device.dnt, "geo": geo(&device.geo),
+            "os": device.os as u8, "browser": device.browser as u8, "carrier": text(device.carrier),
+            "language": text(device.language), "ifa": text(device.ifa), "connection": device.connection,
+            "lmt": device.lmt, "dnt": device.dnt, "geo": geo(&device.geo),
         })
     }
 
     fn geo(geo: &Geo<'_>) -> Value {
-        json!([text(geo.country), text(geo.region), text(geo.city), text(geo.zip)])
+        json!([
+            text(geo.country),
+            text(geo.region),
+            text(geo.city),
+            text(geo.zip),
+            geo.point.map(|point| [point.lat, point.lon])
+        ])
+    }
+
+    pub(super) fn native(request: &str, scratch: &mut Scratch) -> Said {
+        let mut read = NativeRequest::default();
+        let quoted = serde_json::to_string(request).expect("a string");
+        let raw = &quoted.as_bytes()[1..quoted.len() - 1];
+        let text = Text { raw, escaped: raw.contains(&b'\\') };
+        read.read(text, &mut vec![0; raw.len()], scratch)?;
+        let asset = |kind| match kind {
+            AssetKind::Title { len } => json!(["title", len]),
+            AssetKind::Image { kind, size: exact, least, mimes } => {
+                json!(["img", kind, size(&exact), size(&least), mimes.0])
+            }
+            AssetKind::Data { kind, len } => json!(["data", kind, len]),
+            AssetKind::Other => json!(["other"]),
+        };
+        let assets: Vec<_> = read.assets.iter().map(|it| json!([it.id, it.required, asset(it.kind)])).collect();
+        Ok(json!([assets, read.pixel]))
     }
 
     fn text(text: Text<'_>) -> String {
@@ -105,31 +174,67 @@ mod oracle {
         let (device, user, regs, source) =
             (at(root, "device")?, at(root, "user")?, at(root, "regs")?, at(root, "source")?);
         let (user_ext, regs_ext, root_ext) = (ext(user)?, ext(regs)?, ext(root)?);
-        let (channel, owner) = match (site.is_null(), app.is_null(), object(dooh)?.is_null()) {
-            (false, ..) => ("site", at(site, "publisher")?),
-            (_, false, _) => ("app", at(app, "publisher")?),
-            (.., false) => ("dooh", &Value::Null),
+        let (channel, subject) = match (site.is_null(), app.is_null(), dooh.is_null()) {
+            (false, ..) => ("site", site),
+            (_, false, _) => ("app", app),
+            (.., false) => ("dooh", dooh),
             _ => ("", &Value::Null),
         };
+        // Of an object that does not count, nothing is in use.
+        let of =
+            |channels: &[&str], field| if channels.contains(&channel) { at(subject, field) } else { Ok(&Value::Null) };
+        let owner = at(subject, "publisher")?;
+        let mut place = geo(at(device, "geo")?)?;
+        let mut user_place = geo(&Value::Null)?;
+        if place[0] == "" {
+            let named = at(at(user, "geo")?, "country")?;
+            let (country, region) = (text(named)?, text(at(at(user, "geo")?, "region")?)?);
+            if country.is_empty() {
+                user_place[1] = region.into();
+            } else {
+                // The details of the place that does not apply are not in use.
+                user_place = geo(at(user, "geo")?)?;
+                place = json!(["", place[1], "", "", null]);
+            }
+        }
+        let (os, browser) = agent(device)?;
         let imps = elements(at(root, "imp")?)?.iter().take(32).map(imp).collect::<Result<Vec<_>, _>>()?;
         let id = text(at(root, "id")?)?;
-        let lists = ["cur", "bcat", "badv", "bapp", "wseat", "bseat"];
+        let lists = ["cur", "bcat", "acat", "badv", "bapp", "wseat", "bseat"];
+        let content = at(subject, "content")?;
+        let tax = |object| Ok::<_, ScanError>(integer(at(object, "cattax")?)?.map_or(1, |tax| tax.clamp(0, 65_535)));
+        let (subject_tax, content_tax) = (tax(subject)?, tax(content)?);
+        let subject_cats: Vec<_> = ["cat", "sectioncat", "pagecat"]
+            .into_iter()
+            .map(|list| strings(at(subject, list)?))
+            .collect::<Result<_, _>>()?;
+        let content_cats = strings(at(content, "cat")?)?;
+        let named = subject_cats.iter().any(|list| !list.is_empty());
+        let mut categories = subject_cats.clone();
+        categories.push(if named && subject_tax != content_tax { Vec::new() } else { content_cats.clone() });
         let mut said = json!({
             "id": id, "at": integer(at(root, "at")?)?.map_or(2, |value| value.clamp(0, 65_535)),
             "tmax": integer(at(root, "tmax")?)?.unwrap_or(0).clamp(0, 4_294_967_295), "test": flag(at(root, "test")?)? == Some(true),
-            "channel": channel, "domain": text(at(site, "domain")?)?, "page": text(at(site, "page")?)?,
-            "bundle": text(at(app, "bundle")?)?, "publisher": text(at(owner, "id")?)?,
+            "all_imps": flag(at(root, "allimps")?)? == Some(true),
+            "cattax": integer(at(root, "cattax")?)?.map_or(1, |tax| tax.clamp(0, 65_535)),
+            "wlang": strings(or(at(root, "wlang")?, at(root, "wlangb")?))?,
+            "categories": categories, "categories_tax": if named { subject_tax } else { content_tax },
+            "content_language": text(or(at(content, "language")?, at(content, "langb")?))?,
+            "dsa_required": integer(at(inner(regs_ext, "dsa")?, "dsarequired")?)?.unwrap_or(0).clamp(0, 255),
+            "channel": channel, "domain": text(of(&["site", "dooh"], "domain")?)?, "page": text(of(&["site"], "page")?)?,
+            "bundle": text(of(&["app"], "bundle")?)?, "publisher": text(at(owner, "id")?)?,
             "device": {
                 "ua": text(at(device, "ua")?)?, "ip": text(at(device, "ip")?)?, "ipv6": text(at(device, "ipv6")?)?,
-                "kind": integer(at(device, "devicetype")?)?.unwrap_or(0).clamp(0, 255), "os": text(at(device, "os")?)?,
+                "kind": integer(at(device, "devicetype")?)?.unwrap_or(0).clamp(0, 255), "os": os as u8, "browser": browser as u8,
+                "carrier": text(at(device, "carrier")?)?,
                 "language": text(at(device, "language")?)?, "ifa": text(at(device, "ifa")?)?,
                 "connection": integer(at(device, "connectiontype")?)?.unwrap_or(0).clamp(0, 255),
                 "lmt": flag(at(device, "lmt")?)? == Some(true), "dnt": flag(at(device, "dnt")?)? == Some(true),
-                "geo": geo(at(device, "geo")?)?,
+                "geo": place,
             },
             "user_id": text(at(user, "id")?)?, "buyeruid": text(at(user, "buyeruid")?)?,
             "eids": array(or(at(user, "eids")?, at(user_ext, "eids")?))?,
-            "consent": text(or(at(user, "consent")?, at(user_ext, "consent")?))?, "user_geo": geo(at(user, "geo")?)?,
+            "consent": text(or(at(user, "consent")?, at(user_ext, "consent")?))?, "user_geo": user_place,
             "coppa": flag(at(regs, "coppa")?)? == Some(true), "gdpr": flag(or(at(regs, "gdpr")?, at(regs_ext, "gdpr")?))?,
             "us_privacy": text(or(at(regs, "us_privacy")?, at(regs_ext, "us_privacy")?))?,
             "gpp": text(or(at(regs, "gpp")?, at(regs_ext, "gpp")?))?,
@@ -145,6 +250,8 @@ mod oracle {
             said[list] = strings(at(root, list)?)?.into();
             too_much |= elements(at(root, list)?)?.len() > 256;
         }
+        too_much |= elements(or(at(root, "wlang")?, at(root, "wlangb")?))?.len() > 256;
+        too_much |= categories.iter().chain([&content_cats]).any(|list| list.len() > 256);
         if too_much {
             return Err(ScanError::TooMuch);
         }
@@ -157,15 +264,165 @@ mod oracle {
 
     fn imp(imp: &Value) -> Said {
         let (banner, pmp) = (at(imp, "banner")?, at(imp, "pmp")?);
+        let present = |name, read: fn(&Value) -> Said| match at(imp, name)? {
+            Value::Null => Ok(Value::Null),
+            object => read(object),
+        };
+        let mut deals = Vec::new();
+        for offer in elements(at(pmp, "deals")?)? {
+            if deals.len() < 16 {
+                let deal = deal(offer)?;
+                deals.extend((deal["id"] != "").then_some(deal));
+            }
+        }
+        let multiplier = at(at(imp, "qty")?, "multiplier")?;
+        let millionths = if multiplier.is_null() { 1_000_000 } else { micros(multiplier)? };
+        if !(1..=1_000_000_000_000_000).contains(&millionths) {
+            return Err(ScanError::NotABidRequest);
+        }
         Ok(json!({
-            "id": text(at(imp, "id")?)?, "video": !object(at(imp, "video")?)?.is_null(),
-            "audio": !object(at(imp, "audio")?)?.is_null(), "native": !object(at(imp, "native")?)?.is_null(),
+            "id": text(at(imp, "id")?)?, "video": present("video", stream)?, "audio": present("audio", stream)?,
+            "native": present("native", |native| Ok(json!([
+                match at(native, "request")? {
+                    object @ Value::Object(_) => object.clone(),
+                    other => document(text(other)?),
+                },
+                bits(at(native, "battr")?)?,
+            ])))?,
             "banner": if banner.is_null() { Value::Null } else { self::banner(banner)? },
             "floor": micros(at(imp, "bidfloor")?)?, "floor_cur": text(at(imp, "bidfloorcur")?)?,
             "secure": flag(at(imp, "secure")?)?, "private_auction": flag(at(pmp, "private_auction")?)? == Some(true),
-            "deals": array(at(pmp, "deals")?)?, "tagid": text(at(imp, "tagid")?)?,
+            "deals": deals, "multiplier": millionths, "tagid": text(at(imp, "tagid")?)?,
             "interstitial": flag(at(imp, "instl")?)? == Some(true),
         }))
+    }
+
+    fn stream(stream: &Value) -> Said {
+        let number = |name, default: i64, least: i64, most: i64| {
+            Ok::<_, ScanError>(integer(at(stream, name)?)?.unwrap_or(default).clamp(least, most))
+        };
+        let (byte, short, word) = (255, 65_535, 4_294_967_295);
+        let mut exact: Vec<_> = integers(at(stream, "rqddurs")?)?.iter().map(|span| (*span).clamp(0, short)).collect();
+        exact.truncate(8);
+        let old = integer(at(stream, "protocol")?)?.filter(|protocol| (0..64).contains(protocol));
+        let pod = (text(at(stream, "podid")?)?, number("slotinpod", 0, -128, 127)?, number("poddur", 0, 0, short)?);
+        let most_ads = number("maxseq", byte, 0, byte)?;
+        Ok(json!({
+            "mimes": mimes(at(stream, "mimes")?)?,
+            "durations": [number("minduration", 0, 0, short)?, number("maxduration", short, 0, short)?],
+            "exact_durations": exact,
+            "protocols": bits(at(stream, "protocols")?)? | old.map_or(0, |protocol| 1 << protocol),
+            "linearity": number("linearity", 0, 0, byte)?, "placement": number("placement", 0, 0, byte)?,
+            "plcmt": number("plcmt", 0, 0, byte)?,
+            "start_delay": integer(at(stream, "startdelay")?)?.map(|delay| delay.clamp(i32::MIN.into(), i32::MAX.into())),
+            "skip": flag(at(stream, "skip")?)?, "size": [number("w", 0, 0, short)?, number("h", 0, 0, short)?],
+            "bitrates": [number("minbitrate", 0, 0, word)?, number("maxbitrate", word, 0, word)?],
+            "delivery": bits(at(stream, "delivery")?)?, "api": bits(at(stream, "api")?)?,
+            "battr": bits(at(stream, "battr")?)?, "pos": number("pos", 0, 0, byte)?,
+            "pod": (!pod.0.is_empty() || pod.2 > 0).then(|| json!([pod.0, pod.1, pod.2, most_ads])),
+            "floors": floors(stream)?,
+        }))
+    }
+
+    fn floors(object: &Value) -> Said {
+        let spans = elements(at(object, "durfloors")?)?;
+        let side = |span, name, default: i64| {
+            Ok::<_, ScanError>(integer(at(span, name)?)?.unwrap_or(default).clamp(0, 65_535))
+        };
+        let read = |span| {
+            Ok::<_, ScanError>(json!([
+                side(span, "mindur", 0)?,
+                side(span, "maxdur", 65_535)?,
+                micros(at(span, "bidfloor")?)?
+            ]))
+        };
+        let read = spans.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        if read.len() > 8 { Err(ScanError::TooMuch) } else { Ok(json!([micros(at(object, "mincpmpersec")?)?, read])) }
+    }
+
+    fn deal(deal: &Value) -> Said {
+        for list in ["wseat", "wadomain"] {
+            if strings(at(deal, list)?)?.len() > 256 {
+                return Err(ScanError::TooMuch);
+            }
+        }
+        Ok(json!({
+            "id": text(at(deal, "id")?)?, "floor": micros(at(deal, "bidfloor")?)?,
+            "floor_cur": text(at(deal, "bidfloorcur")?)?,
+            "at": integer(at(deal, "at")?)?.unwrap_or(0).clamp(0, 65_535),
+            "guaranteed": flag(at(deal, "guar")?)? == Some(true), "wseat": strings(at(deal, "wseat")?)?,
+            "wadomain": strings(at(deal, "wadomain")?)?, "floors": floors(deal)?,
+        }))
+    }
+
+    fn mimes(list: &Value) -> Result<u32, ScanError> {
+        let list = strings(list)?;
+        if list.len() > 256 {
+            return Err(ScanError::TooMuch);
+        }
+        let bit =
+            |name: &String| Mimes::NAMES.iter().position(|known| *known == name.to_ascii_lowercase()).unwrap_or(31);
+        Ok(list.iter().fold(0, |mimes, name| mimes | 1 << bit(name)))
+    }
+
+    fn bits(list: &Value) -> Result<u64, ScanError> {
+        Ok(integers(list)?.iter().filter(|n| (0..64).contains(*n)).fold(0_u64, |bits, n| bits | 1 << n))
+    }
+
+    /// The structured user agent before `os` before `ua`; what names mean is a question of its own (`tests/agents.rs`).
+    fn agent(device: &Value) -> Result<(Os, Browser), ScanError> {
+        fn plain(text: &str) -> Text<'_> {
+            Text { raw: text.as_bytes(), escaped: false }
+        }
+        let sua = or(at(device, "sua")?, at(ext(device)?, "sua")?);
+        let (ua, os) = (text(at(device, "ua")?)?, text(at(device, "os")?)?);
+        let platform = text(at(at(sua, "platform")?, "brand")?)?;
+        let brands: Vec<_> =
+            elements(at(sua, "browsers")?)?.iter().map(|it| text(at(it, "brand")?)).collect::<Result<_, _>>()?;
+        let (ua_os, ua_browser) = agent::of(plain(&ua));
+        let systems = [Os::named(plain(&platform)), Os::named(plain(&os)), ua_os];
+        let browsers = brands.iter().map(|brand| Browser::named(plain(brand))).chain([ua_browser]);
+        Ok((
+            systems.into_iter().find(|os| *os != Os::Unknown).unwrap_or_default(),
+            browsers.into_iter().find(|browser| *browser != Browser::Unknown).unwrap_or_default(),
+        ))
+    }
+
+    pub(super) fn native(request: &str) -> Said {
+        let root: Value = serde_json::from_str(request).map_err(|_| ScanError::NotABidRequest)?;
+        let request = or(at(&root, "native")?, &root);
+        let mut assets = Vec::new();
+        for asset in elements(at(request, "assets")?)? {
+            let [title, img, data] = ["title", "img", "data"].map(|kind| &asset[kind]);
+            let number = |object, name, default: i64| {
+                Ok::<_, ScanError>(integer(at(object, name)?)?.unwrap_or(default).clamp(0, 65_535))
+            };
+            let kind = match (title.is_null(), img.is_null(), data.is_null()) {
+                (false, ..) => json!(["title", number(title, "len", 65_535)?]),
+                (_, false, _) => json!([
+                    "img",
+                    number(img, "type", 0)?,
+                    [number(img, "w", 0)?, number(img, "h", 0)?],
+                    [number(img, "wmin", 0)?, number(img, "hmin", 0)?],
+                    mimes(at(img, "mimes")?)?
+                ]),
+                (.., false) => json!(["data", number(data, "type", 0)?, number(data, "len", 65_535)?]),
+                _ => json!(["other"]),
+            };
+            let id = integer(at(asset, "id")?)?.ok_or(ScanError::NotABidRequest)?;
+            assets.push(json!([id, flag(at(asset, "required")?)? == Some(true), kind]));
+        }
+        let trackers = at(request, "eventtrackers")?;
+        let mut pixel = trackers.is_null();
+        for tracker in elements(trackers)? {
+            let (event, methods) = (integer(at(tracker, "event")?)?, integers(at(tracker, "methods")?)?);
+            pixel |= event == Some(1) && methods.contains(&1);
+        }
+        match assets.len() {
+            0 => Err(ScanError::NotABidRequest),
+            1..=24 => Ok(json!([assets, pixel])),
+            _ => Err(ScanError::TooMuch),
+        }
     }
 
     fn banner(banner: &Value) -> Said {
@@ -180,11 +437,6 @@ mod oracle {
             }
         }
         sizes.truncate(16);
-        let bits = |list| {
-            Ok::<_, ScanError>(
-                integers(list)?.iter().filter(|n| (0..64).contains(*n)).fold(0_u64, |bits, n| bits | 1 << n),
-            )
-        };
         Ok(json!({
             "sizes": sizes, "btype": bits(at(banner, "btype")?)?, "battr": bits(at(banner, "battr")?)?,
             "pos": integer(at(banner, "pos")?)?.unwrap_or(0).clamp(0, 255),
@@ -193,7 +445,12 @@ mod oracle {
 
     fn geo(geo: &Value) -> Said {
         let part = |name| text(at(geo, name)?);
-        Ok(json!([part("country")?, part("region")?, part("city")?, part("zip")?]))
+        let angle = |name, most: i64| match at(geo, name)? {
+            Value::Null => Ok::<_, ScanError>(None),
+            number => Ok(Some(micros(number)?).filter(|angle| (-most..=most).contains(angle))),
+        };
+        let point = angle("lat", 90_000_000)?.zip(angle("lon", 180_000_000)?);
+        Ok(json!([part("country")?, part("region")?, part("city")?, part("zip")?, point]))
     }
 
     /// A member of an object or of nothing; `null` if it has none.
@@ -204,6 +461,11 @@ mod oracle {
     /// `ext`, unless it is something else than an object.
     fn ext(value: &Value) -> Result<&Value, ScanError> {
         at(value, "ext").map(|ext| if ext.is_object() { ext } else { &Value::Null })
+    }
+
+    /// The same of any member of `ext`.
+    fn inner<'v>(value: &'v Value, key: &str) -> Result<&'v Value, ScanError> {
+        at(value, key).map(|inner| if inner.is_object() { inner } else { &Value::Null })
     }
 
     fn or<'v>(value: &'v Value, other: &'v Value) -> &'v Value {
@@ -529,6 +791,29 @@ fn fields_are_read_as_documented() {
         imp(r#""video":{},"audio":null,"native":{"request":"{\"a\":[1]}"}"#),
         imp(r#""video":1"#),
         imp(r#""pmp":{"private_auction":1,"deals":[{}]}"#),
+        imp(r#""pmp":{"deals":[{"bidfloor":1},{"id":"a","bidfloor":0.1234567,"at":3,"guar":1},null]}"#),
+        imp(&format!("\"pmp\":{{\"deals\":[{}]}}", vec![r#"{"id":"d"}"#; 20].join(","))),
+        imp(r#""qty":{"multiplier":30.3}"#),
+        imp(r#""qty":{"multiplier":0.0000001}"#),
+        imp(r#""qty":{"multiplier":0}"#),
+        imp(r#""qty":{"multiplier":-1}"#),
+        imp(r#""qty":{"multiplier":1000000000}"#),
+        imp(r#""qty":{"multiplier":1000000001}"#),
+        imp(r#""qty":{}"#),
+        imp(r#""video":{"protocol":2,"protocols":[3],"poddur":60,"maxseq":4,"slotinpod":-1,"podid":"p"}"#),
+        imp(r#""native":{"request":{"assets":[ {"id":1} ]}}"#),
+        imp(r#""native":{"request":[]}"#),
+        imp(&format!("\"video\":{{\"durfloors\":[{}]}}", ["{}"; 8].join(","))),
+        imp(&format!("\"video\":{{\"durfloors\":[{}]}}", ["{}"; 9].join(","))),
+        imp(&format!("\"video\":{{\"rqddurs\":[{}]}}", ["15"; 9].join(","))),
+        root(r#""device":{"geo":{"lat":48.137154,"lon":11.576124}}"#),
+        root(r#""device":{"geo":{"lat":90.0000001,"lon":0}}"#),
+        root(r#""device":{"geo":{"lat":"1","lon":0}}"#),
+        root(r#""device":{"geo":{"country":"USA"}},"user":{"geo":"not in use"}"#),
+        root(r#""device":{"geo":{"region":"x","city":"not in use"}},"user":{"geo":{"country":"USA","zip":"1"}}"#),
+        root(r#""site":{"cat":["IAB1"],"content":{"cat":["483"],"cattax":6}}"#),
+        root(r#""site":{"content":{"cat":["483"],"cattax":6,"language":"de"}}"#),
+        root(r#""dooh":{"domain":"d.example","publisher":{"id":"p"}}"#),
         format!(
             "{{\"id\":\"1\",\"imp\":[{}]}}",
             (0..40).map(|n| format!("{{\"id\":\"{n}\"}}")).collect::<Vec<_>>().join(",")
@@ -622,6 +907,262 @@ fn mutate(body: &mut Vec<u8>, mutations: &[(u8, prop::sample::Index, u8)]) {
     }
 }
 
+/// Documents of the fields in use, each absent, right, at an edge, null, twice or of a wrong type.
+mod made {
+    use super::bodies::Dice;
+
+    /// What a field is meant to be.
+    enum Kind {
+        Text(&'static [&'static str]),
+        Number,
+        Flag,
+        Numbers,
+        Texts(&'static [&'static str]),
+        Object(&'static [(&'static str, Kind)]),
+        /// At most so many.
+        Objects(usize, &'static [(&'static str, Kind)]),
+    }
+    use Kind::{Flag, Number, Numbers, Object, Objects, Text, Texts};
+
+    const WORDS: &[&str] = &["a", "", "USD", "1", "\\u0041\\/b", "é"];
+    const CATS: &[&str] = &["IAB1", "IAB2-3", "483"];
+    const MIMES: &[&str] = &[
+        "video/mp4",
+        "video\\/mp4",
+        "VIDEO/WebM",
+        "audio/mpeg",
+        "image/jpeg",
+        "image/bmp",
+        "video/a-type-longer-than-any-of-ours",
+    ];
+    const SYSTEMS: &[&str] = &["iOS", "Android", "Mac OS X", "Linux", "what", "Fire\\u0020OS"];
+    const BRANDS: &[&str] = &["Chromium", "Google Chrome", "Microsoft Edge", "Not.A/Brand", "Android WebView"];
+    const AGENTS: &[&str] = &[
+        "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36",
+        "Mozilla\\/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit\\/605.1.15 (KHTML, like Gecko) Mobile\\/15E148",
+        "Roku\\/DVP-9.10",
+    ];
+    const FLOORS: Kind = Objects(10, &[("mindur", Number), ("maxdur", Number), ("bidfloor", Number)]);
+    const SIZE: &[(&str, Kind)] = &[("w", Number), ("h", Number)];
+    const GEO: Kind = Object(&[
+        ("country", Text(&["USA", "", "DEU"])),
+        ("region", Text(WORDS)),
+        ("city", Text(WORDS)),
+        ("zip", Text(WORDS)),
+        ("lat", Number),
+        ("lon", Number),
+    ]);
+    const STREAM: Kind = Object(&[
+        ("mimes", Texts(MIMES)),
+        ("minduration", Number),
+        ("maxduration", Number),
+        ("rqddurs", Numbers),
+        ("protocols", Numbers),
+        ("protocol", Number),
+        ("linearity", Number),
+        ("placement", Number),
+        ("plcmt", Number),
+        ("startdelay", Number),
+        ("skip", Flag),
+        ("w", Number),
+        ("h", Number),
+        ("minbitrate", Number),
+        ("maxbitrate", Number),
+        ("delivery", Numbers),
+        ("api", Numbers),
+        ("battr", Numbers),
+        ("pos", Number),
+        ("podid", Text(WORDS)),
+        ("podseq", Number),
+        ("slotinpod", Number),
+        ("poddur", Number),
+        ("maxseq", Number),
+        ("mincpmpersec", Number),
+        ("durfloors", FLOORS),
+    ]);
+    const DEAL: &[(&str, Kind)] = &[
+        ("id", Text(&["d1", "d2", ""])),
+        ("bidfloor", Number),
+        ("bidfloorcur", Text(WORDS)),
+        ("at", Number),
+        ("guar", Flag),
+        ("wseat", Texts(WORDS)),
+        ("wadomain", Texts(WORDS)),
+        ("mincpmpersec", Number),
+        ("durfloors", FLOORS),
+    ];
+    const IMP: &[(&str, Kind)] = &[
+        (
+            "banner",
+            Object(&[
+                ("w", Number),
+                ("h", Number),
+                ("format", Objects(3, SIZE)),
+                ("btype", Numbers),
+                ("battr", Numbers),
+                ("pos", Number),
+            ]),
+        ),
+        ("video", STREAM),
+        ("audio", STREAM),
+        ("native", Object(&[("request", Text(&["{\\\"assets\\\":[]}", "x", ""])), ("battr", Numbers)])),
+        ("bidfloor", Number),
+        ("bidfloorcur", Text(WORDS)),
+        ("secure", Flag),
+        ("pmp", Object(&[("private_auction", Flag), ("deals", Objects(20, DEAL))])),
+        ("qty", Object(&[("multiplier", Number)])),
+        ("tagid", Text(WORDS)),
+        ("instl", Flag),
+    ];
+    const SUBJECT: Kind = Object(&[
+        ("domain", Text(WORDS)),
+        ("page", Text(WORDS)),
+        ("bundle", Text(WORDS)),
+        ("publisher", Object(&[("id", Text(WORDS))])),
+        ("cat", Texts(CATS)),
+        ("sectioncat", Texts(CATS)),
+        ("pagecat", Texts(CATS)),
+        ("cattax", Number),
+        (
+            "content",
+            Object(&[("cat", Texts(CATS)), ("cattax", Number), ("language", Text(WORDS)), ("langb", Text(WORDS))]),
+        ),
+    ]);
+    const SUA: Kind = Object(&[
+        ("browsers", Objects(3, &[("brand", Text(BRANDS))])),
+        ("platform", Object(&[("brand", Text(SYSTEMS))])),
+        ("mobile", Flag),
+    ]);
+    const DEVICE: &[(&str, Kind)] = &[
+        ("ua", Text(AGENTS)),
+        ("sua", SUA),
+        ("os", Text(SYSTEMS)),
+        ("ip", Text(WORDS)),
+        ("carrier", Text(WORDS)),
+        ("language", Text(WORDS)),
+        ("connectiontype", Number),
+        ("devicetype", Number),
+        ("geo", GEO),
+        ("lmt", Flag),
+        ("ext", Object(&[("sua", SUA)])),
+    ];
+    const REQUEST: &[(&str, Kind)] = &[
+        ("at", Number),
+        ("test", Flag),
+        ("allimps", Flag),
+        ("acat", Texts(CATS)),
+        ("wlang", Texts(WORDS)),
+        ("wlangb", Texts(WORDS)),
+        ("cattax", Number),
+        ("site", SUBJECT),
+        ("app", SUBJECT),
+        ("dooh", SUBJECT),
+        ("device", Object(DEVICE)),
+        ("user", Object(&[("id", Text(WORDS)), ("geo", GEO), ("ext", Object(&[("consent", Text(WORDS))]))])),
+        ("regs", Object(&[("ext", Object(&[("dsa", Object(&[("dsarequired", Number)]))]))])),
+    ];
+    const NATIVE: &[(&str, Kind)] = &[
+        (
+            "assets",
+            Objects(
+                26,
+                &[
+                    ("id", Number),
+                    ("required", Flag),
+                    ("title", Object(&[("len", Number)])),
+                    (
+                        "img",
+                        Object(&[
+                            ("type", Number),
+                            ("w", Number),
+                            ("h", Number),
+                            ("wmin", Number),
+                            ("hmin", Number),
+                            ("mimes", Texts(MIMES)),
+                        ]),
+                    ),
+                    ("data", Object(&[("type", Number), ("len", Number)])),
+                    ("video", Object(&[])),
+                ],
+            ),
+        ),
+        ("eventtrackers", Objects(3, &[("event", Number), ("methods", Numbers)])),
+    ];
+
+    /// How often a field is of a wrong type: in one of so many. Most documents are right, so that all of them is compared.
+    pub(super) struct Maker(pub(super) Dice, pub(super) usize);
+
+    impl Maker {
+        pub(super) fn request(&mut self) -> String {
+            let imps: Vec<_> = (0..1 + self.0.below(2)).map(|n| self.members(IMP, format!("\"id\":\"{n}\""))).collect();
+            self.members(REQUEST, format!("\"id\":\"1\",\"imp\":[{}]", imps.join(",")))
+        }
+
+        pub(super) fn native(&mut self) -> String {
+            let request = self.members(NATIVE, "\"ver\":\"1.2\"".into());
+            if self.0.below(3) == 0 { format!("{{\"native\":{request}}}") } else { request }
+        }
+
+        fn members(&mut self, fields: &[(&str, Kind)], first: String) -> String {
+            let mut members = vec![first];
+            for (name, kind) in fields {
+                // Absent, given, or given twice.
+                for _ in 0..[0, 0, 1, 1, 1, 1, 1, 2][self.0.below(8)] {
+                    members.push(format!("\"{name}\":{}", self.value(kind)));
+                }
+            }
+            members.retain(|member| !member.is_empty());
+            format!("{{{}}}", members.join(","))
+        }
+
+        fn list(&mut self, most: usize, element: impl Fn(&mut Self) -> String) -> String {
+            let count = if self.0.below(6) == 0 { self.0.below(most + 1) } else { self.0.below(3.min(most + 1)) };
+            format!("[{}]", (0..count).map(|_| element(self)).collect::<Vec<_>>().join(","))
+        }
+
+        fn value(&mut self, kind: &Kind) -> String {
+            if self.0.below(self.1) == 0 {
+                return self
+                    .0
+                    .pick(&["null", "1", "1.5", "-3", "\"1\"", "[]", "{}", "true", "[null]", "[1]", "[\"a\"]", "[{}]"])
+                    .to_owned();
+            }
+            let numbers = [
+                "0",
+                "1",
+                "2",
+                "3",
+                "6",
+                "15",
+                "30",
+                "1.0",
+                "63",
+                "64",
+                "-1",
+                "300",
+                "70000",
+                "99999999999",
+                "3e1",
+                "-129",
+                "180",
+                "-90",
+            ];
+            match kind {
+                Text(choices) => format!("\"{}\"", self.0.pick(choices)),
+                Number if self.0.below(60) == 0 => {
+                    self.0.pick(&["30.3", "0.0000001", "12.3456789", "-89.9999999"]).to_owned()
+                }
+                Number => self.0.pick(&numbers).to_owned(),
+                Flag => self.0.pick(&["0", "1", "true", "false", "2"]).to_owned(),
+                Numbers => self.list(12, |maker| maker.0.pick(&numbers).to_owned()),
+                Texts(choices) => self.list(300, |maker| format!("\"{}\"", maker.0.pick(choices))),
+                Object(fields) => self.members(fields, String::new()),
+                Objects(most, fields) => self.list(*most, |maker| maker.members(fields, String::new())),
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 5 } else { 6_000 }, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -644,6 +1185,57 @@ proptest! {
         thread_local!(static SCRATCHES: std::cell::RefCell<Vec<Scratch>> = std::cell::RefCell::new(scratches()));
         SCRATCHES.with_borrow_mut(|scratches| compare(tokens.concat().as_bytes(), scratches));
     }
+}
+
+/// Every field, in all its forms. Some of the documents are without a fault, and say as much as a document can.
+#[test]
+fn made_documents_say_the_same() {
+    let scratches = &mut scratches();
+    let (mut read, mut refused, mut too_much) = (0, 0, 0);
+    for seed in 0..if cfg!(miri) { 3 } else { 4_000 } {
+        let faults = [30, 1_000, 100_000][seed as usize % 3];
+        let body = made::Maker(bodies::Dice::new(seed), faults).request();
+        compare(body.as_bytes(), scratches);
+        match oracle::said(body.as_bytes()) {
+            Ok(_) => read += 1,
+            Err(ScanError::TooMuch) => too_much += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(cfg!(miri) || (read > 100 && refused > 100 && too_much > 10), "{read} {refused} {too_much}");
+}
+
+/// Native requests, in a string and with its escapes.
+#[test]
+fn made_native_requests_say_the_same() {
+    let scratch = &mut Scratch::new(limits::BODY_BYTES);
+    let (mut read, mut refused) = (0, 0);
+    for seed in 0..if cfg!(miri) { 3 } else { 6_000 } {
+        let request = made::Maker(bodies::Dice::new(seed), [30, 1_000][seed as usize % 2]).native();
+        let (said, expected) = (scanned::native(&request, scratch), oracle::native(&request));
+        match (&said, &expected) {
+            (Err(_), Err(_)) => refused += 1,
+            _ => {
+                assert_eq!(said, expected, "{request}");
+                read += 1;
+            }
+        }
+    }
+    assert!(cfg!(miri) || (read > 500 && refused > 500), "{read} {refused}");
+    let assets = |count| format!("{{\"assets\":[{}]}}", vec!["{\"id\":1}"; count].join(","));
+    for (request, said) in [
+        (assets(limits::ASSETS), None),
+        (assets(limits::ASSETS + 1), Some(ScanError::TooMuch)),
+        ("{\"assets\":[{}]}".into(), Some(ScanError::NotABidRequest)),
+        ("{test json string}".into(), Some(ScanError::NotABidRequest)),
+        (String::new(), Some(ScanError::NotABidRequest)),
+    ] {
+        assert_eq!(scanned::native(&request, scratch).err(), said, "{request}");
+    }
+    let text = Text { raw: br#"{\"assets\":[{\"id\":1}]}"#, escaped: true };
+    assert_eq!(NativeRequest::default().read(text, &mut [0; 8], scratch), Err(ScanError::NotABidRequest));
+    let bare = Text { raw: br#"{"assets":[{"id":1}]}"#, escaped: false };
+    assert_eq!(NativeRequest::default().read(bare, &mut [], scratch), Ok(()), "an object in place of the string");
 }
 
 /// The fuzzers' corpus, so that what they once found stays found.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use corebid::wire::json::{Level, Scratch};
+use corebid::wire::openrtb::native::NativeRequest;
 use corebid::wire::openrtb::request::{BidRequest, scan};
 
 thread_local! {
@@ -24,13 +25,25 @@ pub(crate) fn check(body: &[u8]) {
         drop(answers);
         if scan(body, &mut scratches[0], &mut request).is_ok() {
             let mut buffer = vec![0; body.len()];
-            for list in [request.cur, request.bcat, request.badv, request.bapp, request.wseat, request.bseat] {
+            let lists =
+                [request.cur, request.bcat, request.acat, request.badv, request.bapp, request.wseat, request.bseat];
+            let deals = request.imps.iter().flat_map(|imp| &imp.deals).flat_map(|deal| [deal.wseat, deal.wadomain]);
+            for list in lists.into_iter().chain(request.categories).chain(deals) {
                 for text in list.strings() {
                     let text = text.unescape(&mut buffer).expect("unescaping never lengthens");
                     std::str::from_utf8(text).expect("checked");
                 }
             }
             request.gpp_sid.integers().count();
+            for native in request.imps.iter().filter_map(|imp| imp.native) {
+                let read = |scratch: &mut Scratch, room: &mut [u8]| {
+                    let mut read = NativeRequest::default();
+                    read.read(native.request, room, scratch).map(|()| format!("{read:?}"))
+                };
+                let mut answers = scratches.iter_mut().map(|scratch| read(scratch, &mut buffer));
+                let first = answers.next();
+                assert!(answers.all(|answer| Some(answer) == first));
+            }
         }
     });
 }

@@ -13,11 +13,7 @@ use crate::wire::openrtb::fields::{bit, bits, fields, mimes, price, saturated, s
 const LARGEST_MULTIPLIER: i64 = 1_000_000_000 * 1_000_000;
 
 /// Reads one impression into an empty one: it is too large to be moved about.
-pub(super) fn impression<'a>(
-    document: &Document<'a, '_>,
-    token: Token,
-    into: &mut Imp<'a>,
-) -> Result<(), ScanError> {
+pub(super) fn impression<'a>(document: &Document<'a, '_>, token: Token, into: &mut Imp<'a>) -> Result<(), ScanError> {
     fields!(document, token;
         id "id" banner_object "banner" video "video" audio "audio" native_object "native" bidfloor "bidfloor"
         bidfloorcur "bidfloorcur" secure "secure" pmp "pmp" qty "qty" tagid "tagid" instl "instl");
