@@ -45,8 +45,8 @@ pub const ASSETS: usize = 24;
 pub const NATIVE_BYTES: usize = 16 * 1024;
 /// Open bids for one impression beside its deal bids, where an exchange takes several ("M+N bidding", 2.6 section 7.3).
 pub const OPEN_BIDS: usize = 2;
-/// Deals of an impression that are considered.
-pub const DEALS: usize = 16;
+/// Deals of a request that are considered, all impressions together.
+pub const DEALS: usize = 32;
 /// Exact durations (`rqddurs`) of a video or audio that are considered.
 pub const DURATIONS: usize = 8;
 /// Floors by duration (`durfloors`) of a video, an audio or a deal. More cannot be honoured: 204.

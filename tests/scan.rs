@@ -71,7 +71,7 @@ mod scanned {
                 "btype": banner.btype, "battr": banner.battr, "pos": banner.pos,
             })),
             "floor": imp.floor.0, "floor_cur": text(imp.floor_cur), "secure": imp.secure,
-            "private_auction": imp.private_auction, "deals": imp.deals.iter().map(deal).collect::<Vec<_>>(),
+            "private_auction": imp.private_auction, "deals": request.deals_of(imp).iter().map(deal).collect::<Vec<_>>(),
             "multiplier": imp.multiplier.0, "tagid": text(imp.tagid), "interstitial": imp.interstitial,
         })
     }

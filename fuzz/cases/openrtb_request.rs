@@ -27,7 +27,7 @@ pub(crate) fn check(body: &[u8]) {
             let mut buffer = vec![0; body.len()];
             let lists =
                 [request.cur, request.bcat, request.acat, request.badv, request.bapp, request.wseat, request.bseat];
-            let deals = request.imps.iter().flat_map(|imp| &imp.deals).flat_map(|deal| [deal.wseat, deal.wadomain]);
+            let deals = request.deals.iter().flat_map(|deal| [deal.wseat, deal.wadomain]);
             for list in lists.into_iter().chain(request.categories).chain(deals) {
                 for text in list.strings() {
                     let text = text.unescape(&mut buffer).expect("unescaping never lengthens");

@@ -216,7 +216,7 @@ impl<'a> Form<'a> {
             id: deed.bid_id(),
             imp: imp.id.raw,
             price: deed.price(),
-            deal: offer.deal.map(|deal| imp.deals[deal as usize].id.raw),
+            deal: offer.sold_by(request).map(|deal| deal.id.raw),
             win_url: url(NoticeKind::Win),
             bill_url: url(NoticeKind::Bill).filter(|_| !self.is_billed_by_impression()),
             loss_url: url(NoticeKind::Loss),

@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::geo::Place;
 use crate::snapshot::targeting::{Asked, host};
 use crate::wire::json::Text;
-use crate::wire::openrtb::request::{BidRequest, Channel, Geo, Parts, ScanError};
+use crate::wire::openrtb::request::{BidRequest, Channel, Parts, ScanError};
 
 /// Room for texts whose JSON had escapes in it: `https:\/\/` is common in `site.page`.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub fn locate<'r, 's>(
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
 ) -> Result<Option<Place<'s>>, ScanError> {
-    if snapshot.geo.is_none() || !geo(request).country.is_empty() {
+    if snapshot.geo.is_none() || !request.place().country.is_empty() {
         return Ok(None);
     }
     parts.person(request)?;
@@ -69,20 +69,10 @@ pub fn locate<'r, 's>(
     Ok([device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw)))
 }
 
-/// The geo that applies: the user's if the device names no country.
-#[inline]
-fn geo<'g, 'r>(request: &'g BidRequest<'r>) -> &'g Geo<'r> {
-    if request.device.geo.country.is_empty() && !request.user_geo.country.is_empty() {
-        &request.user_geo
-    } else {
-        &request.device.geo
-    }
-}
-
 /// The country a request comes from; empty if nobody knows.
 #[inline]
 pub fn country<'c>(request: &BidRequest<'c>, place: Option<&'c Place<'_>>) -> &'c [u8] {
-    match geo(request).country {
+    match request.place().country {
         Text { raw: [], .. } => place.and_then(|place| place.country.as_ref()).map_or(&[], |country| &country[..]),
         text => unless_escaped(text),
     }
@@ -107,7 +97,7 @@ impl Unescaped {
     ) -> Asked<'u> {
         let Unescaped { inventory: room, publisher, city, carrier } = self;
         let (domain, bundle) = inventory(room, request);
-        let geo = geo(request);
+        let geo = request.place();
         let device = &request.device;
         let asked = Asked {
             country: country(request, place),

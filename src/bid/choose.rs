@@ -17,7 +17,7 @@ use crate::limits;
 use crate::snapshot::campaign::Campaign;
 use crate::units::CampaignIx;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{BidRequest, Imp, Pod};
+use crate::wire::openrtb::request::{BidRequest, Deal, Imp, Pod};
 
 /// What the answer is made of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,10 +53,10 @@ pub fn choose<'s>(
     let mut winners = Winners::new();
     for of_imp in offers.chunk_by(|a, b| a.imp == b.imp) {
         let imp = &request.imps[of_imp[0].imp as usize];
-        let mut hall = Hall { of_imp, imp, winners: &mut winners, campaign: &campaign };
+        let mut hall = Hall { of_imp, deals: request.deals_of(imp), winners: &mut winners, campaign: &campaign };
         match dynamic_pod(imp) {
             Some(pod) if of_imp.iter().any(|offer| offer.seconds > 0) => hall.fill_pod(pod),
-            _ if takes.several_for_one && !imp.deals.is_empty() => hall.one_for_each_deal(),
+            _ if takes.several_for_one && imp.deals.count > 0 => hall.one_for_each_deal(),
             _ => drop(hall.one(|_| true)),
         }
     }
@@ -79,7 +79,7 @@ impl Chosen {
 
     /// A guaranteed deal must be bid on.
     fn is_promised(&self, request: &BidRequest<'_>) -> bool {
-        self.winners.iter().any(|offer| rank(offer, &request.imps[offer.imp as usize]) == Rank::Guaranteed)
+        self.winners.iter().any(|offer| rank(offer, request.deals_of(&request.imps[offer.imp as usize])) == Rank::Guaranteed)
     }
 }
 
@@ -91,8 +91,8 @@ enum Rank {
     Guaranteed,
 }
 
-fn rank(offer: &Offer, imp: &Imp<'_>) -> Rank {
-    match offer.deal.map(|deal| imp.deals[deal as usize].guaranteed) {
+fn rank(offer: &Offer, deals: &[Deal<'_>]) -> Rank {
+    match offer.deal.map(|deal| deals[deal as usize].guaranteed) {
         None => Rank::Open,
         Some(false) => Rank::Deal,
         Some(true) => Rank::Guaranteed,
@@ -100,7 +100,7 @@ fn rank(offer: &Offer, imp: &Imp<'_>) -> Rank {
 }
 
 fn ranks(offer: &Offer, request: &BidRequest<'_>) -> (Rank, i64) {
-    (rank(offer, &request.imps[offer.imp as usize]), offer.price.0)
+    (rank(offer, request.deals_of(&request.imps[offer.imp as usize])), offer.price.0)
 }
 
 fn dynamic_pod<'i>(imp: &'i Imp<'_>) -> Option<&'i Pod<'i>> {
@@ -111,7 +111,7 @@ fn dynamic_pod<'i>(imp: &'i Imp<'_>) -> Option<&'i Pod<'i>> {
 /// Where the winners of one impression are found.
 struct Hall<'h, 'i, C> {
     of_imp: &'h [Offer],
-    imp: &'i Imp<'i>,
+    deals: &'i [Deal<'i>],
     winners: &'h mut Winners,
     campaign: &'h C,
 }
@@ -127,18 +127,18 @@ impl<'s, C: Fn(CampaignIx) -> &'s Campaign> Hall<'_, '_, C> {
     }
 
     /// Adds the best free offer among those wanted: by rank, then by price. False if there is none, or no room.
-    fn add(&mut self, wanted: impl Fn(&Offer) -> bool, key: impl Fn(&Offer, &Imp<'_>) -> (Rank, u64)) -> bool {
+    fn add(&mut self, wanted: impl Fn(&Offer) -> bool, key: impl Fn(&Offer, &[Deal<'_>]) -> (Rank, u64)) -> bool {
         let free = self.of_imp.iter().filter(|offer| wanted(offer) && self.is_free(offer));
-        let best = free.reduce(|best, offer| if key(offer, self.imp) > key(best, self.imp) { offer } else { best });
+        let best = free.reduce(|best, offer| if key(offer, self.deals) > key(best, self.deals) { offer } else { best });
         best.copied().is_some_and(|best| self.winners.try_push(best).is_ok())
     }
 
     fn one(&mut self, wanted: impl Fn(&Offer) -> bool) -> bool {
-        self.add(wanted, |offer, imp| (rank(offer, imp), offer.price.0 as u64))
+        self.add(wanted, |offer, deals| (rank(offer, deals), offer.price.0 as u64))
     }
 
     fn one_for_each_deal(&mut self) {
-        for deal in 0..self.imp.deals.len() as u8 {
+        for deal in 0..self.deals.len() as u8 {
             self.one(|offer| offer.deal == Some(deal));
         }
         for _ in 0..limits::OPEN_BIDS {
@@ -149,8 +149,9 @@ impl<'s, C: Fn(CampaignIx) -> &'s Campaign> Hall<'_, '_, C> {
     fn fill_pod(&mut self, pod: &Pod<'_>) {
         let (mut seconds, mut places) = (pod.duration, pod.most_ads);
         while places > 0 {
-            // By price per second, compared as cross products would be: one second of the dearest is worth most.
-            let per_second = |offer: &Offer, imp: &Imp<'_>| (rank(offer, imp), offer.price.0 as u64 / u64::from(offer.seconds.max(1)));
+            let per_second = |offer: &Offer, deals: &[Deal<'_>]| {
+                (rank(offer, deals), offer.price.0 as u64 / u64::from(offer.seconds.max(1)))
+            };
             if !self.add(|offer| offer.seconds > 0 && offer.seconds <= seconds, per_second) {
                 break;
             }

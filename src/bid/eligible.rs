@@ -92,7 +92,7 @@ impl Memory {
         let mut reason = NoBidReason::Format;
         let mut blocks_filled = false;
         for (imp, at) in request.imps.iter().zip(0..) {
-            let sale = match self.list(scene, &query, imp) {
+            let sale = match self.list(scene, &query, request, imp) {
                 Ok(sale) => sale,
                 Err(no) => {
                     reason = reason.max(no);
@@ -104,7 +104,7 @@ impl Memory {
                 blocks_filled = true;
             }
             let native = self.native.of(imp);
-            let place = Place { imp, native, languages: request.wlang };
+            let place = Place { imp, deals: request.deals_of(imp), native, languages: request.wlang };
             for candidate in self.candidates.iter() {
                 let campaign = snapshot.campaign(candidate.campaign);
                 let mut offer = Offer::of(candidate, at, &sale, campaign);
@@ -123,8 +123,14 @@ impl Memory {
 
     /// Lists the candidates of one impression.
     #[inline]
-    fn list<'i>(&mut self, scene: Scene<'_>, query: &Query, imp: &'i Imp<'i>) -> Result<Sale<'i>, NoBidReason> {
-        let sale = Sale::of(imp, scene.exchange, &scene.exchanged())?;
+    fn list<'i>(
+        &mut self,
+        scene: Scene<'_>,
+        query: &Query,
+        request: &BidRequest<'i>,
+        imp: &Imp<'i>,
+    ) -> Result<Sale<'i>, NoBidReason> {
+        let sale = Sale::of(request, imp, &scene)?;
         let matched = scene.snapshot.targeting.candidates(query, &sale.offer(), &mut self.candidates);
         match self.candidates.is_empty() {
             false => Ok(sale),
@@ -143,7 +149,7 @@ impl Memory {
 fn sold(request: &BidRequest<'_>, scene: Scene<'_>) -> Result<(), NoBidReason> {
     let mut reason = NoBidReason::Format;
     for imp in &request.imps {
-        match Sale::of(imp, scene.exchange, &scene.exchanged()) {
+        match Sale::of(request, imp, &scene) {
             Ok(_) => return Ok(()),
             Err(no) => reason = reason.max(no),
         }
@@ -167,7 +173,7 @@ fn settle(
     if blocks.hold(campaign) {
         return Err(NoBidReason::Blocked);
     }
-    let deal = offer.deal.map(|deal| &place.imp.deals[deal as usize]);
+    let deal = offer.deal.map(|deal| &place.deals[deal as usize]);
     if deal.is_some_and(|deal| !welcomes(deal, &campaign.adomain)) {
         return Err(NoBidReason::Blocked);
     }

@@ -4,13 +4,15 @@ use crate::snapshot::campaign::{Ad, BannerAd, Creative, NativeAd, Shape, StreamA
 use crate::wire::json::Raw;
 use crate::wire::openrtb::native::NativeRequest;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{Banner, Imp, Stream};
+use crate::wire::openrtb::request::{Banner, Deal, Imp, Stream};
 
 /// The question, put to each creative of each candidate.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'r> {
     /// The impression.
     pub imp: &'r Imp<'r>,
+    /// Its deals.
+    pub deals: &'r [Deal<'r>],
     /// What its native placement asks for; empty if it has none, or none that can be read.
     pub native: &'r NativeRequest,
     /// `wlang` of the request; empty if every language will do.

@@ -90,7 +90,7 @@ mod tests {
     /// Section 7.11, line by line.
     #[test]
     fn deal_before_time_before_impression() {
-        let rates = Rates::account_only();
+        let rates = Rates::default();
         let exchanged = Exchanged { rates: &rates, now: UnixMillis(0) };
         let per_second = TimeFloors { per_second: CpmMicros(300_000), ..TimeFloors::default() };
         let spans = TimeFloors {

@@ -20,7 +20,7 @@ pub struct Offer {
     pub imp: u8,
     /// Which of the campaign's creatives.
     pub creative: u8,
-    /// Which of the impression's deals; `None` in the open auction.
+    /// Which of the impression's deals ([`BidRequest::deals_of`]); `None` in the open auction.
     pub deal: Option<u8>,
     /// The shape it would fill.
     pub shape: Shape,
@@ -58,8 +58,8 @@ impl Offer {
 impl Offer {
     /// The deal it is sold by; `None` in the open auction.
     #[inline]
-    pub fn sold_by<'r>(&self, request: &'r BidRequest<'_>) -> Option<&'r Deal<'r>> {
-        self.deal.map(|deal| &request.imps[self.imp as usize].deals[deal as usize])
+    pub fn sold_by<'q, 'r>(&self, request: &'q BidRequest<'r>) -> Option<&'q Deal<'r>> {
+        self.deal.map(|deal| &request.deals_of(&request.imps[self.imp as usize])[deal as usize])
     }
 
     /// What turns its price, which is in the account's currency, into money.

@@ -2,9 +2,8 @@
 
 use arrayvec::ArrayVec;
 
-use crate::bid::admit::Exchange;
 use crate::config::exchange::{Format, Formats};
-use crate::bid::floor::Exchanged;
+use crate::bid::eligible::Scene;
 use crate::limits;
 use crate::snapshot::campaign::Shape;
 use crate::snapshot::rates::NoRate;
@@ -12,7 +11,7 @@ use crate::snapshot::targeting;
 use crate::units::CpmMicros;
 use crate::wire::json::Raw;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{Deal, Imp};
+use crate::wire::openrtb::request::{BidRequest, Deal, Imp};
 
 /// One impression, as the targeting index is asked for it.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub struct Sale<'r> {
     pub shapes: ArrayVec<Shape, { limits::SHAPES }>,
     /// The ids of deals we may take.
     ids: ArrayVec<&'r [u8], { limits::DEALS }>,
-    /// Their places in `imp.deals`.
+    /// Their places among the impression's.
     places: ArrayVec<u8, { limits::DEALS }>,
     /// It is sold in the open auction too.
     open: bool,
@@ -34,14 +33,15 @@ impl<'r> Sale<'r> {
     ///
     /// # Errors
     /// Why there is nothing: no format of ours, deals for others only, floors in a currency without a rate.
-    pub fn of(imp: &'r Imp<'r>, exchange: &Exchange, exchanged: &Exchanged<'_>) -> Result<Sale<'r>, NoBidReason> {
+    pub fn of(request: &BidRequest<'r>, imp: &Imp<'r>, scene: &Scene<'_>) -> Result<Sale<'r>, NoBidReason> {
+        let (exchange, exchanged) = (scene.exchange, scene.exchanged());
         let shapes = shapes(imp, exchange.formats);
         if shapes.is_empty() {
             return Err(NoBidReason::Format);
         }
         let mut sale = Sale { shapes, ids: ArrayVec::new(), places: ArrayVec::new(), open: false, least: CpmMicros(i64::MAX) };
         let mut no_rate = None;
-        for (deal, place) in imp.deals.iter().zip(0..) {
+        for (deal, place) in request.deals_of(imp).iter().zip(0..) {
             if !invites(deal, &exchange.seat) {
                 continue;
             }
@@ -77,7 +77,7 @@ impl<'r> Sale<'r> {
         targeting::Offer { shapes: &self.shapes, floor: self.least, deals: &self.ids, deals_only: !self.open }
     }
 
-    /// Where in `imp.deals` the deal stands that the index names by its place in the question.
+    /// Where among the impression's deals the one stands that the index names by its place in the question.
     #[inline]
     pub fn place(&self, deal: u8) -> u8 {
         self.places[deal as usize]

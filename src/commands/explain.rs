@@ -192,7 +192,7 @@ fn considered(
     for (at, imp) in request.imps.iter().enumerate() {
         let mut room = [0; 256];
         let imp_id = String::from_utf8_lossy(imp.id.unescape(&mut room).unwrap_or(imp.id.raw)).into_owned();
-        let sold = Sale::of(imp, exchange, &scene.exchanged());
+        let sold = Sale::of(&request, imp, &scene);
         for (index, campaign) in bench.snapshot().campaigns.iter().enumerate() {
             let key = (at as u8, index as u32);
             let won = bids.iter().any(|&(imp, cid)| imp == imp_id && cid == campaign.id.0.to_string());

@@ -1,8 +1,8 @@
 use super::*;
-use crate::snapshot::campaign::Slots;
+use crate::snapshot::campaign::{Shape, Slots};
 use crate::snapshot::demo;
 use crate::units::{AdvertiserId, CpmMicros};
-use crate::wire::openrtb::request::{Deal, Size, Stream};
+use crate::wire::openrtb::request::{DealRange, Size, Stream};
 use proptest::prelude::*;
 
 /// Ten campaigns: advertisers 0 to 4, of whom 0 and 1 compete; the last takes pages whole.
@@ -44,15 +44,17 @@ fn chosen(offers: &[Offer], request: &BidRequest<'_>, takes: Takes) -> Result<Ve
         .map(|chosen| chosen.winners.iter().map(|won| (won.imp, won.campaign.0)).collect())
 }
 
-fn deals(guaranteed: &[bool]) -> Imp<'static> {
+/// Gives the first impression deals.
+fn deals(request: &mut BidRequest<'_>, guaranteed: &[bool]) {
     let deal = |&guaranteed| Deal { guaranteed, ..Deal::default() };
-    Imp { deals: guaranteed.iter().map(deal).collect(), ..Imp::default() }
+    request.deals = guaranteed.iter().map(deal).collect();
+    request.imps[0].deals = DealRange { first: 0, count: guaranteed.len() as u8 };
 }
 
 #[test]
 fn deals_are_not_held_against_open_bids() {
     let mut request = request(1);
-    request.imps[0] = deals(&[false, true]);
+    deals(&mut request, &[false, true]);
     let with = |campaign, price, deal| Offer { deal: Some(deal), ..offer(0, campaign, price) };
     let offers = [offer(0, 4, 900), offer(0, 5, 800), offer(0, 6, 700), with(7, 100, 0), with(8, 50, 1)];
     assert_eq!(chosen(&offers, &request, Takes::default()), Ok(vec![(0, 8)]));
@@ -89,7 +91,7 @@ fn a_page_is_taken_whole_or_not_at_all() {
     assert_eq!(chosen(&page[1..2], &request, Takes::default()), Err(NoBidReason::Together));
     assert_eq!(chosen(&page, &request, Takes { single: true, ..Takes::default() }), Ok(vec![(0, 4)]));
     // What was promised is kept.
-    request.imps[0] = deals(&[true]);
+    deals(&mut request, &[true]);
     let promised = [Offer { deal: Some(0), ..page[0] }, page[1], page[2], page[3]];
     assert_eq!(chosen(&promised, &request, Takes::default()), Ok(vec![(0, 4), (1, 5)]));
 }

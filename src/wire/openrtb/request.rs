@@ -15,7 +15,7 @@ use crate::units::{CpmMicros, Multiplier};
 use crate::wire::json::{Raw, Text};
 pub use scan::{Parts, ScanError, scan};
 
-/// A `BidRequest` (2.6 section 3.2.1), borrowed from its body. 9 KiB, of which only what a request has is ever written: made
+/// A `BidRequest` (2.6 section 3.2.1), borrowed from its body. Some 40 KiB, of which only what a request has is ever written: made
 /// empty ([`Default`]) where it is to live, filled in place by [`scan`], and not moved.
 #[derive(Debug, Default)]
 pub struct BidRequest<'a> {
@@ -31,6 +31,9 @@ pub struct BidRequest<'a> {
     pub all_imps: bool,
     /// `imp`, the first [`limits::IMPS`].
     pub imps: ArrayVec<Imp<'a>, { limits::IMPS }>,
+    /// `imp.pmp.deals`, impression by impression, the first [`limits::DEALS`] of the request. One pool: deals are large, and
+    /// most impressions have none.
+    pub deals: ArrayVec<Deal<'a>, { limits::DEALS }>,
     /// `cur`: an array of strings, or absent (any currency; USD).
     pub cur: Raw<'a>,
     /// `bcat`: an array of strings.
@@ -97,6 +100,13 @@ pub struct BidRequest<'a> {
 }
 
 impl<'a> BidRequest<'a> {
+    /// The deals of one of its impressions.
+    #[inline]
+    pub fn deals_of(&self, imp: &Imp<'_>) -> &[Deal<'a>] {
+        let DealRange { first, count } = imp.deals;
+        &self.deals[first as usize..][..count as usize]
+    }
+
     /// The place that applies: the device's, or the user's where only that has a country. Known after [`Parts::inventory`].
     #[inline]
     pub fn place(&self) -> &Geo<'a> {
@@ -139,8 +149,8 @@ pub struct Imp<'a> {
     pub secure: Option<bool>,
     /// `pmp.private_auction`.
     pub private_auction: bool,
-    /// `pmp.deals`, the first [`limits::DEALS`].
-    pub deals: ArrayVec<Deal<'a>, { limits::DEALS }>,
+    /// `pmp.deals`: which of [`BidRequest::deals`]; [`BidRequest::deals_of`] finds them.
+    pub deals: DealRange,
     /// `qty.multiplier`: people who see one showing of a screen (2.6 section 3.2.31); 1 if absent.
     pub multiplier: Multiplier,
     /// `tagid`.
@@ -282,6 +292,15 @@ pub struct Native<'a> {
     pub request: Text<'a>,
     /// `battr`: bits.
     pub battr: u64,
+}
+
+/// Neighbours in [`BidRequest::deals`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DealRange {
+    /// The first.
+    pub first: u8,
+    /// How many.
+    pub count: u8,
 }
 
 /// `Deal` (2.6 section 3.2.12).

@@ -3,17 +3,22 @@
 use arrayvec::ArrayVec;
 
 use super::scan::ScanError;
-use super::{Banner, Deal, DurationFloor, Imp, Native, Pod, Size, Stream, TimeFloors};
+use super::{Banner, Deal, DealRange, DurationFloor, Imp, Native, Pod, Size, Stream, TimeFloors};
 use crate::limits;
 use crate::units::Multiplier;
 use crate::wire::json::{Document, Text, Token};
 use crate::wire::openrtb::fields::{bit, bits, fields, mimes, price, saturated, sides, strings};
 
-/// The largest multiplier anybody can mean, in millionths: a thousand million people before one screen.
-const LARGEST_MULTIPLIER: i64 = 1_000_000_000 * 1_000_000;
+/// The largest multiplier anybody can mean, in millionths.
+const LARGEST_MULTIPLIER: i64 = Multiplier::MAX.0 as i64;
 
-/// Reads one impression into an empty one: it is too large to be moved about.
-pub(super) fn impression<'a>(document: &Document<'a, '_>, token: Token, into: &mut Imp<'a>) -> Result<(), ScanError> {
+/// Reads one impression into an empty one: it is too large to be moved about. Its deals go behind those of the others.
+pub(super) fn impression<'a>(
+    document: &Document<'a, '_>,
+    token: Token,
+    into: &mut Imp<'a>,
+    pool: &mut ArrayVec<Deal<'a>, { limits::DEALS }>,
+) -> Result<(), ScanError> {
     fields!(document, token;
         id "id" banner_object "banner" video "video" audio "audio" native_object "native" bidfloor "bidfloor"
         bidfloorcur "bidfloorcur" secure "secure" pmp "pmp" qty "qty" tagid "tagid" instl "instl");
@@ -38,7 +43,10 @@ pub(super) fn impression<'a>(document: &Document<'a, '_>, token: Token, into: &m
     into.interstitial = document.flag(instl)?.unwrap_or(false);
     fields!(document, pmp; private_auction "private_auction" deals_list "deals");
     into.private_auction = document.flag(private_auction)?.unwrap_or(false);
-    deals(document, deals_list, &mut into.deals)
+    let first = pool.len();
+    deals(document, deals_list, pool)?;
+    into.deals = DealRange { first: first as u8, count: (pool.len() - first) as u8 };
+    Ok(())
 }
 
 fn banner(document: &Document<'_, '_>, token: Token, into: &mut Banner) -> Result<(), ScanError> {
@@ -147,7 +155,7 @@ fn multiplier(document: &Document<'_, '_>, qty: Token) -> Result<Multiplier, Sca
     }
 }
 
-/// The first [`limits::DEALS`] that have an id.
+/// Those that have an id, as long as there is room.
 fn deals<'a>(
     document: &Document<'a, '_>,
     token: Token,

@@ -138,11 +138,12 @@ impl<'a, 's> Parts<'a, 's> {
     /// None of them, one without an id, a wrong type, or too many floors by duration.
     pub fn impressions(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
         into.imps.clear();
+        into.deals.clear();
         for element in self.document.elements(self.imp)?.take(limits::IMPS) {
             // Made where it stays: an impression is too large to be moved about.
             into.imps.push(Imp::default());
             let imp = into.imps.last_mut().expect("pushed");
-            impression(&self.document, element, imp)?;
+            impression(&self.document, element, imp, &mut into.deals)?;
             if imp.id.is_empty() {
                 return Err(ScanError::NotABidRequest);
             }
