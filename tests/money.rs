@@ -388,7 +388,7 @@ impl World {
                         assert!(self.now.wall.0 + 2_000 > bid.claim.expires.0, "refused before H2");
                     }
                 }
-                Order::Counted { .. } | Order::Drain => {}
+                Order::Counted { .. } | Order::Quota { .. } | Order::Drain => {}
             }
         }
     }

@@ -198,7 +198,8 @@ fn a_decision_allocates_nothing() {
             let metrics: &CoreMetrics = Box::leak(Box::default());
             let mut documents = documents(21);
             for device in ["\"ip\":\"192.0.2.1\"", "\"ua\":\"x \\u0042ot\"", "\"ua\":\"cubot\",\"ip\":\"::1\""] {
-                documents.push(request("r", "").replace("\"devicetype\":2", device));
+                let plain = String::from_utf8(request("r", "")).unwrap();
+                documents.push(plain.replace("\"devicetype\":2", device).into_bytes());
             }
             documents.push(b"[".repeat(limits::BODY_BYTES));
             documents.push(request("r", &format!(",\"ext\":\"{}\"", "x".repeat(limits::BODY_BYTES - 1000))));

@@ -76,7 +76,7 @@ impl World {
             if (now.0 / STEP).is_multiple_of(TICK_STEPS) {
                 quotas.tick(&mut send);
             }
-            for core in 0..self.cores.len() {
+            for (core, offered) in offered.iter().enumerate() {
                 if self.stalled[core] {
                     continue;
                 }
@@ -90,7 +90,7 @@ impl World {
                     true
                 });
                 // Poisson, by the waits between two requests.
-                let mut left = offered[core] * STEP as f64 / Nanos::SECOND as f64;
+                let mut left = offered * STEP as f64 / Nanos::SECOND as f64;
                 loop {
                     left += (1.0 - self.draw()).ln();
                     if left < 0.0 {

@@ -105,11 +105,12 @@ pub fn fingerprint(
     let same = |word| word;
     let user = if personal.is_some() && !device.ifa.is_empty() {
         codes::hash(USER, device.ifa.raw, codes::lower)
-    } else if !device.ua.is_empty() && !(device.ip.is_empty() && device.ipv6.is_empty()) {
-        let address = if device.ip.is_empty() { device.ipv6 } else { device.ip };
-        codes::hash(codes::hash(DEVICE, address.raw, codes::lower), device.ua.raw, same)
     } else {
-        return None;
+        let address = if device.ip.is_empty() { device.ipv6 } else { device.ip };
+        if device.ua.is_empty() || address.is_empty() {
+            return None;
+        }
+        codes::hash(codes::hash(DEVICE, address.raw, codes::lower), device.ua.raw, same)
     };
     if domain.is_empty() && bundle.is_empty() {
         return None;

@@ -142,7 +142,7 @@ impl Names {
 /// The bucket of a hash, from its high bits.
 #[inline]
 fn place(hash: u64, buckets: usize) -> usize {
-    (u128::from(hash) * buckets as u128 >> 64) as usize
+    ((u128::from(hash) * buckets as u128) >> 64) as usize
 }
 
 /// Another key in every process.
