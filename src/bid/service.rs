@@ -123,7 +123,13 @@ impl Bidder {
                 };
                 Served::Bid { length, valid_until }
             }
-            Outcome::NoBid(reason) => self.no_bid(reason, request, out),
+            Outcome::NoBid(reason) => match self.core.refusal(ask, reason, &mut out[head.body()..]) {
+                Some(length) => {
+                    self.metrics.nobid(reason).add(1);
+                    Served::Done(head.finish(out, length))
+                }
+                None => self.no_bid(reason, request, out),
+            },
             Outcome::Broken => self.broken(request, out),
         }
     }
