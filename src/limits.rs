@@ -58,6 +58,16 @@ pub const SEGMENTS: usize = 256;
 pub const BIDS: usize = 8;
 /// Creative markup, bytes, as it stands in a campaign file. An answer of one bid always fits [`ANSWER_BUFFER`].
 pub const MARKUP_BYTES: usize = 16 * 1024;
+/// The same with its macros filled in by the longest values and escaped for JSON: what a creative may add to an answer.
+pub const EXPANDED_BYTES: usize = 2 * MARKUP_BYTES;
+/// One bid in an answer, envelope included, bytes: markup, three notice URLs, and advertiser, categories and ids in the worst
+/// case that a campaign file and a request (with ids up to [`VALUE_BYTES`]) can make.
+pub const BID_BYTES: usize = EXPANDED_BYTES + 8 * NOTICE_URL_BYTES;
+/// A value of the request (an auction's or an impression's id) that a macro puts into markup, bytes unescaped. A creative with
+/// the macro is not bid where it is longer: exchanges use UUIDs.
+pub const VALUE_BYTES: usize = 128;
+/// An exchange's own macro (its price macro, its click prefix), bytes.
+pub const EXCHANGE_MACRO_BYTES: usize = 64;
 /// A URL of a notice, bytes (Xandr: nurl at most 2,000 characters expanded).
 pub const NOTICE_URL_BYTES: usize = 2_000;
 
@@ -87,6 +97,5 @@ pub const EPSILON_MS: u64 = 2_000;
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
-// JSON may escape a byte of markup as six (`\u0001`); three notice URLs and the envelope come on top.
-const _: () = assert!(2 * MARKUP_BYTES + 4 * NOTICE_URL_BYTES < ANSWER_BUFFER);
+const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);

@@ -43,7 +43,7 @@ use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
-use crate::wire::openrtb::response::ResponseWriter;
+use crate::wire::openrtb::response::{Out, ResponseWriter};
 
 use admit::Exchanges;
 use budget::Leases;
@@ -282,7 +282,9 @@ impl BidCore {
             let money = winner.price.per_impression();
             let Ok(backing) = leases.reserve(campaign.slot, money, now.boot) else { continue };
             let deed = paper.draw(now, campaign, winner.price, backing.lease, user.key());
-            if !writer.bid(&deed.bid(campaign, winner, request.imps[winner.imp as usize].id.raw)) {
+            let imp = request.imps[winner.imp as usize].id;
+            let markup = |out: &mut Out<'_>| deed.markup(campaign, winner, request.id, imp, &exchange.seat, out);
+            if !writer.bid(&deed.bid(campaign, winner, imp.raw), markup) {
                 leases.cancel(campaign.slot, backing, money);
                 break;
             }
@@ -291,7 +293,7 @@ impl BidCore {
             metrics.bid_micros.add(money.0 as u64);
             valid_until = valid_until.min(backing.valid_until);
         }
-        let length = writer.finish(exchange.seat.as_bytes()).ok_or(NoBidReason::NoRoom)?;
+        let length = writer.finish(exchange.seat.as_bytes(), false, b"USD").ok_or(NoBidReason::NoRoom)?;
         Ok(Outcome::Bid { length, valid_until })
     }
 }

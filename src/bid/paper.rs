@@ -4,10 +4,12 @@ use crate::bid::ids::{BidIds, Snowflake};
 use crate::bid::offers::Offer;
 use crate::limits;
 use crate::ring::message::{Claim, NoticeKind, Reserved};
+use crate::snapshot::campaign::markup::Values;
 use crate::snapshot::campaign::{Ad, Campaign};
 use crate::units::{BidId, CpmMicros, Incarnation, LeaseId, Micros, NodeId, Now, Slot, UnixMillis, UserKey};
+use crate::wire::json::Text;
 use crate::wire::notice::{self, Signer, Verified};
-use crate::wire::openrtb::response::Bid;
+use crate::wire::openrtb::response::{Bid, MarkupType, Out};
 
 /// Draws up the paper of bids, and reads it when it comes back.
 #[derive(Debug)]
@@ -72,20 +74,53 @@ impl Deed {
     /// The bid, ready to be written.
     pub fn bid<'a>(&'a self, campaign: &'a Campaign, offer: &Offer, imp: &'a [u8]) -> Bid<'a> {
         let creative = &campaign.creatives[offer.creative as usize];
-        let Ad::Banner(banner) = &creative.ad else { unreachable!("only banners are offered") };
         Bid {
             id: self.bid_id(),
             imp,
             price: self.claim.price,
-            markup: &banner.markup.json,
+            deal: None,
+            win_url: Some(self.url(NoticeKind::Win)),
+            bill_url: Some(self.url(NoticeKind::Bill)),
+            loss_url: Some(self.url(NoticeKind::Loss)),
             adomain: &campaign.adomain_json,
-            cat: &campaign.cat_json,
             campaign: &campaign.cid_json,
             creative: &creative.crid_json,
-            size: offer.size,
-            win_url: self.url(NoticeKind::Win),
-            bill_url: self.url(NoticeKind::Bill),
-            loss_url: self.url(NoticeKind::Loss),
+            cat: &campaign.cat_json,
+            cattax: 1,
+            attr: creative.attr,
+            language: creative.language,
+            size: Some(offer.size),
+            duration: None,
+            protocol: None,
+            slot_in_pod: None,
+            kind: MarkupType::Banner,
+        }
+    }
+
+    /// Writes the markup of the bid that [`Deed::bid`] makes.
+    pub fn markup(
+        &self,
+        campaign: &Campaign,
+        offer: &Offer,
+        auction: Text<'_>,
+        imp: Text<'_>,
+        seat: &str,
+        out: &mut Out<'_>,
+    ) {
+        let [a, b, c, d, e, f, g, h, ..] = self.claim.bid.0;
+        let values = Values {
+            auction,
+            bid: self.claim.bid,
+            imp,
+            seat: seat.as_bytes(),
+            cachebuster: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            currency: b"USD",
+            price_macro: b"${AUCTION_PRICE}",
+            click_macro: b"",
+            bill_url: b"",
+        };
+        if let Ad::Banner(banner) = &campaign.creatives[offer.creative as usize].ad {
+            banner.markup.write(&values, out);
         }
     }
 

@@ -1,25 +1,27 @@
 //! Campaigns: what was ordered, and the pieces of an answer that never change, rendered once.
 //!
-//! A campaign keeps what an answer needs as finished JSON, so that writing a bid is a handful of copies. Macros in markup
-//! (`${AUCTION_PRICE}` and the like) stay as they are: the exchange fills them in.
+//! A campaign keeps what an answer needs as finished JSON, so that writing a bid is a handful of copies, with the macros of
+//! [`markup`] between them.
 
 pub mod creative;
 pub mod markup;
+pub mod vast;
+pub mod native;
+pub mod daypart;
 mod file;
 mod slots;
 
-pub use creative::{Ad, BannerAd, Creative, NativeAd, NativeImage, NativeText, Shape, StreamAd, XHTML_BANNER};
+pub use creative::{Ad, BannerAd, Creative, NativeAd, NativeImage, NativeText, Order, Shape, StreamAd, XHTML_BANNER};
 pub use file::{load, parse};
 pub use slots::Slots;
 
 use std::num::NonZeroU16;
 
-use crate::limits;
 use crate::snapshot::document::FileError;
 use crate::snapshot::marks;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use crate::wire::openrtb::agent::{Browser, Os};
-use crate::wire::openrtb::request::{Channel, Point, Size};
+use crate::wire::openrtb::request::{Channel, Point};
 
 /// A mistake in a campaign file: `file:line: what`.
 pub type CampaignError = FileError;
@@ -105,6 +107,8 @@ pub struct Campaign {
     pub adomain_json: Box<[u8]>,
     /// `bid.cat`: a JSON array of strings, brackets included; `[]` if there are none.
     pub cat_json: Box<[u8]>,
+    /// The same of [`Campaign::cat_in`].
+    pub cat_in_json: Box<[(u16, Box<[u8]>)]>,
 }
 
 impl Campaign {
@@ -114,7 +118,8 @@ impl Campaign {
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
-        let Definition { adomain, cat, cat_in, competes, together, frequency_cap, creatives, targeting, .. } = definition;
+        let Definition { adomain, cat, cat_in, competes, together, frequency_cap, creatives, targeting, .. } =
+            definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
         Campaign {
@@ -123,6 +128,7 @@ impl Campaign {
             cid_json: json_bytes(&id.0.to_string()),
             adomain_json: json_bytes(&adomain),
             cat_json: json_bytes(&cat),
+            cat_in_json: cat_in.iter().map(|(taxonomy, cat)| (*taxonomy, json_bytes(cat))).collect(),
             id,
             advertiser,
             name,
@@ -138,6 +144,16 @@ impl Campaign {
             frequency_cap,
             creatives,
             targeting,
+        }
+    }
+
+    /// `bid.cattax` and `bid.cat` for a request whose `cattax` is `taxonomy`: in that, or where the campaign does not say, in
+    /// Content Taxonomy 1.0.
+    #[inline]
+    pub fn categories(&self, taxonomy: u16) -> (u16, &[u8]) {
+        match self.cat_in_json.iter().find(|(known, _)| *known == taxonomy) {
+            Some((taxonomy, json)) => (*taxonomy, json),
+            None => (1, &self.cat_json),
         }
     }
 
@@ -173,29 +189,6 @@ impl Flight {
     #[inline]
     pub fn contains(&self, now: UnixMillis) -> bool {
         self.start <= now && now < self.end
-    }
-}
-
-impl Creative {
-    /// Renders a banner. Without a declaration it is secure if its markup names no plain `http:` address.
-    ///
-    /// # Errors
-    /// The markup is empty or longer than [`limits::MARKUP_BYTES`], or than twice that once escaped for JSON.
-    pub fn banner(id: String, size: Size, markup: &str, secure: Option<bool>) -> Result<Creative, String> {
-        if markup.is_empty() {
-            return Err("the markup is empty".to_owned());
-        }
-        if markup.len() > limits::MARKUP_BYTES {
-            return Err(format!("{} bytes of markup; the most is {}", markup.len(), limits::MARKUP_BYTES));
-        }
-        let json = json_bytes(markup);
-        if json.len() > 2 * limits::MARKUP_BYTES {
-            let most = 2 * limits::MARKUP_BYTES;
-            return Err(format!("{} bytes of markup once escaped for JSON; the most is {most}", json.len()));
-        }
-        let secure = secure.unwrap_or_else(|| !markup.to_ascii_lowercase().contains("http:"));
-        let ad = Ad::Banner(BannerAd { size, btype: XHTML_BANNER, markup: markup::Markup { json } });
-        Ok(Creative { crid_json: json_bytes(&id), id, attr: 0, secure, language: None, ad })
     }
 }
 

@@ -292,6 +292,11 @@ impl Table {
         self.read(key, read)?.ok_or_else(|| Fault { line: self.line, what: format!("`{key}` is missing") })
     }
 
+    /// What was not taken, for tables whose keys are data.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Node)> {
+        self.entries.into_iter()
+    }
+
     /// Refuses what was not taken.
     pub(crate) fn finish(self) -> Result<(), Fault> {
         match self.entries.first() {

@@ -1,6 +1,9 @@
 //! What a campaign shows: banners, videos, audio spots, native ads.
 
-use super::markup::Markup;
+use super::json_bytes;
+use super::markup::{Context, Language, Markup, Part, When, is_address};
+use super::native::NativeParts;
+use super::vast::{Spot, Vast};
 use crate::wire::openrtb::mime::Mimes;
 use crate::wire::openrtb::request::Size;
 
@@ -73,8 +76,10 @@ pub struct NativeAd {
     pub images: Vec<NativeImage>,
     /// Texts by data type, the longest of a type first.
     pub data: Vec<(u16, NativeText)>,
-    /// What stands around the assets: link and trackers.
+    /// What stands after the assets: the link.
     pub rest: Markup,
+    /// What stands after that where the placement takes impression pixels.
+    pub trackers: Markup,
 }
 
 /// A text, and how long it is for those who count.
@@ -127,3 +132,116 @@ impl Creative {
 
 /// An XHTML banner ad, the default creative type.
 pub const XHTML_BANNER: u8 = 2;
+
+/// What every creative is ordered with, whatever it shows.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// See [`Creative::id`].
+    pub id: String,
+    /// See [`Creative::attr`].
+    pub attr: u64,
+    /// See [`Creative::secure`]; `None` if its texts are to tell: true if none names a plain `http:` address.
+    pub secure: Option<bool>,
+    /// See [`Creative::language`].
+    pub language: Option<[u8; 2]>,
+    /// Where a click leads.
+    pub click: Option<String>,
+}
+
+impl Creative {
+    /// A banner of the default type and nothing else; see [`Order::banner`].
+    ///
+    /// # Errors
+    /// As [`Order::banner`].
+    pub fn banner(id: String, size: Size, markup: &str, secure: Option<bool>) -> Result<Creative, String> {
+        Order { id, secure, ..Order::default() }.banner(size, XHTML_BANNER, markup)
+    }
+}
+
+impl Order {
+    /// Renders a banner. Where the exchange bills by the impression event and the markup has no `${BILL_URL}` of its own, it
+    /// ends with a pixel.
+    ///
+    /// # Errors
+    /// As [`Markup::compile`], or the click is no address.
+    pub fn banner(self, size: Size, btype: u8, markup: &str) -> Result<Creative, String> {
+        let pixel = Part { when: When::BillUrl, text: "<img src=\"${BILL_URL}\" width=\"1\" height=\"1\" alt=\"\">" };
+        let parts = [Part { when: When::Always, text: markup }, pixel];
+        let parts = if markup.contains("${BILL_URL}") { &parts[..1] } else { &parts };
+        let compiled = Markup::compile_parts(parts, self.context(Language::Html)?)?;
+        Ok(self.creative(Ad::Banner(BannerAd { size, btype, markup: compiled }), [markup]))
+    }
+
+    /// Renders a video.
+    ///
+    /// # Errors
+    /// As [`Order::banner`]; or what it is made of does not go together.
+    pub fn video(self, spot: &Spot, vast: Vast) -> Result<Creative, String> {
+        let ad = spot.render(&vast, self.context(Language::Xml)?)?;
+        Ok(self.creative(Ad::Video(ad), spot.texts(&vast)))
+    }
+
+    /// Renders an audio spot.
+    ///
+    /// # Errors
+    /// As [`Order::video`].
+    pub fn audio(self, spot: &Spot, vast: Vast) -> Result<Creative, String> {
+        let ad = spot.render(&vast, self.context(Language::Xml)?)?;
+        Ok(self.creative(Ad::Audio(ad), spot.texts(&vast)))
+    }
+
+    /// Renders a native ad.
+    ///
+    /// # Errors
+    /// As [`Order::banner`]; or it has no click.
+    pub fn native(self, parts: &NativeParts) -> Result<Creative, String> {
+        let ad = parts.render(self.context(Language::Json)?)?;
+        Ok(self.creative(Ad::Native(Box::new(ad)), parts.texts()))
+    }
+
+    fn context(&self, language: Language) -> Result<Context<'_>, String> {
+        match self.click.as_deref() {
+            Some(click) if !is_address(click) => Err(not_an_address("click", click)),
+            click => Ok(Context { language, creative: &self.id, click }),
+        }
+    }
+
+    fn creative<'t>(self, ad: Ad, texts: impl IntoIterator<Item = &'t str>) -> Creative {
+        let Order { id, attr, secure, language, click } = self;
+        let secure =
+            secure.unwrap_or_else(|| click.as_deref().is_none_or(is_secure) && texts.into_iter().all(is_secure));
+        Creative { crid_json: json_bytes(&id), id, attr, secure, language, ad }
+    }
+}
+
+pub(super) fn not_an_address(what: &str, text: &str) -> String {
+    format!("{what}: {text:?} is not an http or https address without spaces, quotes, brackets <> and backslashes")
+}
+
+/// Whether a text names no plain `http:` address; the names of XML vocabularies only look like some.
+fn is_secure(text: &str) -> bool {
+    const NAMES: [&[u8]; 2] = [b"//www.w3.org/", b"//www.iab.com/vast"];
+    let starts_with = |text: &[u8], name: &[u8]| text.get(..name.len()).is_some_and(|t| t.eq_ignore_ascii_case(name));
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b':', bytes).all(|colon| {
+        let is_plain = colon >= 4 && bytes[colon - 4..colon].eq_ignore_ascii_case(b"http");
+        !is_plain || NAMES.iter().any(|name| starts_with(&bytes[colon + 1..], name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secure_is_what_loads_nothing_in_the_clear() {
+        for text in
+            ["", "https://a.example/", "//a.example/", "HTTPS:", "<svg xmlns=\"http://www.w3.org/2000/svg\">", "http"]
+        {
+            assert!(is_secure(text), "{text}");
+        }
+        for text in ["http://a.example/", "x Http:\\/\\/a", "http:", "http://www.w3.org.example/", "https:http:"] {
+            assert!(!is_secure(text), "{text}");
+        }
+    }
+}

@@ -13,26 +13,54 @@ pub struct Bid<'a> {
     pub id: BidId,
     /// `impid`: the text of `imp.id` between its quotes.
     pub imp: &'a [u8],
-    /// `price`.
+    /// `price`, in the currency of the response.
     pub price: CpmMicros,
-    /// `adm`, a JSON string with its quotes.
-    pub markup: &'a [u8],
+    /// `dealid`: the text of `deal.id` between its quotes.
+    pub deal: Option<&'a [u8]>,
+    /// `nurl`.
+    pub win_url: Option<&'a [u8]>,
+    /// `burl`.
+    pub bill_url: Option<&'a [u8]>,
+    /// `lurl`.
+    pub loss_url: Option<&'a [u8]>,
     /// `adomain`, a JSON array.
     pub adomain: &'a [u8],
-    /// `cat`, a JSON array; `[]` is left out.
-    pub cat: &'a [u8],
     /// `cid`, a JSON string with its quotes.
     pub campaign: &'a [u8],
     /// `crid`, a JSON string with its quotes.
     pub creative: &'a [u8],
+    /// `cat`, a JSON array; `[]` is left out.
+    pub cat: &'a [u8],
+    /// `cattax`, the taxonomy of `cat`; 1, the default, is left out.
+    pub cattax: u16,
+    /// `attr`: bit n for value n (1 to 63); none is left out.
+    pub attr: u64,
+    /// `language`, ISO 639-1 alpha-2.
+    pub language: Option<[u8; 2]>,
     /// `w` and `h`.
-    pub size: Size,
-    /// `nurl`.
-    pub win_url: &'a [u8],
-    /// `burl`.
-    pub bill_url: &'a [u8],
-    /// `lurl`.
-    pub loss_url: &'a [u8],
+    pub size: Option<Size>,
+    /// `dur`, seconds.
+    pub duration: Option<u16>,
+    /// `protocol` (AdCOM list "Creative Subtypes").
+    pub protocol: Option<u8>,
+    /// `slotinpod`, only for the dynamic part of a pod (2.6 section 7.6).
+    pub slot_in_pod: Option<i8>,
+    /// `mtype`.
+    pub kind: MarkupType,
+}
+
+/// What a bid's markup is (2.6 section 4.2.3, `mtype`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MarkupType {
+    /// HTML.
+    Banner = 1,
+    /// VAST for a video.
+    Video = 2,
+    /// VAST for an audio spot.
+    Audio = 3,
+    /// A native response.
+    Native = 4,
 }
 
 /// Writes one `BidResponse`: [`ResponseWriter::new`], then [`ResponseWriter::bid`] for each, then
@@ -46,20 +74,21 @@ pub struct ResponseWriter<'b> {
 impl<'b> ResponseWriter<'b> {
     /// Begins a response to the request whose `id` has this text between its quotes.
     pub fn new(buffer: &'b mut [u8], request_id: &[u8]) -> Self {
-        let mut out = Out { buffer, length: 0, overflow: false };
+        let mut out = Out::new(buffer);
         out.put(br#"{"id":""#);
         out.put(request_id);
         out.put(br#"","seatbid":[{"bid":["#);
         ResponseWriter { out, bids: 0 }
     }
 
-    /// Adds a bid. False if it does not fit; the response then ends before it.
-    pub fn bid(&mut self, bid: &Bid<'_>) -> bool {
+    /// Adds a bid; `markup` writes what stands between the quotes of `adm`, and where it writes nothing there is no `adm`.
+    /// False if the bid does not fit; the response then ends before it.
+    pub fn bid(&mut self, bid: &Bid<'_>, markup: impl FnOnce(&mut Out<'_>)) -> bool {
         let before = self.out.length;
         if self.bids > 0 {
             self.out.put(b",");
         }
-        self.write(bid);
+        self.write(bid, markup);
         // Room for the end of the response is part of fitting.
         if self.out.overflow || self.out.buffer.len() - self.out.length < END_BYTES {
             self.out.length = before;
@@ -70,19 +99,25 @@ impl<'b> ResponseWriter<'b> {
         true
     }
 
-    /// Ends the response; its length, or nothing if no bid fitted or `seat` does not.
-    pub fn finish(mut self, seat: &[u8]) -> Option<usize> {
+    /// Ends the response; its length, or nothing if no bid fitted or `seat` or `currency` does not. `seat` is JSON text without
+    /// its quotes, empty for none; `group` makes the bids all or nothing (`seatbid.group`); `currency` is ISO 4217 (`cur`).
+    pub fn finish(mut self, seat: &[u8], group: bool, currency: &[u8]) -> Option<usize> {
         self.out.put(b"]");
         if !seat.is_empty() {
             self.out.put(br#","seat":""#);
             self.out.put(seat);
             self.out.put(b"\"");
         }
-        self.out.put(br#"}],"cur":"USD"}"#);
+        if group {
+            self.out.put(br#","group":1"#);
+        }
+        self.out.put(br#"}],"cur":""#);
+        self.out.put(currency);
+        self.out.put(br#""}"#);
         (self.bids > 0 && !self.out.overflow).then_some(self.out.length)
     }
 
-    fn write(&mut self, bid: &Bid<'_>) {
+    fn write(&mut self, bid: &Bid<'_>, markup: impl FnOnce(&mut Out<'_>)) {
         let out = &mut self.out;
         out.put(br#"{"id":""#);
         out.hex(&bid.id.0);
@@ -90,14 +125,28 @@ impl<'b> ResponseWriter<'b> {
         out.put(bid.imp);
         out.put(br#"","price":"#);
         out.price(bid.price);
-        out.put(br#","nurl":""#);
-        out.put(bid.win_url);
-        out.put(br#"","burl":""#);
-        out.put(bid.bill_url);
-        out.put(br#"","lurl":""#);
-        out.put(bid.loss_url);
-        out.put(br#"","adm":"#);
-        out.put(bid.markup);
+        let quoted: [(&[u8], _); 4] = [
+            (br#","dealid":""#, bid.deal),
+            (br#","nurl":""#, bid.win_url),
+            (br#","burl":""#, bid.bill_url),
+            (br#","lurl":""#, bid.loss_url),
+        ];
+        for (key, text) in quoted {
+            if let Some(text) = text {
+                out.put(key);
+                out.put(text);
+                out.put(b"\"");
+            }
+        }
+        let before = out.length;
+        out.put(br#","adm":""#);
+        let empty = out.length;
+        markup(out);
+        if out.length == empty && !out.overflow {
+            out.length = before;
+        } else {
+            out.put(b"\"");
+        }
         out.put(br#","adomain":"#);
         out.put(bid.adomain);
         out.put(br#","cid":"#);
@@ -107,40 +156,81 @@ impl<'b> ResponseWriter<'b> {
         if bid.cat != b"[]" {
             out.put(br#","cat":"#);
             out.put(bid.cat);
+            if bid.cattax != 1 {
+                out.field(br#","cattax":"#, bid.cattax.into());
+            }
         }
-        out.put(br#","w":"#);
-        out.integer(bid.size.w.into());
-        out.put(br#","h":"#);
-        out.integer(bid.size.h.into());
-        out.put(br#","mtype":1}"#);
+        out.attributes(bid.attr);
+        if let Some(language) = bid.language {
+            out.put(br#","language":""#);
+            out.put(&language);
+            out.put(b"\"");
+        }
+        if let Some(Size { w, h }) = bid.size {
+            out.field(br#","w":"#, w.into());
+            out.field(br#","h":"#, h.into());
+        }
+        if let Some(duration) = bid.duration {
+            out.field(br#","dur":"#, duration.into());
+        }
+        if let Some(protocol) = bid.protocol {
+            out.field(br#","protocol":"#, protocol.into());
+        }
+        if let Some(slot) = bid.slot_in_pod {
+            out.put(if slot < 0 { br#","slotinpod":-"# } else { br#","slotinpod":"# });
+            out.integer(slot.unsigned_abs().into());
+        }
+        out.field(br#","mtype":"#, bid.kind as u64);
+        out.put(b"}");
     }
 }
 
-/// `],"seat":"…"}],"cur":"USD"}` with the longest seat a configuration may have.
-const END_BYTES: usize = 32 + SEAT_BYTES;
+/// `],"seat":"…","group":1}],"cur":"USD"}` with the longest seat a configuration may have.
+const END_BYTES: usize = 48 + SEAT_BYTES;
 /// The longest seat id a configuration may have, bytes as JSON.
 pub const SEAT_BYTES: usize = 128;
 
+/// The answer as far as it is written. What does not fit is not written, nor anything after it, and is noticed at the end.
 #[derive(Debug)]
-struct Out<'b> {
+pub struct Out<'b> {
     buffer: &'b mut [u8],
     length: usize,
     overflow: bool,
 }
 
-impl Out<'_> {
+impl<'b> Out<'b> {
+    /// An empty answer with this much room.
     #[inline]
-    fn put(&mut self, bytes: &[u8]) {
+    pub fn new(buffer: &'b mut [u8]) -> Self {
+        Out { buffer, length: 0, overflow: false }
+    }
+
+    /// Bytes written, if everything fitted.
+    #[inline]
+    pub fn written(&self) -> Option<usize> {
+        (!self.overflow).then_some(self.length)
+    }
+
+    /// Writes nothing and counts as not having fitted: what was to be written has no right form.
+    #[inline]
+    pub fn refuse(&mut self) {
+        self.overflow = true;
+    }
+
+    /// Writes bytes as they stand.
+    #[inline]
+    pub fn put(&mut self, bytes: &[u8]) {
         match self.buffer.get_mut(self.length..self.length + bytes.len()) {
-            Some(place) => {
+            Some(place) if !self.overflow => {
                 place.copy_from_slice(bytes);
                 self.length += bytes.len();
             }
-            None => self.overflow = true,
+            _ => self.overflow = true,
         }
     }
 
-    fn hex(&mut self, bytes: &[u8; 16]) {
+    /// Writes 16 bytes as 32 lower-case hexadecimal digits.
+    pub fn hex(&mut self, bytes: &[u8; 16]) {
         let mut text = [0; 32];
         for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
             pair[0] = HEX[(byte >> 4) as usize];
@@ -149,7 +239,8 @@ impl Out<'_> {
         self.put(&text);
     }
 
-    fn integer(&mut self, mut value: u64) {
+    /// Writes a whole number.
+    pub fn integer(&mut self, mut value: u64) {
         let mut text = [0; 20];
         let mut at = text.len();
         loop {
@@ -161,6 +252,24 @@ impl Out<'_> {
             }
         }
         self.put(&text[at..]);
+    }
+
+    fn field(&mut self, key: &[u8], value: u64) {
+        self.put(key);
+        self.integer(value);
+    }
+
+    fn attributes(&mut self, mut attr: u64) {
+        if attr == 0 {
+            return;
+        }
+        let mut key: &[u8] = br#","attr":["#;
+        while attr != 0 {
+            self.field(key, attr.trailing_zeros().into());
+            attr &= attr - 1;
+            key = b",";
+        }
+        self.put(b"]");
     }
 
     /// The exact decimal, without trailing zeros: 2,500,000 is `2.5`.
@@ -190,52 +299,104 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn bid(price: i64) -> Bid<'static> {
-        Bid {
-            id: BidId(*b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xff"),
-            imp: br"imp \u00e9",
-            price: CpmMicros(price),
-            markup: br#""<a href=\"x\">""#,
-            adomain: br#"["a.example"]"#,
-            cat: br#"["IAB1"]"#,
-            campaign: br#""7""#,
-            creative: br#""c1""#,
-            size: Size { w: 300, h: 250 },
-            win_url: b"http://h/notice/win/x",
-            bill_url: b"http://h/notice/bill/x",
-            loss_url: b"http://h/notice/loss/x",
-        }
+    const ID: BidId = BidId(*b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xff");
+
+    /// What a bid cannot do without.
+    const BARE: Bid<'static> = Bid {
+        id: ID,
+        imp: b"1",
+        price: CpmMicros(1),
+        deal: None,
+        win_url: None,
+        bill_url: None,
+        loss_url: None,
+        adomain: b"[]",
+        campaign: br#""7""#,
+        creative: br#""c1""#,
+        cat: b"[]",
+        cattax: 1,
+        attr: 0,
+        language: None,
+        size: None,
+        duration: None,
+        protocol: None,
+        slot_in_pod: None,
+        kind: MarkupType::Native,
+    };
+
+    /// Everything a bid can have.
+    const FULL: Bid<'static> = Bid {
+        imp: br"imp \u00e9",
+        price: CpmMicros(2_500_000),
+        deal: Some(br#"d\"1"#),
+        win_url: Some(b"http://h/notice/win/x"),
+        bill_url: Some(b"http://h/notice/bill/x"),
+        loss_url: Some(b"http://h/notice/loss/x"),
+        adomain: br#"["a.example"]"#,
+        cat: br#"["483"]"#,
+        cattax: 7,
+        attr: 1 << 1 | 1 << 63,
+        language: Some(*b"de"),
+        size: Some(Size { w: 300, h: 250 }),
+        duration: Some(15),
+        protocol: Some(7),
+        slot_in_pod: Some(-1),
+        kind: MarkupType::Video,
+        ..BARE
+    };
+
+    fn html(out: &mut Out<'_>) {
+        out.put(br#"<a href=\"x\">"#);
     }
 
     #[test]
     fn a_response_is_what_serde_reads_it_to_be() {
         let mut buffer = [0; 2048];
         let mut writer = ResponseWriter::new(&mut buffer, br#"r\"1"#);
-        assert!(writer.bid(&bid(2_500_000)));
-        assert!(writer.bid(&Bid { cat: b"[]", ..bid(1) }));
-        let length = writer.finish(b"seat").unwrap();
+        assert!(writer.bid(&FULL, html));
+        assert!(writer.bid(&BARE, |_| ()));
+        let length = writer.finish(b"seat", true, b"EUR").unwrap();
         let read: Value = serde_json::from_slice(&buffer[..length]).unwrap();
-        assert_eq!(read["id"], "r\"1");
-        assert_eq!(read["cur"], "USD");
-        assert_eq!(read["seatbid"][0]["seat"], "seat");
         assert_eq!(
-            read["seatbid"][0]["bid"][0],
-            json!({"id": "000102030405060708090a0b0c0d0eff", "impid": "imp é", "price": 2.5,
-                   "nurl": "http://h/notice/win/x", "burl": "http://h/notice/bill/x", "lurl": "http://h/notice/loss/x",
-                   "adm": "<a href=\"x\">", "adomain": ["a.example"], "cid": "7", "crid": "c1", "cat": ["IAB1"],
-                   "w": 300, "h": 250, "mtype": 1})
+            read,
+            json!({"id": "r\"1", "cur": "EUR", "seatbid": [{"seat": "seat", "group": 1, "bid": [
+                {"id": "000102030405060708090a0b0c0d0eff", "impid": "imp é", "price": 2.5, "dealid": "d\"1",
+                 "nurl": "http://h/notice/win/x", "burl": "http://h/notice/bill/x", "lurl": "http://h/notice/loss/x",
+                 "adm": "<a href=\"x\">", "adomain": ["a.example"], "cid": "7", "crid": "c1", "cat": ["483"],
+                 "cattax": 7, "attr": [1, 63], "language": "de", "w": 300, "h": 250, "dur": 15, "protocol": 7,
+                 "slotinpod": -1, "mtype": 2},
+                {"id": "000102030405060708090a0b0c0d0eff", "impid": "1", "price": 0.000001, "adomain": [],
+                 "cid": "7", "crid": "c1", "mtype": 4}]}]})
         );
-        assert_eq!(read["seatbid"][0]["bid"][1]["price"], json!(0.000001));
-        assert!(read["seatbid"][0]["bid"][1].get("cat").is_none());
+        let mut writer = ResponseWriter::new(&mut buffer, b"r");
+        assert!(writer.bid(&Bid { cat: b"[]", ..FULL }, html));
+        let length = writer.finish(b"", false, b"USD").unwrap();
+        let read: Value = serde_json::from_slice(&buffer[..length]).unwrap();
+        let seatbid = read["seatbid"][0].as_object().unwrap();
+        assert_eq!(seatbid.keys().collect::<Vec<_>>(), ["bid"]);
+        assert!(seatbid["bid"][0].get("cattax").is_none(), "a taxonomy of nothing");
+    }
+
+    #[test]
+    fn nothing_is_written_after_what_did_not_fit() {
+        let mut buffer = [b' '; 4];
+        let mut out = Out::new(&mut buffer);
+        out.put(b"ab");
+        assert_eq!(out.written(), Some(2));
+        out.put(b"cde");
+        out.put(b"f");
+        assert_eq!(out.written(), None);
+        assert_eq!(&buffer, b"ab  ");
     }
 
     proptest! {
         #[test]
-        fn whatever_the_room_the_response_is_whole_or_absent(room in 0usize..1500, bids in 0usize..4) {
+        fn whatever_the_room_the_response_is_whole_or_absent(room in 0usize..2000, bids in 0usize..4, full: bool) {
             let mut buffer = vec![0; room];
             let mut writer = ResponseWriter::new(&mut buffer, b"id");
-            let fitted = (0..bids).filter(|_| writer.bid(&bid(1_230_000))).count();
-            match writer.finish(&[b's'; SEAT_BYTES]) {
+            let bid = if full { FULL } else { BARE };
+            let fitted = (0..bids).filter(|_| writer.bid(&bid, html)).count();
+            match writer.finish(&[b's'; SEAT_BYTES], true, b"USD") {
                 Some(length) => {
                     let read: Value = serde_json::from_slice(&buffer[..length]).unwrap();
                     prop_assert_eq!(read["seatbid"][0]["bid"].as_array().unwrap().len(), fitted);
@@ -248,7 +409,7 @@ mod tests {
         #[test]
         fn prices_are_exact(micros in 1i64..1_000_000_000_000) {
             let mut buffer = [0; 64];
-            let mut out = Out { buffer: &mut buffer, length: 0, overflow: false };
+            let mut out = Out::new(&mut buffer);
             out.price(CpmMicros(micros));
             let length = out.length;
             let text = std::str::from_utf8(&buffer[..length]).unwrap();
