@@ -1,10 +1,15 @@
-//! Campaigns without a file: forty plain ones for `--demo`, and any number of particular ones for `--demo=N`; and the names
-//! they are made of, for whoever makes requests that should meet them.
+//! Campaigns without a file: plain ones of every format for `--demo`, and any number of particular ones for `--demo=N`; and the
+//! names they are made of, for whoever makes requests that should meet them.
 //!
 //! Everything is drawn by Zipf's law, as traffic is: the first names of each list are the most wanted and the most seen.
 
-use crate::snapshot::campaign::{Campaign, Creative, Definition, Flight, Rule, SegmentRule, Slots, Targeting};
+use crate::snapshot::campaign::native::{ImagePart, NativeParts};
+use crate::snapshot::campaign::vast::{Event, Media, Spot, Vast};
+use crate::snapshot::campaign::{
+    Campaign, Creative, Daypart, Definition, Flight, Order, Rule, SegmentRule, Slots, Targeting, XHTML_BANNER,
+};
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId};
+use crate::wire::openrtb::agent::{Browser, Os};
 use crate::wire::openrtb::request::{Channel, Size};
 
 /// Banner sizes, the commonest first (IAB fixed sizes and the mobile ones in use).
@@ -66,6 +71,30 @@ pub const COUNTRIES: [(&str, &[&str]); 24] = [
 
 /// AdCOM device types, the commonest first: phone, computer, tablet, connected TV, mobile or tablet.
 pub const DEVICES: [u8; 5] = [4, 2, 5, 3, 1];
+
+/// Operating systems, the commonest first.
+pub const SYSTEMS: [Os; 6] = [Os::Android, Os::Ios, Os::Windows, Os::MacOs, Os::Linux, Os::Roku];
+
+/// Browsers, the commonest first.
+pub const BROWSERS: [Browser; 6] =
+    [Browser::Chrome, Browser::Safari, Browser::Edge, Browser::Samsung, Browser::Firefox, Browser::WebView];
+
+/// Languages of content (ISO 639-1), the commonest first.
+pub const LANGUAGES: [&str; 8] = ["en", "de", "fr", "es", "pt", "ja", "pl", "it"];
+
+/// Categories of content (IAB Content Taxonomy 1.0), the commonest first.
+pub const CONTENT: [&str; 10] = ["IAB1", "IAB12", "IAB17", "IAB19", "IAB9", "IAB3", "IAB13", "IAB5", "IAB8", "IAB20"];
+
+/// Durations of videos and audio spots, seconds, the commonest first.
+pub const DURATIONS: [u16; 4] = [15, 30, 6, 20];
+
+/// Hours of the week, and the zones they are meant in.
+const DAYPARTS: [(&str, &str); 4] = [
+    ("America/New_York", "06-24"),
+    ("Europe/Berlin", "mon-fri 06-23, sat-sun 08-02"),
+    ("Asia/Tokyo", "mon-sun 05-03"),
+    ("UTC", "mon-sat, sun 04-22"),
+];
 
 /// How many domains [`site`] knows.
 pub const SITES: usize = FIRST.len() * SECOND.len();
@@ -261,6 +290,31 @@ impl Draw {
         DEVICES[self.zipf(DEVICES.len(), 1.2)]
     }
 
+    /// An operating system.
+    pub fn os(&mut self) -> Os {
+        SYSTEMS[self.zipf(SYSTEMS.len(), 1.2)]
+    }
+
+    /// A browser.
+    pub fn browser(&mut self) -> Browser {
+        BROWSERS[self.zipf(BROWSERS.len(), 1.2)]
+    }
+
+    /// A language of content.
+    pub fn language(&mut self) -> &'static str {
+        LANGUAGES[self.zipf(LANGUAGES.len(), 1.2)]
+    }
+
+    /// A category of content.
+    pub fn category(&mut self) -> &'static str {
+        CONTENT[self.zipf(CONTENT.len(), 0.8)]
+    }
+
+    /// The duration of a video or an audio spot, seconds.
+    pub fn duration(&mut self) -> u16 {
+        DURATIONS[self.zipf(DURATIONS.len(), 1.2)]
+    }
+
     /// A site's rank.
     pub fn site(&mut self) -> usize {
         self.zipf(SITES, 0.6)
@@ -275,20 +329,26 @@ impl Draw {
 /// The top of the rate card: what the dearest demo campaigns bid.
 pub const TOP_CPM: CpmMicros = CpmMicros(8_000_000);
 
-/// Campaigns for `--demo`: two for each of [`SIZES`], without targeting or cap; one at [`TOP_CPM`], the other from 0.50 to
-/// 7.50 USD.
+/// Campaigns for `--demo`, without targeting or cap: two banners for each of [`SIZES`], a video and an audio spot for each of
+/// [`DURATIONS`], and two native ads. Half of each bid [`TOP_CPM`], the others from 0.50 to 7.50 USD.
 pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
-    let campaign = |at: usize| {
+    let banners = (0..2 * SIZES.len()).map(|at| (Show::Banner(vec![SIZES[at % SIZES.len()]]), at < SIZES.len()));
+    let spots = DURATIONS
+        .iter()
+        .enumerate()
+        .flat_map(|(at, &duration)| [(Show::Video(duration), at % 2 == 0), (Show::Audio(duration), at % 2 == 0)]);
+    let native = [(Show::Native, true), (Show::Native, false)];
+    let campaign = |(at, (show, top)): (usize, (Show, bool))| {
         let spread = CpmMicros(500_000 + 7_000_000 * (at as i64 * 7 % 20) / 19);
-        let cpm = if at < SIZES.len() { TOP_CPM } else { spread };
-        let size = SIZES[at % SIZES.len()];
-        make(at as u32 + 1, at * 5 % ADVERTISERS.len(), cpm, &[size], Targeting::default(), slots)
+        let cpm = if top { TOP_CPM } else { spread };
+        make(at as u32 + 1, at * 5 % ADVERTISERS.len(), cpm, &show, Targeting::default(), slots)
     };
-    (0..2 * SIZES.len()).map(campaign).collect()
+    banners.chain(spots).chain(native).enumerate().map(campaign).collect()
 }
 
-/// Campaigns for `--demo=N`: sizes and two to five more predicates each, over places, devices, channel, inventory and
-/// segments, drawn so that campaigns overlap. Campaign `i` is the same for every `n`. Those beyond the first thousand always
+/// Campaigns for `--demo=N`: a format (banners of a few sizes mostly) and two to five more predicates each, over places, devices,
+/// channel, inventory, segments, and for some operating system, browser, language, category or hours; drawn so that campaigns
+/// overlap. Campaign `i` is the same for every `n`. Those beyond the first thousand always
 /// name inventory, as a large book of campaigns does, so that requests find few more candidates among many more campaigns.
 ///
 /// Ends early when the slots run out ([`crate::limits::SLOTS`]).
@@ -313,12 +373,15 @@ fn particular(at: usize, slots: &mut Slots) -> Campaign {
     for place in (from + 1..kinds.len()).rev() {
         kinds.swap(place, from + draw.below(place - from + 1));
     }
+    let fine = draw.chance(0.25);
     for kind in kinds {
         if left == 0 {
             break;
         }
         left -= 1;
         match kind {
+            // The last predicate of some is a finer one.
+            0..=2 | 4 if left == 0 && fine => finer(&mut draw, &mut targeting),
             0 => places(&mut draw, &mut targeting),
             1 => targeting.devices = distinct((0..1 + draw.below(2)).map(|_| draw.device())),
             2 => targeting.channels = vec![if draw.chance(0.6) { Channel::Site } else { Channel::App }],
@@ -335,7 +398,27 @@ fn particular(at: usize, slots: &mut Slots) -> Campaign {
         *other = Rule::default();
     }
     let cpm = if draw.chance(0.15) { TOP_CPM } else { CpmMicros(500_000 + (draw.unit() * 6_500_000.0) as i64) };
-    make(at as u32 + 1, draw.below(ADVERTISERS.len()), cpm, &sizes, targeting, slots)
+    let advertiser = draw.below(ADVERTISERS.len());
+    let show = match draw.below(100) {
+        0..3 => Show::Video(draw.duration()),
+        3 => Show::Audio(draw.duration()),
+        4 | 5 => Show::Native,
+        _ => Show::Banner(sizes),
+    };
+    make(at as u32 + 1, advertiser, cpm, &show, targeting, slots)
+}
+
+fn finer(draw: &mut Draw, targeting: &mut Targeting) {
+    match draw.below(5) {
+        0 => targeting.os.include = vec![draw.os()],
+        1 => targeting.browsers.include = vec![draw.browser()],
+        2 => targeting.languages.include = distinct((0..1 + draw.below(2)).map(|_| draw.language().to_owned())),
+        3 => targeting.categories.include = distinct((0..1 + draw.below(3)).map(|_| draw.category().to_owned())),
+        _ => {
+            let (zone, hours) = DAYPARTS[draw.below(DAYPARTS.len())];
+            targeting.daypart = Some(Daypart::parse(zone, hours).expect("a zone and hours"));
+        }
+    }
 }
 
 fn places(draw: &mut Draw, targeting: &mut Targeting) {
@@ -369,24 +452,89 @@ fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
     values
 }
 
-fn make(
-    id: u32,
-    advertiser: usize,
-    cpm: CpmMicros,
-    sizes: &[Size],
-    targeting: Targeting,
-    slots: &mut Slots,
-) -> Campaign {
+/// What a demo campaign shows.
+enum Show {
+    /// Banners of these sizes.
+    Banner(Vec<Size>),
+    /// A video of so many seconds.
+    Video(u16),
+    /// An audio spot of so many seconds.
+    Audio(u16),
+    /// A native ad.
+    Native,
+}
+
+impl Show {
+    fn creatives(&self, id: u32, domain: &str) -> Vec<Creative> {
+        let cdn = format!("https://cdn.{domain}/{id}");
+        let order = |what: &str| Order {
+            id: format!("{id}-{what}"),
+            click: Some(format!("https://{domain}/c/{id}?i=${{AUCTION_IMP_ID}}")),
+            ..Order::default()
+        };
+        let seen = format!("https://{domain}/i/{id}?p=${{AUCTION_PRICE}}&r=${{CACHEBUSTER}}");
+        let media = |name: &str, mime: &str, size, bitrate| Media {
+            url: format!("{cdn}/{name}"),
+            mime: mime.to_owned(),
+            size,
+            bitrate,
+            streaming: false,
+        };
+        let spot = |duration, media| Spot {
+            duration,
+            title: domain.to_owned(),
+            media,
+            trackers: vec![(Event::Impression, seen.clone())],
+            ..Spot::default()
+        };
+        let creative = match self {
+            Show::Banner(sizes) => {
+                let banner = |&Size { w, h }: &Size| {
+                    let markup = format!(
+                        "<a href=\"${{CLICK_URL}}\" target=\"_blank\"><img src=\"{cdn}/{w}x{h}.png\" width=\"{w}\" \
+                         height=\"{h}\" alt=\"{domain}\"></a><img src=\"{seen}\" width=\"1\" height=\"1\" alt=\"\">"
+                    );
+                    order(&format!("{w}x{h}")).banner(Size { w, h }, XHTML_BANNER, &markup)
+                };
+                return sizes.iter().map(|size| banner(size).expect("a demo banner is short")).collect();
+            }
+            Show::Video(duration) => {
+                let media = vec![
+                    media("1080.mp4", "video/mp4", Size { w: 1920, h: 1080 }, 4000),
+                    media("360.mp4", "video/mp4", Size { w: 640, h: 360 }, 800),
+                    media("360.webm", "video/webm", Size { w: 640, h: 360 }, 700),
+                ];
+                order("video").video(&spot(*duration, media), Vast::Inline)
+            }
+            Show::Audio(duration) => {
+                let media = vec![
+                    media("spot.mp3", "audio/mpeg", Size::default(), 128),
+                    media("spot.m4a", "audio/mp4", Size::default(), 96),
+                ];
+                order("audio").audio(&spot(*duration, media), Vast::Inline)
+            }
+            Show::Native => {
+                let image = |kind, w, h| ImagePart {
+                    kind,
+                    size: Size { w, h },
+                    mime: "image/png".to_owned(),
+                    url: format!("{cdn}/{w}x{h}.png"),
+                };
+                order("native").native(&NativeParts {
+                    titles: vec![format!("All there is, and more of it, at {domain}"), "All there is".to_owned()],
+                    images: vec![image(1, 64, 64), image(1, 128, 128), image(3, 1200, 627), image(3, 300, 250)],
+                    data: vec![(1, domain.to_owned()), (2, "Look and see.".to_owned()), (12, "Look".to_owned())],
+                    impressions: vec![seen.clone()],
+                    clicks: Vec::new(),
+                })
+            }
+        };
+        vec![creative.expect("a demo creative is right")]
+    }
+}
+
+fn make(id: u32, advertiser: usize, cpm: CpmMicros, show: &Show, targeting: Targeting, slots: &mut Slots) -> Campaign {
     let domain = ADVERTISERS[advertiser];
-    let creative = |size: &Size| {
-        let Size { w, h } = *size;
-        let markup = format!(
-            "<a href=\"https://{domain}/c/{id}\" target=\"_blank\"><img src=\"https://cdn.{domain}/{id}/{w}x{h}.png\" \
-             width=\"{w}\" height=\"{h}\" alt=\"{domain}\"></a><img src=\"https://{domain}/i/{id}?p=${{AUCTION_PRICE}}\" \
-             width=\"1\" height=\"1\" alt=\"\">"
-        );
-        Creative::banner(format!("{id}-{w}x{h}"), *size, &markup, None).expect("a demo banner is short")
-    };
     let definition = Definition {
         id: CampaignId(id),
         advertiser: AdvertiserId(advertiser as u32 + 1),
@@ -401,7 +549,7 @@ fn make(
         competes: Vec::new(),
         together: false,
         frequency_cap: None,
-        creatives: sizes.iter().map(creative).collect(),
+        creatives: show.creatives(id, domain),
         targeting,
     };
     let slot = slots.slot(CampaignId(id)).expect("as many slots as demo campaigns");
