@@ -2,10 +2,21 @@
 
 use std::path::PathBuf;
 
-use corebid::snapshot::campaign::{Campaign, CampaignError, Flight, Slots, load};
+use std::collections::BTreeMap;
+
+use corebid::bid::server::ANSWER_ROOM;
+use corebid::limits;
+use corebid::snapshot::campaign::markup::{Markup, Values};
+use corebid::snapshot::campaign::{
+    Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Shape, Slots, Targeting, load,
+};
 use corebid::snapshot::demo;
-use corebid::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
-use corebid::wire::openrtb::request::{Channel, Size};
+use corebid::units::{AdvertiserId, BidId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
+use corebid::wire::json::Text;
+use corebid::wire::openrtb::agent::{Browser, Os};
+use corebid::wire::openrtb::mime::Mimes;
+use corebid::wire::openrtb::request::{Channel, Point, Size};
+use corebid::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter, SEAT_BYTES};
 
 /// A file of this test, removed with the value.
 struct File(PathBuf);
@@ -40,6 +51,9 @@ flight = { start = 2026-03-01, end = 2026-03-31T12:00:00+02:00 }
 cpm = 2.345678
 adomain = ["Acme.example", "acme.example.org"]
 cat = ["IAB18", "IAB20-1"]
+cat_in = { 6 = ["552", "553"], 7 = ["483"] }
+competes = ["shoes"]
+together = true
 frequency_cap = 3
 
 [[campaigns.creatives]]
@@ -50,6 +64,7 @@ markup = """<a href="https://acme.example/?p=${AUCTION_PRICE}">\u00e9 </script>
 </a>"""
 btype = 3
 attr = [1, 16]
+language = "DE"
 
 [[campaigns.creatives]]
 id = "c-2"
@@ -60,11 +75,22 @@ markup = "<img src='HTTP://acme.example/'>"
 [campaigns.targeting]
 countries = { include = ["usa", "GBR"], exclude = ["DEU"] }
 regions = ["USA-ca"]
+cities = ["usa-San Francisco"]
+zips = { exclude = ["USA-94103", "GBR-SW1A 1AA"] }
+circles = [{ lat = 52.52, lon = -13.405, km = 2.5 }]
+os = ["ios", "android"]
+browsers = { exclude = ["uc"] }
+carriers = ["Verizon"]
+connections = ["wifi", "5g"]
 devices = ["phone", "tablet"]
-channels = ["site"]
+channels = ["site", "dooh"]
 sites = { include = ["News.example"], exclude = ["bad.news.example"] }
 bundles = { exclude = ["com.Bad.app"] }
 publishers = ["Pub-1"]
+categories = { include = ["IAB1"], exclude = ["IAB1-5"] }
+languages = ["EN"]
+deals = ["Deal-1"]
+daypart = { zone = "Europe/Berlin", hours = "mon 00-02, sun 23-24" }
 exchanges = ["generic"]
 segments = { any = [9, 3, 3], none = [1] }
 
@@ -78,6 +104,83 @@ cpm = 1
 adomain = ["acme.example"]
 creatives = [{ id = "c", w = 728, h = 90, markup = "<b>", secure = true }]
 "#;
+
+/// A creative of each other format.
+const FORMATS: &str = r#"
+[[campaigns]]
+id = 3
+advertiser = 7
+name = "formats"
+daily_budget = 10
+cpm = 1
+adomain = ["acme.example"]
+
+[[campaigns.creatives]]
+id = "v"
+format = "video"
+duration = 30
+skip = 5
+title = "Shoes & more"
+api = [7]
+click = "https://acme.example/?a=1&i=${AUCTION_IMP_ID}"
+media = [
+    { url = "https://cdn.acme.example/hd.mp4", mime = "video/mp4", w = 1920, h = 1080, bitrate = 4000 },
+    { url = "https://cdn.acme.example/sd.webm", mime = "video/webm", w = 640, h = 360, bitrate = 700, delivery = "streaming" },
+]
+trackers = { impression = ["https://t.example/i"], start = ["https://t.example/s"], skip = ["https://t.example/k"] }
+
+[[campaigns.creatives]]
+id = "wrapped"
+format = "video"
+duration = 15
+media = [{ mime = "video/mp4", w = 640, h = 360 }]
+vast_url = "http://ads.example/vast?r=${CACHEBUSTER}"
+
+[[campaigns.creatives]]
+id = "own"
+format = "audio"
+duration = 15
+media = [{ mime = "audio/mpeg", bitrate = 128 }]
+protocol = 3
+vast = """<VAST version="3.0" xmlns:xs="http://www.w3.org/2001/XMLSchema"/>"""
+
+[[campaigns.creatives]]
+id = "n"
+format = "native"
+click = "https://acme.example/n"
+titles = ["Shoes", "Shoes for everybody"]
+images = [{ type = "main", url = "https://cdn.acme.example/m.png", mime = "image/png", w = 1200, h = 627 }]
+data = { sponsored = "Acme", ctatext = ["Buy", "Buy now"] }
+trackers = { impression = ["https://t.example/i"], click = ["https://t.example/c"] }
+"#;
+
+fn banner(creative: &Creative) -> &BannerAd {
+    match &creative.ad {
+        Ad::Banner(banner) => banner,
+        other => panic!("{other:?}"),
+    }
+}
+
+const NOTHING: Values<'static> = Values {
+    auction: Text { raw: b"", escaped: false },
+    bid: BidId([0; 16]),
+    imp: Text { raw: b"", escaped: false },
+    seat: b"",
+    cachebuster: 7,
+    currency: b"USD",
+    price_macro: b"${AUCTION_PRICE}",
+    click_macro: b"",
+    bill_url: b"",
+};
+
+/// What the markup is when nothing of the request is in it.
+fn plain(markup: &Markup) -> String {
+    let mut room = vec![0; 65_536];
+    let mut out = Out::new(&mut room);
+    markup.write(&NOTHING, &mut out);
+    let length = out.written().unwrap();
+    serde_json::from_slice(&[b"\"", &room[..length], b"\""].concat()).unwrap()
+}
 
 #[test]
 fn every_key_means_what_it_says() {
@@ -97,9 +200,12 @@ fn every_key_means_what_it_says() {
     assert_eq!(first.adomain, ["acme.example", "acme.example.org"]);
     assert_eq!(first.cat, ["IAB18", "IAB20-1"]);
     assert_eq!(first.frequency_cap.map(std::num::NonZeroU16::get), Some(3));
-    assert_eq!(first.creatives[0].size, Size { w: 300, h: 250 });
-    assert_eq!((first.creatives[0].btype, first.creatives[0].attr), (3, 1 << 1 | 1 << 16));
-    assert_eq!((first.creatives[1].btype, first.creatives[1].attr), (2, 0));
+    assert_eq!(first.cat_in, [(6, vec!["552".into(), "553".into()]), (7, vec!["483".into()])]);
+    assert_eq!((first.competes.len(), first.together), (1, true));
+    assert_eq!(banner(&first.creatives[0]).size, Size { w: 300, h: 250 });
+    assert_eq!((banner(&first.creatives[0]).btype, first.creatives[0].attr), (3, 1 << 1 | 1 << 16));
+    assert_eq!((banner(&first.creatives[1]).btype, first.creatives[1].attr), (2, 0));
+    assert_eq!([first.creatives[0].language, first.creatives[1].language], [Some(*b"de"), None]);
     assert_eq!([first.creatives[0].secure, first.creatives[1].secure], [true, false]);
 
     let targeting = &first.targeting;
@@ -107,7 +213,22 @@ fn every_key_means_what_it_says() {
     assert_eq!(targeting.countries.exclude, ["DEU"]);
     assert_eq!(targeting.regions.include, ["USA-CA"]);
     assert_eq!(targeting.devices, [4, 5]);
-    assert_eq!(targeting.channels, [Channel::Site]);
+    assert_eq!(targeting.cities.include, ["USA-San Francisco"]);
+    assert_eq!(targeting.zips.exclude, ["USA-94103", "GBR-SW1A 1AA"]);
+    let berlin = Circle { centre: Point { lat: 52_520_000, lon: -13_405_000 }, metres: 2500 };
+    assert_eq!(targeting.circles.include, [berlin]);
+    assert_eq!(targeting.os.include, [Os::Ios, Os::Android]);
+    assert_eq!(targeting.browsers.exclude, [Browser::Uc]);
+    assert_eq!(targeting.carriers.include, ["Verizon"]);
+    assert_eq!(targeting.connections, [2, 7]);
+    assert_eq!(targeting.categories.include, ["IAB1"]);
+    assert_eq!(targeting.categories.exclude, ["IAB1-5"]);
+    assert_eq!(targeting.languages.include, ["en"]);
+    assert_eq!(targeting.deals, ["Deal-1"]);
+    let daypart = targeting.daypart.as_ref().unwrap();
+    assert_eq!(daypart.zone, "Europe/Berlin");
+    assert_eq!((0..168).filter(|&hour| daypart.contains(hour)).collect::<Vec<_>>(), [0, 1, 167]);
+    assert_eq!(targeting.channels, [Channel::Site, Channel::Dooh]);
     assert_eq!(targeting.sites.include, ["news.example"]);
     assert_eq!(targeting.sites.exclude, ["bad.news.example"]);
     assert_eq!(targeting.bundles.exclude, ["com.Bad.app"]);
@@ -128,12 +249,46 @@ fn what_an_answer_needs_is_finished_json() {
     let list = |json: &[u8]| serde_json::from_slice::<Vec<String>>(json).unwrap();
     let first = &campaigns[0];
     let markup = "<a href=\"https://acme.example/?p=${AUCTION_PRICE}\">\u{e9} </script>\n</a>";
-    assert_eq!(text(&first.creatives[0].adm_json), markup);
+    assert_eq!(plain(&banner(&first.creatives[0]).markup), markup);
     assert_eq!(text(&first.creatives[0].crid_json), "c-1");
     assert_eq!(text(&first.cid_json), "42");
     assert_eq!(list(&first.adomain_json), first.adomain);
     assert_eq!(list(&first.cat_json), first.cat);
     assert_eq!(&campaigns[1].cat_json[..], b"[]");
+    assert_eq!(first.categories(7), (7, &b"[\"483\"]"[..]));
+    assert_eq!(first.categories(5), (1, &first.cat_json[..]));
+}
+
+#[test]
+fn every_format_has_its_keys() {
+    let campaigns = File::new("formats.toml", FORMATS).load().unwrap();
+    let creatives: BTreeMap<_, _> = campaigns[0].creatives.iter().map(|c| (c.id.as_str(), c)).collect();
+    let shapes: Vec<_> = campaigns[0].creatives.iter().map(Creative::shape).collect();
+    assert_eq!(shapes, [Shape::Video, Shape::Video, Shape::Audio, Shape::Native]);
+    let secure: Vec<_> = campaigns[0].creatives.iter().map(|creative| creative.secure).collect();
+    assert_eq!(secure, [true, false, true, true]);
+
+    let Ad::Video(video) = &creatives["v"].ad else { panic!() };
+    assert_eq!((video.duration, video.skippable, video.api, video.bitrate), (30, true, 1 << 7, (700, 4000)));
+    assert_eq!(video.size, Size { w: 1920, h: 1080 });
+    assert_eq!(video.mimes, Mimes::of(b"video/mp4").with(Mimes::of(b"video/webm")));
+    assert_eq!(video.versions.iter().map(|(protocol, _)| *protocol).collect::<Vec<_>>(), [7, 3, 2]);
+
+    let Ad::Video(wrapped) = &creatives["wrapped"].ad else { panic!() };
+    assert_eq!(wrapped.versions.iter().map(|(protocol, _)| *protocol).collect::<Vec<_>>(), [8, 6, 5]);
+    assert!(plain(&wrapped.versions[0].1).contains("<![CDATA[http://ads.example/vast?r=7]]>"));
+
+    let Ad::Audio(own) = &creatives["own"].ad else { panic!() };
+    let [(3, markup)] = &own.versions[..] else { panic!() };
+    assert_eq!(plain(markup), "<VAST version=\"3.0\" xmlns:xs=\"http://www.w3.org/2001/XMLSchema\"/>");
+    assert_eq!((own.mimes, own.size, own.bitrate), (Mimes::of(b"audio/mpeg"), Size::default(), (128, 128)));
+
+    let Ad::Native(native) = &creatives["n"].ad else { panic!() };
+    assert_eq!(native.titles.iter().map(|title| title.characters).collect::<Vec<_>>(), [19, 5]);
+    assert_eq!(
+        native.data.iter().map(|(kind, text)| (*kind, text.characters)).collect::<Vec<_>>(),
+        [(1, 4), (12, 7), (12, 3)]
+    );
 }
 
 /// The same document in JSON, by way of the TOML library's own value type.
@@ -156,8 +311,9 @@ fn as_json(toml: &str) -> String {
 
 #[test]
 fn toml_and_json_mean_the_same() {
-    let toml = File::new("same.toml", TOML).load().unwrap();
-    assert_eq!(File::new("same.json", as_json(TOML)).load().unwrap(), toml);
+    let text = format!("{TOML}{FORMATS}");
+    let toml = File::new("same.toml", &text).load().unwrap();
+    assert_eq!(File::new("same.json", as_json(&text)).load().unwrap(), toml);
 }
 
 #[test]
@@ -233,7 +389,17 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (12, "h = 70000", "70000 is not within"),
         (13, "markup = ''", "the markup is empty"),
         (13, &long, "16385 bytes of markup; the most is 16384"),
-        (13, &control, "once escaped for JSON"),
+        (13, &control, "escaped for JSON; the most is 32768"),
+        (13, "markup = '${CLICK_URL}'", "the creative no `click`"),
+        (13, "markup = 'http://x/${BILL_URL}'", "cannot be part of another"),
+        (14, "click = 'acme.example'", "is not an http or https address"),
+        (14, "click = 'https://a.example/a b'", "is not an http or https address"),
+        (14, "language = 'english'", "is not an ISO 639-1"),
+        (14, "format = 'popup'", "is not a format: banner, video, audio, native"),
+        (14, "duration = 5", "unknown key `duration`"),
+        (8, "cat_in = { 1 = ['IAB1'] }", "taxonomy 1 is what `cat` is in"),
+        (8, "cat_in = { x = ['1'] }", "is not a number of AdCOM list"),
+        (8, "competes = 'shoes'", "expected a list, found text"),
         (14, "attr = [64]", "64 is not within 1 to 63"),
         (14, "color = 'red'", "creative \"c\": unknown key `color`"),
         (16, "countries = ['US']", "is not an ISO 3166-1 alpha-3 country"),
@@ -241,14 +407,27 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (16, "countries = { only = ['USA'] }", "unknown key `only`"),
         (16, "regions = ['CA']", "is not a region"),
         (16, "devices = ['fridge']", "is not a device type: mobile, pc"),
-        (16, "channels = ['dooh']", "is not a channel: site, app"),
+        (16, "channels = ['billboard']", "is not a channel: site, app, dooh"),
+        (16, "cities = ['San Francisco']", "is not a city"),
+        (16, "zips = ['94103']", "is not a postal code"),
+        (16, "circles = [{ lat = 90.1, lon = 0, km = 1 }]", "is not within -90 to 90"),
+        (16, "circles = [{ lat = 90, lon = 0, km = 501 }]", "is not within 0.001 to 500"),
+        (16, "circles = [{ lat = 90, lon = 0 }]", "`km` is missing"),
+        (16, "os = ['beos']", "is not an operating system: android, ios"),
+        (16, "browsers = ['lynx']", "is not a browser: chrome"),
+        (16, "connections = ['6g']", "is not a connection type: ethernet"),
+        (16, "languages = ['deu']", "is not an ISO 639-1"),
+        (16, "deals = []", "the list is empty"),
+        (16, "daypart = { zone = 'Berlin', hours = 'mon' }", "is not an IANA time zone"),
+        (16, "daypart = { zone = 'Europe/Berlin', hours = 'mon 9-17' }", "is not hours of the week"),
+        (16, "daypart = { zone = 'Europe/Berlin' }", "`hours` is missing"),
         (16, "sites = ['*.a.example']", "is not a domain"),
         (16, labels, "has more than 8 labels"),
         (16, "segments = { any = [-1] }", "-1 is not within"),
         (16, "age = 30", "targeting: unknown key `age`"),
     ] {
         let file = File::new("mistake.toml", with(line, text));
-        let error = file.load().expect_err(text);
+        let Err(error) = file.load() else { panic!("{text} is taken") };
         assert_eq!(error.line, line, "{text}: {error}");
         assert!(error.what.contains(reason), "{text}: {error}");
         assert_eq!(error.to_string(), format!("{}:{line}: {}", file.0.display(), error.what));
@@ -270,7 +449,8 @@ fn mistakes_in_json_are_told_with_their_line_too() {
     ] {
         let at = good.find(from).unwrap();
         let line = 1 + good[..at].matches('\n').count();
-        let error = File::new("mistake.json", good.replacen(from, to, 1)).load().expect_err(to);
+        let error = File::new("mistake.json", good.replacen(from, to, 1)).load();
+        let Err(error) = error else { panic!("{to} is taken") };
         assert!(error.what.contains(reason), "{to}: {error}");
         // Syntax is refused where the reader noticed, a key missing where its table begins.
         assert!(error.line.abs_diff(line) <= 1, "{to}: {error}, not {line}");
@@ -302,24 +482,130 @@ fn mistakes_between_campaigns_and_of_the_whole_file() {
 }
 
 #[test]
-fn the_example_is_a_valid_file() {
+fn mistakes_in_other_formats_are_told_too() {
+    assert!(File::new("right.toml", FORMATS).load().is_ok());
+    for (from, to, reason) in [
+        ("duration = 30", "duration = 0", "duration: 0 is not within 1 to 3600"),
+        ("duration = 30", "", "`duration` is missing"),
+        ("mime = \"video/mp4\", w = 1920", "mime = \"video/mp5\", w = 1920", "not a type of media file"),
+        (", w = 1920, h = 1080", "", "media: `w` is missing"),
+        ("https://cdn.acme.example/hd.mp4", "cdn.acme.example/hd.mp4", "is not an http or https address"),
+        ("delivery = \"streaming\"", "delivery = \"fax\"", "is not a delivery: progressive, streaming"),
+        ("start = [", "begin = [", "\"begin\" is not an event of VAST"),
+        ("skip = 5", "skip = -5", "-5 is not within"),
+        ("protocol = 3", "protocol = 9", "9 is not VAST"),
+        ("protocol = 3", "", "`protocol` is missing"),
+        ("protocol = 3", "vast_url = \"http://x.example/\"", "exclude each other"),
+        ("bitrate = 128", "bitrate = 128, url = \"http://x.example/\"", "unknown key `url`"),
+        ("click = \"https://acme.example/n\"", "", "a native ad needs `click`"),
+        ("type = \"main\"", "type = \"logo\"", "is not an image type: icon, main"),
+        ("mime = \"image/png\"", "mime = \"video/mp4\"", "is not a type of image"),
+        ("sponsored = \"Acme\"", "slogan = \"Acme\"", "unknown key `slogan`"),
+        ("titles = [\"Shoes\"", "titles = [\"\"", "is empty"),
+    ] {
+        let at = FORMATS.find(from).expect(from);
+        let line = 1 + FORMATS[..at].matches('\n').count();
+        let error = File::new("mistake.toml", FORMATS.replacen(from, to, 1)).load();
+        let Err(error) = error else { panic!("{to} is taken") };
+        assert!(error.what.contains(reason), "{to}: {error}");
+        // A key that is missing is missed where its table begins.
+        assert!((line.saturating_sub(12)..=line + 1).contains(&error.line), "{to}: {error}, not {line}");
+    }
+}
+
+#[test]
+fn the_example_is_a_valid_file_with_every_format() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy/campaigns.toml");
-    assert!(!load(&path, &mut Slots::new()).unwrap().is_empty());
+    let campaigns = load(&path, &mut Slots::new()).unwrap();
+    let shapes: Vec<_> = campaigns.iter().flat_map(|campaign| campaign.creatives.iter().map(Creative::shape)).collect();
+    for shape in [Shape::Banner(Size { w: 300, h: 250 }), Shape::Video, Shape::Audio, Shape::Native] {
+        assert!(shapes.contains(&shape), "{shape:?}");
+    }
+}
+
+#[test]
+fn the_reference_has_an_example_of_every_key() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/CAMPAIGNS.md")).unwrap();
+    let examples: Vec<_> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let campaigns = File::new("reference.toml", examples.concat()).load().unwrap();
+    assert!(!campaigns.is_empty());
+    let keys = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .flat_map(|line| line.split('|').next().unwrap().split(", ").map(|key| key.trim().trim_matches('`')));
+    for key in keys.filter(|key| !key.starts_with("${")).take_while(|key| *key != "bias") {
+        assert!(examples.iter().any(|text| text.contains(&format!("{key} ="))), "no example of `{key}`");
+    }
+}
+
+/// Every list and text as long as it may be, with characters that JSON escapes; ids of the request as long as macros take them.
+#[test]
+fn a_bid_of_the_longest_creative_has_room() {
+    let domains: Vec<_> = (10..26)
+        .map(|n| format!("{}.{}", ["a".repeat(62).as_str(); 3].join("."), "b".repeat(60) + &n.to_string()))
+        .collect();
+    let escaped = "\\u0001".repeat(256);
+    let cat: Vec<_> = (10..26).map(|n| format!("\"{}{n}\"", "C".repeat(30))).collect();
+    let markup = format!("{}{}", "${AUCTION_ID}".repeat(20), "\\\"".repeat(6900));
+    let file = format!(
+        "[[campaigns]]\nid = 4294967295\nadvertiser = 1\nname = 'n'\ndaily_budget = 1\ncpm = 3999.999999\n\
+         adomain = {domains:?}\ncat_in = {{ 65535 = [{}] }}\n\
+         creatives = [{{ id = \"{escaped}\", w = 10000, h = 10000, language = 'de', attr = {:?}, markup = \"{markup}\" }}]\n",
+        cat.join(","),
+        (1..64).collect::<Vec<_>>(),
+    );
+    let campaign = File::new("longest.toml", file).load().unwrap().remove(0);
+    let creative = &campaign.creatives[0];
+    let markup = &banner(creative).markup;
+    assert!(limits::EXPANDED_BYTES - markup.longest() < 2000, "{} is not nearly the longest", markup.longest());
+    let (cattax, cat) = campaign.categories(65535);
+    let id = "\\u0022".repeat(limits::VALUE_BYTES);
+    let text = Text { raw: id.as_bytes(), escaped: true };
+    let url = &[b'u'; limits::NOTICE_URL_BYTES][..];
+    let bid = Bid {
+        id: BidId([0xff; 16]),
+        imp: text.raw,
+        price: CpmMicros(3_999_999_999),
+        deal: Some(text.raw),
+        win_url: Some(url),
+        bill_url: Some(url),
+        loss_url: Some(url),
+        adomain: &campaign.adomain_json,
+        campaign: &campaign.cid_json,
+        creative: &creative.crid_json,
+        cat,
+        cattax,
+        attr: creative.attr,
+        language: creative.language,
+        size: Some(Size { w: 10_000, h: 10_000 }),
+        duration: Some(u16::MAX),
+        protocol: Some(u8::MAX),
+        slot_in_pod: Some(i8::MIN),
+        kind: MarkupType::Banner,
+    };
+    let values = Values { auction: text, imp: text, bill_url: url, ..NOTHING };
+    let mut room = vec![0; ANSWER_ROOM];
+    let mut writer = ResponseWriter::new(&mut room, text.raw);
+    assert!(writer.bid(&bid, |out| markup.write(&values, out)));
+    let length = writer.finish(&[b's'; SEAT_BYTES], true, b"USD").unwrap();
+    serde_json::from_slice::<serde_json::Value>(&room[..length]).unwrap();
 }
 
 #[test]
 fn demo_campaigns_are_what_is_promised() {
     let campaigns = demo::built_in(&mut Slots::new());
-    assert_eq!(campaigns.len(), 40);
+    let count = |shape| campaigns.iter().filter(|campaign| campaign.creatives[0].shape() == shape).count();
     for size in [(300, 250), (320, 50), (728, 90), (160, 600), (970, 250)].map(|(w, h)| Size { w, h }) {
-        assert!(campaigns.iter().any(|campaign| campaign.creatives[0].size == size));
+        assert_eq!(count(Shape::Banner(size)), 2);
     }
+    assert_eq!((count(Shape::Video), count(Shape::Audio), count(Shape::Native), campaigns.len()), (4, 4, 2, 50));
     // 10^8 bids at its own price that nobody ever bills.
     let lasts = |campaign: &Campaign| campaign.cpm.per_impression().0 * 100_000_000 <= campaign.daily_budget.0;
     let plain = |campaign: &Campaign| {
         campaign.creatives.iter().all(|creative| creative.secure)
             && campaign.frequency_cap.is_none()
-            && !campaign.needs_user()
+            && campaign.targeting == Targeting::default()
     };
     assert!(campaigns.iter().all(|campaign| lasts(campaign) && plain(campaign)));
     let (low, high) = (campaigns.iter().map(|c| c.cpm.0).min(), campaigns.iter().map(|c| c.cpm.0).max());
@@ -329,6 +615,10 @@ fn demo_campaigns_are_what_is_promised() {
     assert_eq!(synthetic.len(), 2000);
     assert_eq!(demo::synthetic(50, &mut Slots::new()), synthetic[..50]);
     assert!(synthetic.iter().all(lasts));
+    for shape in [Shape::Video, Shape::Audio, Shape::Native] {
+        let share = synthetic.iter().filter(|campaign| campaign.creatives[0].shape() == shape).count();
+        assert!((5..120).contains(&share), "{shape:?}: {share}");
+    }
     // Money is summed per advertiser and over all: as many as there can be must not overflow.
     let slots = corebid::limits::SLOTS as i64;
     assert!(synthetic.iter().all(|campaign| campaign.daily_budget.0.checked_mul(slots).is_some()));
