@@ -67,6 +67,9 @@ pub const BIDS: usize = 8;
 pub const MARKUP_BYTES: usize = 16 * 1024;
 /// The same with its macros filled in by the longest values and escaped for JSON: what a creative may add to an answer.
 pub const EXPANDED_BYTES: usize = 2 * MARKUP_BYTES;
+/// One bid in an answer, envelope included, bytes: markup, three notice URLs, and advertiser, categories and ids in the worst
+/// case that a campaign file and a request (with ids up to [`VALUE_BYTES`]) can make.
+pub const BID_BYTES: usize = EXPANDED_BYTES + 8 * NOTICE_URL_BYTES;
 /// A value of the request (an auction's or an impression's id) that a macro puts into markup, bytes unescaped. A creative with
 /// the macro is not bid where it is longer: exchanges use UUIDs.
 pub const VALUE_BYTES: usize = 128;
@@ -110,6 +113,5 @@ pub const EPSILON_MS: u64 = 2_000;
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
-// Three notice URLs and the envelope come on top.
-const _: () = assert!(EXPANDED_BYTES + 4 * NOTICE_URL_BYTES < ANSWER_BUFFER);
+const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);

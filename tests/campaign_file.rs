@@ -4,15 +4,19 @@ use std::path::PathBuf;
 
 use std::collections::BTreeMap;
 
+use corebid::bid::server::ANSWER_ROOM;
+use corebid::limits;
 use corebid::snapshot::campaign::markup::{Markup, Values};
-use corebid::snapshot::campaign::{Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Shape, Slots, Targeting, load};
+use corebid::snapshot::campaign::{
+    Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Shape, Slots, Targeting, load,
+};
 use corebid::snapshot::demo;
 use corebid::units::{AdvertiserId, BidId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use corebid::wire::json::Text;
 use corebid::wire::openrtb::agent::{Browser, Os};
 use corebid::wire::openrtb::mime::Mimes;
 use corebid::wire::openrtb::request::{Channel, Point, Size};
-use corebid::wire::openrtb::response::Out;
+use corebid::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter, SEAT_BYTES};
 
 /// A file of this test, removed with the value.
 struct File(PathBuf);
@@ -157,23 +161,23 @@ fn banner(creative: &Creative) -> &BannerAd {
     }
 }
 
+const NOTHING: Values<'static> = Values {
+    auction: Text { raw: b"", escaped: false },
+    bid: BidId([0; 16]),
+    imp: Text { raw: b"", escaped: false },
+    seat: b"",
+    cachebuster: 7,
+    currency: b"USD",
+    price_macro: b"${AUCTION_PRICE}",
+    click_macro: b"",
+    bill_url: b"",
+};
+
 /// What the markup is when nothing of the request is in it.
 fn plain(markup: &Markup) -> String {
-    let none = Text::default();
-    let values = Values {
-        auction: none,
-        bid: BidId([0; 16]),
-        imp: none,
-        seat: b"",
-        cachebuster: 7,
-        currency: b"USD",
-        price_macro: b"${AUCTION_PRICE}",
-        click_macro: b"",
-        bill_url: b"",
-    };
     let mut room = vec![0; 65_536];
     let mut out = Out::new(&mut room);
-    markup.write(&values, &mut out);
+    markup.write(&NOTHING, &mut out);
     let length = out.written().unwrap();
     serde_json::from_slice(&[b"\"", &room[..length], b"\""].concat()).unwrap()
 }
@@ -281,11 +285,10 @@ fn every_format_has_its_keys() {
 
     let Ad::Native(native) = &creatives["n"].ad else { panic!() };
     assert_eq!(native.titles.iter().map(|title| title.characters).collect::<Vec<_>>(), [19, 5]);
-    assert_eq!(native.data.iter().map(|(kind, text)| (*kind, text.characters)).collect::<Vec<_>>(), [
-        (1, 4),
-        (12, 7),
-        (12, 3)
-    ]);
+    assert_eq!(
+        native.data.iter().map(|(kind, text)| (*kind, text.characters)).collect::<Vec<_>>(),
+        [(1, 4), (12, 7), (12, 3)]
+    );
 }
 
 /// The same document in JSON, by way of the TOML library's own value type.
@@ -393,7 +396,6 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (14, "click = 'https://a.example/a b'", "is not an http or https address"),
         (14, "language = 'english'", "is not an ISO 639-1"),
         (14, "format = 'popup'", "is not a format: banner, video, audio, native"),
-        (14, "format = 'native'", "unknown key `w`"),
         (14, "duration = 5", "unknown key `duration`"),
         (8, "cat_in = { 1 = ['IAB1'] }", "taxonomy 1 is what `cat` is in"),
         (8, "cat_in = { x = ['1'] }", "is not a number of AdCOM list"),
@@ -425,7 +427,7 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (16, "age = 30", "targeting: unknown key `age`"),
     ] {
         let file = File::new("mistake.toml", with(line, text));
-        let error = file.load().expect_err(text);
+        let Err(error) = file.load() else { panic!("{text} is taken") };
         assert_eq!(error.line, line, "{text}: {error}");
         assert!(error.what.contains(reason), "{text}: {error}");
         assert_eq!(error.to_string(), format!("{}:{line}: {}", file.0.display(), error.what));
@@ -447,7 +449,8 @@ fn mistakes_in_json_are_told_with_their_line_too() {
     ] {
         let at = good.find(from).unwrap();
         let line = 1 + good[..at].matches('\n').count();
-        let error = File::new("mistake.json", good.replacen(from, to, 1)).load().expect_err(to);
+        let error = File::new("mistake.json", good.replacen(from, to, 1)).load();
+        let Err(error) = error else { panic!("{to} is taken") };
         assert!(error.what.contains(reason), "{to}: {error}");
         // Syntax is refused where the reader noticed, a key missing where its table begins.
         assert!(error.line.abs_diff(line) <= 1, "{to}: {error}, not {line}");
@@ -502,7 +505,8 @@ fn mistakes_in_other_formats_are_told_too() {
     ] {
         let at = FORMATS.find(from).expect(from);
         let line = 1 + FORMATS[..at].matches('\n').count();
-        let error = File::new("mistake.toml", FORMATS.replacen(from, to, 1)).load().expect_err(to);
+        let error = File::new("mistake.toml", FORMATS.replacen(from, to, 1)).load();
+        let Err(error) = error else { panic!("{to} is taken") };
         assert!(error.what.contains(reason), "{to}: {error}");
         // A key that is missing is missed where its table begins.
         assert!((line.saturating_sub(12)..=line + 1).contains(&error.line), "{to}: {error}, not {line}");
@@ -526,12 +530,66 @@ fn the_reference_has_an_example_of_every_key() {
     let examples: Vec<_> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let campaigns = File::new("reference.toml", examples.concat()).load().unwrap();
     assert!(!campaigns.is_empty());
-    let keys = text.lines().filter_map(|line| line.strip_prefix("| `")).flat_map(|line| {
-        line.split('|').next().unwrap().split(", ").map(|key| key.trim().trim_matches('`'))
-    });
-    for key in keys.take_while(|key| *key != "bias") {
+    let keys = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .flat_map(|line| line.split('|').next().unwrap().split(", ").map(|key| key.trim().trim_matches('`')));
+    for key in keys.filter(|key| !key.starts_with("${")).take_while(|key| *key != "bias") {
         assert!(examples.iter().any(|text| text.contains(&format!("{key} ="))), "no example of `{key}`");
     }
+}
+
+/// Every list and text as long as it may be, with characters that JSON escapes; ids of the request as long as macros take them.
+#[test]
+fn a_bid_of_the_longest_creative_has_room() {
+    let domains: Vec<_> = (10..26)
+        .map(|n| format!("{}.{}", ["a".repeat(62).as_str(); 3].join("."), "b".repeat(60) + &n.to_string()))
+        .collect();
+    let escaped = "\\u0001".repeat(256);
+    let cat: Vec<_> = (10..26).map(|n| format!("\"{}{n}\"", "C".repeat(30))).collect();
+    let markup = format!("{}{}", "${AUCTION_ID}".repeat(20), "\\\"".repeat(6900));
+    let file = format!(
+        "[[campaigns]]\nid = 4294967295\nadvertiser = 1\nname = 'n'\ndaily_budget = 1\ncpm = 3999.999999\n\
+         adomain = {domains:?}\ncat_in = {{ 65535 = [{}] }}\n\
+         creatives = [{{ id = \"{escaped}\", w = 10000, h = 10000, language = 'de', attr = {:?}, markup = \"{markup}\" }}]\n",
+        cat.join(","),
+        (1..64).collect::<Vec<_>>(),
+    );
+    let campaign = File::new("longest.toml", file).load().unwrap().remove(0);
+    let creative = &campaign.creatives[0];
+    let markup = &banner(creative).markup;
+    assert!(limits::EXPANDED_BYTES - markup.longest() < 2000, "{} is not nearly the longest", markup.longest());
+    let (cattax, cat) = campaign.categories(65535);
+    let id = "\\u0022".repeat(limits::VALUE_BYTES);
+    let text = Text { raw: id.as_bytes(), escaped: true };
+    let url = &[b'u'; limits::NOTICE_URL_BYTES][..];
+    let bid = Bid {
+        id: BidId([0xff; 16]),
+        imp: text.raw,
+        price: CpmMicros(3_999_999_999),
+        deal: Some(text.raw),
+        win_url: Some(url),
+        bill_url: Some(url),
+        loss_url: Some(url),
+        adomain: &campaign.adomain_json,
+        campaign: &campaign.cid_json,
+        creative: &creative.crid_json,
+        cat,
+        cattax,
+        attr: creative.attr,
+        language: creative.language,
+        size: Some(Size { w: 10_000, h: 10_000 }),
+        duration: Some(u16::MAX),
+        protocol: Some(u8::MAX),
+        slot_in_pod: Some(i8::MIN),
+        kind: MarkupType::Banner,
+    };
+    let values = Values { auction: text, imp: text, bill_url: url, ..NOTHING };
+    let mut room = vec![0; ANSWER_ROOM];
+    let mut writer = ResponseWriter::new(&mut room, text.raw);
+    assert!(writer.bid(&bid, |out| markup.write(&values, out)));
+    let length = writer.finish(&[b's'; SEAT_BYTES], true, b"USD").unwrap();
+    serde_json::from_slice::<serde_json::Value>(&room[..length]).unwrap();
 }
 
 #[test]

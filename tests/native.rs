@@ -41,7 +41,8 @@ fn parts() -> NativeParts {
 }
 
 fn ad(parts: &NativeParts) -> NativeAd {
-    let order = Order { id: "n".into(), click: Some("https://shop.example/?i=${AUCTION_IMP_ID}".into()), ..Order::default() };
+    let order =
+        Order { id: "n".into(), click: Some("https://shop.example/?i=${AUCTION_IMP_ID}".into()), ..Order::default() };
     match order.native(parts).unwrap().ad {
         Ad::Native(ad) => *ad,
         other => panic!("{other:?}"),
@@ -133,13 +134,18 @@ fn the_longest_response_fits() {
 }
 
 fn kind() -> impl Strategy<Value = AssetKind> {
-    let sizes = || prop::sample::select(vec![NO, size(64, 64), size(65, 0), size(600, 314), size(0, 627), size(2000, 1)]);
+    let sizes =
+        || prop::sample::select(vec![NO, size(64, 64), size(65, 0), size(600, 314), size(0, 627), size(2000, 1)]);
     let mimes = prop::sample::select(vec![Mimes::default(), Mimes::of(b"image/jpeg"), Mimes::of(b"image/gif")]);
     prop_oneof![
         (0u16..60).prop_map(|len| AssetKind::Title { len }),
         (0u16..4, 0u16..100).prop_map(|(kind, len)| AssetKind::Data { kind, len }),
-        (0u16..4, sizes(), sizes(), mimes)
-            .prop_map(|(kind, size, least, mimes)| AssetKind::Image { kind, size, least, mimes }),
+        (0u16..4, sizes(), sizes(), mimes).prop_map(|(kind, size, least, mimes)| AssetKind::Image {
+            kind,
+            size,
+            least,
+            mimes
+        }),
         Just(AssetKind::Other),
     ]
 }
@@ -165,9 +171,7 @@ fn fillings(kind: AssetKind, parts: &NativeParts) -> Vec<Value> {
                     && least.w <= image.size.w
                     && least.h <= image.size.h
             });
-            fitting
-                .map(|i| json!({"img": {"type": i.kind, "url": i.url, "w": i.size.w, "h": i.size.h}}))
-                .collect()
+            fitting.map(|i| json!({"img": {"type": i.kind, "url": i.url, "w": i.size.w, "h": i.size.h}})).collect()
         }
         AssetKind::Other => Vec::new(),
     }

@@ -41,7 +41,7 @@ mod scanned {
         scan(body, scratch, &mut request)?;
         Ok(json!({
             "id": text(request.id), "at": request.at, "tmax": request.tmax, "test": request.test,
-            "imps": request.imps.iter().map(imp).collect::<Vec<_>>(),
+            "imps": request.imps.iter().map(|one| imp(request, one)).collect::<Vec<_>>(),
             "all_imps": request.all_imps, "cattax": request.cattax, "acat": strings(request.acat), "wlang": strings(request.wlang),
             "categories": request.categories.map(strings), "categories_tax": request.categories_tax,
             "content_language": text(request.content_language), "dsa_required": request.dsa_required,
@@ -62,7 +62,7 @@ mod scanned {
         }))
     }
 
-    fn imp(imp: &Imp<'_>) -> Value {
+    fn imp(request: &BidRequest<'_>, imp: &Imp<'_>) -> Value {
         json!({
             "id": text(imp.id), "video": imp.video.as_ref().map(stream), "audio": imp.audio.as_ref().map(stream),
             "native": imp.native.map(|native| json!([document(text(native.request)), native.battr])),

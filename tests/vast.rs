@@ -176,7 +176,11 @@ fn there_is_always_an_impression_and_it_is_the_bill_only_where_it_should_be() {
             let document = Document::parse(&xml).unwrap();
             assert_eq!(texts(&document, "Impression"), [expected]);
             assert_eq!(texts(&document, "AdTitle"), ["a"]);
-            assert!(!document.descendants().any(|node| node.has_tag_name("VideoClicks") || node.has_tag_name("TrackingEvents")));
+            assert!(
+                !document
+                    .descendants()
+                    .any(|node| node.has_tag_name("VideoClicks") || node.has_tag_name("TrackingEvents"))
+            );
         }
     }
 }

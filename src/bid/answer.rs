@@ -10,7 +10,7 @@ use crate::bid::fits::version;
 use crate::bid::offers::Offer;
 use crate::bid::paper::{Deed, Draft, Paper};
 use crate::bid::quote::Quote;
-use crate::config::exchange::{self, VideoBilling};
+use crate::config::exchange::{self, Field, VideoBilling};
 use crate::limits;
 use crate::ring::message::{NoticeKind, Reserved};
 use crate::snapshot::campaign::markup::Values;
@@ -203,6 +203,7 @@ impl<'a> Form<'a> {
         let Form { campaign, imp, offer, deed, .. } = *self;
         let creative = self.creative();
         let stream = self.stream();
+        let rules = &self.exchange.rules;
         let (kind, size, protocol) = match &creative.ad {
             Ad::Banner(ad) => (MarkupType::Banner, Some(ad.size), None),
             Ad::Video(ad) => (MarkupType::Video, (ad.size.w > 0).then_some(ad.size), self.version().map(|at| ad.versions[at].0)),
@@ -223,6 +224,9 @@ impl<'a> Form<'a> {
             adomain: &campaign.adomain_json,
             campaign: &campaign.cid_json,
             creative: &creative.crid_json,
+            registered: rules.adm == exchange::Markup::None || rules.required.contains(Field::Adid),
+            preview: creative.preview_json.as_deref(),
+            app: campaign.app_json.as_deref(),
             cat,
             cattax,
             attr: creative.attr,

@@ -13,6 +13,7 @@ use crate::bid::offers::{Offer, Offers};
 use crate::bid::probe::Probe;
 use crate::bid::sale::{Sale, welcomes};
 use crate::bid::user::User;
+use crate::config::exchange::Field;
 use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::snapshot::calendar::Hours;
@@ -104,7 +105,8 @@ impl Memory {
                 blocks_filled = true;
             }
             let native = self.native.of(imp);
-            let place = Place { imp, deals: request.deals_of(imp), native, languages: request.wlang };
+            let required = scene.exchange.rules.required;
+            let place = Place { imp, deals: request.deals_of(imp), native, required, languages: request.wlang };
             for candidate in self.candidates.iter() {
                 let campaign = snapshot.campaign(candidate.campaign);
                 let mut offer = Offer::of(candidate, at, &sale, campaign);
@@ -169,6 +171,10 @@ fn settle(
 ) -> Result<(), NoBidReason> {
     if let Err(no) = place.takes(&campaign.creatives[offer.creative as usize], offer.shape) {
         (offer.creative, offer.shape) = another(campaign, sale, place).ok_or(no)?;
+    }
+    // Categories are the campaign's; an exchange may refuse a bid without.
+    if place.required.contains(Field::Cat) && !campaign.has_categories() {
+        return Err(NoBidReason::NoCreative);
     }
     if blocks.hold(campaign) {
         return Err(NoBidReason::Blocked);

@@ -1,5 +1,6 @@
 //! Whether a creative may stand in a place: what the place can show, and what its publisher lets be shown.
 
+use crate::config::exchange::{Field, Fields};
 use crate::snapshot::campaign::{Ad, BannerAd, Creative, NativeAd, Shape, StreamAd};
 use crate::wire::json::Raw;
 use crate::wire::openrtb::native::NativeRequest;
@@ -15,6 +16,8 @@ pub struct Place<'r> {
     pub deals: &'r [Deal<'r>],
     /// What its native placement asks for; empty if it has none, or none that can be read.
     pub native: &'r NativeRequest,
+    /// What a bid must have, or the exchange refuses it.
+    pub required: Fields,
     /// `wlang` of the request; empty if every language will do.
     pub languages: Raw<'r>,
 }
@@ -35,7 +38,7 @@ impl Place<'_> {
             (Ad::Native(ad), Shape::Native) => (self.in_native(ad), imp.native.map_or(0, |native| native.battr)),
             _ => return Err(NoBidReason::NoCreative),
         };
-        if !shown {
+        if !shown || !self.has_required(creative) {
             return Err(NoBidReason::NoCreative);
         }
         if !self.languages.is_empty() && !self.speaks(creative.language) {
@@ -54,6 +57,15 @@ impl Place<'_> {
                 primary.eq_ignore_ascii_case(&ours)
             })
         })
+    }
+
+    /// Of what a bid must have ([`crate::config::exchange`]), that which creatives may lack. The rest every bid has, or the
+    /// configuration would not have been accepted.
+    #[inline]
+    fn has_required(&self, creative: &Creative) -> bool {
+        let sized = || matches!(creative.ad, Ad::Banner(_));
+        (!self.required.contains(Field::Iurl) || creative.preview_json.is_some())
+            && (!self.required.contains(Field::Size) || sized())
     }
 
     fn in_native(&self, ad: &NativeAd) -> bool {

@@ -27,7 +27,7 @@ pub use run::{Backend, CoreNet, run_core};
 
 /// Room an answer is given at least: a bid's markup and its notice URLs, escaped, with the envelope. An answer that needs
 /// more than the service was given is the service's to refuse.
-pub const ANSWER_ROOM: usize = 2 * limits::MARKUP_BYTES + 4 * limits::NOTICE_URL_BYTES;
+pub const ANSWER_ROOM: usize = limits::BID_BYTES;
 /// How long a connection that was told to go is read from, so that its last answer is not lost to a reset, ns.
 const LINGER_NS: u64 = 2 * Nanos::SECOND;
 /// And how much of what it still sends is thrown away, bytes.

@@ -5,7 +5,6 @@
 //! [`Hours`] and works them out again only when one of them ends.
 
 use std::fmt;
-use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZoneDatabase};
@@ -104,11 +103,10 @@ impl Calendar {
 
 /// A zone (any case: `Europe/Berlin`) over the years that a calendar of `now` is for.
 fn zone(database: &TimeZoneDatabase, now: UnixMillis, name: &str) -> Result<Zone, UnknownZone> {
-    let unknown = |meant| UnknownZone { name: name.to_owned(), meant };
-    let zone = database.get(name).map_err(|_| unknown(similar(database, name)))?;
+    let zone = database.get(name).map_err(|_| unknown(database, name))?;
     let at = |millis: u64| Timestamp::from_millisecond(i64::try_from(millis).unwrap_or(i64::MAX));
     let (Ok(from), Ok(to)) = (at(now.0.saturating_sub(BEFORE)), at(now.0.saturating_add(AFTER))) else {
-        return Err(unknown(Vec::new()));
+        return Err(UnknownZone { name: name.to_owned(), meant: Vec::new() });
     };
     let change = |time: Timestamp, offset: Offset| Change {
         from: UnixMillis(u64::try_from(time.as_millisecond()).unwrap_or(0)),
@@ -120,12 +118,18 @@ fn zone(database: &TimeZoneDatabase, now: UnixMillis, name: &str) -> Result<Zone
     Ok(Zone { name: name.to_owned(), changes })
 }
 
-/// Whether there is such a zone.
+/// The name of a zone as the database writes it.
 ///
 /// # Errors
 /// There is none; what may have been meant.
-pub fn check_zone(name: &str) -> Result<(), UnknownZone> {
-    zone(&TimeZoneDatabase::bundled(), UnixMillis(0), name).map(drop)
+pub fn named(name: &str) -> Result<String, UnknownZone> {
+    let database = TimeZoneDatabase::bundled();
+    let known = database.get(name).map_err(|_| unknown(&database, name))?;
+    Ok(known.iana_name().unwrap_or(name).to_owned())
+}
+
+fn unknown(database: &TimeZoneDatabase, name: &str) -> UnknownZone {
+    UnknownZone { name: name.to_owned(), meant: similar(database, name) }
 }
 
 /// Zones whose last part is that of `name` or holds it, or whose letters are the same: at most three.
@@ -173,89 +177,6 @@ impl Hours {
     #[inline]
     pub fn each(&self) -> &[u8] {
         &self.hours
-    }
-}
-
-/// Hours of the week, as a set.
-///
-/// As text: rules with `;` between them, of which one must hold. A rule is days, hours, or both; without days it holds every
-/// day, without hours all day. Days are `mon tue wed thu fri sat sun` in any case, single, as a range, or several with
-/// commas: `mon-fri`, `sat,sun`; a range may run over Sunday (`fri-mon`). Hours are ranges of whole hours, the end outside:
-/// `09-17`, `09-12,13-18`, `00-24`; one whose end is before its start runs into the next day (`fri 22-06` ends on Saturday).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Daypart([u64; 3]);
-
-impl Daypart {
-    /// Every hour.
-    pub const ALWAYS: Daypart = Daypart([u64::MAX, u64::MAX, (1 << (WEEK - 128)) - 1]);
-
-    /// Whether an hour of the week (0 to 167) is in it.
-    #[inline]
-    pub const fn contains(&self, hour: u8) -> bool {
-        (hour as usize) < WEEK && self.0[hour as usize / 64] & 1 << (hour % 64) != 0
-    }
-
-    const fn insert(&mut self, hour: usize) {
-        self.0[hour / 64] |= 1 << (hour % 64);
-    }
-}
-
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-
-impl FromStr for Daypart {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut set = Daypart([0; 3]);
-        for rule in text.split(';') {
-            let (days, hours) = rule_of(rule)?;
-            for day in (0..7).filter(|day| days & 1 << day != 0) {
-                for hour in hours.iter().flat_map(|&(start, end)| start..end) {
-                    set.insert((day * 24 + hour) % WEEK);
-                }
-            }
-        }
-        Ok(set)
-    }
-}
-
-/// The days of a rule as bits from Monday, and its hours as ranges from the midnight they begin after.
-fn rule_of(rule: &str) -> Result<(u8, Vec<(usize, usize)>), String> {
-    let words: Vec<&str> = rule.split_ascii_whitespace().collect();
-    let is_hours = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
-    let (days, hours) = match words[..] {
-        [hours] if is_hours(hours) => (None, Some(hours)),
-        [days] => (Some(days), None),
-        [days, hours] => (Some(days), Some(hours)),
-        _ => return Err(format!("{rule:?} is not days and hours, such as mon-fri 09-17")),
-    };
-    let mut bits = if days.is_some() { 0 } else { 0x7f };
-    for range in days.into_iter().flat_map(|days| days.split(',')) {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (day(first)?, day(last)?);
-        for after in 0..=(last + 7 - first) % 7 {
-            bits |= 1 << ((first + after) % 7);
-        }
-    }
-    let hours = match hours {
-        None => vec![(0, 24)],
-        Some(hours) => hours.split(',').map(hour_range).collect::<Result<_, _>>()?,
-    };
-    Ok((bits, hours))
-}
-
-fn day(name: &str) -> Result<usize, String> {
-    let found = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("{name:?} is no day: {}", DAYS.join(", ")))
-}
-
-fn hour_range(text: &str) -> Result<(usize, usize), String> {
-    let digits = |text: &str| text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let hour = |text: &str| text.parse::<usize>().ok().filter(|&hour| digits(text) && hour <= 24);
-    match text.split_once('-').map(|(start, end)| (hour(start), hour(end))) {
-        Some((Some(start), Some(end))) if start < end => Ok((start, end)),
-        Some((Some(start), Some(end))) if end < start && start < 24 => Ok((start, end + 24)),
-        _ => Err(format!("{text:?} is no range of hours, such as 09-17; the last hour of a day is 23-24")),
     }
 }
 
@@ -337,51 +258,11 @@ mod tests {
 
     #[test]
     fn a_wrong_zone_is_told_what_may_be_meant() {
-        assert_eq!(check_zone("europe/berlin"), Ok(()));
-        let wrong = |name: &str| check_zone(name).unwrap_err().to_string();
+        assert_eq!(named("europe/berlin").as_deref(), Ok("Europe/Berlin"));
+        let wrong = |name: &str| named(name).unwrap_err().to_string();
         assert_eq!(wrong("Berlin"), "\"Berlin\" is no time zone of the IANA database; there is Europe/Berlin");
         assert!(wrong("America/NewYork").contains("America/New_York"), "{}", wrong("America/NewYork"));
         assert!(wrong("Mars/Olympus").ends_with("such as Europe/Berlin"));
         assert!(wrong("").ends_with("such as Europe/Berlin"));
-    }
-
-    #[test]
-    fn dayparts_are_the_hours_they_name() {
-        let hours = |text: &str| -> Vec<String> {
-            let set: Daypart = text.parse().unwrap();
-            (0..=255u8)
-                .filter(|&hour| set.contains(hour))
-                .map(|hour| format!("{}{}", DAYS[usize::from(hour / 24)], hour % 24))
-                .collect()
-        };
-        let count = |text: &str| hours(text).len();
-        assert_eq!(hours("mon 09-11"), ["mon9", "mon10"]);
-        assert_eq!(hours("fri 22-01"), ["fri22", "fri23", "sat0"]);
-        assert_eq!(hours("SUN 23-01"), ["mon0", "sun23"]);
-        assert_eq!(hours("sun-mon 0-1"), ["mon0", "sun0"]);
-        assert_eq!(hours("tue 9-10,23-24; wed 00-01"), ["tue9", "tue23", "wed0"]);
-        assert_eq!(
-            (count("mon-fri 09-17"), count("sat,sun 00-24"), count("sat,sun"), count("12-14")),
-            (40, 48, 48, 14)
-        );
-        assert_eq!("00-24".parse(), Ok(Daypart::ALWAYS));
-        assert_eq!("mon-sun".parse(), Ok(Daypart::ALWAYS));
-        for wrong in [
-            "",
-            ";",
-            "mon 9",
-            "mon 9-25",
-            "mon 9-9",
-            "24-3",
-            "noday",
-            "mon,",
-            "mon-",
-            "mon 9-10 x",
-            "9-10 mon",
-            "mon 09:00-17:00",
-            "mon +9-10",
-        ] {
-            assert!(wrong.parse::<Daypart>().is_err(), "{wrong:?}");
-        }
     }
 }

@@ -111,6 +111,8 @@ pub struct Campaign {
     pub adomain_json: Box<[u8]>,
     /// `bid.cat`: a JSON array of strings, brackets included; `[]` if there are none.
     pub cat_json: Box<[u8]>,
+    /// `bid.bundle`: [`Definition::app`] as a JSON string, quotes included.
+    pub app_json: Option<Box<[u8]>>,
     /// The same of [`Campaign::cat_in`].
     pub cat_in_json: Box<[(u16, Box<[u8]>)]>,
 }
@@ -135,6 +137,7 @@ impl Campaign {
             cid_json: json_bytes(&id.0.to_string()),
             adomain_json: json_bytes(&adomain),
             cat_json: json_bytes(&cat),
+            app_json: app.as_ref().map(json_bytes),
             cat_in_json: cat_in.iter().map(|(taxonomy, cat)| (*taxonomy, json_bytes(cat))).collect(),
             id,
             advertiser,

@@ -83,8 +83,7 @@ pub const BROWSERS: [Browser; 6] =
 pub const LANGUAGES: [&str; 8] = ["en", "de", "fr", "es", "pt", "ja", "pl", "it"];
 
 /// Categories of content (IAB Content Taxonomy 1.0), the commonest first.
-pub const CONTENT: [&str; 10] =
-    ["IAB1", "IAB12", "IAB17", "IAB19", "IAB9", "IAB3", "IAB13", "IAB5", "IAB8", "IAB20"];
+pub const CONTENT: [&str; 10] = ["IAB1", "IAB12", "IAB17", "IAB19", "IAB9", "IAB3", "IAB13", "IAB5", "IAB8", "IAB20"];
 
 /// Durations of videos and audio spots, seconds, the commonest first.
 pub const DURATIONS: [u16; 4] = [15, 30, 6, 20];
@@ -334,9 +333,10 @@ pub const TOP_CPM: CpmMicros = CpmMicros(8_000_000);
 /// [`DURATIONS`], and two native ads. Half of each bid [`TOP_CPM`], the others from 0.50 to 7.50 USD.
 pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
     let banners = (0..2 * SIZES.len()).map(|at| (Show::Banner(vec![SIZES[at % SIZES.len()]]), at < SIZES.len()));
-    let spots = DURATIONS.iter().enumerate().flat_map(|(at, &duration)| {
-        [(Show::Video(duration), at % 2 == 0), (Show::Audio(duration), at % 2 == 0)]
-    });
+    let spots = DURATIONS
+        .iter()
+        .enumerate()
+        .flat_map(|(at, &duration)| [(Show::Video(duration), at % 2 == 0), (Show::Audio(duration), at % 2 == 0)]);
     let native = [(Show::Native, true), (Show::Native, false)];
     let campaign = |(at, (show, top)): (usize, (Show, bool))| {
         let spread = CpmMicros(500_000 + 7_000_000 * (at as i64 * 7 % 20) / 19);

@@ -18,6 +18,8 @@ pub struct Creative {
     pub secure: bool,
     /// The language of its text, ISO 639-1 alpha-2, lower-case (`bid.language`), held against `wlang`; `None` is not said.
     pub language: Option<[u8; 2]>,
+    /// `bid.iurl`: the address of an image of it, as a JSON string, quotes included.
+    pub preview_json: Option<Box<[u8]>>,
     /// What it is.
     pub ad: Ad,
     /// `bid.crid`: the id as a JSON string, quotes included.
@@ -146,6 +148,8 @@ pub struct Order {
     pub language: Option<[u8; 2]>,
     /// Where a click leads.
     pub click: Option<String>,
+    /// The address of an image of it, for whoever reviews it.
+    pub preview: Option<String>,
 }
 
 impl Creative {
@@ -207,9 +211,11 @@ impl Order {
     }
 
     fn creative<'t>(self, ad: Ad, texts: impl IntoIterator<Item = &'t str>) -> Creative {
-        let Order { id, attr, secure, language, click } = self;
-        let secure = secure.unwrap_or_else(|| click.as_deref().is_none_or(is_secure) && texts.into_iter().all(is_secure));
-        Creative { crid_json: json_bytes(&id), id, attr, secure, language, ad }
+        let Order { id, attr, secure, language, click, preview } = self;
+        let preview_json = preview.map(|address| json_bytes(&address));
+        let secure =
+            secure.unwrap_or_else(|| click.as_deref().is_none_or(is_secure) && texts.into_iter().all(is_secure));
+        Creative { crid_json: json_bytes(&id), id, attr, secure, language, preview_json, ad }
     }
 }
 
@@ -234,7 +240,8 @@ mod tests {
 
     #[test]
     fn secure_is_what_loads_nothing_in_the_clear() {
-        for text in ["", "https://a.example/", "//a.example/", "HTTPS:", "<svg xmlns=\"http://www.w3.org/2000/svg\">", "http"]
+        for text in
+            ["", "https://a.example/", "//a.example/", "HTTPS:", "<svg xmlns=\"http://www.w3.org/2000/svg\">", "http"]
         {
             assert!(is_secure(text), "{text}");
         }

@@ -7,14 +7,8 @@
 //! fri-mon 22-02                 both may wrap: hours past midnight are the next day's
 //! ```
 
-use std::sync::LazyLock;
-
-use jiff::tz::TimeZoneDatabase;
-
 use super::Daypart;
-
-/// The zones of the IANA database the program was built with: what a file means does not depend on the host.
-static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+use crate::snapshot::calendar;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -24,8 +18,7 @@ impl Daypart {
     /// # Errors
     /// What is wrong with them.
     pub fn parse(zone: &str, text: &str) -> Result<Daypart, String> {
-        let known = ZONES.get(zone).map_err(|_| format!("{zone:?} is not an IANA time zone (Europe/Berlin)"))?;
-        let zone = known.iana_name().unwrap_or(zone).to_owned();
+        let zone = calendar::named(zone).map_err(|unknown| unknown.to_string())?;
         let mut hours = [0u64; 3];
         for span in text.split(',') {
             let (days, of_day) = read(span.trim())
@@ -108,8 +101,19 @@ mod tests {
 
     #[test]
     fn what_is_not_hours_is_refused() {
-        for text in ["", "mon,", "mo", "mon 9-17", "mon 09", "mon 09-25", "mon 24-24", "mon 09-09", "mon-", "1-2", "09:00-17:00"]
-        {
+        for text in [
+            "",
+            "mon,",
+            "mo",
+            "mon 9-17",
+            "mon 09",
+            "mon 09-25",
+            "mon 24-24",
+            "mon 09-09",
+            "mon-",
+            "1-2",
+            "09:00-17:00",
+        ] {
             assert!(Daypart::parse("UTC", text).is_err(), "{text}");
         }
         assert!(Daypart::parse("Mars/Olympus", "mon").unwrap_err().contains("IANA time zone"));

@@ -105,7 +105,9 @@ fn other_categories(node: Node) -> Result<Vec<(u16, Vec<String>)>, Fault> {
         let line = node.line;
         match key.parse::<u16>() {
             Ok(1) => return fault(line, "taxonomy 1 is what `cat` is in"),
-            Ok(taxonomy @ 2..) => lists.push((taxonomy, some(node, NAMED, category).map_err(|fault| fault.about(&key))?)),
+            Ok(taxonomy @ 2..) => {
+                lists.push((taxonomy, some(node, NAMED, category).map_err(|fault| fault.about(&key))?))
+            }
             _ => return fault(line, format!("{key:?} is not a number of AdCOM list \"Category Taxonomies\"")),
         }
     }

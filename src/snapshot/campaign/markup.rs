@@ -96,7 +96,7 @@ impl Markup {
         compile::compile(&[Part { when: When::Always, text }], context)
     }
 
-    /// As [`Markup::compile`], of parts that do not stand in every answer.
+    /// As [`Markup::compile`], of parts that may not stand in every answer; the first must not be empty.
     ///
     /// # Errors
     /// As [`Markup::compile`].

@@ -161,7 +161,10 @@ impl NativeParts {
         let images = self.images.iter().map(image).collect::<Result<Vec<_>, _>>()?;
         let ad = NativeAd {
             rest: Markup::compile(&self.link(click), context)?,
-            trackers: Markup::compile_parts(&self.pixels().each_ref().map(|(when, text)| Part { when: *when, text }), context)?,
+            trackers: Markup::compile_parts(
+                &self.pixels().each_ref().map(|(when, text)| Part { when: *when, text }),
+                context,
+            )?,
             titles,
             images,
             data,

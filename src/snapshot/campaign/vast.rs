@@ -103,16 +103,10 @@ struct Version {
 }
 
 /// Best first.
-const INLINE: [Version; 3] = [
-    Version { protocol: 7, name: "4.0" },
-    Version { protocol: 3, name: "3.0" },
-    Version { protocol: 2, name: "2.0" },
-];
-const WRAPPER: [Version; 3] = [
-    Version { protocol: 8, name: "4.0" },
-    Version { protocol: 6, name: "3.0" },
-    Version { protocol: 5, name: "2.0" },
-];
+const INLINE: [Version; 3] =
+    [Version { protocol: 7, name: "4.0" }, Version { protocol: 3, name: "3.0" }, Version { protocol: 2, name: "2.0" }];
+const WRAPPER: [Version; 3] =
+    [Version { protocol: 8, name: "4.0" }, Version { protocol: 6, name: "3.0" }, Version { protocol: 5, name: "2.0" }];
 
 /// Protocols an operator's own markup may have: VAST 1.0 to 4.2, wrappers among them (DAAST, 9 and 10, is not).
 pub const PROTOCOLS: [u8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14];
@@ -141,7 +135,8 @@ impl Spot {
         }
         let versions = match vast {
             Vast::Inline => {
-                let make = |version: Version| Ok((version.protocol, compile(&self.inline(version, &context), context)?));
+                let make =
+                    |version: Version| Ok((version.protocol, compile(&self.inline(version, &context), context)?));
                 INLINE.into_iter().map(make).collect::<Result<_, String>>()?
             }
             Vast::Wrapper(url) if !is_address(url) => return Err(not_an_address("vast_url", url)),

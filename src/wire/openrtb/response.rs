@@ -29,6 +29,12 @@ pub struct Bid<'a> {
     pub campaign: &'a [u8],
     /// `crid`, a JSON string with its quotes.
     pub creative: &'a [u8],
+    /// `adid` repeats `crid`, for exchanges where creatives are registered under it.
+    pub registered: bool,
+    /// `iurl`, a JSON string with its quotes.
+    pub preview: Option<&'a [u8]>,
+    /// `bundle`, a JSON string with its quotes.
+    pub app: Option<&'a [u8]>,
     /// `cat`, a JSON array; `[]` is left out.
     pub cat: &'a [u8],
     /// `cattax`, the taxonomy of `cat`; 1, the default, is left out.
@@ -153,6 +159,17 @@ impl<'b> ResponseWriter<'b> {
         out.put(bid.campaign);
         out.put(br#","crid":"#);
         out.put(bid.creative);
+        let json: [(&[u8], _); 3] = [
+            (br#","adid":"#, bid.registered.then_some(bid.creative)),
+            (br#","iurl":"#, bid.preview),
+            (br#","bundle":"#, bid.app),
+        ];
+        for (key, text) in json {
+            if let Some(text) = text {
+                out.put(key);
+                out.put(text);
+            }
+        }
         if bid.cat != b"[]" {
             out.put(br#","cat":"#);
             out.put(bid.cat);
@@ -303,6 +320,9 @@ mod tests {
 
     /// What a bid cannot do without.
     const BARE: Bid<'static> = Bid {
+        registered: false,
+        preview: None,
+        app: None,
         id: ID,
         imp: b"1",
         price: CpmMicros(1),

@@ -52,6 +52,7 @@ pub(super) fn read(node: Node) -> Result<Creative, Fault> {
         secure: table.read("secure", Node::bool)?,
         language: table.read("language", language)?,
         click: table.read("click", address)?,
+        preview: table.read("preview", address)?,
     };
     let format = table.read("format", |node| one_of(node, "a format", &FORMATS))?.unwrap_or(Format::Banner);
     let read = match format {
@@ -134,7 +135,10 @@ fn trackers(node: Node) -> Result<Vec<(Event, String)>, Fault> {
     let mut trackers = Vec::new();
     for (key, node) in node.table()?.into_entries() {
         let Some(event) = Event::of(&key) else {
-            return fault(node.line, format!("{key:?} is not an event of VAST (impression, start, complete, click, …)"));
+            return fault(
+                node.line,
+                format!("{key:?} is not an event of VAST (impression, start, complete, click, …)"),
+            );
         };
         let urls = some(node, PARTS, address).map_err(|fault| fault.about(&key))?;
         trackers.extend(urls.into_iter().map(|url| (event, url)));
@@ -194,7 +198,10 @@ fn protocol(node: Node) -> Result<u8, Fault> {
     let line = node.line;
     match node.integer(1..=63)? as u8 {
         known if PROTOCOLS.contains(&known) => Ok(known),
-        other => fault(line, format!("{other} is not VAST (AdCOM list \"Creative Subtypes\": 2 is VAST 2.0, 3 is 3.0, 7 is 4.0)")),
+        other => fault(
+            line,
+            format!("{other} is not VAST (AdCOM list \"Creative Subtypes\": 2 is VAST 2.0, 3 is 3.0, 7 is 4.0)"),
+        ),
     }
 }
 

@@ -70,7 +70,6 @@ fn segments(node: Node) -> Result<SegmentRule, Fault> {
     Ok(rule)
 }
 
-
 fn device(node: Node) -> Result<u8, Fault> {
     one_of(node, "a device type", &DEVICES)
 }
@@ -106,7 +105,10 @@ fn zip(node: Node) -> Result<String, Fault> {
 fn circle(node: Node) -> Result<Circle, Fault> {
     let mut table = node.table()?;
     let circle = Circle {
-        centre: Point { lat: table.need("lat", |node| degrees(node, 90))?, lon: table.need("lon", |node| degrees(node, 180))? },
+        centre: Point {
+            lat: table.need("lat", |node| degrees(node, 90))?,
+            lon: table.need("lon", |node| degrees(node, 180))?,
+        },
         metres: table.need("km", metres)?,
     };
     table.finish()?;

@@ -46,7 +46,7 @@ pub fn is_address(text: &str) -> bool {
 pub(super) fn compile(parts: &[Part<'_>], context: Context<'_>) -> Result<Markup, String> {
     let always = parts.iter().filter(|part| part.when == When::Always);
     let bytes: usize = always.map(|part| part.text.len()).sum();
-    if parts.iter().all(|part| part.text.is_empty()) {
+    if parts.first().is_none_or(|part| part.text.is_empty()) {
         return Err("the markup is empty".to_owned());
     }
     if bytes > MARKUP_BYTES {
@@ -198,12 +198,21 @@ impl<'a> Builder<'a> {
         if text.is_empty() {
             return;
         }
-        let json = serde_json::to_vec(text).expect("text is always JSON");
-        self.escaped(when, &json[1..json.len() - 1]);
+        let start = self.text.len();
+        serde_json::to_writer(&mut self.text, text).expect("text is always JSON");
+        // Without its quotes.
+        self.text.pop();
+        self.text.remove(start);
+        self.wrote(when);
     }
 
     fn escaped(&mut self, when: When, text: &[u8]) {
         self.text.extend_from_slice(text);
+        self.wrote(when);
+    }
+
+    /// What was written last is text.
+    fn wrote(&mut self, when: When) {
         let end = self.text.len() as u32;
         match self.pieces.last_mut() {
             Some(piece) if piece.value == Value::Nothing && piece.when == when => piece.end = end,
