@@ -38,6 +38,8 @@ pub const SHAPES: usize = SIZES + 3;
 pub const CATEGORIES: usize = 32;
 /// Assets of a native placement; one with more is not bid on.
 pub const ASSETS: usize = 24;
+/// Time zones that campaigns can name at once: the IANA database (2025b) has 598 names.
+pub const ZONES: usize = 640;
 /// Deals of an impression that are considered.
 pub const DEALS: usize = 16;
 /// Exact durations (`rqddurs`) of a video or audio that are considered.

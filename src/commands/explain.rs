@@ -196,7 +196,7 @@ fn considered(
                 (Ok(banner), None) => {
                     let shapes: Vec<Shape> = banner.sizes.iter().map(|&size| Shape::Banner(size)).collect();
                     let offer = targeting::Offer { shapes: &shapes, floor: imp.floor, ..targeting::Offer::default() };
-                    match why_not(campaign, &asked, &offer) {
+                    match why_not(campaign, bench.snapshot().targeting.zones(), &asked, &offer) {
                         Some(why) => Some(why.label()),
                         None => (!won).then_some("outbid"),
                     }
