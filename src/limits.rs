@@ -45,6 +45,8 @@ pub const ASSETS: usize = 24;
 pub const NATIVE_BYTES: usize = 16 * 1024;
 /// Open bids for one impression beside its deal bids, where an exchange takes several ("M+N bidding", 2.6 section 7.3).
 pub const OPEN_BIDS: usize = 2;
+/// Time zones that campaigns can name at once: the IANA database (2025b) has 598 names.
+pub const ZONES: usize = 640;
 /// Deals of a request that are considered, all impressions together.
 pub const DEALS: usize = 32;
 /// Exact durations (`rqddurs`) of a video or audio that are considered.

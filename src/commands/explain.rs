@@ -201,7 +201,7 @@ fn considered(
                 (_, Some(reason)) => Some(reason.label()),
                 (Ok(sale), None) => {
                     let offer = sale.offer();
-                    match why_not(campaign, &asked, &offer) {
+                    match why_not(campaign, bench.snapshot().targeting.zones(), &asked, &offer) {
                         Some(why) => Some(why.label()),
                         None => (!won).then_some("outbid"),
                     }

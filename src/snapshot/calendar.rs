@@ -9,12 +9,11 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZoneDatabase};
 
+use crate::limits;
 use crate::units::UnixMillis;
 
 /// Hours of a week, from Monday 00:00.
 pub const WEEK: usize = 168;
-/// Time zones of a calendar at most. The database has some six hundred names, several of them for one zone.
-pub const ZONES: usize = 1024;
 
 const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
@@ -153,12 +152,12 @@ pub struct Hours {
     from: UnixMillis,
     /// … to before here.
     until: UnixMillis,
-    hours: [u8; ZONES],
+    hours: [u8; limits::ZONES],
 }
 
 impl Default for Hours {
     fn default() -> Self {
-        Hours { version: 0, from: UnixMillis(0), until: UnixMillis(0), hours: [0; ZONES] }
+        Hours { version: 0, from: UnixMillis(0), until: UnixMillis(0), hours: [0; limits::ZONES] }
     }
 }
 

@@ -4,8 +4,6 @@
 //! has no code, and most values of most requests are such. Two values with the same 64-bit hash would be one; among a
 //! million names that happens with a probability of 3e-8.
 
-use std::collections::HashMap;
-
 use crate::snapshot::campaign::Shape;
 
 /// Labels of a domain that count, from the right: longer domains match by these.
@@ -19,31 +17,56 @@ pub const DOMAIN_BYTES: usize = 253;
 pub(super) enum Dimension {
     /// Domains and bundles together: the inventory lists of a campaign are one list.
     Inventory,
-    /// Countries and regions together, likewise.
+    /// Countries, regions, cities, postal codes, and cells of the globe for circles: likewise.
     Place,
     Publisher,
     Exchange,
+    Carrier,
+    Category,
+    Language,
+    // Those above may be excluded and have any number of values. Below, what may be excluded fits a mask.
+    Deal,
+    Shape,
+    // From here on the codes are the values themselves.
     Device,
     Channel,
-    Size,
+    Os,
+    Browser,
+    Connection,
 }
 
 impl Dimension {
-    pub(super) const COUNT: usize = 7;
+    pub(super) const COUNT: usize = 14;
     pub(super) const ALL: [Dimension; Self::COUNT] = [
         Dimension::Inventory,
         Dimension::Place,
         Dimension::Publisher,
         Dimension::Exchange,
+        Dimension::Carrier,
+        Dimension::Category,
+        Dimension::Language,
+        Dimension::Deal,
+        Dimension::Shape,
         Dimension::Device,
         Dimension::Channel,
-        Dimension::Size,
+        Dimension::Os,
+        Dimension::Browser,
+        Dimension::Connection,
     ];
+    /// The first of these have exclusions by code.
+    pub(super) const RULED: usize = Dimension::Language as usize + 1;
+    /// The first of these have dictionaries.
+    pub(super) const NAMED: usize = Dimension::Shape as usize + 1;
 
-    pub(super) const fn bit(self) -> u8 {
-        1 << self as u8
+    pub(super) const fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
+
+/// Device types that can be named, 1 to this; the others are unknown.
+pub(super) const DEVICES: u8 = 14;
+/// Connection types that can be named, 1 to this.
+pub(super) const CONNECTIONS: u8 = 7;
 
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -87,7 +110,8 @@ pub(crate) fn hash(seed: u64, bytes: &[u8], fold: impl Fn(u64) -> u64) -> u64 {
     mix(hash, fold(tail(rest)))
 }
 
-const SEEDS: [u64; 7] = [
+/// The fraction of pi, 64 bits at a time.
+const SEEDS: [u64; 14] = [
     0x243F_6A88_85A3_08D3,
     0x1319_8A2E_0370_7344,
     0xA409_3822_299F_31D0,
@@ -95,6 +119,13 @@ const SEEDS: [u64; 7] = [
     0x4528_21E6_38D0_1377,
     0xBE54_66CF_34E9_0C6C,
     0xC0AC_29B7_C97C_50DD,
+    0x3F84_D5B5_B547_0917,
+    0x9216_D5D9_8979_FB1B,
+    0xD131_0BA6_98DF_B5AC,
+    0x2FFD_72DB_D01A_DFB7,
+    0xB8E1_AFED_6A26_7E96,
+    0xBA7C_9045_F12C_7F99,
+    0x24A1_9947_B391_6CF7,
 ];
 
 pub(super) fn country(country: &[u8]) -> u64 {
@@ -104,6 +135,45 @@ pub(super) fn country(country: &[u8]) -> u64 {
 /// A region is told apart by its country; `country` is that country's hash.
 pub(super) fn region(country: u64, region: &[u8]) -> u64 {
     hash(country ^ SEEDS[1], region, lower)
+}
+
+/// A city is told apart by its country, given as that country's hash.
+pub(super) fn city(country: u64, city: &[u8]) -> u64 {
+    hash(country ^ SEEDS[7], city, lower)
+}
+
+/// A postal code, likewise; spaces do not count.
+pub(super) fn zip(country: u64, zip: &[u8]) -> u64 {
+    zip.iter()
+        .filter(|&&byte| byte != b' ')
+        .fold(country ^ SEEDS[8], |hash, byte| mix(hash, 1 + u64::from(byte.to_ascii_lowercase())))
+}
+
+/// A cell of the globe.
+pub(super) fn cell(level: u32, row: u32, column: u32) -> u64 {
+    mix(mix(SEEDS[9], u64::from(level) << 32 | u64::from(row)), u64::from(column))
+}
+
+pub(super) fn carrier(carrier: &[u8]) -> u64 {
+    hash(SEEDS[10], carrier, lower)
+}
+
+pub(super) fn category(category: &[u8]) -> u64 {
+    hash(SEEDS[11], category, lower)
+}
+
+/// The category above: `IAB1` of `IAB1-5`.
+pub(super) fn parent(category: &[u8]) -> Option<&[u8]> {
+    category.iter().position(|&byte| byte == b'-').map(|hyphen| &category[..hyphen])
+}
+
+/// A language without what stands behind a hyphen.
+pub(super) fn language(language: &[u8]) -> u64 {
+    hash(SEEDS[12], parent(language).unwrap_or(language), lower)
+}
+
+pub(super) fn deal(deal: &[u8]) -> u64 {
+    hash(SEEDS[13], deal, |word| word)
 }
 
 pub(super) fn bundle(bundle: &[u8]) -> u64 {
@@ -166,10 +236,10 @@ pub(super) struct Dictionary {
 }
 
 impl Dictionary {
-    /// Gives codes to hashes; the same hash may come in several dimensions only if its values do.
-    fn new(codes: &HashMap<u64, u32>) -> Dictionary {
-        let mut slots = vec![(0, UNNAMED); (2 * codes.len() + 1).next_power_of_two()].into_boxed_slice();
-        for (&hash, &code) in codes {
+    /// Gives codes from 0 to hashes, which must differ.
+    fn new(ranking: impl ExactSizeIterator<Item = u64>) -> Dictionary {
+        let mut slots = vec![(0, UNNAMED); (2 * ranking.len() + 1).next_power_of_two()].into_boxed_slice();
+        for (hash, code) in ranking.zip(0..) {
             let mut at = hash as usize & (slots.len() - 1);
             while slots[at].1 != UNNAMED {
                 at = (at + 1) & (slots.len() - 1);
@@ -191,22 +261,34 @@ impl Dictionary {
             at = (at + 1) & mask;
         }
     }
+
+    /// No code is as large as this.
+    pub(super) fn bound(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&self.slots[..])
+    }
 }
 
 /// Counts how often values are named, then gives them codes.
 #[derive(Debug, Default)]
-pub(super) struct Census(HashMap<u64, u32>);
+pub(super) struct Census(Vec<(u64, u32)>);
 
 impl Census {
     pub(super) fn named(&mut self, hash: u64, times: u32) {
-        *self.0.entry(hash).or_default() += times;
+        self.0.push((hash, times));
     }
 
     /// Codes from 0, the most named value first, so that the small codes are the ones in use.
-    pub(super) fn codes(self) -> Dictionary {
-        let mut ranking: Vec<(u64, u32)> = self.0.into_iter().collect();
+    pub(super) fn codes(mut self) -> Dictionary {
+        self.0.sort_unstable();
+        let same = self.0.chunk_by(|a, b| a.0 == b.0);
+        let mut ranking: Vec<(u64, u32)> =
+            same.map(|same| (same[0].0, same.iter().map(|&(_, times)| times).sum())).collect();
         ranking.sort_unstable_by_key(|&(hash, times)| (std::cmp::Reverse(times), hash));
-        Dictionary::new(&ranking.iter().zip(0..).map(|(&(hash, _), code)| (hash, code)).collect())
+        Dictionary::new(ranking.into_iter().map(|(hash, _)| hash))
     }
 }
 
