@@ -409,7 +409,7 @@ impl Witness {
         let mut left = listed;
         for (stage, dropped) in counts {
             let before = left;
-            left = (left - dropped).min(limits::CANDIDATES);
+            left = left.saturating_sub(dropped).min(limits::CANDIDATES);
             let Some(node) = self.nodes.iter_mut().find(|node| node.stage == stage.label()) else { return };
             let left_of = format!("{left} of {} left", count(before, "offer"));
             match node.decided.is_empty() {
