@@ -17,7 +17,7 @@ use crate::snapshot::campaign::{Ad, Campaign, Creative, StreamAd};
 use crate::snapshot::marks;
 use crate::snapshot::targeting::{Asked, Candidate, WhyNot, why_nots};
 use crate::units::SegmentId;
-use crate::wire::json::Text;
+use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::agent::{Browser, Os};
 use crate::wire::openrtb::native::AssetKind;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -66,19 +66,18 @@ impl Lists {
         self.blocks = blocks.fill(request).is_ok().then_some(blocks);
         self.taxonomy = request.cattax;
         let category = |name: &[u8]| marks::category(request.cattax, name);
-        let lists: [(&'static str, _, &dyn Fn(&[u8]) -> u64); 3] = [
-            ("bcat", request.bcat, &category),
-            ("badv", request.badv, &marks::domain),
-            ("bapp", request.bapp, &marks::app),
-        ];
-        for (list, raw, mark) in lists {
-            self.entries.extend(raw.strings().map(|entry| {
-                let entry = text(entry);
-                let mark = mark(entry.as_bytes());
-                (list, entry, mark)
-            }));
-        }
+        self.take("bcat", request.bcat, category);
+        self.take("badv", request.badv, marks::domain);
+        self.take("bapp", request.bapp, marks::app);
         self.allowed = request.acat.strings().map(|entry| category(text(entry).as_bytes())).collect();
+    }
+
+    fn take(&mut self, list: &'static str, entries: Raw<'_>, mark: impl Fn(&[u8]) -> u64) {
+        self.entries.extend(entries.strings().map(|entry| {
+            let entry = text(entry);
+            let mark = mark(entry.as_bytes());
+            (list, entry, mark)
+        }));
     }
 
     /// Whether no request's lists were taken yet.

@@ -81,6 +81,8 @@ pub(super) struct Witness {
     account: Option<Currency>,
     imps: BTreeMap<u8, Placed>,
     considered: Vec<Considered>,
+    /// No user is known.
+    nobody: bool,
     winners: Vec<Offer>,
     purse: Vec<Backed>,
     priced: BTreeMap<(u8, u32), Offer>,
@@ -194,7 +196,8 @@ impl Probe for Witness {
 
     fn known(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, user: &User<'_>) {
         let personal = comply::personal(request).is_some();
-        let who = match (personal, user.key() != UserKey::NOBODY, user.profile()) {
+        self.nobody = user.key() == UserKey::NOBODY;
+        let who = match (personal, !self.nobody, user.profile()) {
             (false, ..) => "the user may not be known: no profile, no frequency cap".to_owned(),
             (true, false, _) => "the request names no user".to_owned(),
             (true, true, None) => "a user without a profile".to_owned(),
@@ -225,7 +228,8 @@ impl Probe for Witness {
             NoBidReason::FloorAbove | NoBidReason::Floor => {
                 Some(format!("{} is below the floor {}", self.money(offer.price.0), self.money(offer.floor.0)))
             }
-            NoBidReason::FrequencyCap => Some("shown often enough today, or nobody to count for".to_owned()),
+            NoBidReason::FrequencyCap if self.nobody => Some("has a cap, and there is no user to count for".to_owned()),
+            NoBidReason::FrequencyCap => Some("shown to this user often enough today".to_owned()),
             NoBidReason::Budget => Some("no lease holds the most it may cost".to_owned()),
             _ => None,
         };
