@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use corebid::snapshot::campaign::Campaign;
+use corebid::snapshot::campaign::{Ad, Campaign};
 use serde_json::Value;
 
 use super::micros;
@@ -68,12 +68,13 @@ impl<'c> Judge<'c> {
         let crid = text(&bid["crid"])?;
         let creative =
             campaign.creatives.iter().find(|creative| creative.id == crid).ok_or("no creative has this crid")?;
-        sure(*w == creative.size.w && *h == creative.size.h, "not the creative's size")?;
+        let Ad::Banner(ad) = &creative.ad else { return Err("not a banner".into()) };
+        sure(*w == ad.size.w && *h == ad.size.h, "not the creative's size")?;
         let markup = text(&bid["adm"])?;
         sure(imp["secure"] != 1 || !markup.to_ascii_lowercase().contains("http:"), "insecure markup")?;
         sure(bid["mtype"] == 1, "mtype is not banner")?;
         let listed = |list: &Value, code: u8| list.as_array().into_iter().flatten().any(|entry| *entry == code);
-        sure(!listed(&banner["btype"], creative.btype), "a blocked creative type")?;
+        sure(!listed(&banner["btype"], ad.btype), "a blocked creative type")?;
         sure(
             (0..64).all(|attribute| creative.attr >> attribute & 1 == 0 || !listed(&banner["battr"], attribute)),
             "a blocked attribute",

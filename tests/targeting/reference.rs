@@ -110,7 +110,7 @@ fn judge(campaign: &Campaign, request: &Request) -> (Vec<(&'static str, bool)>, 
 
     let open = &campaign.creatives;
     let shape = request.shapes.iter().take(19).position(|shape| open.iter().any(|creative| creative.shape() == *shape));
-    let deal = request.deals.iter().take(16).position(|deal| t.deals.contains(deal));
+    let deal = request.deals.iter().take(32).position(|deal| t.deals.contains(deal));
     let fit = shape.map(|shape| Fit {
         shape,
         creative: open.iter().position(|creative| creative.shape() == request.shapes[shape]).unwrap(),

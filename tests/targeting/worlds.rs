@@ -83,7 +83,7 @@ pub fn creative(shape: Shape) -> Creative {
         Shape::Audio => Ad::Audio(stream),
         Shape::Native => {
             let Ad::Banner(banner) = blank(Size { w: 1, h: 1 }).ad else { panic!("a banner") };
-            Ad::Native(Box::new(NativeAd { titles: vec![], images: vec![], data: vec![], rest: banner.markup }))
+            Ad::Native(Box::new(NativeAd { titles: vec![], images: vec![], data: vec![], rest: banner.markup.clone(), trackers: banner.markup }))
         }
     };
     Creative { ad, ..blank(Size { w: 1, h: 1 }) }
@@ -206,6 +206,7 @@ prop_compose! {
         cpm in 1..10i64,
     ) -> Campaign {
         Campaign::new(Slot(0), Definition {
+            app: None,
             id: CampaignId(0),
             advertiser: AdvertiserId(1),
             name: "c".into(),
