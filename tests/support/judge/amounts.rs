@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 /// One unit of a currency, in which amounts are counted here: trillionths.
-pub const UNIT: i128 = 1_000_000_000_000;
+pub(crate) const UNIT: i128 = 1_000_000_000_000;
 /// A millionth of a unit: the smallest step of a bid.
-pub const MICRO: i128 = UNIT / 1_000_000;
+pub(crate) const MICRO: i128 = UNIT / 1_000_000;
 /// More than anybody has.
 const ENDLESS: i128 = 1_000_000_000 * UNIT;
 
 /// A JSON number, in trillionths; what is smaller than that is dropped. What is no number is nothing.
-pub fn amount(value: &Value) -> i128 {
+pub(crate) fn amount(value: &Value) -> i128 {
     let Value::Number(number) = value else { return 0 };
     let text = number.to_string();
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));

@@ -9,35 +9,35 @@ use super::{flag, strings};
 
 /// What is agreed with an exchange, and what its currencies are worth.
 #[derive(Clone, Debug)]
-pub struct Exchange {
-    pub name: String,
-    pub seat: String,
+pub(crate) struct Exchange {
+    pub(crate) name: String,
+    pub(crate) seat: String,
     /// What a bid must have.
-    pub required: Vec<String>,
+    pub(crate) required: Vec<String>,
     /// Several bids for one impression are taken.
-    pub multi_bid: bool,
+    pub(crate) multi_bid: bool,
     /// Markup comes with the bid.
-    pub inline: bool,
+    pub(crate) inline: bool,
     /// `nurl`, `burl`, `lurl`: those that bids carry.
-    pub notices: Vec<String>,
+    pub(crate) notices: Vec<String>,
     /// The impression event bills videos and audio.
-    pub bills_by_impression: bool,
+    pub(crate) bills_by_impression: bool,
     /// What stands for the price.
-    pub price_macro: &'static str,
-    pub formats: Vec<String>,
+    pub(crate) price_macro: &'static str,
+    pub(crate) formats: Vec<String>,
     /// What a unit of each currency is worth in the account's, in trillionths.
-    pub rates: HashMap<String, i128>,
+    pub(crate) rates: HashMap<String, i128>,
 }
 
 impl Exchange {
     /// What `--demo` runs on.
-    pub fn demo() -> Exchange {
+    pub(crate) fn demo() -> Exchange {
         let config = json!({ "exchange": [{ "name": "generic", "seat": "corebid" }] });
         Exchange::read(&config, &Value::Null, "generic")
     }
 
     /// From a configuration and a rates file.
-    pub fn read(config: &Value, rates: &Value, name: &str) -> Exchange {
+    pub(crate) fn read(config: &Value, rates: &Value, name: &str) -> Exchange {
         let sections = config["exchange"].as_array().expect("exchanges");
         let section = sections.iter().find(|section| section["name"] == name).expect("an exchange of this name");
         // What the profiles say, as the documentation lists them.

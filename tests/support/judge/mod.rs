@@ -2,8 +2,8 @@
 //! read as JSON and TOML values, prices as exact decimals, and each rule is OpenRTB's (2.6 sections 3.2, 4.2 and 7), the
 //! exchange's ([docs/CONFIGURATION.md](../../docs/CONFIGURATION.md)) or the campaign's ([docs/CAMPAIGNS.md](../../docs/CAMPAIGNS.md)).
 
-pub mod amounts;
-pub mod exchange;
+pub(crate) mod amounts;
+pub(crate) mod exchange;
 mod blocks;
 mod choice;
 mod formats;
@@ -17,14 +17,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-pub use exchange::Exchange;
+pub(crate) use exchange::Exchange;
 
 /// What is wrong, if anything is.
-pub type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
 
 /// What the bidder may say at one exchange, from the files it was given.
-pub struct Judge {
-    pub exchange: Exchange,
+pub(crate) struct Judge {
+    pub(crate) exchange: Exchange,
     campaigns: HashMap<String, Value>,
     /// Segments by user; the exchange's name with its own ids, nothing with ours.
     users: HashMap<(String, String), BTreeSet<u64>>,
@@ -45,7 +45,7 @@ struct Case<'a> {
 
 impl Judge {
     /// `book` is a campaign file, `profiles` the lines of a profile file.
-    pub fn new(exchange: Exchange, book: &Value, profiles: &[Value]) -> Judge {
+    pub(crate) fn new(exchange: Exchange, book: &Value, profiles: &[Value]) -> Judge {
         let campaigns = elements(&book["campaigns"]).map(|campaign| (campaign["id"].to_string(), campaign.clone()));
         let users = profiles.iter().map(|line| {
             let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
@@ -55,7 +55,7 @@ impl Judge {
     }
 
     /// What is wrong with a response, if anything is; the number of its bids otherwise.
-    pub fn verdict(&self, request: &Value, response: &Value) -> Result<usize, String> {
+    pub(crate) fn verdict(&self, request: &Value, response: &Value) -> Result<usize, String> {
         only(response, &["id", "seatbid", "cur"])?;
         sure(text(&response["id"])? == text(&request["id"])?, "the id is another request's")?;
         let currency = text(&response["cur"])?;

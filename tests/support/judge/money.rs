@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::amounts::{MICRO, amount};
+use super::amounts::{MICRO, UNIT, amount};
 use super::{Case, Exchange, Verdict, elements, strings, sure};
 
 /// `cur` of the response: one that the request takes, and that has a rate.
@@ -18,7 +18,7 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     sure(price > 0 && price % MICRO == 0, "no price in whole millionths")?;
     let worth = exchange.rates[currency];
     // Amounts and rates are both in trillionths; their products are compared as they are.
-    let limit = amount(&campaign["cpm"]) * super::amounts::UNIT;
+    let limit = amount(&campaign["cpm"]) * UNIT;
     sure(price * worth <= limit, "a price above the campaign's")?;
 
     let deal = match &bid["dealid"] {
@@ -45,8 +45,11 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     let Some(rate) = exchange.rates.get(&code) else { return Err("a floor in a currency without a rate".into()) };
     let least = floor.saturating_mul(*rate);
     sure(price * worth >= least, &format!("a price below the floor of {floor} trillionths of {code}"))?;
+    // In its own currency the price is the deal's to the digit; in another it is the next that can be said, and the account's
+    // currency, through which it is converted, has digits of its own.
+    let slack = if code == currency { 0 } else { MICRO * UNIT };
     let fixed = deal.is_some_and(|deal| deal["at"] == 3);
-    sure(!fixed || (price - MICRO) * worth < least, "not the price that the deal fixes")
+    sure(!fixed || (price - MICRO) * worth < least + slack, "not the price that the deal fixes")
 }
 
 /// `mincpmpersec`, or what `durfloors` say of this duration.
