@@ -34,8 +34,8 @@ impl Bench {
     pub fn new(config: &Config, data: &Data) -> std::io::Result<Bench> {
         let now = clock::now();
         let (events, receiver) = spsc::events();
-        let process =
-            Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+        let base = config.server.public_url.clone().unwrap_or_else(|| "http://127.0.0.1".into());
+        let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base };
         let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?;
         let metrics: &'static CoreMetrics = Box::leak(Box::default());
         let mut core = BidCore::new(seed, events, metrics);
