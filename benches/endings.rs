@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 #[path = "cases/mod.rs"]
+#[allow(dead_code, reason = "each bench uses its own cases")]
 mod cases;
 
 use std::time::Instant;

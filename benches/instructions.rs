@@ -4,6 +4,7 @@
 //! Nothing here depends on time or chance: bodies are generated from a seed, the bench core's clock stands still.
 
 #[path = "cases/mod.rs"]
+#[allow(dead_code, reason = "each bench uses its own cases")]
 mod cases;
 
 fn main() {
