@@ -9,6 +9,7 @@ use crate::bid::eligible::{Memory, Scene};
 use crate::bid::fits::version;
 use crate::bid::offers::Offer;
 use crate::bid::paper::{Deed, Draft, Paper};
+use crate::bid::price;
 use crate::bid::quote::Quote;
 use crate::config::exchange::{self, Field, VideoBilling};
 use crate::limits;
@@ -70,16 +71,18 @@ pub fn reserve(
     for offer in &chosen.winners {
         let campaign = scene.snapshot.campaign(offer.campaign);
         let terms = quote.terms(request.imps[offer.imp as usize].multiplier);
-        let price = quote.price(offer.price);
-        let money = terms.money(price);
-        // A price that rounds to nothing in a dear currency is no bid.
-        let backing = match request.test {
-            _ if price <= CpmMicros(0) => None,
-            true => Some(None),
-            false => leases.reserve(campaign.slot, money, scene.now.boot).ok().map(Some),
-        };
-        match backing {
-            Some(backing) => purse.push(Backed { offer: *offer, price, terms, money, backing }),
+        // In a dear currency there may be no price that is neither under the floor nor above what the campaign bids.
+        let priced = price::quoted(offer, offer.sold_by(request), &quote, campaign.cpm);
+        let backed = priced.and_then(|price| {
+            let money = terms.money(price);
+            let backing = match request.test {
+                true => None,
+                false => Some(leases.reserve(campaign.slot, money, scene.now.boot).ok()?),
+            };
+            Some(Backed { offer: *offer, price, terms, money, backing })
+        });
+        match backed {
+            Some(backed) => purse.push(backed),
             None if chosen.together => {
                 give_back(scene, &purse, leases);
                 purse.clear();

@@ -42,8 +42,7 @@ impl Exchanged<'_> {
         playing: Option<(&Stream<'_>, u16)>,
     ) -> Result<CpmMicros, NoRate> {
         if let Some(deal) = deal {
-            let by_time = playing.and_then(|(_, seconds)| by_time(&deal.floors, seconds));
-            return self.floor(by_time.unwrap_or(deal.floor), deal.floor_cur);
+            return self.floor(of_deal(deal, playing.map(|(_, seconds)| seconds)), deal.floor_cur);
         }
         let by_time = playing.and_then(|(stream, seconds)| by_time(&stream.floors, seconds));
         self.floor(by_time.unwrap_or(imp.floor), imp.floor_cur)
@@ -62,6 +61,18 @@ impl Exchanged<'_> {
     pub fn least_of_deal(&self, deal: &Deal<'_>) -> Result<CpmMicros, NoRate> {
         self.floor(if has_any(&deal.floors) { CpmMicros(0) } else { deal.floor }, deal.floor_cur)
     }
+}
+
+/// What a deal asks for an ad that is shown, or plays for so many seconds; in the deal's currency.
+#[inline]
+pub fn of_deal(deal: &Deal<'_>, playing: Option<u16>) -> CpmMicros {
+    playing.and_then(|seconds| by_time(&deal.floors, seconds)).unwrap_or(deal.floor)
+}
+
+/// The currency of a deal's floor.
+#[inline]
+pub fn currency_of<'d>(deal: &Deal<'d>) -> &'d [u8] {
+    if deal.floor_cur.is_empty() { DEFAULT_CURRENCY } else { deal.floor_cur.raw }
 }
 
 fn has_any(floors: &TimeFloors) -> bool {

@@ -1,6 +1,8 @@
 //! The price of a bid. Integers only: the score arrived as a fraction of 65,536, and here float has ended.
 
+use crate::bid::floor;
 use crate::bid::offers::Offer;
+use crate::bid::quote::Quote;
 use crate::units::CpmMicros;
 use crate::wire::openrtb::request::Deal;
 
@@ -21,14 +23,31 @@ pub fn price(cpm: CpmMicros, score: u32) -> CpmMicros {
 pub fn of(offer: &Offer, deal: Option<&Deal<'_>>) -> CpmMicros {
     let most = offer.price;
     match deal {
-        Some(deal) if deal.at == FIXED && offer.floor > CpmMicros(0) => most.min(offer.floor),
+        Some(deal) if is_fixed(deal) && offer.floor > CpmMicros(0) => most.min(offer.floor),
         Some(deal) if deal.guaranteed => price(most, offer.score).max(most.min(offer.floor)),
         _ => price(most, offer.score),
     }
 }
 
-/// `deal.at`: the deal's floor is the agreed price (OpenRTB 2.6 section 3.2.12).
-const FIXED: u16 = 3;
+/// Whether the deal's floor is the agreed price (`deal.at` 3, OpenRTB 2.6 section 3.2.12).
+#[inline]
+pub fn is_fixed(deal: &Deal<'_>) -> bool {
+    deal.at == 3
+}
+
+/// What an offer bids in the currency of the response. A price that a deal fixes in that currency is that price to the digit,
+/// and not what is left of it after two conversions. Nothing if no price there is between its floor and `limit`, the most its
+/// campaign bids.
+#[inline]
+pub fn quoted(offer: &Offer, deal: Option<&Deal<'_>>, quote: &Quote, limit: CpmMicros) -> Option<CpmMicros> {
+    if let Some(deal) = deal.filter(|deal| is_fixed(deal)) {
+        let agreed = floor::of_deal(deal, (offer.seconds > 0).then_some(offer.seconds));
+        if agreed > CpmMicros(0) && floor::currency_of(deal).eq_ignore_ascii_case(&quote.currency.0) {
+            return Some(agreed);
+        }
+    }
+    quote.price(offer.price, offer.floor, limit).filter(|&price| price > CpmMicros(0))
+}
 
 /// Whether a price may be bid: some price, and at least the floor.
 #[inline]

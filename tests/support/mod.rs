@@ -1,11 +1,10 @@
-//! What the tests of the whole share: folders and files, a running bidder, a client that speaks HTTP by hand, and a judge
-//! of bid responses.
+//! What the tests of the whole share: folders and files, a running bidder, a client that speaks HTTP by hand. Beside them
+//! stands a judge of bid responses, for tests/judged.
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part of it")]
 #![allow(clippy::disallowed_methods, reason = "a test may wait")]
 
 pub mod client;
-pub mod judge;
 pub mod process;
 
 use std::fs;

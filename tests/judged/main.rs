@@ -1,0 +1,91 @@
+//! Responses, judged by a reader that shares nothing with the bidder (tests/support/judge): the samples, the corpora of the
+//! market, and thousands of requests drawn at random, at exchanges that differ, with campaigns of every kind.
+
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/judge/mod.rs"]
+mod judge;
+
+mod bidder;
+mod demo;
+mod wild;
+
+use corebid::market::corpus;
+use corebid::market::random::Random;
+use corebid::snapshot::data::Source;
+use serde_json::Value;
+
+use bidder::{Bidder, EXCHANGES};
+
+/// Of these requests, how many are valid as far as a bidder can tell, and how many of those got a bid.
+fn judged<'b>(bidder: &mut Bidder, exchange: &str, bodies: impl IntoIterator<Item = &'b Vec<u8>>) -> (usize, usize) {
+    let (mut valid, mut bids) = (0, 0);
+    for body in bodies {
+        let request: Value = serde_json::from_slice(body).unwrap();
+        valid += usize::from(is_valid(&request));
+        bids += usize::from(bidder.judged(exchange, &request, body) > 0);
+    }
+    (valid, bids)
+}
+
+/// An object with an id, and impressions with an id and a format each.
+fn is_valid(request: &Value) -> bool {
+    let named = |value: &Value| value["id"].as_str().is_some_and(|id| !id.is_empty());
+    let format = |imp: &Value| ["banner", "video", "audio", "native"].iter().any(|format| imp[*format].is_object());
+    let imps = request["imp"].as_array();
+    named(request) && imps.is_some_and(|imps| !imps.is_empty() && imps.iter().all(|imp| named(imp) && format(imp)))
+}
+
+#[test]
+fn a_third_of_the_valid_samples_gets_a_bid() {
+    let samples = support::samples();
+    let mut bidder = Bidder::broad();
+    for exchange in EXCHANGES {
+        let (valid, bids) = judged(&mut bidder, exchange, &samples);
+        eprintln!("{exchange}: {bids} bids for {valid} valid requests of {} samples", samples.len());
+        assert!(exchange != "generic" || 3 * bids >= valid, "{bids} bids for {valid} valid requests");
+    }
+}
+
+#[test]
+fn responses_of_the_demo_are_valid() {
+    const COUNT: usize = 2000;
+    let samples = support::samples();
+    for source in [Source::BuiltIn, Source::Synthetic(1000)] {
+        let mut bidder = Bidder::demo(source.clone());
+        let mut bids = |bodies: Vec<Vec<u8>>| judged(&mut bidder, "generic", &bodies).1;
+        let plain = bids(corpus::plain(11, COUNT));
+        let (mixed, large, samples) = (bids(corpus::corpus(12, COUNT)), bids(corpus::large(13, COUNT / 4)), bids(samples.clone()));
+        eprintln!("{source:?}: bids for {plain} of {COUNT} plain, {mixed} mixed, {large} large, {samples} samples");
+        assert!(plain > 0 && (source != Source::BuiltIn || plain * 10 >= COUNT * 3), "{plain} bids");
+    }
+}
+
+#[test]
+fn responses_to_the_corpora_are_valid() {
+    let mut bidder = Bidder::broad();
+    for exchange in EXCHANGES {
+        let (_, bids) = judged(&mut bidder, exchange, &corpus::corpus(21, 1000));
+        eprintln!("{exchange}: bids for {bids} of 1000");
+        assert!(bids > 0);
+    }
+}
+
+#[test]
+fn responses_to_requests_drawn_at_random_are_valid() {
+    const COUNT: u64 = 20_000;
+    let mut bidder = Bidder::broad();
+    let mut bids = 0;
+    for index in 0..COUNT {
+        let mut random = Random::of(7, index);
+        let exchange = random.pick(&EXCHANGES);
+        let request = wild::request(&mut random);
+        bids += usize::from(bidder.judged(exchange, &request, request.to_string().as_bytes()) > 0);
+    }
+    eprintln!("{bids} of {COUNT} got bids: {:?}", bidder.kinds);
+    assert!(bids as u64 > COUNT / 10);
+    // The draw reaches every kind of answer.
+    for kind in ["banner", "video", "audio", "native", "deal", "group", "pod", "several"] {
+        assert!(bidder.kinds.get(kind).is_some_and(|&count| count > 20), "{kind}: {:?}", bidder.kinds);
+    }
+}
