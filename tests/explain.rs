@@ -428,3 +428,22 @@ fn a_terminal_holds_it() {
     assert!(text.lines().count() < 200, "{} lines", text.lines().count());
     assert!(text.contains("more; --json lists them all"), "{text}");
 }
+
+/// Some exchanges get a body with their own code for the reason; a test is answered and costs nothing.
+#[test]
+fn refusals_and_tests_are_shown_as_they_go_out() {
+    let folder = Folder::new("explain-nbr");
+    let path = folder.configure("", "", &campaign(1, ""));
+    let text = std::fs::read_to_string(&path).unwrap() + "no_bid = \"nbr\"\n";
+    let config = folder.write("nbr.toml", text).display().to_string();
+    let said = explained(&["--config", &config], &request("r", ",\"wseat\":[\"others\"]"));
+    check(&said);
+    assert_eq!((&said["outcome"], &said["status"], &said["reason"]), (&"no_bid".into(), &200.into(), &"seat".into()));
+    let body: Value = serde_json::from_str(said["bytes"].as_str().unwrap()).unwrap();
+    assert_eq!((&body["id"], &body["nbr"]), (&"r".into(), &said["nbr"]));
+    assert!(node(&said, "comply")["decided"].as_str().unwrap().starts_with("no: seat"), "{said}");
+
+    let said = explained(&["--config", &path], &request("r", ",\"test\":1"));
+    check(&said);
+    assert_eq!((&said["outcome"], &lines(&said, "reserve", "campaign")[0]["held"]), (&"bid".into(), &false.into()));
+}
