@@ -22,6 +22,7 @@ use crate::snapshot::model::Features;
 use crate::snapshot::targeting::{Candidates, Query};
 use crate::units::Now;
 use crate::wire::json::Scratch;
+use crate::wire::openrtb::agent::Agents;
 use crate::wire::openrtb::native::NativeRequest;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Parts, Size};
@@ -34,6 +35,7 @@ pub struct Memory {
     unescaped: Box<Unescaped>,
     native: Natives,
     hours: Box<Hours>,
+    agents: Agents,
 }
 
 impl Default for Memory {
@@ -44,6 +46,7 @@ impl Default for Memory {
             unescaped: Box::default(),
             native: Natives::default(),
             hours: Box::default(),
+            agents: Agents::default(),
         }
     }
 }
@@ -83,10 +86,10 @@ impl Memory {
         parts.impressions(request)?;
         // Whoever sells nothing we may take costs no look at site, device and user.
         sold(request, scene, probe)?;
+        let Memory { candidates, blocks, unescaped, native: natives, hours, agents } = self;
         let snapshot = scene.snapshot;
-        let place = asked::read(snapshot, parts, request)?;
+        let place = asked::read(snapshot, parts, request, agents)?;
         let request = &*request;
-        let Memory { candidates, blocks, unescaped, native: natives, hours } = self;
         hours.refresh(&snapshot.calendar, snapshot.version, scene.now.wall);
         let categories = asked::categories(request);
         let asked = unescaped.asked(request, scene, place.as_ref(), &categories, hours.each());
