@@ -3,6 +3,7 @@
 use crate::config::exchange::{Field, Fields};
 use crate::snapshot::campaign::{Ad, BannerAd, Creative, NativeAd, Shape, StreamAd};
 use crate::wire::json::Raw;
+use crate::wire::openrtb::mime::Mimes;
 use crate::wire::openrtb::native::NativeRequest;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{Banner, Deal, Imp, Stream};
@@ -91,17 +92,16 @@ pub fn plays(ad: &StreamAd, stream: &Stream<'_>) -> bool {
     };
     let pod = stream.pod.as_ref().filter(|pod| pod.is_dynamic());
     let fits_pod = pod.is_none_or(|pod| ad.duration <= pod.duration && pod.most_ads > 0);
-    let (slowest, fastest) = ad.bitrate;
-    let streams = slowest == 0 || (slowest <= stream.max_bitrate && fastest >= stream.min_bitrate);
+    let rates = stream.min_bitrate..=stream.max_bitrate;
+    let taken = |&(mime, rate): &(Mimes, u32)| mime.meet(stream.mimes) && (rate == 0 || rates.contains(&rate));
     // Ours are linear, and their files are downloaded or streamed as the player likes.
     let linear = stream.linearity != OVERLAY;
     let skippable = stream.skip != Some(false) || !ad.skippable;
     long_enough
         && fits_pod
-        && streams
         && linear
         && skippable
-        && ad.mimes.meet(stream.mimes)
+        && ad.files.iter().any(taken)
         && ad.api & !stream.api == 0
         && version(ad, stream).is_some()
 }

@@ -8,6 +8,7 @@ mod judge;
 
 mod bidder;
 mod demo;
+mod mutations;
 mod wild;
 
 use corebid::market::corpus;

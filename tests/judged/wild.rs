@@ -138,7 +138,7 @@ fn deal(random: &mut Random, id: &str) -> Value {
 
 fn time_floors(random: &mut Random, object: &mut Value) {
     match random.below(10) {
-        0 => object["mincpmpersec"] = json!(random.unit()),
+        0 => object["mincpmpersec"] = json!((random.unit() * 1e6).round() / 1e6),
         1 => {
             let span = |random: &mut Random, from: u64, to: u64| json!({ "mindur": from, "maxdur": to, "bidfloor": floor(random) });
             object["durfloors"] = json!([span(random, 0, 15), span(random, 15, 30), { "mindur": 31, "bidfloor": floor(random) }]);
