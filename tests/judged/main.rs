@@ -66,9 +66,10 @@ fn responses_of_the_demo_are_valid() {
 fn responses_to_the_corpora_are_valid() {
     let mut bidder = Bidder::broad();
     for exchange in EXCHANGES {
-        let (_, bids) = judged(&mut bidder, exchange, &corpus::corpus(21, 1000));
-        eprintln!("{exchange}: bids for {bids} of 1000");
-        assert!(bids > 0);
+        let mut bids = |bodies: Vec<Vec<u8>>| judged(&mut bidder, exchange, &bodies).1;
+        let (mixed, formats) = (bids(corpus::corpus(21, 1000)), bids(corpus::formats(22, 1000)));
+        eprintln!("{exchange}: bids for {mixed} of 1000 mixed, {formats} of 1000 of every format");
+        assert!(mixed > 0 && formats > 300);
     }
 }
 
