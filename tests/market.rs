@@ -187,7 +187,9 @@ fn encrypted_euros_for_screens_and_videos_come_to_the_same_money() {
     let (base, heard) = (Arc::new(OnceLock::<String>::new()), bills.clone());
     let known = base.clone();
     let server = Server::start(move |index, request| {
-        if let Some((name, query)) = request.path().strip_prefix("/notice/bill/").and_then(|rest| rest.split_once("?p=")) {
+        if let Some((name, query)) =
+            request.path().strip_prefix("/notice/bill/").and_then(|rest| rest.split_once("?p="))
+        {
             let (price, multiplier) = query.split_once("&m=").expect("both macros");
             heard.lock().expect("the books").insert(name.to_owned(), (price.to_owned(), multiplier.to_owned()));
             return Reply::text("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");

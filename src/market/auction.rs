@@ -87,7 +87,9 @@ impl Floor {
             currency: object["bidfloorcur"].as_str().unwrap_or("USD").to_owned(),
             per_second: amount(&timed["mincpmpersec"]),
             spans: spans
-                .map(|span| (seconds(&span["mindur"], 0), seconds(&span["maxdur"], u64::MAX), amount(&span["bidfloor"])))
+                .map(|span| {
+                    (seconds(&span["mindur"], 0), seconds(&span["maxdur"], u64::MAX), amount(&span["bidfloor"]))
+                })
                 .collect(),
         }
     }
@@ -307,7 +309,8 @@ pub fn contest(bids: &[(&SeatBid<'_>, &Bid<'_>)], verdicts: &mut [Verdict]) {
     for one in 0..bids.len() {
         for other in 0..bids.len() {
             let (ours, theirs) = (bids[one].1, bids[other].1);
-            let rivals = one != other && ours.impid == theirs.impid && ours.slotinpod.is_none() && theirs.slotinpod.is_none();
+            let rivals =
+                one != other && ours.impid == theirs.impid && ours.slotinpod.is_none() && theirs.slotinpod.is_none();
             if rivals && won(&verdicts[one]) && won(&verdicts[other]) {
                 let worth = |bid: &Bid<'_>| (bid.dealid.is_some(), micros(bid.price));
                 let loser = if worth(ours) >= worth(theirs) { other } else { one };
@@ -316,7 +319,8 @@ pub fn contest(bids: &[(&SeatBid<'_>, &Bid<'_>)], verdicts: &mut [Verdict]) {
         }
     }
     let groups = bids.iter().map(|(seat, _)| std::ptr::from_ref(*seat));
-    let broken: Vec<_> = groups.clone().zip(&*verdicts).filter(|(_, verdict)| !won(verdict)).map(|(seat, _)| seat).collect();
+    let broken: Vec<_> =
+        groups.clone().zip(&*verdicts).filter(|(_, verdict)| !won(verdict)).map(|(seat, _)| seat).collect();
     for ((seat, _), verdict) in bids.iter().zip(verdicts) {
         if let Verdict::Won { clearing, .. } = *verdict
             && seat.group == 1
@@ -391,7 +395,9 @@ mod tests {
         let euro = (Currency(*b"EUR"), Rate(1_250_000_000));
         let settlement = Settlement { rates: vec![euro], ..Settlement::default() };
         let mut random = Random::new(1);
-        let mut hold = |bid: &Bid<'_>, rate| super::hold(&lot, bid, rate, &settlement, (Pricing::AsRequested, &at(0.01)), &mut random);
+        let mut hold = |bid: &Bid<'_>, rate| {
+            super::hold(&lot, bid, rate, &settlement, (Pricing::AsRequested, &at(0.01)), &mut random)
+        };
         let dealt = |price, deal: &'static str| Bid { dealid: Some(deal.into()), ..bid("1", price) };
         let plays = |imp, price, seconds| Bid { dur: Some(seconds), ..bid(imp, price) };
         let won = |clearing, to_win| Verdict::Won { clearing: CpmMicros(clearing), to_win: CpmMicros(to_win) };

@@ -2,7 +2,7 @@
 //!
 //! Each request belongs to a [`Class`], which says at which stage a bidder with untargeted campaigns for common sizes is
 //! expected to say no. The weights of [`Mix`] give about 3 % bids; of the no-bids about 90 % pass admission and are
-//! scanned, 57 % reach the match and 13 % the model.
+//! scanned, 57 % reach the match and 10 to 22 % the model, by how many of the dearest campaigns want segments that few users have.
 
 mod writer;
 
@@ -98,9 +98,9 @@ pub struct Mix {
 /// The weights of the built-in corpus, in thousandths.
 const MIX: [(Class, u32); 11] = [
     (Class::Bid, 29),
-    (Class::ScoredBelowFloor, 170),
-    (Class::HopelessFloor, 90),
-    (Class::OddSize, 100),
+    (Class::ScoredBelowFloor, 215),
+    (Class::HopelessFloor, 60),
+    (Class::OddSize, 85),
     (Class::Blocked, 20),
     (Class::Unfit, 130),
     (Class::DealsOnly, 40),
@@ -309,7 +309,9 @@ mod tests {
         assert!(count(Class::Pod, &|imp| imp["video"]["podid"].is_string()));
         assert!(!count(Class::Pod, &|imp| imp["video"]["poddur"].is_u64()));
         assert!(count(Class::Screen, &|request| request["dooh"].is_object() || request["qty"].is_object()));
-        assert!(count(Class::Foreign, &|request| request["cur"].is_array() && request["cur"] != serde_json::json!(["USD"])));
+        assert!(
+            count(Class::Foreign, &|request| request["cur"].is_array() && request["cur"] != serde_json::json!(["USD"]))
+        );
     }
 
     #[test]

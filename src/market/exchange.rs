@@ -324,7 +324,8 @@ impl Book {
         };
         let Behaviour { pricing, rivals, .. } = &self.behaviour;
         let mut random = Random::of(self.seed, index);
-        let bids: Vec<_> = response.seatbid.iter().flat_map(|seat| seat.bid.iter().map(move |bid| (seat, bid))).collect();
+        let bids: Vec<_> =
+            response.seatbid.iter().flat_map(|seat| seat.bid.iter().map(move |bid| (seat, bid))).collect();
         let mut fates = Vec::with_capacity(bids.len());
         let mut verdicts = Vec::with_capacity(bids.len());
         for (_, bid) in &bids {
@@ -360,7 +361,9 @@ impl Book {
                     if let Some(url) = &bid.nurl {
                         notify(&self.notices, NoticeKind::Win, macros::expand(url, &facts), at, None, false);
                     }
-                    if fate.billed && let Some(url) = bill_url(bid) {
+                    if fate.billed
+                        && let Some(url) = bill_url(bid)
+                    {
                         let due = at.after(fate.delay.min(self.behaviour.render_most_ms) * Nanos::MS);
                         let bill = Some((bid.cid.to_string(), money));
                         self.summary.rendered += 1;

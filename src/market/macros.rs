@@ -122,7 +122,10 @@ mod tests {
         );
         assert_eq!(expand("/${AUCTION_MIN_TO_WIN}|${AUCTION_PRICE:X}|${AUCTION_NEW}|"), "/|||");
         assert_eq!(expand("/${AUCTION_PRICE"), "/${AUCTION_PRICE");
-        assert_eq!(expand("/${AUCTION_CURRENCY}/${AUCTION_MULTIPLIER}/%%WINNING_PRICE%%"), "/EUR/30.3/%%WINNING_PRICE%%");
+        assert_eq!(
+            expand("/${AUCTION_CURRENCY}/${AUCTION_MULTIPLIER}/%%WINNING_PRICE%%"),
+            "/EUR/30.3/%%WINNING_PRICE%%"
+        );
     }
 
     #[test]

@@ -56,7 +56,8 @@ fn responses_of_the_demo_are_valid() {
         let mut bidder = Bidder::demo(source.clone());
         let mut bids = |bodies: Vec<Vec<u8>>| judged(&mut bidder, "generic", &bodies).1;
         let plain = bids(corpus::plain(11, COUNT));
-        let (mixed, large, samples) = (bids(corpus::corpus(12, COUNT)), bids(corpus::large(13, COUNT / 4)), bids(samples.clone()));
+        let (mixed, large, samples) =
+            (bids(corpus::corpus(12, COUNT)), bids(corpus::large(13, COUNT / 4)), bids(samples.clone()));
         eprintln!("{source:?}: bids for {plain} of {COUNT} plain, {mixed} mixed, {large} large, {samples} samples");
         assert!(plain > 0 && (source != Source::BuiltIn || plain * 10 >= COUNT * 3), "{plain} bids");
     }

@@ -244,8 +244,16 @@ fn spots() {
             ("~/adm", json!("<VAST version=\"4.0\"><Ad>"), "no VAST"),
             ("~/adm", json!("<VAST version=\"4.0\"><Ad><Wrapper/></Ad></VAST>"), "wrapper"),
             ("~/adm", json!("<VAST version=\"4.0\"><InLine/></VAST>"), "without an impression"),
-            ("~/adm", json!("<VAST version=\"4.0\"><InLine><Impression/><Duration>00:00:15</Duration></InLine></VAST>"), "another duration"),
-            ("~/adm", json!("<VAST version=\"4.0\"><InLine><Impression/><Duration>00:00:30</Duration></InLine></VAST>"), "no media file"),
+            (
+                "~/adm",
+                json!("<VAST version=\"4.0\"><InLine><Impression/><Duration>00:00:15</Duration></InLine></VAST>"),
+                "another duration",
+            ),
+            (
+                "~/adm",
+                json!("<VAST version=\"4.0\"><InLine><Impression/><Duration>00:00:30</Duration></InLine></VAST>"),
+                "no media file",
+            ),
         ],
         asks: vec![
             ("/imp/0/video/maxduration", json!(29), "too short or too long"),
@@ -281,7 +289,10 @@ fn spots() {
             ("~/nurl", json!("https://x/notice/win/?p=${AUCTION_PRICE}"), "not asked for"),
             ("/cur", json!("USD"), "above the campaign's"),
         ],
-        asks: vec![("/imp/0/bidfloorcur", json!("USD"), "below the floor"), ("/imp/0/bidfloorcur", Value::Null, "below the floor")],
+        asks: vec![
+            ("/imp/0/bidfloorcur", json!("USD"), "below the floor"),
+            ("/imp/0/bidfloorcur", Value::Null, "below the floor"),
+        ],
     });
 }
 
@@ -301,7 +312,9 @@ fn natives() {
         Value::from(request.to_string())
     };
     let untracked = changed(&|request| request["eventtrackers"] = json!([]));
-    let four = changed(&|request| request["assets"].as_array_mut().unwrap().push(json!({ "id": 9, "required": 1, "title": { "len": 9 } })));
+    let four = changed(&|request| {
+        request["assets"].as_array_mut().unwrap().push(json!({ "id": 9, "required": 1, "title": { "len": 9 } }))
+    });
     let icon = changed(&|request| request["assets"][1]["img"]["type"] = json!(1));
     let data = changed(&|request| request["assets"][2]["data"]["type"] = json!(1));
     let none = changed(&|request| request["assets"] = json!([request["assets"][0], request["assets"][1]]));
@@ -316,7 +329,11 @@ fn natives() {
             ("~/adm", json!("{}"), "required asset"),
             ("~/adm", with(json!([title])), "required asset"),
             ("~/adm", with(json!([title, title])), "answered twice"),
-            ("~/adm", with(json!([{ "id": 2, "img": { "type": 3, "w": 300, "h": 250, "url": "http://x/x.png" } }])), "no secure one"),
+            (
+                "~/adm",
+                with(json!([{ "id": 2, "img": { "type": 3, "w": 300, "h": 250, "url": "http://x/x.png" } }])),
+                "no secure one",
+            ),
         ],
         asks: vec![
             ("/imp/0/native/request", json!(wanted(4, 200).to_string()), "too long"),
@@ -362,21 +379,52 @@ fn targets() {
     };
     let not = "does not want";
     let cases = [
-        (with(300, 250, json!({})), vec![("/user/buyeruid", json!("u2"), not), ("/regs", json!({ "gdpr": 1 }), not), ("/device/lmt", json!(1), not)]),
-        (with(300, 250, json!({ "user": Value::Null })), vec![("/site/domain", json!("forum.news.example"), not), ("/site/domain", json!("badnews.example"), not)]),
-        (with(728, 90, json!({})), vec![("/device/geo/region", json!("BY"), not), ("/device/geo/country", json!("USA"), not), ("/device/geo", Value::Null, not)]),
-        (with(320, 50, json!({ "site": Value::Null, "app": {}, "user": Value::Null })), vec![
-            ("/app", Value::Null, not), ("/device/devicetype", json!(2), not), ("/device/connectiontype", json!(6), not),
-            ("/bapp", json!(["com.picky.app"]), "blocked app"),
-        ]),
-        (with(320, 50, json!({})), vec![("/user", Value::Null, "not be counted"), ("/regs", json!({ "coppa": 1 }), "not be counted")]),
-        (with(300, 600, json!({})), vec![
-            ("/site/cat", json!(["IAB17-44"]), not), ("/site/cat", json!(["IAB1"]), not),
-            ("/site/content/language", json!("de"), not), ("/site/cattax", json!(6), not),
-        ]),
-        (with(300, 250, json!({ "site": Value::Null, "dooh": {}, "user": Value::Null })), vec![
-            ("/dooh", Value::Null, not), ("/dooh/publisher", json!({ "id": "pub-9" }), not),
-        ]),
+        (
+            with(300, 250, json!({})),
+            vec![
+                ("/user/buyeruid", json!("u2"), not),
+                ("/regs", json!({ "gdpr": 1 }), not),
+                ("/device/lmt", json!(1), not),
+            ],
+        ),
+        (
+            with(300, 250, json!({ "user": Value::Null })),
+            vec![("/site/domain", json!("forum.news.example"), not), ("/site/domain", json!("badnews.example"), not)],
+        ),
+        (
+            with(728, 90, json!({})),
+            vec![
+                ("/device/geo/region", json!("BY"), not),
+                ("/device/geo/country", json!("USA"), not),
+                ("/device/geo", Value::Null, not),
+            ],
+        ),
+        (
+            with(320, 50, json!({ "site": Value::Null, "app": {}, "user": Value::Null })),
+            vec![
+                ("/app", Value::Null, not),
+                ("/device/devicetype", json!(2), not),
+                ("/device/connectiontype", json!(6), not),
+                ("/bapp", json!(["com.picky.app"]), "blocked app"),
+            ],
+        ),
+        (
+            with(320, 50, json!({})),
+            vec![("/user", Value::Null, "not be counted"), ("/regs", json!({ "coppa": 1 }), "not be counted")],
+        ),
+        (
+            with(300, 600, json!({})),
+            vec![
+                ("/site/cat", json!(["IAB17-44"]), not),
+                ("/site/cat", json!(["IAB1"]), not),
+                ("/site/content/language", json!("de"), not),
+                ("/site/cattax", json!(6), not),
+            ],
+        ),
+        (
+            with(300, 250, json!({ "site": Value::Null, "dooh": {}, "user": Value::Null })),
+            vec![("/dooh", Value::Null, not), ("/dooh/publisher", json!({ "id": "pub-9" }), not)],
+        ),
     ];
     for (request, asks) in cases {
         hold(Good { exchange: "generic", request, bids: 1, answers: vec![], asks });

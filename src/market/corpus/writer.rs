@@ -257,7 +257,8 @@ impl Writer<'_> {
     fn time_floors(&mut self) -> String {
         match self.random.below(4) {
             0 => format!(",\"mincpmpersec\":0.0{}", self.random.between(1, 9)),
-            1 => ",\"durfloors\":[{\"mindur\":0,\"maxdur\":15,\"bidfloor\":0.5},{\"mindur\":16,\"bidfloor\":1.25}]".to_owned(),
+            1 => ",\"durfloors\":[{\"mindur\":0,\"maxdur\":15,\"bidfloor\":0.5},{\"mindur\":16,\"bidfloor\":1.25}]"
+                .to_owned(),
             _ => String::new(),
         }
     }
