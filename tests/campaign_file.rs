@@ -269,7 +269,9 @@ fn every_format_has_its_keys() {
     assert_eq!(secure, [true, false, true, true]);
 
     let Ad::Video(video) = &creatives["v"].ad else { panic!() };
-    assert_eq!((video.duration, video.skippable, video.api, video.bitrate), (30, true, 1 << 7, (700, 4000)));
+    assert_eq!((video.duration, video.skippable, video.api), (30, true, 1 << 7));
+    let (mp4, webm) = (Mimes::of(b"video/mp4"), Mimes::of(b"video/webm"));
+    assert_eq!(*video.files, [(mp4, 4000), (webm, 700)]);
     assert_eq!(video.size, Size { w: 1920, h: 1080 });
     assert_eq!(video.mimes, Mimes::of(b"video/mp4").with(Mimes::of(b"video/webm")));
     assert_eq!(video.versions.iter().map(|(protocol, _)| *protocol).collect::<Vec<_>>(), [7, 3, 2]);

@@ -54,13 +54,18 @@ fn golden_campaigns(folder: &Folder) -> Source {
     let whole = at(campaign(5, "together = true\n"), 336);
     let dealt = at(campaign(6, "[campaigns.targeting]\ndeals = [\"ours\"]\n"), 250);
     let media = "media = [{ url = \"https://a7.example/v.mp4\", mime = \"video/mp4\", w = 640, h = 360 }]";
-    let video = campaign(7, "").replace("w = 300, h = 250, markup = \"<b>7</b>\"", &format!("format = \"video\", duration = 30, {media}"));
+    let video = campaign(7, "")
+        .replace("w = 300, h = 250, markup = \"<b>7</b>\"", &format!("format = \"video\", duration = 30, {media}"));
     let rates = "base = \"USD\"\nas_of = 2024-01-02T16:00:00Z\nrates = { EUR = 1.1 }\n";
     Source::Files {
         campaigns: folder.write("campaigns.toml", [open, segment, capped, french, whole, dealt, video].concat()),
         profiles: None,
         model: None,
-        rates: rates::Origin { file: Some(folder.write("rates.toml", rates)), account: Currency::USD, max_age_hours: 96 },
+        rates: rates::Origin {
+            file: Some(folder.write("rates.toml", rates)),
+            account: Currency::USD,
+            max_age_hours: 96,
+        },
         geo: None,
         edge: Files::default(),
     }
@@ -119,7 +124,11 @@ const GOLDEN: &[(&str, &str, Option<NoBidReason>)] = &[
     ("\"banner\":", "\"bannr\":", Some(Format)),
     ("\"banner\":{", "\"banner\":{\"w\":0},\"bannr\":{", Some(Format)),
     ("\"bidfloor\":0.5", "\"pmp\":{\"private_auction\":1}", Some(DealsOnly)),
-    ("\"bidfloor\":0.5", "\"pmp\":{\"private_auction\":1,\"deals\":[{\"id\":\"d\",\"wseat\":[\"other\"]}]}", Some(DealsOnly)),
+    (
+        "\"bidfloor\":0.5",
+        "\"pmp\":{\"private_auction\":1,\"deals\":[{\"id\":\"d\",\"wseat\":[\"other\"]}]}",
+        Some(DealsOnly),
+    ),
     ("\"bidfloor\":0.5", "\"pmp\":{\"private_auction\":1,\"deals\":[{\"id\":\"d\"}]}", Some(NoMatch)),
     ("\"bidfloor\":0.5", "\"bidfloor\":0.5,\"bidfloorcur\":\"GBP\"", Some(FloorCurrency)),
     ("\"bidfloor\":0.5", "\"bidfloor\":0.5,\"bidfloorcur\":\"EUR\"", Some(StaleFloorRate)),
@@ -251,7 +260,8 @@ fn reasons_of_money_and_room() {
     assert_eq!(decide(&mut core, 4096), Some(Budget));
 
     // Money for one bid of each campaign for the size: what does not fit must give it back.
-    let sized = data.campaigns().iter().filter(|campaign| size(&campaign.creatives[0]) == Some(Size { w: 300, h: 250 }));
+    let sized =
+        data.campaigns().iter().filter(|campaign| size(&campaign.creatives[0]) == Some(Size { w: 300, h: 250 }));
     let slots: Vec<_> = sized.map(|campaign| (campaign.slot, campaign.cpm.per_impression())).collect();
     assert_eq!(slots.len(), 2);
     for &(slot, once) in &slots {

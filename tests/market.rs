@@ -3,11 +3,13 @@
 mod scripted;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use corebid::market::auction::{Pricing, Rivals};
-use corebid::market::{Behaviour, Options, Summary, corpus, run};
-use corebid::units::Micros;
+use corebid::market::{Behaviour, Options, Settlement, Summary, corpus, run};
+use corebid::units::{Currency, Micros, Rate};
+use corebid::wire::price::{Reading, Scheme};
+use corebid::wire::price_cipher::PriceCipher;
 use scripted::{Reply, Request, Server};
 use serde_json::{Value, json};
 
@@ -24,7 +26,7 @@ struct Heard {
 
 /// Bids `price` on every request with a banner and sends notices to itself. `refuse` refuses each bill this many times.
 fn bidder(price: f64, refuse: u64, heard: Arc<Mutex<Heard>>) -> Server {
-    let base = Arc::new(std::sync::OnceLock::<String>::new());
+    let base = Arc::new(OnceLock::<String>::new());
     let known = base.clone();
     let server = Server::start(move |index, request| {
         let path = request.path().to_owned();
@@ -53,7 +55,9 @@ fn bidder(price: f64, refuse: u64, heard: Arc<Mutex<Heard>>) -> Server {
 fn answer(index: u64, request: &Request, price: f64, notice: &str) -> Reply {
     let document: Value = serde_json::from_slice(&request.body).expect("a request");
     let reason = if request.header("x-debug") == Some("1") { "x-nobid-reason: seat\r\n" } else { "" };
-    if document["imp"][0]["banner"].is_null() || !document["wseat"].is_null() {
+    let imp = &document["imp"][0];
+    let dollars = imp["bidfloorcur"].is_null() || imp["bidfloorcur"] == "USD";
+    if imp["banner"].is_null() || !document["wseat"].is_null() || !imp["pmp"].is_null() || !dollars {
         return Reply::text(format!("HTTP/1.1 204 No Content\r\n{reason}\r\n"));
     }
     let bid = json!({
@@ -84,11 +88,15 @@ fn hold(options: &Options) -> (Summary, Vec<String>) {
     (summary, lines)
 }
 
-/// A CPM as written in a URL, to the money of one impression, by integers alone.
+/// A number as written in a URL, in millionths, by integers alone.
+fn micros(number: &str) -> i64 {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    format!("{whole}{fraction:0<6}").parse().expect("a number")
+}
+
+/// A CPM as written in a URL, to the money of one impression.
 fn per_impression(price: &str) -> i64 {
-    let (whole, fraction) = price.split_once('.').unwrap_or((price, ""));
-    let micros: i64 = format!("{whole}{fraction:0<6}").parse().expect("a price");
-    (micros + 999) / 1000
+    (micros(price) + 999) / 1000
 }
 
 #[test]
@@ -168,6 +176,65 @@ fn unusable_answers_are_counted_and_bill_nothing() {
     let behaviour = Behaviour { rivals: Rivals { most: 1, median: 0.01, sigma: 0.0 }, ..Behaviour::default() };
     let (summary, _) = hold(&Options { seconds: 0.2, ..options(&server, behaviour) });
     assert_eq!((summary.requests, summary.invalid, summary.wins, summary.notices.billed), (100, 100, 0, 0));
+}
+
+/// Screens, pods and deals, paid in euros at an exchange that encrypts: the money is what the decrypted prices come to.
+#[test]
+fn encrypted_euros_for_screens_and_videos_come_to_the_same_money() {
+    const EURO: u64 = 1_084_200_000;
+    let cipher = PriceCipher::new(&[3; 32], &[4; 32]);
+    let bills = Arc::new(Mutex::new(BTreeMap::<String, (String, String)>::new()));
+    let (base, heard) = (Arc::new(OnceLock::<String>::new()), bills.clone());
+    let known = base.clone();
+    let server = Server::start(move |index, request| {
+        if let Some((name, query)) =
+            request.path().strip_prefix("/notice/bill/").and_then(|rest| rest.split_once("?p="))
+        {
+            let (price, multiplier) = query.split_once("&m=").expect("both macros");
+            heard.lock().expect("the books").insert(name.to_owned(), (price.to_owned(), multiplier.to_owned()));
+            return Reply::text("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+        let document: Value = serde_json::from_slice(&request.body).expect("a request");
+        let imps = document["imp"].as_array().expect("impressions");
+        let bids = imps.iter().zip(0..).map(|(imp, at)| {
+            let url = format!("{}/bill/b{index}-{at}?p=%%WINNING_PRICE%%&m=${{AUCTION_MULTIPLIER}}", known.get().expect("set"));
+            let deal = &imp["pmp"]["deals"][0]["id"];
+            let mut bid = json!({"id": format!("b{index}-{at}"), "impid": imp["id"], "price": 60.123457, "dealid": deal, "cid": "1"});
+            if imp["video"].is_null() {
+                bid["burl"] = url.into();
+            } else {
+                // The impression is the bill, of the right one of two.
+                bid["dur"] = 15.into();
+                bid["adm"] = format!("<Impression><![CDATA[https://t.example/]]></Impression><Impression><![CDATA[{url}]]></Impression>").into();
+            }
+            bid
+        });
+        let group = u8::from(document["allimps"] == 1);
+        let seat = json!({ "bid": bids.collect::<Vec<_>>(), "group": group });
+        let body = json!({ "id": document["id"], "cur": "EUR", "seatbid": [seat] }).to_string();
+        Reply::text(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+    });
+    base.set(server.url("/notice")).expect("set once");
+    let settlement = Settlement {
+        prices: Reading::Encrypted(Scheme::Google, cipher.clone()),
+        rates: vec![(Currency(*b"EUR"), Rate(EURO)), (Currency(*b"GBP"), Rate(1_271_300_000))],
+    };
+    let behaviour = Behaviour { billed: 1.0, twice: 0.0, ..Behaviour::default() };
+    let corpus = Some(corpus::formats(4, 300));
+    let (summary, _) = hold(&Options { corpus, settlement, ..options(&server, behaviour) });
+    let bills = bills.lock().expect("the books");
+    let (mut screens, mut money) = (0, 0);
+    for (price, multiplier) in bills.values() {
+        let price = i128::from(cipher.decrypt(price.as_bytes()).expect("signed"));
+        // Only screens say how many see them.
+        let times = if multiplier.is_empty() { 1_000_000 } else { i128::from(micros(multiplier)) };
+        screens += u32::from(!multiplier.is_empty());
+        let (product, divisor) = (price * i128::from(EURO) * times, 1_000_000_000_000_000_000i128);
+        money += (product + divisor - 1) / divisor;
+    }
+    assert!(screens > 10 && bills.len() > 200 && summary.invalid == 0, "{screens} {} {}", bills.len(), summary.invalid);
+    assert_eq!((summary.notices.billed, summary.notices.elsewhere), (bills.len() as u64, 0));
+    assert_eq!(i128::from(summary.notices.billed_money.0), money);
 }
 
 #[test]

@@ -90,7 +90,6 @@ pub fn plays(ad: &StreamAd, stream: &Stream<'_>) -> bool {
         && streams(ad, stream)
         && is_linear(stream)
         && may_skip(ad, stream)
-        && ad.mimes.meet(stream.mimes)
         && has_api(ad, stream)
         && version(ad, stream).is_some()
 }
@@ -111,11 +110,12 @@ pub fn fits_pod(ad: &StreamAd, stream: &Stream<'_>) -> bool {
     pod.is_none_or(|pod| ad.duration <= pod.duration && pod.most_ads > 0)
 }
 
-/// Whether a file has a bit rate that the player takes (`minbitrate`, `maxbitrate`).
+/// Whether one of its files has a type and a bit rate that the player takes (`mimes`, `minbitrate`, `maxbitrate`). A file that
+/// does not say its bit rate has any.
 #[inline]
 pub fn streams(ad: &StreamAd, stream: &Stream<'_>) -> bool {
-    let (slowest, fastest) = ad.bitrate;
-    slowest == 0 || (slowest <= stream.max_bitrate && fastest >= stream.min_bitrate)
+    let rates = stream.min_bitrate..=stream.max_bitrate;
+    ad.files.iter().any(|&(mime, rate)| mime.meet(stream.mimes) && (rate == 0 || rates.contains(&rate)))
 }
 
 /// Whether linear ads are taken. Ours are, and their files are downloaded or streamed as the player likes.

@@ -17,14 +17,16 @@ use crate::lab::pool::{Flight, Outcome, Pool, Wait};
 use crate::lab::requests::Requests;
 use crate::lab::schedule::{Schedule, is_length};
 use crate::lab::target::{BadTarget, Target};
-use crate::market::auction::{self, BidResponse, Lot, Pricing, Rivals, Verdict};
+use crate::market::auction::{self, Bid, BidResponse, Lot, Pricing, Rivals, Verdict};
 use crate::market::corpus;
 use crate::market::macros::{self, Facts};
 use crate::market::notices::{Desk, Notice, Shared};
 use crate::market::random::Random;
+use crate::market::settlement::Settlement;
 use crate::market::summary::{Second, Summary};
 use crate::ring::message::NoticeKind;
-use crate::units::{Micros, Nanos};
+use crate::units::{Micros, Multiplier, Nanos, Terms};
+use crate::wire::price_cipher::IV;
 
 /// An answer after this time is late, ns (mission M3).
 const LATE_NS: u64 = 8 * Nanos::MS;
@@ -88,6 +90,8 @@ pub struct Options {
     pub settle: f64,
     /// How the exchange behaves.
     pub behaviour: Behaviour,
+    /// How it settles.
+    pub settlement: Settlement,
 }
 
 impl Default for Options {
@@ -103,6 +107,7 @@ impl Default for Options {
             sample: 16,
             settle: 10.0,
             behaviour: Behaviour::default(),
+            settlement: Settlement::default(),
         }
     }
 }
@@ -191,6 +196,7 @@ struct Trader {
 struct Book {
     lots: Vec<Lot>,
     behaviour: Behaviour,
+    settlement: Settlement,
     seed: u64,
     sample: u64,
     notices: Sender<Notice>,
@@ -218,6 +224,7 @@ impl Trader {
             book: Book {
                 lots: bodies.iter().map(|body| Lot::read(body)).collect(),
                 behaviour: options.behaviour.clone(),
+                settlement: options.settlement.clone(),
                 seed: options.seed,
                 sample: options.sample,
                 notices,
@@ -311,51 +318,65 @@ impl Book {
             Err(_) => return self.summary.invalid += 1,
         };
         let lot = &self.lots[(index % self.lots.len() as u64) as usize];
-        if response.id != lot.id || response.cur.as_deref().is_some_and(|cur| cur != "USD") {
+        let currency = response.cur.as_deref().unwrap_or("USD");
+        let Some(rate) = self.settlement.rate(currency).filter(|_| response.id == lot.id) else {
             return self.summary.invalid += 1;
-        }
+        };
+        let Behaviour { pricing, rivals, .. } = &self.behaviour;
         let mut random = Random::of(self.seed, index);
-        let bids = response.seatbid.iter().flat_map(|seat| seat.bid.iter().map(move |bid| (seat, bid)));
-        for (seat, bid) in bids {
+        let bids: Vec<_> =
+            response.seatbid.iter().flat_map(|seat| seat.bid.iter().map(move |bid| (seat, bid))).collect();
+        let mut fates = Vec::with_capacity(bids.len());
+        let mut verdicts = Vec::with_capacity(bids.len());
+        for (_, bid) in &bids {
+            verdicts.push(auction::hold(lot, bid, rate, &self.settlement, (*pricing, rivals), &mut random));
+            fates.push(Fate::draw(&self.behaviour, &mut random));
+        }
+        auction::contest(&bids, &mut verdicts);
+        for (((seat, bid), verdict), fate) in bids.into_iter().zip(verdicts).zip(fates) {
             self.second.bids += 1;
-            let verdict = auction::hold(lot, bid, self.behaviour.pricing, &self.behaviour.rivals, &mut random);
+            let multiplier = lot.multiplier(&bid.impid);
             let facts = |price, to_win, loss| Facts {
                 auction: &lot.id,
                 bid,
                 seat: &seat.seat,
+                currency,
+                settlement: &self.settlement,
+                iv: fate.iv,
                 price,
+                multiplier,
                 to_win: Some(to_win),
                 loss,
             };
-            // Drawn whatever the verdict, so that one auction's outcome does not shift the next one's numbers.
-            let (billed, twice, told) = (
-                random.chance(self.behaviour.billed),
-                random.chance(self.behaviour.twice),
-                random.chance(self.behaviour.told),
-            );
-            let delay = random.log_normal(self.behaviour.render_ms, self.behaviour.render_sigma) as u64;
             match verdict {
                 Verdict::Won { clearing, to_win } => {
+                    let terms = Terms { rate, multiplier: multiplier.unwrap_or(Multiplier::ONE) };
+                    let Some(money) = terms.checked_money(clearing) else {
+                        self.summary.invalid += 1;
+                        continue;
+                    };
                     self.second.wins += 1;
-                    self.summary.won_money = self.summary.won_money.plus(clearing.per_impression());
+                    self.summary.won_money = self.summary.won_money.plus(money);
                     let facts = facts(Some(clearing), to_win, 0);
                     if let Some(url) = &bid.nurl {
                         notify(&self.notices, NoticeKind::Win, macros::expand(url, &facts), at, None, false);
                     }
-                    if billed && let Some(url) = &bid.burl {
-                        let due = at.after(delay.min(self.behaviour.render_most_ms) * Nanos::MS);
-                        let bill = Some((bid.cid.to_string(), clearing.per_impression()));
+                    if fate.billed
+                        && let Some(url) = bill_url(bid)
+                    {
+                        let due = at.after(fate.delay.min(self.behaviour.render_most_ms) * Nanos::MS);
+                        let bill = Some((bid.cid.to_string(), money));
                         self.summary.rendered += 1;
-                        notify(&self.notices, NoticeKind::Bill, macros::expand(url, &facts), due, bill, twice);
+                        notify(&self.notices, NoticeKind::Bill, macros::expand(url, &facts), due, bill, fate.twice);
                     }
                 }
                 Verdict::Outbid { to_win } => {
                     self.summary.outbid += 1;
-                    lose(&self.notices, told, bid.lurl.as_deref(), &facts(None, to_win, 102), at);
+                    lose(&self.notices, fate.told, bid.lurl.as_deref(), &facts(None, to_win, 102), at);
                 }
                 Verdict::BelowFloor { to_win } => {
                     self.summary.below_floor += 1;
-                    lose(&self.notices, told, bid.lurl.as_deref(), &facts(None, to_win, 100), at);
+                    lose(&self.notices, fate.told, bid.lurl.as_deref(), &facts(None, to_win, 100), at);
                 }
                 Verdict::Invalid => self.summary.invalid += 1,
             }
@@ -379,6 +400,37 @@ impl Book {
         // Nobody listening is no reason to stop.
         let _ = self.seconds.send(second);
     }
+}
+
+/// What becomes of a bid if it wins, or loses. Drawn whatever the verdict, so that one auction's outcome does not shift the next
+/// one's numbers.
+struct Fate {
+    billed: bool,
+    twice: bool,
+    told: bool,
+    /// From winning to being billed, ms.
+    delay: u64,
+    /// For the one price of this auction.
+    iv: [u8; IV],
+}
+
+impl Fate {
+    fn draw(behaviour: &Behaviour, random: &mut Random) -> Fate {
+        let (billed, twice, told) =
+            (random.chance(behaviour.billed), random.chance(behaviour.twice), random.chance(behaviour.told));
+        let delay = random.log_normal(behaviour.render_ms, behaviour.render_sigma) as u64;
+        let bits = u128::from(random.bits()) << 64 | u128::from(random.bits());
+        Fate { billed, twice, told, delay, iv: bits.to_be_bytes() }
+    }
+}
+
+/// What is called when a bid is billed: `burl`, or of the addresses that its VAST wants called at the impression the one that
+/// has the price in it and is ours to bill by, as its path says.
+fn bill_url<'b>(bid: &'b Bid<'_>) -> Option<&'b str> {
+    bid.burl.as_deref().or_else(|| {
+        let mut impressions = bid.adm.as_deref()?.split("<Impression><![CDATA[").skip(1);
+        impressions.find_map(|text| text.split("]]>").next().filter(|url| url.contains("/notice/bill/")))
+    })
 }
 
 fn notify(

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::market::auction::Bid;
-use crate::units::CpmMicros;
+use crate::market::settlement::Settlement;
+use crate::units::{CpmMicros, Multiplier};
+use crate::wire::price_cipher::IV;
 
 /// What is known of an auction when a notice is sent. What is not known becomes the empty string.
 #[derive(Clone, Copy, Debug)]
@@ -14,16 +16,30 @@ pub struct Facts<'a> {
     pub bid: &'a Bid<'a>,
     /// The seat that bid.
     pub seat: &'a str,
+    /// `BidResponse.cur`.
+    pub currency: &'a str,
+    /// How prices are written.
+    pub settlement: &'a Settlement,
+    /// What an encrypted price is mixed with; of this auction alone.
+    pub iv: [u8; IV],
     /// The clearing price, when it is told.
     pub price: Option<CpmMicros>,
+    /// How many see it, of a screen.
+    pub multiplier: Option<Multiplier>,
     /// What the bid had to reach.
     pub to_win: Option<CpmMicros>,
     /// The loss reason (2.5 section 5.25), 0 for a winner.
     pub loss: u32,
 }
 
+/// The macro of Authorized Buyers.
+const WINNING_PRICE: &str = "%%WINNING_PRICE%%";
+
 /// The URL with every macro replaced by its value, percent-encoded.
 pub fn expand(url: &str, facts: &Facts<'_>) -> String {
+    let told = facts.price.and_then(|price| facts.settlement.price(WINNING_PRICE, price, &facts.iv));
+    let url = told.map_or_else(|| url.into(), |price| std::borrow::Cow::from(url.replace(WINNING_PRICE, &price)));
+    let url = &*url;
     let mut expanded = String::with_capacity(url.len() + 16);
     let mut rest = url;
     while let Some(start) = rest.find("${AUCTION_") {
@@ -42,15 +58,18 @@ pub fn expand(url: &str, facts: &Facts<'_>) -> String {
 
 fn value(name: &str, facts: &Facts<'_>) -> String {
     let price = |price: Option<CpmMicros>| price.map(decimal).unwrap_or_default();
+    let told = |name: &str| facts.price.and_then(|price| facts.settlement.price(name, price, &facts.iv));
     match name {
         "ID" => facts.auction.to_owned(),
         "BID_ID" => facts.bid.id.to_string(),
         "IMP_ID" => facts.bid.impid.to_string(),
         "SEAT_ID" => facts.seat.to_owned(),
         "AD_ID" => facts.bid.adid.to_string(),
-        "PRICE" => price(facts.price),
+        "PRICE" => told("AUCTION_PRICE").unwrap_or_default(),
+        "PRICE:OXCRYPT" => told("AUCTION_PRICE:OXCRYPT").unwrap_or_default(),
         "MIN_TO_WIN" => price(facts.to_win),
-        "CURRENCY" => "USD".to_owned(),
+        "CURRENCY" => facts.currency.to_owned(),
+        "MULTIPLIER" => facts.multiplier.map(|times| decimal(CpmMicros(times.0.cast_signed()))).unwrap_or_default(),
         "LOSS" => facts.loss.to_string(),
         _ => String::new(),
     }
@@ -75,23 +94,25 @@ fn encode(text: &str, to: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::Cow;
+    use crate::wire::price::{Reading, Scheme};
+    use crate::wire::price_cipher::PriceCipher;
 
     #[test]
     fn macros_are_replaced_and_encoded() {
-        let nothing = Cow::Borrowed("");
-        let bid = Bid {
-            id: "b/1".into(),
-            impid: "1 ü".into(),
-            price: 2.5,
-            cid: nothing.clone(),
-            adid: nothing,
-            nurl: None,
-            burl: None,
-            lurl: None,
+        let bid = Bid { id: "b/1".into(), impid: "1 ü".into(), price: 2.5, ..Bid::default() };
+        let settlement = Settlement::default();
+        let facts = Facts {
+            auction: "a&b",
+            bid: &bid,
+            seat: "s",
+            currency: "EUR",
+            settlement: &settlement,
+            iv: [7; IV],
+            price: Some(CpmMicros(2_500_000)),
+            multiplier: Some(Multiplier(30_300_000)),
+            to_win: None,
+            loss: 102,
         };
-        let facts =
-            Facts { auction: "a&b", bid: &bid, seat: "s", price: Some(CpmMicros(2_500_000)), to_win: None, loss: 102 };
         let expand = |url: &str| super::expand(url, &facts);
         assert_eq!(expand("http://h/p?x=1"), "http://h/p?x=1");
         assert_eq!(expand("/${AUCTION_PRICE}"), "/2.5");
@@ -101,6 +122,34 @@ mod tests {
         );
         assert_eq!(expand("/${AUCTION_MIN_TO_WIN}|${AUCTION_PRICE:X}|${AUCTION_NEW}|"), "/|||");
         assert_eq!(expand("/${AUCTION_PRICE"), "/${AUCTION_PRICE");
+        assert_eq!(
+            expand("/${AUCTION_CURRENCY}/${AUCTION_MULTIPLIER}/%%WINNING_PRICE%%"),
+            "/EUR/30.3/%%WINNING_PRICE%%"
+        );
+    }
+
+    #[test]
+    fn an_encrypted_price_stands_where_the_exchange_puts_it() {
+        let cipher = PriceCipher::new(&[1; 32], &[2; 32]);
+        let bid = Bid::default();
+        for (scheme, number) in [(Scheme::Google, 2_500_000), (Scheme::Openx, 2_500)] {
+            let settlement = Settlement { prices: Reading::Encrypted(scheme, cipher.clone()), ..Settlement::default() };
+            let facts = Facts {
+                auction: "a",
+                bid: &bid,
+                seat: "",
+                currency: "USD",
+                settlement: &settlement,
+                iv: [7; IV],
+                price: Some(CpmMicros(2_500_000)),
+                multiplier: None,
+                to_win: None,
+                loss: 0,
+            };
+            let told = expand(scheme.price_macro(), &facts);
+            assert_eq!(cipher.decrypt(told.as_bytes()), Ok(number));
+            assert_eq!(expand("${AUCTION_PRICE}", &facts), "", "never in plain");
+        }
     }
 
     #[test]

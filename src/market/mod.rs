@@ -12,8 +12,10 @@ pub mod exchange;
 pub mod macros;
 pub mod notices;
 pub mod random;
+pub mod settlement;
 pub mod summary;
 pub mod vocabulary;
 
 pub use exchange::{Behaviour, Error, Options, run};
+pub use settlement::Settlement;
 pub use summary::{Second, Summary, render};

@@ -18,6 +18,15 @@ pub const SIZES: &[(u16, u16)] = &[
 /// Sizes nobody has.
 pub const ODD_SIZES: &[(u16, u16)] = &[(117, 43), (213, 57), (431, 77), (555, 111), (999, 37), (271, 271), (645, 127)];
 
+/// Deals that campaigns may name: id, and what is agreed besides a floor, as members.
+pub const DEALS: &[(&str, &str)] = &[
+    ("deal-1", ",\"bidfloorcur\":\"USD\",\"at\":1"),
+    ("deal-2", ""),
+    ("deal-3", ",\"at\":2,\"wseat\":[\"corebid\",\"seat-1\"]"),
+    ("deal-fixed", ",\"at\":3"),
+    ("deal-guaranteed", ",\"guar\":1,\"at\":3"),
+];
+
 /// Site domains.
 pub const DOMAINS: &[&str] = &[
     "news1.example",

@@ -18,7 +18,8 @@ use super::base64;
 /// An encryption or integrity key: 256 bits.
 pub type Key = [u8; 32];
 
-const IV: usize = 16;
+/// Bytes of the initialisation vector, never used twice.
+pub const IV: usize = 16;
 const PRICE: usize = 8;
 const INTEGRITY: usize = 4;
 const MESSAGE: usize = IV + PRICE + INTEGRITY;

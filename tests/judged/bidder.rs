@@ -16,7 +16,6 @@ use crate::demo;
 use crate::judge::{Exchange, Judge};
 use crate::support::Folder;
 
-
 /// The exchanges of tests/data/broad.
 pub(crate) const EXCHANGES: [&str; 8] = ["generic", "euro", "yen", "gold", "google", "openx", "xandr", "pubnx"];
 

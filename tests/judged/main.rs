@@ -8,6 +8,7 @@ mod judge;
 
 mod bidder;
 mod demo;
+mod mutations;
 mod wild;
 
 use corebid::market::corpus;
@@ -55,7 +56,8 @@ fn responses_of_the_demo_are_valid() {
         let mut bidder = Bidder::demo(source.clone());
         let mut bids = |bodies: Vec<Vec<u8>>| judged(&mut bidder, "generic", &bodies).1;
         let plain = bids(corpus::plain(11, COUNT));
-        let (mixed, large, samples) = (bids(corpus::corpus(12, COUNT)), bids(corpus::large(13, COUNT / 4)), bids(samples.clone()));
+        let (mixed, large, samples) =
+            (bids(corpus::corpus(12, COUNT)), bids(corpus::large(13, COUNT / 4)), bids(samples.clone()));
         eprintln!("{source:?}: bids for {plain} of {COUNT} plain, {mixed} mixed, {large} large, {samples} samples");
         assert!(plain > 0 && (source != Source::BuiltIn || plain * 10 >= COUNT * 3), "{plain} bids");
     }
@@ -65,9 +67,10 @@ fn responses_of_the_demo_are_valid() {
 fn responses_to_the_corpora_are_valid() {
     let mut bidder = Bidder::broad();
     for exchange in EXCHANGES {
-        let (_, bids) = judged(&mut bidder, exchange, &corpus::corpus(21, 1000));
-        eprintln!("{exchange}: bids for {bids} of 1000");
-        assert!(bids > 0);
+        let mut bids = |bodies: Vec<Vec<u8>>| judged(&mut bidder, exchange, &bodies).1;
+        let (mixed, formats) = (bids(corpus::corpus(21, 1000)), bids(corpus::formats(22, 1000)));
+        eprintln!("{exchange}: bids for {mixed} of 1000 mixed, {formats} of 1000 of every format");
+        assert!(mixed > 0 && formats > 300);
     }
 }
 

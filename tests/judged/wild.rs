@@ -44,7 +44,9 @@ pub(crate) fn request(random: &mut Random) -> Value {
         some(random, list!["IAB18", "IAB18-2", "iab7", "IAB9-30", "IAB2", "552", "IAB10-4", "IAB25"], 0.2)
     });
     if request["bcat"].is_null() {
-        maybe(random, &mut request, "acat", 0.1, |random| some(random, list!["IAB18", "IAB9", "IAB2", "IAB10", "553"], 0.5));
+        maybe(random, &mut request, "acat", 0.1, |random| {
+            some(random, list!["IAB18", "IAB9", "IAB2", "IAB10", "553"], 0.5)
+        });
     }
     maybe(random, &mut request, "badv", 0.2, |random| {
         some(random, list!["plain.example", "RIVAL.example", "loud.example", "native.example", "x.spots.example"], 0.25)
@@ -68,10 +70,13 @@ pub(crate) fn request(random: &mut Random) -> Value {
         user
     });
     maybe(random, &mut request, "regs", 0.3, |random| {
-        one(random, list![
-            { "gdpr": 1 }, { "gdpr": 0 }, { "coppa": 1 }, { "ext": { "gdpr": 1 } }, { "us_privacy": "1YYN" },
-            { "us_privacy": "1YNN" }, { "ext": { "gpc": "1" } }, { "gpp_sid": [7], "gpp": "DBAA" }, {},
-        ])
+        one(
+            random,
+            list![
+                { "gdpr": 1 }, { "gdpr": 0 }, { "coppa": 1 }, { "ext": { "gdpr": 1 } }, { "us_privacy": "1YYN" },
+                { "us_privacy": "1YNN" }, { "ext": { "gpc": "1" } }, { "gpp_sid": [7], "gpp": "DBAA" }, {},
+            ],
+        )
     });
     request
 }
@@ -131,17 +136,20 @@ fn deal(random: &mut Random, id: &str) -> Value {
         _ => maybe(random, &mut deal, "at", 0.3, |random| one(random, list![1, 2, 3])),
     }
     maybe(random, &mut deal, "wseat", 0.2, |random| one(random, list![["corebid", "seat-e"], ["other"], []]));
-    maybe(random, &mut deal, "wadomain", 0.15, |random| one(random, list![["deals9.example", "Deals11.EXAMPLE"], ["example"], []]));
+    maybe(random, &mut deal, "wadomain", 0.15, |random| {
+        one(random, list![["deals9.example", "Deals11.EXAMPLE"], ["example"], []])
+    });
     time_floors(random, &mut deal);
     deal
 }
 
 fn time_floors(random: &mut Random, object: &mut Value) {
     match random.below(10) {
-        0 => object["mincpmpersec"] = json!(random.unit()),
+        0 => object["mincpmpersec"] = json!((random.unit() * 1e6).round() / 1e6),
         1 => {
             let span = |random: &mut Random, from: u64, to: u64| json!({ "mindur": from, "maxdur": to, "bidfloor": floor(random) });
-            object["durfloors"] = json!([span(random, 0, 15), span(random, 15, 30), { "mindur": 31, "bidfloor": floor(random) }]);
+            object["durfloors"] =
+                json!([span(random, 0, 15), span(random, 15, 30), { "mindur": 31, "bidfloor": floor(random) }]);
         }
         _ => {}
     }
@@ -203,7 +211,10 @@ fn native(random: &mut Random) -> Value {
     }
     let mut request = json!({ "ver": "1.2", "assets": assets });
     maybe(random, &mut request, "eventtrackers", 0.5, |random| {
-        one(random, list![[{ "event": 1, "methods": [1, 2] }], [{ "event": 1, "methods": [2] }], [{ "event": 2, "methods": [1] }], []])
+        one(
+            random,
+            list![[{ "event": 1, "methods": [1, 2] }], [{ "event": 1, "methods": [2] }], [{ "event": 2, "methods": [1] }], []],
+        )
     });
     if random.chance(0.2) {
         request = json!({ "native": request });
@@ -225,14 +236,23 @@ fn inventory(random: &mut Random) -> (&'static str, Value) {
         _ => "",
     };
     match channel {
-        "app" => maybe(random, &mut inventory, "bundle", 0.9, |random| one(random, list!["com.example.news", "com.example.other"])),
+        "app" => maybe(random, &mut inventory, "bundle", 0.9, |random| {
+            one(random, list!["com.example.news", "com.example.other"])
+        }),
         _ => maybe(random, &mut inventory, "domain", 0.8, |random| {
-            one(random, list!["news.example", "www.NEWS.example", "forum.news.example", "badnews.example", "other.example"])
+            one(
+                random,
+                list!["news.example", "www.NEWS.example", "forum.news.example", "badnews.example", "other.example"],
+            )
         }),
     }
     maybe(random, &mut inventory, "page", 0.3, |_| json!("https://a.news.example:443/x?y=1"));
-    maybe(random, &mut inventory, "publisher", 0.5, |random| one(random, list![{ "id": "pub-9" }, { "id": "pub-1" }, {}]));
-    maybe(random, &mut inventory, "cat", 0.5, |random| some(random, list!["IAB17", "IAB17-44", "iab17-2", "IAB19-6", "IAB1"], 0.3));
+    maybe(random, &mut inventory, "publisher", 0.5, |random| {
+        one(random, list![{ "id": "pub-9" }, { "id": "pub-1" }, {}])
+    });
+    maybe(random, &mut inventory, "cat", 0.5, |random| {
+        some(random, list!["IAB17", "IAB17-44", "iab17-2", "IAB19-6", "IAB1"], 0.3)
+    });
     maybe(random, &mut inventory, "content", 0.4, |random| {
         let mut content = Map::new();
         if random.chance(0.7) {
@@ -253,10 +273,13 @@ fn device(random: &mut Random) -> Value {
     maybe(random, &mut device, "language", 0.5, |random| one(random, list!["en", "de"]));
     maybe(random, &mut device, "lmt", 0.2, |random| one(random, list![0, 1]));
     maybe(random, &mut device, "geo", 0.7, |random| {
-        one(random, list![
-            { "country": "FRA" }, { "country": "DEU", "region": "BY" }, { "country": "DEU", "region": "BE" },
-            { "country": "USA", "region": "CA" }, {}, { "country": "deu" },
-        ])
+        one(
+            random,
+            list![
+                { "country": "FRA" }, { "country": "DEU", "region": "BY" }, { "country": "DEU", "region": "BE" },
+                { "country": "USA", "region": "CA" }, {}, { "country": "deu" },
+            ],
+        )
     });
     device
 }

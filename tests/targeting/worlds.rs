@@ -72,7 +72,7 @@ pub(super) fn creative(shape: Shape) -> Creative {
         duration: 15,
         mimes: Mimes::default(),
         size: Size::default(),
-        bitrate: (0, 0),
+        files: [].into(),
         skippable: false,
         api: 0,
         versions: vec![],

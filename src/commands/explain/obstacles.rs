@@ -215,10 +215,12 @@ fn in_stream(ad: &StreamAd, stream: Option<&Stream<'_>>, found: &mut Vec<(NoBidR
             format!("plays {} s, the pod has {} s for {} ads", ad.duration, pod.duration, pod.most_ads),
         ),
         (
-            fits::streams(ad, stream),
+            fits::streams(ad, stream) || !ad.mimes.meet(stream.mimes),
             format!(
-                "{} to {} kbit/s, wanted {} to {}",
-                ad.bitrate.0, ad.bitrate.1, stream.min_bitrate, stream.max_bitrate
+                "none of its files in mimes has {} to {} kbit/s: {:?}",
+                stream.min_bitrate,
+                stream.max_bitrate,
+                ad.files.iter().map(|&(_, rate)| rate).collect::<Vec<_>>()
             ),
         ),
         (fits::is_linear(stream), "is linear, wanted is an overlay (linearity 2)".to_owned()),

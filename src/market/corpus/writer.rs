@@ -28,6 +28,13 @@ struct Writer<'a> {
     json: String,
 }
 
+/// `linearity` of a video before, between or after the content.
+const LINEAR: u8 = 1;
+/// The same of one that lies over it.
+const OVERLAY: u8 = 2;
+/// An asset that natives of images and texts do not have, as it stands in a string.
+const ITS_OWN_VIDEO: &str = r#",{\"id\":3,\"required\":1,\"video\":{\"mimes\":[\"video/mp4\"],\"minduration\":5,\"maxduration\":30,\"protocols\":[2,3]}}"#;
+
 /// `write!` into a string cannot fail.
 macro_rules! put {
     ($to:expr, $($format:tt)*) => { $to.json.write_fmt(format_args!($($format)*)).expect("memory") };
@@ -47,7 +54,7 @@ impl Writer<'_> {
         self.terms();
         self.impressions();
         match self.class {
-            Class::Inventory => {
+            Class::Screen => {
                 put!(self, ",\"dooh\":{{\"id\":\"screen-{}\",\"venuetype\":[\"retail\"]}}", self.random.below(500))
             }
             _ if app => self.app(),
@@ -79,6 +86,9 @@ impl Writer<'_> {
                 ",\"cur\":{}",
                 *self.random.pick(&["[\"EUR\"]", "[\"GBP\",\"EUR\"]", "[\"JPY\"]", "[\"BRL\"]"])
             ),
+            Class::Foreign => {
+                put!(self, ",\"cur\":{}", *self.random.pick(&["[\"EUR\"]", "[\"GBP\",\"EUR\"]", "[\"JPY\",\"EUR\"]"]))
+            }
             _ if self.random.chance(0.7) => {
                 put!(self, ",\"cur\":{}", *self.random.pick(&["[\"USD\"]", "[\"USD\"]", "[\"EUR\",\"USD\"]"]))
             }
@@ -106,11 +116,15 @@ impl Writer<'_> {
 
     /// `imp`: usually one, sometimes up to three.
     fn impressions(&mut self) {
-        let count = match self.random.below(100) {
-            0..85 => 1,
-            85..95 => 2,
+        let count = match (self.class, self.random.below(100)) {
+            (Class::Several, drawn) => 2 + drawn / 50,
+            (_, 0..85) => 1,
+            (_, 85..95) => 2,
             _ => 3,
         };
+        if self.class == Class::Several && self.random.chance(0.5) {
+            put!(self, ",\"allimps\":1");
+        }
         put!(self, ",\"imp\":[");
         for number in 1..=count {
             if number > 1 {
@@ -127,8 +141,30 @@ impl Writer<'_> {
     fn impression(&mut self, number: u64) {
         put!(self, "{{\"id\":\"{number}\"");
         match self.class {
-            Class::Format if self.random.chance(0.6) => self.video(),
-            Class::Format => self.native(),
+            Class::Unfit if self.random.chance(0.6) => self.video(OVERLAY, ""),
+            Class::Unfit => self.native(ITS_OWN_VIDEO),
+            Class::Video => {
+                let floors = self.time_floors();
+                self.video(LINEAR, &floors);
+            }
+            Class::Audio => self.audio(),
+            Class::Native => self.native(""),
+            Class::Several => {
+                let (w, h) = *self.random.pick(words::SIZES);
+                self.banner(w, h);
+                self.native("");
+                if self.random.chance(0.5) {
+                    self.video(LINEAR, "");
+                }
+            }
+            Class::Pod => {
+                let slot = *self.random.pick(&[
+                    ",\"podid\":\"pod-1\",\"poddur\":60,\"maxseq\":4",
+                    ",\"podid\":\"pod-1\",\"poddur\":30",
+                    ",\"podid\":\"pod-1\",\"slotinpod\":1,\"rqddurs\":[15,30]",
+                ]);
+                self.video(LINEAR, slot);
+            }
             Class::OddSize => {
                 let (w, h) = *self.random.pick(words::ODD_SIZES);
                 self.banner(w, h);
@@ -147,8 +183,15 @@ impl Writer<'_> {
         put!(self, ",\"bidfloor\":{}.{:03}", floor / 1000, floor % 1000);
         match self.class {
             Class::FloorCurrency => put!(self, ",\"bidfloorcur\":\"{}\"", *self.random.pick(&["THB", "ISK", "KES"])),
+            Class::Foreign => put!(self, ",\"bidfloorcur\":\"{}\"", *self.random.pick(&["EUR", "GBP", "USD"])),
             _ if self.random.chance(0.6) => put!(self, ",\"bidfloorcur\":\"USD\""),
             _ => {}
+        }
+        if self.class == Class::Screen {
+            put!(self, ",\"qty\":{{\"multiplier\":{},\"sourcetype\":1}}", *self.random.pick(&["30.3", "12", "0.75"]));
+        }
+        if self.class == Class::Deals {
+            self.deals();
         }
         put!(self, ",\"tagid\":\"{}-{}\",\"secure\":1", *self.random.pick(words::TAGS), self.random.below(400));
         if self.class == Class::DealsOnly {
@@ -195,20 +238,56 @@ impl Writer<'_> {
         );
     }
 
-    fn video(&mut self) {
+    /// Deals that campaigns may name, in the open auction or alone.
+    fn deals(&mut self) {
+        put!(self, ",\"pmp\":{{\"private_auction\":{},\"deals\":[", self.random.below(2));
+        for (number, (id, more)) in words::DEALS.iter().enumerate() {
+            if number > 0 {
+                if self.random.chance(0.5) {
+                    continue;
+                }
+                self.json.push(',');
+            }
+            put!(self, "{{\"id\":\"{id}\",\"bidfloor\":{}.{:02}{more}}}", self.random.below(4), self.random.below(100));
+        }
+        self.json.push_str("]}");
+    }
+
+    /// Floors that go by the second or by the duration, or not.
+    fn time_floors(&mut self) -> String {
+        match self.random.below(4) {
+            0 => format!(",\"mincpmpersec\":0.0{}", self.random.between(1, 9)),
+            1 => ",\"durfloors\":[{\"mindur\":0,\"maxdur\":15,\"bidfloor\":0.5},{\"mindur\":16,\"bidfloor\":1.25}]"
+                .to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    fn audio(&mut self) {
         put!(
             self,
-            ",\"video\":{{\"mimes\":[\"video/mp4\",\"video/webm\",\"application/javascript\"],\"minduration\":5,\"maxduration\":{},\"protocols\":[2,3,5,6,7,8],\"w\":640,\"h\":{},\"startdelay\":0,\"plcmt\":{},\"linearity\":1,\"skip\":1,\"playbackmethod\":[1,2],\"api\":[1,2,7]}}",
+            ",\"audio\":{{\"mimes\":[\"audio/mpeg\",\"audio/mp4\"],\"minduration\":5,\"maxduration\":{},\"protocols\":[2,3,7],\"feed\":{}}}",
+            *self.random.pick(&[30, 60]),
+            self.random.between(1, 3)
+        );
+    }
+
+    /// A video of this linearity, with `more` members.
+    fn video(&mut self, linearity: u8, more: &str) {
+        put!(
+            self,
+            ",\"video\":{{\"mimes\":[\"video/mp4\",\"video/webm\",\"application/javascript\"],\"minduration\":5,\"maxduration\":{},\"protocols\":[2,3,5,6,7,8],\"w\":640,\"h\":{},\"startdelay\":0,\"plcmt\":{},\"linearity\":{linearity},\"skip\":1,\"playbackmethod\":[1,2],\"api\":[1,2,7]{more}}}",
             *self.random.pick(&[15, 30, 60]),
             *self.random.pick(&[360, 480]),
             self.random.between(1, 4)
         );
     }
 
-    fn native(&mut self) {
+    /// A native placement, with `more` assets.
+    fn native(&mut self, more: &str) {
         put!(
             self,
-            ",\"native\":{{\"request\":\"{{\\\"ver\\\":\\\"1.2\\\",\\\"context\\\":1,\\\"plcmttype\\\":{},\\\"assets\\\":[{{\\\"id\\\":1,\\\"required\\\":1,\\\"title\\\":{{\\\"len\\\":{}}}}},{{\\\"id\\\":2,\\\"required\\\":1,\\\"img\\\":{{\\\"type\\\":3,\\\"wmin\\\":600,\\\"hmin\\\":314}}}}]}}\",\"ver\":\"1.2\",\"api\":[3]}}",
+            ",\"native\":{{\"request\":\"{{\\\"ver\\\":\\\"1.2\\\",\\\"context\\\":1,\\\"plcmttype\\\":{},\\\"assets\\\":[{{\\\"id\\\":1,\\\"required\\\":1,\\\"title\\\":{{\\\"len\\\":{}}}}},{{\\\"id\\\":2,\\\"required\\\":1,\\\"img\\\":{{\\\"type\\\":3,\\\"wmin\\\":600,\\\"hmin\\\":314}}}}{more}]}}\",\"ver\":\"1.2\",\"api\":[3]}}",
             self.random.between(1, 4),
             *self.random.pick(&[40, 70, 90])
         );

@@ -55,12 +55,12 @@ pub struct BannerAd {
 pub struct StreamAd {
     /// Seconds (`bid.dur`).
     pub duration: u16,
-    /// The types its media files come in: one of them must be taken.
+    /// The types its files come in.
     pub mimes: Mimes,
     /// Pixels of its largest file; 0 of audio.
     pub size: Size,
-    /// Bit rates of its files, kbit/s, smallest and largest; 0 if not said.
-    pub bitrate: (u32, u32),
+    /// Its files: type, and bit rate in kbit/s, 0 if not said. One of them must be taken for both.
+    pub files: Box<[(Mimes, u32)]>,
     /// It can be skipped.
     pub skippable: bool,
     /// API frameworks it cannot do without (AdCOM list "API Frameworks"): bits, all of which must be supported.

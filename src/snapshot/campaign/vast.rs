@@ -146,12 +146,12 @@ impl Spot {
             }
             Vast::Own(protocol, markup) => vec![(*protocol, Markup::compile(markup, context)?)],
         };
-        let rates = || self.media.iter().map(|media| media.bitrate).filter(|&rate| rate > 0);
+        let file = |media: &Media| (Mimes::of(media.mime.as_bytes()), media.bitrate);
         Ok(StreamAd {
             duration: self.duration,
             mimes,
             size: self.media.iter().map(|media| media.size).max_by_key(area).unwrap_or_default(),
-            bitrate: (rates().min().unwrap_or(0), rates().max().unwrap_or(0)),
+            files: self.media.iter().map(file).collect(),
             skippable: self.skip.is_some(),
             api: self.api,
             versions,

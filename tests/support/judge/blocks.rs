@@ -74,7 +74,10 @@ fn categories(request: &Value, bid: &Value, campaign: &Value) -> Verdict {
     let blocked = |name: &&str| strings(&request["bcat"]).any(|listed| covers(listed, name));
     sure(!named.iter().any(blocked), "a blocked category")?;
     let allowed = |name: &&str| strings(&request["acat"]).any(|listed| covers(listed, name));
-    sure(!names_any(&request["acat"]) || !named.is_empty() && named.iter().all(allowed), "a category that is not allowed")
+    sure(
+        !names_any(&request["acat"]) || !named.is_empty() && named.iter().all(allowed),
+        "a category that is not allowed",
+    )
 }
 
 /// Whether a domain is this one or below it.

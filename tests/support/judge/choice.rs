@@ -26,8 +26,14 @@ pub(super) fn judge(exchange: &Exchange, request: &Value, seat: &Value, cases: &
     let whole = |case: &Case<'_>| flag(&case.campaign["together"]);
     if flag(&seat["group"]) {
         sure(flag(&request["allimps"]), "all or nothing of a page that may show more")?;
-        sure(cases.iter().all(|case| whole(case) && case.campaign["id"] == cases[0].campaign["id"]), "not one campaign's page")?;
-        sure(elements(&request["imp"]).all(|imp| imp["id"].as_str().is_some_and(|id| by_imp.contains_key(id))), "not the whole page")?;
+        sure(
+            cases.iter().all(|case| whole(case) && case.campaign["id"] == cases[0].campaign["id"]),
+            "not one campaign's page",
+        )?;
+        sure(
+            elements(&request["imp"]).all(|imp| imp["id"].as_str().is_some_and(|id| by_imp.contains_key(id))),
+            "not the whole page",
+        )?;
     } else {
         sure(seat["group"].is_null(), "a group that is none")?;
         sure(!cases.iter().any(whole), "a part of a page for who takes it whole")?;
@@ -38,7 +44,8 @@ pub(super) fn judge(exchange: &Exchange, request: &Value, seat: &Value, cases: &
     }
     for (at, one) in cases.iter().enumerate() {
         for other in &cases[at + 1..] {
-            let rival = |label: &str| strings(&other.campaign["competes"]).any(|known| known.eq_ignore_ascii_case(label));
+            let rival =
+                |label: &str| strings(&other.campaign["competes"]).any(|known| known.eq_ignore_ascii_case(label));
             let compete = one.campaign["advertiser"] != other.campaign["advertiser"]
                 && strings(&one.campaign["competes"]).any(rival);
             sure(!compete, "competitors side by side")?;

@@ -129,8 +129,31 @@ impl Judge {
 
 /// What a bid may hold: what of 2.6 section 4.2.3 we know how to mean.
 const BID: [&str; 25] = [
-    "id", "impid", "price", "dealid", "nurl", "burl", "lurl", "adm", "adid", "adomain", "bundle", "iurl", "cid", "crid",
-    "cat", "cattax", "attr", "language", "w", "h", "dur", "protocol", "slotinpod", "mtype", "ext",
+    "id",
+    "impid",
+    "price",
+    "dealid",
+    "nurl",
+    "burl",
+    "lurl",
+    "adm",
+    "adid",
+    "adomain",
+    "bundle",
+    "iurl",
+    "cid",
+    "crid",
+    "cat",
+    "cattax",
+    "attr",
+    "language",
+    "w",
+    "h",
+    "dur",
+    "protocol",
+    "slotinpod",
+    "mtype",
+    "ext",
 ];
 
 /// Whether the request says, in any of the ways there are, that its user is not to be known.

@@ -45,9 +45,9 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     let Some(rate) = exchange.rates.get(&code) else { return Err("a floor in a currency without a rate".into()) };
     let least = floor.saturating_mul(*rate);
     sure(price * worth >= least, &format!("a price below the floor of {floor} trillionths of {code}"))?;
-    // In its own currency the price is the deal's to the digit; in another it is the next that can be said, and the account's
-    // currency, through which it is converted, has digits of its own.
-    let slack = if code == currency { 0 } else { MICRO * UNIT };
+    // In its own currency the price is the deal's to the digit; in another it is the next that can be said, and neither the
+    // deal's currency nor the account's, through which it is converted, goes beyond millionths.
+    let slack = if code == currency { 0 } else { MICRO * (rate + UNIT) };
     let fixed = deal.is_some_and(|deal| deal["at"] == 3);
     sure(!fixed || (price - MICRO) * worth < least + slack, "not the price that the deal fixes")
 }

@@ -17,7 +17,8 @@ pub(super) fn judge(placement: &Value, markup: &str, secure: bool) -> Verdict {
         let id = &asset["id"];
         sure(id.is_i64() && !answered.contains(&id), "an asset that is answered twice")?;
         answered.push(id);
-        let wanted = elements(&request["assets"]).find(|wanted| wanted["id"] == *id).ok_or("an asset nobody asked for")?;
+        let wanted =
+            elements(&request["assets"]).find(|wanted| wanted["id"] == *id).ok_or("an asset nobody asked for")?;
         fits(asset, wanted, secure)?;
     }
     for wanted in elements(&request["assets"]).filter(|wanted| flag(&wanted["required"])) {
@@ -28,7 +29,10 @@ pub(super) fn judge(placement: &Value, markup: &str, secure: bool) -> Verdict {
     let trackers = &request["eventtrackers"];
     let by_image = |tracker: &Value| tracker["event"] == 1 && elements(&tracker["methods"]).any(|method| *method == 1);
     for tracker in elements(&response["eventtrackers"]) {
-        sure(by_image(&serde_json::json!({ "event": tracker["event"], "methods": [tracker["method"]] })), "an odd tracker")?;
+        sure(
+            by_image(&serde_json::json!({ "event": tracker["event"], "methods": [tracker["method"]] })),
+            "an odd tracker",
+        )?;
         sure(trackers.is_null() || elements(trackers).any(by_image), "a tracker nobody asked for")?;
         is_url(&tracker["url"], secure)?;
     }

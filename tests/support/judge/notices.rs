@@ -8,8 +8,15 @@ const URL_BYTES: usize = 2000;
 const VALUE_BYTES: usize = 64;
 /// What the bidder knows, and therefore fills in itself (2.6 section 4.4, docs/CAMPAIGNS.md).
 const OURS: [&str; 9] = [
-    "${AUCTION_ID}", "${AUCTION_BID_ID}", "${AUCTION_IMP_ID}", "${AUCTION_SEAT_ID}", "${AUCTION_AD_ID}",
-    "${AUCTION_CURRENCY}", "${CLICK_URL}", "${CACHEBUSTER}", "${BILL_URL}",
+    "${AUCTION_ID}",
+    "${AUCTION_BID_ID}",
+    "${AUCTION_IMP_ID}",
+    "${AUCTION_SEAT_ID}",
+    "${AUCTION_AD_ID}",
+    "${AUCTION_CURRENCY}",
+    "${CLICK_URL}",
+    "${CACHEBUSTER}",
+    "${BILL_URL}",
 ];
 
 pub(super) fn judge(case: &Case<'_>) -> Verdict {
@@ -36,9 +43,19 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     }
     let source = creative.to_string();
     let others_price = ["${AUCTION_PRICE}", "%%WINNING_PRICE%%", "${AUCTION_PRICE:OXCRYPT}"];
-    let foreign = others_price.iter().find(|name| **name != exchange.price_macro && markup.contains(**name) && !source.contains(**name));
-    sure(foreign.is_none() && (exchange.price_macro == others_price[0] || !markup.contains(others_price[0])), "another exchange's price macro")?;
-    sure(!source.contains("${AUCTION_PRICE}") || !creative["markup"].is_string() || markup.contains(exchange.price_macro), "the price macro is lost")?;
+    let foreign = others_price
+        .iter()
+        .find(|name| **name != exchange.price_macro && markup.contains(**name) && !source.contains(**name));
+    sure(
+        foreign.is_none() && (exchange.price_macro == others_price[0] || !markup.contains(others_price[0])),
+        "another exchange's price macro",
+    )?;
+    sure(
+        !source.contains("${AUCTION_PRICE}")
+            || !creative["markup"].is_string()
+            || markup.contains(exchange.price_macro),
+        "the price macro is lost",
+    )?;
     let bill = markup.contains("/notice/bill/");
     sure(bill == (plays && exchange.bills_by_impression && creative["vast"].is_null()), "a bill in the markup")?;
     let secure = markup.to_ascii_lowercase().replace("http://www.w3.org/", "");

@@ -30,7 +30,8 @@ pub(super) fn judge(case: &Case<'_>, segments: &Option<BTreeSet<u64>>) -> Verdic
                 kind > 0 && strings(rule).any(|name| DEVICES.get(kind - 1) == Some(&name))
             }
             "connections" => device["connectiontype"].as_u64().is_some_and(|kind| {
-                let name = ["ethernet", "wifi", "cellular", "2g", "3g", "4g", "5g"].get((kind as usize).wrapping_sub(1));
+                let name =
+                    ["ethernet", "wifi", "cellular", "2g", "3g", "4g", "5g"].get((kind as usize).wrapping_sub(1));
                 strings(rule).any(|wanted| Some(&wanted) == name)
             }),
             "channels" => strings(rule).any(|wanted| wanted == channel),
@@ -41,12 +42,14 @@ pub(super) fn judge(case: &Case<'_>, segments: &Option<BTreeSet<u64>>) -> Verdic
                 let content = &inventory["content"];
                 let said = [&content["language"], &content["langb"], &device["language"]];
                 let said = said.into_iter().filter_map(Value::as_str).find(|text| !text.is_empty());
-                let primary = said.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default().to_ascii_lowercase();
+                let primary =
+                    said.and_then(|tag| tag.split(['-', '_']).next()).unwrap_or_default().to_ascii_lowercase();
                 listed(rule, |language| language == primary)
             }
             "categories" => {
                 let content = &inventory["content"];
-                let of_content = inventory["cat"].is_null() && inventory["sectioncat"].is_null() && inventory["pagecat"].is_null();
+                let of_content =
+                    inventory["cat"].is_null() && inventory["sectioncat"].is_null() && inventory["pagecat"].is_null();
                 let taxonomy = if of_content { &content["cattax"] } else { &inventory["cattax"] };
                 let known = taxonomy.is_null() || *taxonomy == 1;
                 let lists = [&inventory["cat"], &inventory["sectioncat"], &inventory["pagecat"], &content["cat"]];
@@ -54,7 +57,8 @@ pub(super) fn judge(case: &Case<'_>, segments: &Option<BTreeSet<u64>>) -> Verdic
                     lists.into_iter().filter(|_| known).flat_map(strings).map(str::to_ascii_lowercase).collect();
                 listed(rule, |wanted| {
                     let wanted = wanted.to_ascii_lowercase();
-                    all.iter().any(|name| *name == wanted || name.split_once('-').is_some_and(|(parent, _)| parent == wanted))
+                    all.iter()
+                        .any(|name| *name == wanted || name.split_once('-').is_some_and(|(parent, _)| parent == wanted))
                 })
             }
             "segments" => {

@@ -7,8 +7,18 @@ use super::{Verdict, elements, strings, sure};
 
 /// Version and whether it is a wrapper, by AdCOM list "Creative Subtypes - Audio/Video".
 const SUBTYPES: [(u64, &str, bool); 12] = [
-    (1, "1.0", false), (2, "2.0", false), (3, "3.0", false), (4, "1.0", true), (5, "2.0", true), (6, "3.0", true),
-    (7, "4.0", false), (8, "4.0", true), (11, "4.1", false), (12, "4.1", true), (13, "4.2", false), (14, "4.2", true),
+    (1, "1.0", false),
+    (2, "2.0", false),
+    (3, "3.0", false),
+    (4, "1.0", true),
+    (5, "2.0", true),
+    (6, "3.0", true),
+    (7, "4.0", false),
+    (8, "4.0", true),
+    (11, "4.1", false),
+    (12, "4.1", true),
+    (13, "4.2", false),
+    (14, "4.2", true),
 ];
 
 pub(super) fn judge(stream: &Value, bid: &Value, creative: &Value, markup: &str) -> Verdict {
@@ -22,7 +32,10 @@ pub(super) fn judge(stream: &Value, bid: &Value, creative: &Value, markup: &str)
         return Ok(());
     }
     let all = |name: &'static str| document.descendants().filter(move |node| node.has_tag_name(name));
-    sure(all("Wrapper").count() == usize::from(wraps) && all("InLine").count() == usize::from(!wraps), "wrapper or not")?;
+    sure(
+        all("Wrapper").count() == usize::from(wraps) && all("InLine").count() == usize::from(!wraps),
+        "wrapper or not",
+    )?;
     sure(all("Impression").next().is_some(), "VAST without an impression")?;
     if wraps {
         return sure(all("VASTAdTagURI").all(|node| is_url(content(node).as_str())), "no address to go on to");
