@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     /// A table; `value` reads what a key stands for, and keeps it unless it is to be in the table.
     fn table(&mut self, mut value: impl FnMut(&mut Self, &str) -> Result<Option<Node>, Stop>) -> Result<Table, Stop> {
         let line = self.line;
-        let mut entries: Vec<(String, Node)> = Vec::new();
+        let mut entries: Vec<(String, Node)> = Vec::with_capacity(8);
         self.sequence(b'}', |reader| {
             if reader.peek() != Some(b'"') {
                 return Err(Stop::Syntax);
