@@ -1,6 +1,7 @@
 //! Times of the operations that `scripts/instructions` counts.
 
 #[path = "cases/mod.rs"]
+#[allow(dead_code, reason = "each bench uses its own cases")]
 mod cases;
 
 use criterion::{Criterion, criterion_group, criterion_main};

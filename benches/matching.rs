@@ -80,13 +80,23 @@ fn campaigns(count: usize) -> Vec<Campaign> {
         for place in (1..kinds.len()).rev() {
             kinds.swap(place, draw.below(place + 1));
         }
-        // Inventory is the commonest predicate: four kinds of twenty stand for it, places have five.
-        let wanted = 2 + draw.below(4);
+        // Inventory is the commonest predicate: four kinds of twenty stand for it, places have five. Beyond the first
+        // thousand campaigns all name some, of all there is: a large book is one of many particular campaigns.
+        let many = at >= 1000;
+        if many {
+            targeting.sites.include = some(&mut draw, 3, |draw| demo::site(draw.below(demo::SITES)));
+            targeting.bundles.include = some(&mut draw, 3, |draw| demo::bundle(draw.below(demo::BUNDLES)));
+            kinds.retain(|&kind| kind < INVENTORY);
+        }
+        let wanted = 2 + draw.below(4) - usize::from(many);
         kinds.into_iter().take(wanted).for_each(|kind| predicate(&mut draw, kind, &mut targeting));
         campaign.targeting = targeting;
     }
     campaigns
 }
+
+/// Kinds of predicates from here on are inventory.
+const INVENTORY: usize = 16;
 
 fn predicate(draw: &mut Draw, kind: usize, targeting: &mut Targeting) {
     let city = |draw: &mut Draw| one(draw, &CITIES);

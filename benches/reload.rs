@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use corebid::clock;
 use corebid::secrets::Key;
-use corebid::snapshot::Snapshot;
 use corebid::snapshot::campaign::{self, Slots};
 use corebid::snapshot::data::{Data, Source};
 use corebid::snapshot::demo;
+use corebid::snapshot::edge::Files;
 use corebid::snapshot::model::Linear;
+use corebid::snapshot::rates::Origin;
+use corebid::snapshot::{Snapshot, World};
 
-#[path = "../tests/support/book.rs"]
-mod book;
+/// As the program itself: a third of what a load does is to allocate.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,7 +24,7 @@ fn main() {
     let count =
         arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(if measures { 100_000 } else { 100 });
     let path = std::env::temp_dir().join(format!("corebid-reload-{}.json", std::process::id()));
-    let text = book::json(&demo::synthetic(count, &mut Slots::new()));
+    let text = demo::file(Some(count));
     std::fs::write(&path, &text).expect("a file for the campaigns");
     println!("{count} campaigns, {:.1} MB of JSON, best of {ROUNDS}", text.len() as f64 / 1e6);
     drop(text);
@@ -32,7 +35,7 @@ fn main() {
         let bytes = timed(&mut times[0], || std::fs::read(&path).expect("the file"));
         let campaigns = timed(&mut times[1], || campaign::parse(&path, bytes, &mut slots).expect("good campaigns"));
         assert_eq!(campaigns.len(), count);
-        let snapshot = timed(&mut times[2], || Snapshot::new(1, campaigns, Linear::default()));
+        let snapshot = timed(&mut times[2], || Snapshot::new(1, campaigns, Linear::default(), World::default()));
         let copy = timed(&mut times[3], || snapshot.clone());
         drop(copy);
         timed(&mut times[4], || drop(snapshot));
@@ -41,7 +44,14 @@ fn main() {
         println!("{phase:16} {:9.1} ms", time.as_secs_f64() * 1e3);
     }
 
-    let source = Source::Files { campaigns: path.clone(), profiles: None, model: None };
+    let source = Source::Files {
+        campaigns: path.clone(),
+        profiles: None,
+        model: None,
+        rates: Origin::default(),
+        geo: None,
+        edge: Files::default(),
+    };
     let mut data = Data::load(source, &Key([0; 32])).expect("good campaigns");
     let mut whole = Duration::MAX;
     for _ in 0..ROUNDS {

@@ -1,7 +1,7 @@
 //! What devices say of themselves, and what they are: user agent strings as they come in, each with the answer a person gives.
 
 use corebid::wire::json::Text;
-use corebid::wire::openrtb::agent::{Browser, Os, of};
+use corebid::wire::openrtb::agent::{Agents, Browser, Os, of};
 
 fn text(text: &str) -> Text<'_> {
     Text { raw: text.as_bytes(), escaped: text.contains('\\') }
@@ -181,5 +181,18 @@ fn brands_are_those_of_client_hints() {
     ];
     for (browser, names) in named {
         names.iter().for_each(|name| assert_eq!(Browser::named(text(name)), browser, "{name}"));
+    }
+}
+
+/// What was seen before is known again, also where strings take each other's places.
+#[test]
+fn remembered_answers_are_the_same() {
+    let mut agents = Agents::default();
+    let strange: Vec<String> = (0..10_000).map(|n| format!("agent/{n} (Linux; Android {n})")).collect();
+    for _ in 0..2 {
+        for (ua, os, browser) in AGENTS {
+            assert_eq!(agents.of(text(ua)), (*os, *browser), "{ua}");
+        }
+        strange.iter().for_each(|ua| assert_eq!(agents.of(text(ua)), of(text(ua))));
     }
 }

@@ -420,7 +420,7 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (16, "connections = ['6g']", "is not a connection type: ethernet"),
         (16, "languages = ['deu']", "is not an ISO 639-1"),
         (16, "deals = []", "the list is empty"),
-        (16, "daypart = { zone = 'Berlin', hours = 'mon' }", "is not an IANA time zone"),
+        (16, "daypart = { zone = 'Berlin', hours = 'mon' }", "is no time zone of the IANA database"),
         (16, "daypart = { zone = 'Europe/Berlin', hours = 'mon 9-17' }", "is not hours of the week"),
         (16, "daypart = { zone = 'Europe/Berlin' }", "`hours` is missing"),
         (16, "sites = ['*.a.example']", "is not a domain"),
@@ -566,6 +566,9 @@ fn a_bid_of_the_longest_creative_has_room() {
     let text = Text { raw: id.as_bytes(), escaped: true };
     let url = &[b'u'; limits::NOTICE_URL_BYTES][..];
     let bid = Bid {
+            registered: true,
+            preview: None,
+            app: None,
         id: BidId([0xff; 16]),
         imp: text.raw,
         price: CpmMicros(3_999_999_999),

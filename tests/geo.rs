@@ -192,6 +192,7 @@ fn a_mistake_in_a_new_file_leaves_the_old_places_and_rates() {
             model: None,
             rates: Default::default(),
             geo: Some(folder.write("geo.mmdb", fs::read(fixture()).unwrap())),
+            edge: Default::default(),
         };
         let Source::Files { rates: origin, .. } = &mut source else { unreachable!() };
         origin.file = Some(folder.write("rates.toml", rates("1.1")));
@@ -234,6 +235,7 @@ fn a_mistake_in_a_new_file_leaves_the_old_places_and_rates() {
         model: None,
         rates: Default::default(),
         geo: Some(folder.path("geo.mmdb")),
+        edge: Default::default(),
     };
     assert!(Data::load(damaged, &Key([0; 32])).is_err());
 }

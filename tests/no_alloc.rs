@@ -13,7 +13,8 @@ use std::thread;
 use corebid::bid::probe::{Blind, StageTimer};
 use corebid::bid::server::Backend;
 use corebid::bid::{Ask, Outcome};
-use corebid::config::{Config, Format};
+use corebid::config::Config;
+use corebid::config::exchange::Format;
 use corebid::lab::bench::Bench;
 use corebid::launch::{Launch, Node};
 use corebid::limits;
@@ -193,7 +194,7 @@ fn a_decision_allocates_nothing() {
             config.edge.duplicates_ms = Some(200);
             config.exchanges[0].qps = Some(1000);
             config.exchanges[0].countries.exclude = vec!["PRK".into()];
-            config.exchanges[0].formats = vec![Format::Banner];
+            config.edge.formats = Some([Format::Banner].into_iter().collect());
             let mut bench = Bench::new(&config, &data).unwrap();
             let metrics: &CoreMetrics = Box::leak(Box::default());
             let mut documents = documents(21);

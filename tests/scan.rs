@@ -41,7 +41,7 @@ mod scanned {
         scan(body, scratch, &mut request)?;
         Ok(json!({
             "id": text(request.id), "at": request.at, "tmax": request.tmax, "test": request.test,
-            "imps": request.imps.iter().map(|one| imp(request, one)).collect::<Vec<_>>(),
+            "imps": request.imps.iter().map(|one| imp(&request, one)).collect::<Vec<_>>(),
             "all_imps": request.all_imps, "cattax": request.cattax, "acat": strings(request.acat), "wlang": strings(request.wlang),
             "categories": request.categories.map(strings), "categories_tax": request.categories_tax,
             "content_language": text(request.content_language), "dsa_required": request.dsa_required,
@@ -198,7 +198,8 @@ mod oracle {
             }
         }
         let (os, browser) = agent(device)?;
-        let imps = elements(at(root, "imp")?)?.iter().take(32).map(imp).collect::<Result<Vec<_>, _>>()?;
+        let mut room = 32;
+        let imps = elements(at(root, "imp")?)?.iter().take(32).map(|one| imp(one, &mut room)).collect::<Result<Vec<_>, _>>()?;
         let id = text(at(root, "id")?)?;
         let lists = ["cur", "bcat", "acat", "badv", "bapp", "wseat", "bseat"];
         let content = at(subject, "content")?;
@@ -262,7 +263,8 @@ mod oracle {
         Ok(said)
     }
 
-    fn imp(imp: &Value) -> Said {
+    /// `room`: for deals, of all impressions together.
+    fn imp(imp: &Value, room: &mut usize) -> Said {
         let (banner, pmp) = (at(imp, "banner")?, at(imp, "pmp")?);
         let present = |name, read: fn(&Value) -> Said| match at(imp, name)? {
             Value::Null => Ok(Value::Null),
@@ -270,14 +272,16 @@ mod oracle {
         };
         let mut deals = Vec::new();
         for offer in elements(at(pmp, "deals")?)? {
-            if deals.len() < 16 {
+            if *room > 0 {
                 let deal = deal(offer)?;
-                deals.extend((deal["id"] != "").then_some(deal));
+                let named = deal["id"] != "";
+                *room -= usize::from(named);
+                deals.extend(named.then_some(deal));
             }
         }
         let multiplier = at(at(imp, "qty")?, "multiplier")?;
         let millionths = if multiplier.is_null() { 1_000_000 } else { micros(multiplier)? };
-        if !(1..=1_000_000_000_000_000).contains(&millionths) {
+        if !(1..=1_000_000_000_000).contains(&millionths) {
             return Err(ScanError::NotABidRequest);
         }
         Ok(json!({
@@ -792,7 +796,7 @@ fn fields_are_read_as_documented() {
         imp(r#""video":1"#),
         imp(r#""pmp":{"private_auction":1,"deals":[{}]}"#),
         imp(r#""pmp":{"deals":[{"bidfloor":1},{"id":"a","bidfloor":0.1234567,"at":3,"guar":1},null]}"#),
-        imp(&format!("\"pmp\":{{\"deals\":[{}]}}", vec![r#"{"id":"d"}"#; 20].join(","))),
+        imp(&format!("\"pmp\":{{\"deals\":[{}]}}", vec![r#"{"id":"d"}"#; 40].join(","))),
         imp(r#""qty":{"multiplier":30.3}"#),
         imp(r#""qty":{"multiplier":0.0000001}"#),
         imp(r#""qty":{"multiplier":0}"#),

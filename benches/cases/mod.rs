@@ -1,5 +1,9 @@
 //! The operations that are measured, by name: criterion times them, callgrind counts their instructions.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use corebid::bid::{Ask, Outcome};
 use corebid::config::Config;
 use corebid::lab::bench::Bench;
@@ -24,7 +28,7 @@ pub(crate) struct Case {
 pub(crate) type Operation = Box<dyn FnMut()>;
 
 /// Campaigns behind every decision.
-const CAMPAIGNS: usize = 1_000;
+pub(crate) const CAMPAIGNS: usize = 1_000;
 /// Bodies each case goes round in: more than a branch predictor learns by heart.
 const BODIES: usize = 512;
 
@@ -68,6 +72,51 @@ fn handled(classes: &[(Class, u32)]) -> Operation {
         let outcome = bench.handle(Ask { exchange: b"generic", body, arrived: bench.now().boot });
         assert!(outcome != Outcome::Broken);
     })
+}
+
+/// Requests of the demo's mix that end alike.
+pub(crate) struct Ending {
+    /// `bid`, or the reason of the no-bid.
+    pub(crate) label: &'static str,
+    /// Its share of the mix, 0 to 1.
+    pub(crate) share: f64,
+    /// Decides the next of them.
+    pub(crate) operation: Operation,
+}
+
+/// How the requests of the mix end, with `campaigns` synthetic campaigns: the commonest ending first.
+pub(crate) fn endings(campaigns: usize) -> Vec<Ending> {
+    const REQUESTS: usize = 16 * BODIES;
+    let config = Config::demo(std::path::Path::new(""));
+    let data = Data::load(Source::Synthetic(campaigns), &Key([1; 32])).expect("built in");
+    let mut bench = Bench::new(&config, &data).expect("a kernel with randomness");
+    let mut ended: BTreeMap<&'static str, Vec<Vec<u8>>> = BTreeMap::new();
+    for (_, body) in corpus::generate(7, REQUESTS, &Mix::default(), Length::USUAL) {
+        let label = match bench.handle(Ask { exchange: b"generic", body: &body, arrived: bench.now().boot }) {
+            Outcome::Bid { .. } => "bid",
+            Outcome::NoBid(reason) => reason.label(),
+            Outcome::Broken => panic!("the corpus is broken"),
+        };
+        ended.entry(label).or_default().push(body);
+    }
+    // One core decides them all, as one core does.
+    let bench = Rc::new(RefCell::new(bench));
+    let ending = |(label, mut bodies): (&'static str, Vec<Vec<u8>>)| {
+        let share = bodies.len() as f64 / REQUESTS as f64;
+        bodies.truncate(BODIES);
+        let (bench, mut next) = (bench.clone(), 0);
+        let operation = Box::new(move || {
+            let body = &bodies[next % bodies.len()];
+            next += 1;
+            let mut bench = bench.borrow_mut();
+            let arrived = bench.now().boot;
+            std::hint::black_box(bench.handle(Ask { exchange: b"generic", body, arrived }));
+        });
+        Ending { label, share, operation }
+    };
+    let mut endings: Vec<Ending> = ended.into_iter().map(ending).collect();
+    endings.sort_by(|a, b| b.share.total_cmp(&a.share));
+    endings
 }
 
 fn frame() -> Operation {

@@ -8,6 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::geo::Place;
 use crate::snapshot::targeting::{Asked, host};
 use crate::wire::json::Text;
+use crate::wire::openrtb::agent::Agents;
 use crate::wire::openrtb::request::{BidRequest, Channel, Parts, ScanError};
 
 /// Room for texts whose JSON had escapes in it: `https:\/\/` is common in `site.page`.
@@ -35,6 +36,7 @@ pub fn read<'r, 's>(
     snapshot: &'s Snapshot,
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
+    agents: &mut Agents,
 ) -> Result<Option<Place<'s>>, ScanError> {
     parts.inventory(request)?;
     let index = &snapshot.targeting;
@@ -42,7 +44,7 @@ pub fn read<'r, 's>(
         parts.place_details(request)?;
     }
     if index.asks_agent() {
-        parts.agent(request)?;
+        parts.agent(request, |ua| agents.of(ua))?;
     }
     if index.asks_content() {
         parts.content(request)?;

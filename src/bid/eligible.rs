@@ -10,7 +10,7 @@ use crate::bid::blocks::Blocks;
 use crate::bid::fits::Place;
 use crate::bid::floor::Exchanged;
 use crate::bid::offers::{Offer, Offers};
-use crate::bid::probe::Probe;
+use crate::bid::probe::{Probe, Sight};
 use crate::bid::sale::{Sale, welcomes};
 use crate::bid::user::User;
 use crate::config::exchange::Field;
@@ -22,6 +22,7 @@ use crate::snapshot::model::Features;
 use crate::snapshot::targeting::{Candidates, Query};
 use crate::units::Now;
 use crate::wire::json::Scratch;
+use crate::wire::openrtb::agent::Agents;
 use crate::wire::openrtb::native::NativeRequest;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Parts, Size};
@@ -34,6 +35,7 @@ pub struct Memory {
     unescaped: Box<Unescaped>,
     native: Natives,
     hours: Box<Hours>,
+    agents: Agents,
 }
 
 impl Default for Memory {
@@ -44,6 +46,7 @@ impl Default for Memory {
             unescaped: Box::default(),
             native: Natives::default(),
             hours: Box::default(),
+            agents: Agents::default(),
         }
     }
 }
@@ -82,35 +85,41 @@ impl Memory {
         offers.clear();
         parts.impressions(request)?;
         // Whoever sells nothing we may take costs no look at site, device and user.
-        sold(request, scene)?;
+        sold(request, scene, probe)?;
+        let Memory { candidates, blocks, unescaped, native: natives, hours, agents } = self;
         let snapshot = scene.snapshot;
-        let place = asked::read(snapshot, parts, request)?;
+        let place = asked::read(snapshot, parts, request, agents)?;
         let request = &*request;
-        self.hours.refresh(&snapshot.calendar, snapshot.version, scene.now.wall);
+        hours.refresh(&snapshot.calendar, snapshot.version, scene.now.wall);
         let categories = asked::categories(request);
-        let asked = self.unescaped.asked(request, scene, place.as_ref(), &categories, self.hours.each());
+        let asked = unescaped.asked(request, scene, place.as_ref(), &categories, hours.each());
         let query = snapshot.targeting.query(&asked);
         let mut reason = NoBidReason::Format;
         let mut blocks_filled = false;
         for (imp, at) in request.imps.iter().zip(0..) {
-            let sale = match self.list(scene, &query, request, imp) {
+            let sale = match Sale::of(request, imp, &scene) {
                 Ok(sale) => sale,
                 Err(no) => {
+                    probe.unsold(scene, request, at, no);
                     reason = reason.max(no);
                     continue;
                 }
             };
+            let listed = list(snapshot, &query, &sale, candidates);
+            probe.listed(Sight { scene, request, asked: &asked, imp, at, sale: &sale, candidates, natives });
+            if let Err(no) = listed {
+                reason = reason.max(no);
+                continue;
+            }
             if !blocks_filled {
-                self.blocks.fill(request)?;
+                blocks.fill(request)?;
                 blocks_filled = true;
             }
-            let native = self.native.of(imp);
-            let required = scene.exchange.rules.required;
-            let place = Place { imp, deals: request.deals_of(imp), native, required, languages: request.wlang };
-            for candidate in self.candidates.iter() {
+            let place = place_of(scene, request, imp, natives);
+            for candidate in candidates.iter() {
                 let campaign = snapshot.campaign(candidate.campaign);
                 let mut offer = Offer::of(candidate, at, &sale, campaign);
-                match settle(&mut offer, campaign, &sale, &place, &self.blocks, &scene.exchanged()) {
+                match settle(&mut offer, campaign, &sale, &place, blocks, &scene.exchanged()) {
                     Err(no) => {
                         reason = reason.max(no);
                         probe.dropped(&offer, no);
@@ -123,24 +132,6 @@ impl Memory {
         if offers.is_empty() { Err(reason.into()) } else { Ok(()) }
     }
 
-    /// Lists the candidates of one impression.
-    #[inline]
-    fn list<'i>(
-        &mut self,
-        scene: Scene<'_>,
-        query: &Query,
-        request: &BidRequest<'i>,
-        imp: &Imp<'i>,
-    ) -> Result<Sale<'i>, NoBidReason> {
-        let sale = Sale::of(request, imp, &scene)?;
-        let matched = scene.snapshot.targeting.candidates(query, &sale.offer(), &mut self.candidates);
-        match self.candidates.is_empty() {
-            false => Ok(sale),
-            true if matched.below_floor => Err(NoBidReason::FloorAbove),
-            true => Err(NoBidReason::NoMatch),
-        }
-    }
-
     /// What the native placement of an impression asks for.
     pub fn native(&mut self, imp: &Imp<'_>) -> &NativeRequest {
         self.native.of(imp)
@@ -148,15 +139,46 @@ impl Memory {
 }
 
 /// Whether any impression is sold to us; the reason if none is.
-fn sold(request: &BidRequest<'_>, scene: Scene<'_>) -> Result<(), NoBidReason> {
+fn sold<P: Probe>(request: &BidRequest<'_>, scene: Scene<'_>, probe: &mut P) -> Result<(), NoBidReason> {
     let mut reason = NoBidReason::Format;
-    for imp in &request.imps {
+    for (imp, at) in request.imps.iter().zip(0..) {
         match Sale::of(request, imp, &scene) {
             Ok(_) => return Ok(()),
-            Err(no) => reason = reason.max(no),
+            Err(no) => {
+                probe.unsold(scene, request, at, no);
+                reason = reason.max(no);
+            }
         }
     }
     Err(reason)
+}
+
+/// Lists the candidates of one impression; the reason if there are none.
+#[inline]
+fn list(
+    snapshot: &Snapshot,
+    query: &Query,
+    sale: &Sale<'_>,
+    candidates: &mut Candidates,
+) -> Result<(), NoBidReason> {
+    let matched = snapshot.targeting.candidates(query, &sale.offer(), candidates);
+    match candidates.is_empty() {
+        false => Ok(()),
+        true if matched.below_floor => Err(NoBidReason::FloorAbove),
+        true => Err(NoBidReason::NoMatch),
+    }
+}
+
+/// The place that an impression is.
+#[inline]
+pub fn place_of<'p>(
+    scene: Scene<'_>,
+    request: &'p BidRequest<'p>,
+    imp: &'p Imp<'p>,
+    natives: &'p mut Natives,
+) -> Place<'p> {
+    let required = scene.exchange.rules.required;
+    Place { imp, deals: request.deals_of(imp), native: natives.of(imp), required, languages: request.wlang }
 }
 
 /// Settles what an offer is: its creative, its floor, and that nobody forbids it.
@@ -204,7 +226,7 @@ fn another(campaign: &Campaign, sale: &Sale<'_>, place: &Place<'_>) -> Option<(u
 
 /// Reads native placements: documents in a string of the document.
 #[derive(Debug)]
-struct Natives {
+pub struct Natives {
     read: Box<NativeRequest>,
     room: Box<[u8]>,
     scanner: Scratch,
@@ -223,7 +245,7 @@ impl Default for Natives {
 impl Natives {
     /// What the impression's native placement asks for; nothing if there is none. One that cannot be read asks for nothing,
     /// and gets nothing.
-    fn of(&mut self, imp: &Imp<'_>) -> &NativeRequest {
+    pub fn of(&mut self, imp: &Imp<'_>) -> &NativeRequest {
         let Natives { read, room, scanner } = self;
         read.assets.clear();
         if let Some(native) = imp.native

@@ -3,7 +3,6 @@
 use crate::config::exchange::{Field, Fields};
 use crate::snapshot::campaign::{Ad, BannerAd, Creative, NativeAd, Shape, StreamAd};
 use crate::wire::json::Raw;
-use crate::wire::openrtb::mime::Mimes;
 use crate::wire::openrtb::native::NativeRequest;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{Banner, Deal, Imp, Stream};
@@ -51,7 +50,7 @@ impl Place<'_> {
 
     /// `wlang` is ISO 639-1, `wlangb` BCP 47: the part before the hyphen tells the language in both. A creative that does not
     /// say its language is in none of the list.
-    fn speaks(&self, language: Option<[u8; 2]>) -> bool {
+    pub fn speaks(&self, language: Option<[u8; 2]>) -> bool {
         language.is_some_and(|ours| {
             self.languages.strings().any(|text| {
                 let primary = text.raw.split(|&byte| byte == b'-' || byte == b'_').next().unwrap_or_default();
@@ -63,7 +62,7 @@ impl Place<'_> {
     /// Of what a bid must have ([`crate::config::exchange`]), that which creatives may lack. The rest every bid has, or the
     /// configuration would not have been accepted.
     #[inline]
-    fn has_required(&self, creative: &Creative) -> bool {
+    pub fn has_required(&self, creative: &Creative) -> bool {
         let sized = || matches!(creative.ad, Ad::Banner(_));
         (!self.required.contains(Field::Iurl) || creative.preview_json.is_some())
             && (!self.required.contains(Field::Size) || sized())
@@ -86,24 +85,55 @@ fn in_stream(ad: &StreamAd, stream: Option<&Stream<'_>>) -> Result<(bool, u64), 
 /// Whether a player can play the spot, and has the time.
 #[inline]
 pub fn plays(ad: &StreamAd, stream: &Stream<'_>) -> bool {
-    let long_enough = match &stream.exact_durations[..] {
+    lasts(ad, stream)
+        && fits_pod(ad, stream)
+        && streams(ad, stream)
+        && is_linear(stream)
+        && may_skip(ad, stream)
+        && has_api(ad, stream)
+        && version(ad, stream).is_some()
+}
+
+/// Whether the spot is as long as the player takes (`minduration`, `maxduration`, `rqddurs`).
+#[inline]
+pub fn lasts(ad: &StreamAd, stream: &Stream<'_>) -> bool {
+    match &stream.exact_durations[..] {
         [] => (stream.min_duration..=stream.max_duration).contains(&ad.duration),
         exact => exact.contains(&ad.duration),
-    };
+    }
+}
+
+/// Whether the dynamic pod, if it is one, has time and a place (`poddur`, `maxseq`).
+#[inline]
+pub fn fits_pod(ad: &StreamAd, stream: &Stream<'_>) -> bool {
     let pod = stream.pod.as_ref().filter(|pod| pod.is_dynamic());
-    let fits_pod = pod.is_none_or(|pod| ad.duration <= pod.duration && pod.most_ads > 0);
+    pod.is_none_or(|pod| ad.duration <= pod.duration && pod.most_ads > 0)
+}
+
+/// Whether one of its files has a type and a bit rate that the player takes (`mimes`, `minbitrate`, `maxbitrate`). A file that
+/// does not say its bit rate has any.
+#[inline]
+pub fn streams(ad: &StreamAd, stream: &Stream<'_>) -> bool {
     let rates = stream.min_bitrate..=stream.max_bitrate;
-    let taken = |&(mime, rate): &(Mimes, u32)| mime.meet(stream.mimes) && (rate == 0 || rates.contains(&rate));
-    // Ours are linear, and their files are downloaded or streamed as the player likes.
-    let linear = stream.linearity != OVERLAY;
-    let skippable = stream.skip != Some(false) || !ad.skippable;
-    long_enough
-        && fits_pod
-        && linear
-        && skippable
-        && ad.files.iter().any(taken)
-        && ad.api & !stream.api == 0
-        && version(ad, stream).is_some()
+    ad.files.iter().any(|&(mime, rate)| mime.meet(stream.mimes) && (rate == 0 || rates.contains(&rate)))
+}
+
+/// Whether linear ads are taken. Ours are, and their files are downloaded or streamed as the player likes.
+#[inline]
+pub fn is_linear(stream: &Stream<'_>) -> bool {
+    stream.linearity != OVERLAY
+}
+
+/// Whether people may skip the spot, if it can be skipped (`skip`).
+#[inline]
+pub fn may_skip(ad: &StreamAd, stream: &Stream<'_>) -> bool {
+    stream.skip != Some(false) || !ad.skippable
+}
+
+/// Whether the player supports the frameworks the spot needs (`api`).
+#[inline]
+pub fn has_api(ad: &StreamAd, stream: &Stream<'_>) -> bool {
+    ad.api & !stream.api == 0
 }
 
 /// `linearity` 2: non-linear, over the content.

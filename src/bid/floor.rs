@@ -81,7 +81,7 @@ fn has_any(floors: &TimeFloors) -> bool {
 
 /// The floor for an ad of so many seconds, if floors go by time. `durfloors` leave durations they do not name to the floor
 /// below them in precedence.
-fn by_time(floors: &TimeFloors, seconds: u16) -> Option<CpmMicros> {
+pub fn by_time(floors: &TimeFloors, seconds: u16) -> Option<CpmMicros> {
     if floors.per_second > CpmMicros(0) {
         return Some(CpmMicros(floors.per_second.0.saturating_mul(i64::from(seconds))));
     }

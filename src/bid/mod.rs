@@ -251,10 +251,12 @@ impl BidCore {
         let mut request = BidRequest::default();
         let mut parts = Parts::open(ask.body, &mut self.scanner, &mut request)?;
         let deadline = admit::deadline_with_tmax(now, ask.arrived, deadline, request.tmax, exchange)?;
+        probe.scanned(scene, &request, deadline);
 
         probe.enter(Stage::Comply);
         comply::clear(&request, exchange)?;
         let quote = Quote::of(&request, exchange, &scene.exchanged())?;
+        probe.quoted(scene, quote);
         edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
 
         probe.enter(Stage::Match);
@@ -270,6 +272,7 @@ impl BidCore {
         let copies =
             edge::copies(&parts, &mut request, now, personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
         let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
+        probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
 
         probe.enter(Stage::Cap);
@@ -293,12 +296,13 @@ impl BidCore {
         probe.enter(Stage::Price);
         for offer in offers.iter_mut() {
             offer.price = price::of(offer, offer.sold_by(&request));
-            probe.priced(offer);
+            probe.priced(scene, &request, offer);
         }
         keep(offers, probe, NoBidReason::Floor, |offer| price::clears(offer.price, offer.floor))?;
 
         probe.enter(Stage::Choose);
         let chosen = choose(offers, &request, exchange.takes(), |index| snapshot.campaign(index))?;
+        probe.chosen(scene, &request, &chosen);
 
         probe.enter(Stage::Reserve);
         if !self.events.has_room(chosen.winners.len()) {
@@ -306,6 +310,7 @@ impl BidCore {
             return Err(NoBidReason::RingFull.into());
         }
         let purse = answer::reserve(scene, &request, &chosen, quote, leases)?;
+        probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
         let letter = Letter { request: &request, quote, together: chosen.together, user: user.key() };

@@ -1,11 +1,40 @@
 //! The one hook that sees a decision from inside: metrics, traces and `explain` are all fed by it, and `handle` stays readable.
 
+use crate::bid::answer::Backed;
+use crate::bid::choose::Chosen;
+use crate::bid::eligible::{Natives, Scene};
 use crate::bid::offers::Offer;
+use crate::bid::quote::Quote;
+use crate::bid::sale::Sale;
+use crate::bid::user::User;
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
+use crate::snapshot::targeting::{Asked, Candidate};
 use crate::units::Nanos;
 use crate::wire::openrtb::nobid::NoBidReason;
+use crate::wire::openrtb::request::{BidRequest, Imp};
+
+/// An impression as the match sees it: everything that decides whose it may be.
+#[derive(Debug)]
+pub struct Sight<'s> {
+    /// What is decided about.
+    pub scene: Scene<'s>,
+    /// The request, as far as it is read.
+    pub request: &'s BidRequest<'s>,
+    /// What the targeting index was asked.
+    pub asked: &'s Asked<'s>,
+    /// The impression.
+    pub imp: &'s Imp<'s>,
+    /// Its place in the request.
+    pub at: u8,
+    /// How it is sold.
+    pub sale: &'s Sale<'s>,
+    /// Whom the index listed.
+    pub candidates: &'s [Candidate],
+    /// Reads its native placement.
+    pub natives: &'s mut Natives,
+}
 
 /// Watches a decision. Every method has an empty body to begin with, so that what nobody watches costs nothing.
 pub trait Probe {
@@ -13,13 +42,41 @@ pub trait Probe {
     #[inline]
     fn enter(&mut self, _stage: Stage) {}
 
+    /// The terms of the request are read; the answer is due before `deadline`.
+    #[inline]
+    fn scanned(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _deadline: Nanos) {}
+
+    /// The currency of the answer is settled.
+    #[inline]
+    fn quoted(&mut self, _scene: Scene<'_>, _quote: Quote) {}
+
+    /// An impression is not sold to us at all. May be said twice.
+    #[inline]
+    fn unsold(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _at: u8, _reason: NoBidReason) {}
+
+    /// The index has listed its candidates for an impression.
+    #[inline]
+    fn listed(&mut self, _sight: Sight<'_>) {}
+
+    /// The user is known, or known not to be.
+    #[inline]
+    fn known(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _user: &User<'_>) {}
+
     /// A campaign is out for this impression.
     #[inline]
     fn dropped(&mut self, _offer: &Offer, _reason: NoBidReason) {}
 
     /// A campaign would bid this price.
     #[inline]
-    fn priced(&mut self, _offer: &Offer) {}
+    fn priced(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _offer: &Offer) {}
+
+    /// The winners are chosen.
+    #[inline]
+    fn chosen(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _chosen: &Chosen) {}
+
+    /// The winners' money is reserved; who is not among these had none.
+    #[inline]
+    fn reserved(&mut self, _scene: Scene<'_>, _purse: &[Backed]) {}
 }
 
 /// Sees nothing.

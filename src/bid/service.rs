@@ -136,13 +136,16 @@ impl Bidder {
 
     /// What admission refuses whatever the body says is refused before the body is unpacked, which costs more than the rest
     /// of the decision. Counts nothing against a limit: [`BidCore::handle`] admits the request in its turn.
-    fn is_worth_unpacking(&self, now: Now, arrived: Nanos, exchange: &[u8]) -> Result<(), NoBidReason> {
+    fn is_worth_unpacking(&mut self, now: Now, arrived: Nanos, exchange: &[u8]) -> Result<(), NoBidReason> {
         let exchange = self.core.exchanges.by_path(exchange).ok_or(NoBidReason::UnknownExchange)?;
         if !exchange.rules.gzip_requests {
             return Err(NoBidReason::Encoding);
         }
         admit::deadline(now, arrived)?;
-        if self.core.leases.fresh(now.boot) { Ok(()) } else { Err(NoBidReason::NoLease) }
+        if !self.core.leases.fresh(now.boot) {
+            return Err(NoBidReason::NoLease);
+        }
+        if exchange.limited && self.core.quotas.refuses(exchange.id, now.boot) { Err(NoBidReason::Quota) } else { Ok(()) }
     }
 
     /// Compresses the bid response of `length` bytes behind `head`, and says how long the answer is; `None` if it stays as

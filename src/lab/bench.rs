@@ -13,6 +13,7 @@ use crate::secrets::Key;
 use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
 use crate::units::{CoreId, ExchangeId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
+use crate::wire::openrtb::nobid::NoBidReason;
 
 /// A bid core, and what it wrote last.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Bench {
     pub fn new(config: &Config, data: &Data) -> std::io::Result<Bench> {
         let now = clock::now();
         let (events, receiver) = spsc::events();
-        let base = config.server.public_url.clone().unwrap_or_else(|| "http://127.0.0.1".into());
+        let base = config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", config.server.listen));
         let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base };
         let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?;
         let metrics: &'static CoreMetrics = Box::leak(Box::default());
@@ -80,5 +81,11 @@ impl Bench {
             Outcome::Bid { length, .. } => (outcome, Some(&self.response[..length])),
             _ => (outcome, None),
         }
+    }
+
+    /// The body that goes with a no-bid, on exchanges that are agreed to get one.
+    pub fn refusal(&mut self, ask: Ask<'_>, reason: NoBidReason) -> Option<&[u8]> {
+        let length = self.core.refusal(ask, reason, &mut self.response)?;
+        Some(&self.response[..length])
     }
 }

@@ -1,7 +1,12 @@
 //! Campaigns without a file: plain ones of every format for `--demo`, and any number of particular ones for `--demo=N`; and the
-//! names they are made of, for whoever makes requests that should meet them.
+//! names they are made of, for whoever makes requests that should meet them. [`file`] writes the same campaigns as a campaign
+//! file.
 //!
 //! Everything is drawn by Zipf's law, as traffic is: the first names of each list are the most wanted and the most seen.
+
+mod file;
+
+pub use file::file;
 
 use crate::snapshot::campaign::native::{ImagePart, NativeParts};
 use crate::snapshot::campaign::vast::{Event, Media, Spot, Vast};
@@ -332,6 +337,10 @@ pub const TOP_CPM: CpmMicros = CpmMicros(8_000_000);
 /// Campaigns for `--demo`, without targeting or cap: two banners for each of [`SIZES`], a video and an audio spot for each of
 /// [`DURATIONS`], and two native ads. Half of each bid [`TOP_CPM`], the others from 0.50 to 7.50 USD.
 pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
+    plain().map(|plan| plan.campaign(slots)).collect()
+}
+
+fn plain() -> impl Iterator<Item = Plan> {
     let banners = (0..2 * SIZES.len()).map(|at| (Show::Banner(vec![SIZES[at % SIZES.len()]]), at < SIZES.len()));
     let spots = DURATIONS
         .iter()
@@ -341,9 +350,9 @@ pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
     let campaign = |(at, (show, top)): (usize, (Show, bool))| {
         let spread = CpmMicros(500_000 + 7_000_000 * (at as i64 * 7 % 20) / 19);
         let cpm = if top { TOP_CPM } else { spread };
-        make(at as u32 + 1, at * 5 % ADVERTISERS.len(), cpm, &show, Targeting::default(), slots)
+        Plan::new(at as u32 + 1, at * 5 % ADVERTISERS.len(), cpm, &show, Targeting::default())
     };
-    banners.chain(spots).chain(native).enumerate().map(campaign).collect()
+    banners.chain(spots).chain(native).enumerate().map(campaign)
 }
 
 /// Campaigns for `--demo=N`: a format (banners of a few sizes mostly) and two to five more predicates each, over places, devices,
@@ -353,10 +362,10 @@ pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
 ///
 /// Ends early when the slots run out ([`crate::limits::SLOTS`]).
 pub fn synthetic(n: usize, slots: &mut Slots) -> Vec<Campaign> {
-    (0..n.min(crate::limits::SLOTS - slots.len())).map(|at| particular(at, slots)).collect()
+    (0..n.min(crate::limits::SLOTS - slots.len())).map(|at| particular(at).campaign(slots)).collect()
 }
 
-fn particular(at: usize, slots: &mut Slots) -> Campaign {
+fn particular(at: usize) -> Plan {
     let mut draw = Draw::new(0xC0_4E_B1_D0 ^ (at as u64) << 20);
     let mut sizes = vec![draw.size()];
     for _ in 0..draw.below(3) {
@@ -405,7 +414,7 @@ fn particular(at: usize, slots: &mut Slots) -> Campaign {
         4 | 5 => Show::Native,
         _ => Show::Banner(sizes),
     };
-    make(at as u32 + 1, advertiser, cpm, &show, targeting, slots)
+    Plan::new(at as u32 + 1, advertiser, cpm, &show, targeting)
 }
 
 fn finer(draw: &mut Draw, targeting: &mut Targeting) {
@@ -465,7 +474,7 @@ enum Show {
 }
 
 impl Show {
-    fn creatives(&self, id: u32, domain: &str) -> Vec<Creative> {
+    fn ads(&self, id: u32, domain: &str) -> Vec<(Order, Ad)> {
         let cdn = format!("https://cdn.{domain}/{id}");
         let order = |what: &str| Order {
             id: format!("{id}-{what}"),
@@ -487,16 +496,16 @@ impl Show {
             trackers: vec![(Event::Impression, seen.clone())],
             ..Spot::default()
         };
-        let creative = match self {
+        let ad = match self {
             Show::Banner(sizes) => {
                 let banner = |&Size { w, h }: &Size| {
                     let markup = format!(
                         "<a href=\"${{CLICK_URL}}\" target=\"_blank\"><img src=\"{cdn}/{w}x{h}.png\" width=\"{w}\" \
                          height=\"{h}\" alt=\"{domain}\"></a><img src=\"{seen}\" width=\"1\" height=\"1\" alt=\"\">"
                     );
-                    order(&format!("{w}x{h}")).banner(Size { w, h }, XHTML_BANNER, &markup)
+                    (order(&format!("{w}x{h}")), Ad::Banner(Size { w, h }, markup))
                 };
-                return sizes.iter().map(|size| banner(size).expect("a demo banner is short")).collect();
+                return sizes.iter().map(banner).collect();
             }
             Show::Video(duration) => {
                 let media = vec![
@@ -504,14 +513,14 @@ impl Show {
                     media("360.mp4", "video/mp4", Size { w: 640, h: 360 }, 800),
                     media("360.webm", "video/webm", Size { w: 640, h: 360 }, 700),
                 ];
-                order("video").video(&spot(*duration, media), Vast::Inline)
+                (order("video"), Ad::Video(spot(*duration, media)))
             }
             Show::Audio(duration) => {
                 let media = vec![
                     media("spot.mp3", "audio/mpeg", Size::default(), 128),
                     media("spot.m4a", "audio/mp4", Size::default(), 96),
                 ];
-                order("audio").audio(&spot(*duration, media), Vast::Inline)
+                (order("audio"), Ad::Audio(spot(*duration, media)))
             }
             Show::Native => {
                 let image = |kind, w, h| ImagePart {
@@ -520,39 +529,79 @@ impl Show {
                     mime: "image/png".to_owned(),
                     url: format!("{cdn}/{w}x{h}.png"),
                 };
-                order("native").native(&NativeParts {
+                let parts = NativeParts {
                     titles: vec![format!("All there is, and more of it, at {domain}"), "All there is".to_owned()],
                     images: vec![image(1, 64, 64), image(1, 128, 128), image(3, 1200, 627), image(3, 300, 250)],
                     data: vec![(1, domain.to_owned()), (2, "Look and see.".to_owned()), (12, "Look".to_owned())],
-                    impressions: vec![seen.clone()],
+                    impressions: vec![seen],
                     clicks: Vec::new(),
-                })
+                };
+                (order("native"), Ad::Native(parts))
             }
         };
-        vec![creative.expect("a demo creative is right")]
+        vec![ad]
     }
 }
 
-fn make(id: u32, advertiser: usize, cpm: CpmMicros, show: &Show, targeting: Targeting, slots: &mut Slots) -> Campaign {
-    let domain = ADVERTISERS[advertiser];
-    let definition = Definition {
-        id: CampaignId(id),
-        advertiser: AdvertiserId(advertiser as u32 + 1),
-        name: format!("{domain} {id}"),
-        enabled: true,
-        daily_budget: BUDGET,
-        flight: Flight::ALWAYS,
-        cpm,
-        adomain: vec![domain.to_owned()],
-        cat: vec![CATEGORIES[advertiser].to_owned()],
-        cat_in: Vec::new(),
-        app: None,
-        competes: Vec::new(),
-        together: false,
-        frequency_cap: None,
-        creatives: show.creatives(id, domain),
-        targeting,
-    };
-    let slot = slots.slot(CampaignId(id)).expect("as many slots as demo campaigns");
-    Campaign::new(slot, definition)
+/// What a creative is made of.
+enum Ad {
+    Banner(Size, String),
+    Video(Spot),
+    Audio(Spot),
+    Native(NativeParts),
+}
+
+impl Ad {
+    fn render(&self, order: Order) -> Creative {
+        let creative = match self {
+            Ad::Banner(size, markup) => order.banner(*size, XHTML_BANNER, markup),
+            Ad::Video(spot) => order.video(spot, Vast::Inline),
+            Ad::Audio(spot) => order.audio(spot, Vast::Inline),
+            Ad::Native(parts) => order.native(parts),
+        };
+        creative.expect("a demo creative is right")
+    }
+}
+
+/// A campaign before it is rendered: what it is made from, and what its lines in a file are made from.
+struct Plan {
+    id: u32,
+    /// A place in [`ADVERTISERS`].
+    advertiser: usize,
+    cpm: CpmMicros,
+    targeting: Targeting,
+    ads: Vec<(Order, Ad)>,
+}
+
+impl Plan {
+    fn new(id: u32, advertiser: usize, cpm: CpmMicros, show: &Show, targeting: Targeting) -> Plan {
+        Plan { id, advertiser, cpm, targeting, ads: show.ads(id, ADVERTISERS[advertiser]) }
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", ADVERTISERS[self.advertiser], self.id)
+    }
+
+    fn campaign(self, slots: &mut Slots) -> Campaign {
+        let definition = Definition {
+            id: CampaignId(self.id),
+            advertiser: AdvertiserId(self.advertiser as u32 + 1),
+            name: self.name(),
+            enabled: true,
+            daily_budget: BUDGET,
+            flight: Flight::ALWAYS,
+            cpm: self.cpm,
+            adomain: vec![ADVERTISERS[self.advertiser].to_owned()],
+            cat: vec![CATEGORIES[self.advertiser].to_owned()],
+            cat_in: Vec::new(),
+            app: None,
+            competes: Vec::new(),
+            together: false,
+            frequency_cap: None,
+            creatives: self.ads.into_iter().map(|(order, ad)| ad.render(order)).collect(),
+            targeting: self.targeting,
+        };
+        let slot = slots.slot(CampaignId(self.id)).expect("as many slots as demo campaigns");
+        Campaign::new(slot, definition)
+    }
 }

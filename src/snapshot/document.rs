@@ -2,15 +2,14 @@
 //!
 //! Both formats end in the same [`Node`]s, so that what a file means is read in one place and every mistake, of syntax or
 //! of sense, is told with file and line. Numbers stay text: money must not pass through a float.
+//!
+//! A list as long as the file is never in memory as a whole: [`parse_each`] hands on its items as they are read.
 
-use std::borrow::Cow;
+mod json;
+mod toml;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 /// Nesting of tables and arrays in a file; no file of ours needs more than five.
 const DEPTH: usize = 16;
@@ -118,157 +117,66 @@ pub(crate) fn load(path: &Path) -> Result<Table, FileError> {
 
 /// As [`load`], of a file whose content is at hand.
 pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Table, FileError> {
+    read_as(path, bytes, &mut None)
+}
+
+/// As [`parse`], of a file that must have the list `key` at its top: its items are handed to `item` one by one as they are
+/// read, and the table has all else.
+pub(crate) fn parse_each(
+    path: &Path,
+    bytes: Vec<u8>,
+    key: &str,
+    item: &mut dyn FnMut(Node) -> Result<(), Fault>,
+) -> Result<Table, FileError> {
+    let mut each = Some(Each { key, item, found: false });
+    let table = read_as(path, bytes, &mut each)?;
+    match each {
+        Some(Each { found: false, .. }) => table.missing(key).map_err(|fault| fault.within(path)),
+        _ => Ok(table),
+    }
+}
+
+fn read_as(path: &Path, bytes: Vec<u8>, each: &mut Option<Each<'_>>) -> Result<Table, FileError> {
     let parse = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("toml") => toml,
-        Some("json") => json,
+        Some("toml") => toml::read,
+        Some("json") => json::read,
         _ => {
             let what = "the name must end in .toml or .json".to_owned();
             return Err(FileError { path: path.to_owned(), line: 0, what });
         }
     };
-    parse(&text(path, bytes)?).map_err(|fault| fault.within(path))
+    parse(&text(path, bytes)?, each).map_err(|fault| fault.within(path))
 }
 
-/// Where each line of a text begins.
-struct Lines(Vec<usize>);
+/// A list at the top of a file whose items are handed on as they are read.
+struct Each<'f> {
+    key: &'f str,
+    item: &'f mut dyn FnMut(Node) -> Result<(), Fault>,
+    found: bool,
+}
 
-impl Lines {
-    fn of(text: &str) -> Lines {
-        Lines(std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect())
-    }
-
-    fn at(&self, offset: usize) -> usize {
-        self.0.partition_point(|&start| start <= offset)
+impl Each<'_> {
+    /// Refuses what has its name and is no list.
+    fn refuse_other(each: &Option<Each<'_>>, rest: &Table) -> Result<(), Fault> {
+        let Some(each) = each else { return Ok(()) };
+        match rest.entries.iter().find(|(name, _)| name == each.key) {
+            Some((name, node)) if each.found => fault(node.line, format!("`{name}` is given twice")),
+            Some((name, node)) => node.expected("a list").map_err(|fault: Fault| fault.about(name)),
+            None => Ok(()),
+        }
     }
 }
 
 /// Parses TOML.
+#[cfg(test)]
 pub(crate) fn toml(text: &str) -> Result<Table, Fault> {
-    let lines = Lines::of(text);
-    let root = DeTable::parse(text).map_err(|error| Fault {
-        line: error.span().map_or(1, |span| lines.at(span.start.min(text.len().saturating_sub(1)))),
-        what: error.message().replace('\n', ", "),
-    })?;
-    toml_table(1, root.get_ref(), &lines, 0)
-}
-
-fn toml_table(line: usize, table: &DeTable<'_>, lines: &Lines, depth: usize) -> Result<Table, Fault> {
-    let mut entries = Vec::with_capacity(table.len());
-    for (key, value) in table {
-        // A table's own span is its header; a key names the line better for everything else.
-        let line = lines.at(key.span().start);
-        entries.push((key.get_ref().to_string(), toml_node(line, value, lines, depth + 1)?));
-    }
-    Ok(Table { line, entries })
-}
-
-fn toml_node(line: usize, value: &Spanned<DeValue<'_>>, lines: &Lines, depth: usize) -> Result<Node, Fault> {
-    if depth > DEPTH {
-        return fault(line, format!("nested more than {DEPTH} deep"));
-    }
-    let value = match value.get_ref() {
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Integer(integer) if integer.radix() == 10 => Value::Number(number(integer.as_str())),
-        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(value) => Value::Number(value.to_string()),
-            Err(_) => return fault(line, "the number is too large"),
-        },
-        DeValue::Float(float) => Value::Number(number(float.as_str())),
-        DeValue::Boolean(value) => Value::Bool(*value),
-        DeValue::Datetime(date) => Value::Date(date.to_string()),
-        DeValue::Array(items) => Value::List(
-            items
-                .iter()
-                .map(|item| toml_node(lines.at(item.span().start), item, lines, depth + 1))
-                .collect::<Result<_, _>>()?,
-        ),
-        DeValue::Table(table) => Value::Table(toml_table(line, table, lines, depth)?),
-    };
-    Ok(Node { line, value })
-}
-
-fn number(text: &str) -> String {
-    text.trim_start_matches('+').replace('_', "")
+    toml::read(text, &mut None)
 }
 
 /// Parses JSON.
+#[cfg(test)]
 pub(crate) fn json(text: &str) -> Result<Table, Fault> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| json_fault(&error, 0))?;
-    let source = Source { text, lines: Lines::of(text) };
-    match json_node(raw, &source, 0)? {
-        Node { value: Value::Table(table), .. } => Ok(table),
-        node => fault(node.line, "expected a table {…}"),
-    }
-}
-
-struct Source<'a> {
-    text: &'a str,
-    lines: Lines,
-}
-
-fn json_fault(error: &serde_json::Error, before: usize) -> Fault {
-    let message = error.to_string();
-    let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
-    Fault { line: before + error.line().max(1), what: what.to_owned() }
-}
-
-fn json_node(raw: &RawValue, source: &Source<'_>, depth: usize) -> Result<Node, Fault> {
-    let text = raw.get();
-    // `raw` borrows from the text, so where it stands in memory is where it stands in the file.
-    let line = source.lines.at(text.as_ptr() as usize - source.text.as_ptr() as usize);
-    if depth > DEPTH {
-        return fault(line, format!("nested more than {DEPTH} deep"));
-    }
-    let wrong = |error: serde_json::Error| json_fault(&error, line - 1);
-    let value = match text.as_bytes().first() {
-        Some(b'"') => Value::Text(serde_json::from_str(text).map_err(wrong)?),
-        Some(b't') => Value::Bool(true),
-        Some(b'f') => Value::Bool(false),
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(wrong)?;
-            Value::List(items.into_iter().map(|item| json_node(item, source, depth + 1)).collect::<Result<_, _>>()?)
-        }
-        Some(b'{') => {
-            let Pairs(pairs) = serde_json::from_str(text).map_err(wrong)?;
-            let mut entries: Vec<(String, Node)> = Vec::with_capacity(pairs.len());
-            for (key, value) in pairs {
-                let node = json_node(value, source, depth + 1)?;
-                if entries.iter().any(|(known, _)| *known == key) {
-                    return fault(node.line, format!("`{key}` is given twice"));
-                }
-                entries.push((key.into_owned(), node));
-            }
-            Value::Table(Table { line, entries })
-        }
-        Some(b'n') => return fault(line, "null is not a value here: leave the key out"),
-        _ => Value::Number(text.to_owned()),
-    };
-    Ok(Node { line, value })
-}
-
-/// A JSON object in its order, duplicates kept, values untouched.
-struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> serde::Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-                    pairs.push((Cow::Owned(key), value));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
+    json::read(text, &mut None)
 }
 
 impl Table {
@@ -289,7 +197,14 @@ impl Table {
 
     /// As [`Table::read`], for a key that must be there.
     pub(crate) fn need<T>(&mut self, key: &str, read: impl FnOnce(Node) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.read(key, read)?.ok_or_else(|| Fault { line: self.line, what: format!("`{key}` is missing") })
+        match self.read(key, read)? {
+            Some(value) => Ok(value),
+            None => self.missing(key),
+        }
+    }
+
+    fn missing<T>(&self, key: &str) -> Result<T, Fault> {
+        fault(self.line, format!("`{key}` is missing"))
     }
 
     /// All that is left, in the order of the file: for tables whose keys are data.

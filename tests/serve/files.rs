@@ -172,10 +172,7 @@ fn a_rewritten_campaign_file_is_taken_up_and_a_broken_one_is_not() {
 fn the_example_configuration_starts() {
     let folder = Folder::new("example");
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
-    for file in ["corebid.toml", "campaigns.toml"] {
-        fs::copy(deploy.join(file), folder.path(file)).unwrap();
-    }
-    for file in ["profiles.ndjson", "model.toml"] {
+    for file in ["corebid.toml", "campaigns.toml", "profiles.ndjson", "model.toml", "rates.toml"] {
         fs::copy(deploy.join(file), folder.path(file)).unwrap();
     }
     folder.write_key("notice.key", 'a');
@@ -183,7 +180,7 @@ fn the_example_configuration_starts() {
     // The two CPUs it names may not be this machine's.
     let cpu = corebid::topology::Topology::allowed()[0].to_string();
     let bidder = Bidder::start(&["--config", &folder.text("corebid.toml"), "--cores", &cpu, "--reconcile-core", &cpu]);
-    assert!(bidder.log().contains("2 campaigns"), "{}", bidder.log());
+    assert!(bidder.log().contains("3 campaigns"), "{}", bidder.log());
     let body = String::from_utf8(request("r", "")).unwrap().replace("\"w\":300,\"h\":250", "\"w\":728,\"h\":90");
     let answer = bidder.client().debug(body.as_bytes());
     let bid = answer.json();

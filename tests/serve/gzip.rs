@@ -247,7 +247,7 @@ fn a_bid_is_packed_for_who_accepts_it() {
         bidder.stop();
     }
     // A short one fits a segment as it is; and an exchange may be kept from asking.
-    for (campaigns, more) in [(campaign(1, ""), ""), (long, "gzip = false\n")] {
+    for (campaigns, more) in [(campaign(1, ""), ""), (long, "gzip_responses = false\n")] {
         let config = folder.configure("debug_header = true", "", &campaigns);
         let text = std::fs::read_to_string(&config).unwrap() + more;
         std::fs::write(&config, text).unwrap();

@@ -135,6 +135,7 @@ const BANNER: Shape = Shape::Banner(Size { w: 300, h: 250 });
 
 fn one(id: u32, targeting: Targeting) -> Campaign {
     let definition = Definition {
+        app: None,
         id: CampaignId(id),
         advertiser: AdvertiserId(1),
         name: "c".into(),
@@ -333,9 +334,9 @@ fn deals_are_for_those_who_name_them() {
     assert_eq!(deals(&[], true), []);
     assert_eq!(deals(&["a", "c", "b"], false), [(0, Some(1)), (2, None)]);
     assert_eq!(deals(&["b", "C"], true), [(0, Some(0)), (1, Some(1))]);
-    let late: Vec<String> = (0..16).map(|n| format!("x{n}")).collect();
+    let late: Vec<String> = (0..32).map(|n| format!("x{n}")).collect();
     let late: Vec<&str> = late.iter().map(|deal| &deal[..]).chain(["b"]).collect();
-    assert_eq!(deals(&late, true), [], "the first 16 count");
+    assert_eq!(deals(&late, true), [], "the first 32 count");
 }
 
 #[test]

@@ -7,55 +7,55 @@ use corebid::wire::openrtb::request::{Channel, Point};
 
 /// A request and one of its impressions, owned.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
-    pub country: String,
-    pub region: String,
-    pub city: String,
-    pub zip: String,
-    pub point: Option<Point>,
-    pub device: u8,
-    pub os: Os,
-    pub browser: Browser,
-    pub carrier: String,
-    pub connection: u8,
-    pub categories: Vec<String>,
-    pub language: String,
+pub(super) struct Request {
+    pub(super) country: String,
+    pub(super) region: String,
+    pub(super) city: String,
+    pub(super) zip: String,
+    pub(super) point: Option<Point>,
+    pub(super) device: u8,
+    pub(super) os: Os,
+    pub(super) browser: Browser,
+    pub(super) carrier: String,
+    pub(super) connection: u8,
+    pub(super) categories: Vec<String>,
+    pub(super) language: String,
     /// The hour of the week by zone.
-    pub hours: Vec<(String, u8)>,
-    pub channel: Channel,
-    pub domain: String,
-    pub bundle: String,
-    pub publisher: String,
-    pub exchange: String,
+    pub(super) hours: Vec<(String, u8)>,
+    pub(super) channel: Channel,
+    pub(super) domain: String,
+    pub(super) bundle: String,
+    pub(super) publisher: String,
+    pub(super) exchange: String,
     /// Unix seconds.
-    pub now: u64,
-    pub shapes: Vec<Shape>,
-    pub floor: i64,
-    pub deals: Vec<String>,
-    pub deals_only: bool,
+    pub(super) now: u64,
+    pub(super) shapes: Vec<Shape>,
+    pub(super) floor: i64,
+    pub(super) deals: Vec<String>,
+    pub(super) deals_only: bool,
 }
 
 /// What a campaign would be listed with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fit {
-    pub shape: usize,
-    pub creative: usize,
-    pub deal: Option<usize>,
+pub(super) struct Fit {
+    pub(super) shape: usize,
+    pub(super) creative: usize,
+    pub(super) deal: Option<usize>,
 }
 
 /// What the campaign would be listed with if its price is enough; `None` if it does not want the impression.
-pub fn wants(campaign: &Campaign, request: &Request) -> Option<Fit> {
+pub(super) fn wants(campaign: &Campaign, request: &Request) -> Option<Fit> {
     let (all_say_yes, fit) = judge(campaign, request);
     fit.filter(|_| all_say_yes.iter().all(|&(_, yes)| yes))
 }
 
 /// Labels of all predicates that fail, the floor aside.
-pub fn failing(campaign: &Campaign, request: &Request) -> Vec<&'static str> {
+pub(super) fn failing(campaign: &Campaign, request: &Request) -> Vec<&'static str> {
     judge(campaign, request).0.into_iter().filter(|(_, yes)| !yes).map(|(label, _)| label).collect()
 }
 
 /// Whether a circle's rim is so near that rounding decides.
-pub fn on_the_rim(campaign: &Campaign, request: &Request) -> bool {
+pub(super) fn on_the_rim(campaign: &Campaign, request: &Request) -> bool {
     let circles = &campaign.targeting.circles;
     let near = |circle: &Circle| {
         request.point.is_some_and(|at| (metres(circle.centre, at) - f64::from(circle.metres)).abs() < 0.001)
@@ -110,7 +110,7 @@ fn judge(campaign: &Campaign, request: &Request) -> (Vec<(&'static str, bool)>, 
 
     let open = &campaign.creatives;
     let shape = request.shapes.iter().take(19).position(|shape| open.iter().any(|creative| creative.shape() == *shape));
-    let deal = request.deals.iter().take(16).position(|deal| t.deals.contains(deal));
+    let deal = request.deals.iter().take(32).position(|deal| t.deals.contains(deal));
     let fit = shape.map(|shape| Fit {
         shape,
         creative: open.iter().position(|creative| creative.shape() == request.shapes[shape]).unwrap(),
@@ -173,7 +173,7 @@ fn spaceless(zips: &[String]) -> Vec<String> {
 }
 
 /// The distance on a sphere of the earth's mean radius, by the haversine formula.
-pub fn metres(a: Point, b: Point) -> f64 {
+pub(super) fn metres(a: Point, b: Point) -> f64 {
     let radians = |millionths: i32| f64::from(millionths) / 1e6 * std::f64::consts::PI / 180.0;
     let (lat_a, lat_b) = (radians(a.lat), radians(b.lat));
     let square = |angle: f64| (angle / 2.0).sin().powi(2);

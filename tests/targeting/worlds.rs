@@ -66,7 +66,7 @@ fn shapes() -> Vec<Shape> {
 }
 
 /// A creative of a shape.
-pub fn creative(shape: Shape) -> Creative {
+pub(super) fn creative(shape: Shape) -> Creative {
     let blank = |size| Creative::banner("x".into(), size, "<b>", None).unwrap();
     let stream = StreamAd {
         duration: 15,
@@ -83,7 +83,7 @@ pub fn creative(shape: Shape) -> Creative {
         Shape::Audio => Ad::Audio(stream),
         Shape::Native => {
             let Ad::Banner(banner) = blank(Size { w: 1, h: 1 }).ad else { panic!("a banner") };
-            Ad::Native(Box::new(NativeAd { titles: vec![], images: vec![], data: vec![], rest: banner.markup }))
+            Ad::Native(Box::new(NativeAd { titles: vec![], images: vec![], data: vec![], rest: banner.markup.clone(), trackers: banner.markup }))
         }
     };
     Creative { ad, ..blank(Size { w: 1, h: 1 }) }
@@ -190,7 +190,7 @@ fn thin(mut targeting: Targeting, keep: u32) -> Targeting {
 }
 
 prop_compose! {
-    pub fn campaign()(
+    pub(super) fn campaign()(
         targeting in targeting(),
         keep in prop_oneof![
             1 => Just(0),
@@ -206,6 +206,7 @@ prop_compose! {
         cpm in 1..10i64,
     ) -> Campaign {
         Campaign::new(Slot(0), Definition {
+            app: None,
             id: CampaignId(0),
             advertiser: AdvertiserId(1),
             name: "c".into(),
@@ -279,7 +280,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    pub fn request()(
+    pub(super) fn request()(
         someone in someone(),
         categories in prop::collection::vec(one([categories(), vec!["iab1-7".into(), "IAB".into(), "-1".into()]].concat()), 0..5),
         channel in prop_oneof![

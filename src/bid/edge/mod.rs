@@ -45,7 +45,7 @@ pub fn clear<'r>(
     if edge.asks_device() {
         parts.inventory(request)?;
         parts.person(request)?;
-        parts.agent(request)?;
+        parts.agent(request, |_| Default::default())?;
         let device = &request.device;
         if !edge.data_centers.is_empty()
             && [device.ip, device.ipv6]
@@ -75,7 +75,7 @@ pub fn copies<'r>(
     if !duplicates.is_on() {
         return Ok(None);
     }
-    parts.agent(request)?;
+    parts.agent(request, |_| Default::default())?;
     let Some(fingerprint) = fingerprint(request, room.inventory.inventory(request), personal) else { return Ok(None) };
     metrics.fingerprints.add(1);
     match duplicates.seen(fingerprint, now.boot) {

@@ -64,6 +64,18 @@ impl Shares {
         }
     }
 
+    /// Whether [`Shares::admit`] would refuse a request now; if so, it has, and was counted.
+    #[inline]
+    pub fn refuses(&mut self, exchange: ExchangeId, now: Nanos) -> bool {
+        match &mut self.windows[usize::from(exchange.0)] {
+            None => false,
+            Some(window) => {
+                window.pass_time(now);
+                window.is_full(now) && !self.admit(exchange, now)
+            }
+        }
+    }
+
     /// Carries out [`crate::ring::message::Order::Quota`].
     ///
     /// # Panics
@@ -154,13 +166,19 @@ impl Window {
     fn admit(&mut self, now: Nanos) -> bool {
         self.asked = self.asked.saturating_add(1);
         self.pass_time(now);
-        if self.used >= self.share || self.keep == 0 || self.taken > now.after(self.ahead) {
+        if self.is_full(now) {
             return false;
         }
         self.taken = self.taken.max(now).after(self.interval);
         self.slots[self.at] += 1;
         self.used += 1;
         true
+    }
+
+    /// Nothing may pass now. After [`Window::pass_time`].
+    #[inline]
+    fn is_full(&self, now: Nanos) -> bool {
+        self.used >= self.share || self.keep == 0 || self.taken > now.after(self.ahead)
     }
 
     /// Empties the slots that time has moved past. A time before the newest slot, which the boot clock does not show, would

@@ -35,36 +35,34 @@ pub fn load(path: &Path, slots: &mut Slots) -> Result<Vec<Campaign>, CampaignErr
 /// # Errors
 /// As [`load`].
 pub fn parse(path: &Path, bytes: Vec<u8>, slots: &mut Slots) -> Result<Vec<Campaign>, CampaignError> {
-    let definitions = definitions(document::parse(path, bytes)?).map_err(|fault| fault.within(path))?;
-    let missing = slots.missing_for(definitions.iter().map(|definition| definition.id));
-    if missing > 0 {
-        let what = format!("{missing} campaigns too many: a process knows at most {} in its life", limits::SLOTS);
-        return Err(Fault { line: 0, what }.within(path));
-    }
-    let campaign = |definition: Definition| {
-        let slot = slots.slot(definition.id).expect("there is a slot for each");
-        Campaign::new(slot, definition)
-    };
-    Ok(definitions.into_iter().map(campaign).collect())
-}
-
-fn definitions(mut root: Table) -> Result<Vec<Definition>, Fault> {
-    let nodes = root.need("campaigns", Node::list)?;
-    root.finish()?;
-    let mut lines = HashMap::with_capacity(nodes.len());
-    let mut definitions = Vec::with_capacity(nodes.len());
-    for node in nodes {
+    // Slots are given out for good once the last line is known to be right. Most files are about as long as they were.
+    let mut given = slots.clone();
+    let mut campaigns = Vec::with_capacity(slots.len());
+    let mut lines = HashMap::with_capacity(slots.len());
+    let mut missing = 0;
+    let rest = document::parse_each(path, bytes, "campaigns", &mut |node| {
         let line = node.line;
         let mut table = node.table()?;
         let id =
             table.need("id", |node| node.integer(0..=i64::from(u32::MAX))).map_err(|fault| fault.about("campaign"))?;
-        let about = format!("campaign {id}");
+        let id = CampaignId(id as u32);
         if let Some(first) = lines.insert(id, line) {
-            return fault(line, format!("{about}: this id is already taken on line {first}"));
+            return fault(line, format!("campaign {}: this id is already taken on line {first}", id.0));
         }
-        definitions.push(definition(CampaignId(id as u32), table).map_err(|fault| fault.about(&about))?);
+        let definition = definition(id, table).map_err(|fault| fault.about(&format!("campaign {}", id.0)))?;
+        match given.slot(id) {
+            Some(slot) => campaigns.push(Campaign::new(slot, definition)),
+            None => missing += 1,
+        }
+        Ok(())
+    })?;
+    rest.finish().map_err(|fault| fault.within(path))?;
+    if missing > 0 {
+        let what = format!("{missing} campaigns too many: a process knows at most {} in its life", limits::SLOTS);
+        return Err(Fault { line: 0, what }.within(path));
     }
-    Ok(definitions)
+    *slots = given;
+    Ok(campaigns)
 }
 
 fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {

@@ -51,10 +51,15 @@ impl NativeAd {
     pub fn fits(&self, wanted: &NativeRequest) -> bool {
         let mut some = false;
         wanted.assets.iter().all(|asset| {
-            let filled = self.part(asset.kind).is_some();
+            let filled = self.fills(asset.kind);
             some |= filled;
             filled || !asset.required
         }) && some
+    }
+
+    /// Whether it has something for an asset.
+    pub fn fills(&self, kind: AssetKind) -> bool {
+        self.part(kind).is_some()
     }
 
     /// Writes the native response as the inside of a JSON string, with every asset that can be filled.

@@ -7,7 +7,7 @@ use crate::units::{CampaignId, Slot};
 
 /// Gives each campaign id one dense slot, always the same one; a slot is never given to another campaign, so a reload that
 /// drops a campaign and a later one that brings it back move no money.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Slots(HashMap<CampaignId, Slot>);
 
 impl Slots {
@@ -27,12 +27,6 @@ impl Slots {
             }
             None => None,
         }
-    }
-
-    /// How many slots would be missing if these campaigns asked for one.
-    pub fn missing_for(&self, campaigns: impl Iterator<Item = CampaignId>) -> usize {
-        let unseen = campaigns.filter(|campaign| !self.0.contains_key(campaign)).count();
-        (self.0.len() + unseen).saturating_sub(limits::SLOTS)
     }
 
     /// How many slots are given out.
@@ -62,6 +56,5 @@ mod tests {
         assert_eq!(slots.len(), limits::SLOTS);
         assert_eq!(slots.slot(CampaignId(u32::MAX)), None);
         assert_eq!(slots.slot(CampaignId(7)), Some(Slot(1)));
-        assert_eq!(slots.missing_for([CampaignId(7), CampaignId(u32::MAX)].into_iter()), 1);
     }
 }

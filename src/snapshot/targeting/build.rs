@@ -9,12 +9,13 @@ use super::{Child, Index, LEAF, NONE, Node, small};
 use crate::snapshot::campaign::Campaign;
 
 /// A leaf of up to this many entries is not worth a question.
-const LEAF_ENTRIES: usize = 8;
-/// What a question costs, in entries looked at: a few nodes to visit, each somewhere else in memory.
-const QUESTION: f64 = 6.0;
+const LEAF_ENTRIES: usize = 32;
+/// What a question costs, in entries looked at: a few nodes to visit, each somewhere else in memory, where entries lie side
+/// by side.
+const QUESTION: f64 = 24.0;
 /// Leaves a campaign may be in, deals aside. A campaign with longer lists stays in the "do not ask" branch and is settled by
 /// its rules.
-const COPIES: u32 = 64;
+const COPIES: u32 = 16;
 
 impl Index {
     /// Arranges the enabled campaigns of a snapshot; a [`Candidate`](super::Candidate)'s campaign is its place in `campaigns`.

@@ -52,7 +52,7 @@ impl Entry {
         let wrong = asked.plain & !self.plain | asked.named & !self.named;
         let met = self.sets & asked.sets;
         // The top bit of each 16-bit lane in which there is a bit: the sum carries into it, and not beyond.
-        let lanes = ((met & !TOPS) + !TOPS | met) & TOPS;
+        let lanes = (((met & !TOPS) + !TOPS) | met) & TOPS;
         (wrong == 0) & (lanes == TOPS)
     }
 }

@@ -23,8 +23,13 @@ struct Met {
 
 /// The path did not ask.
 const UNASKED: u8 = u8::MAX;
-const _: () = assert!(limits::SHAPES < UNASKED as usize && limits::DEALS < UNASKED as usize);
-const _: () = assert!(2 * limits::CATEGORIES < UNASKED as usize && 4 + LEVELS < UNASKED as usize);
+const _: () = assert!(limits::SHAPES < UNASKED as usize);
+const _: () = assert!(limits::DEALS < UNASKED as usize);
+const _: () = assert!(2 * limits::CATEGORIES < UNASKED as usize);
+const _: () = assert!(4 + LEVELS < UNASKED as usize);
+
+/// Entries of a leaf that are looked at together: as many as most leaves have.
+const TOGETHER: usize = 32;
 
 /// Nodes still to visit. Each inner node takes one off and puts at most its answers and "do not ask" on, and no path asks
 /// the same twice.
@@ -168,21 +173,28 @@ impl Index {
         out: &mut Candidates,
         matched: &mut Matched,
     ) -> bool {
-        for entry in entries {
-            // The dearest come first: below the floor all that is left to learn is whether anybody is there.
-            let low = entry.cpm < impression.floor;
-            if low && (matched.below_floor || !out.is_empty()) {
-                return true;
+        // First who fits, without a branch to guess wrong; then their records, all of which can be on their way at once.
+        for entries in entries.chunks(TOGETHER) {
+            let mut fitting = [0; TOGETHER];
+            let mut count = 0;
+            for (entry, at) in entries.iter().zip(0u8..) {
+                fitting[count] = at;
+                count += usize::from(entry.fits(&impression.bits));
             }
-            if !entry.fits(&impression.bits) {
-                continue;
-            }
-            let Some(candidate) = self.candidate(entry, met, impression) else { continue };
-            if low {
-                matched.below_floor = true;
-            } else if out.try_push(candidate).is_err() {
-                matched.full = true;
-                return false;
+            for &at in &fitting[..count] {
+                let entry = &entries[usize::from(at)];
+                // The dearest come first: below the floor all that is left to learn is whether anybody is there.
+                let low = entry.cpm < impression.floor;
+                if low && (matched.below_floor || !out.is_empty()) {
+                    return true;
+                }
+                let Some(candidate) = self.candidate(entry, met, impression) else { continue };
+                if low {
+                    matched.below_floor = true;
+                } else if out.try_push(candidate).is_err() {
+                    matched.full = true;
+                    return false;
+                }
             }
         }
         true

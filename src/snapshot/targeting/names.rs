@@ -150,8 +150,8 @@ impl Lists {
     fn places(&mut self, targeting: &Targeting, discs: &mut Vec<Disc>, needs: &mut Needs) {
         let Targeting { countries, regions, cities, zips, circles, .. } = targeting;
         self.rule(Dimension::Place, countries, codes::country);
-        let parts: [(&Rule<String>, fn(u64, &[u8]) -> u64); 3] =
-            [(regions, codes::region), (cities, codes::city), (zips, codes::zip)];
+        type PartHash = fn(u64, &[u8]) -> u64;
+        let parts: [(_, PartHash); 3] = [(regions, codes::region), (cities, codes::city), (zips, codes::zip)];
         let mut kinds = usize::from(!countries.include.is_empty());
         for (rule, hash) in parts {
             let part = |name: &String| {

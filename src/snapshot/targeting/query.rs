@@ -146,7 +146,8 @@ impl Index {
     }
 
     fn names(&self, asked: &Asked<'_>, query: &mut Query) {
-        let names: [(Dimension, &[u8], fn(&[u8]) -> u64); 4] = [
+        type NameHash = fn(&[u8]) -> u64;
+        let names: [(_, _, NameHash); 4] = [
             (Dimension::Publisher, asked.publisher, codes::publisher),
             (Dimension::Exchange, asked.exchange, codes::exchange),
             (Dimension::Carrier, asked.carrier, codes::carrier),

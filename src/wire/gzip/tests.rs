@@ -55,7 +55,8 @@ proptest! {
     fn damage_is_seen(plain in content(), bit in any::<proptest::sample::Index>(), cut in any::<proptest::sample::Index>()) {
         let plain = &plain[..plain.len().min(MOST)];
         let whole = packed(plain, 6);
-        prop_assert_eq!(inflate(&whole[..cut.index(whole.len())]), Err(Unreadable::Damaged));
+        // What is cut off behind a full buffer could as well go on.
+        prop_assert!(inflate(&whole[..cut.index(whole.len())]).is_err());
         // The trailer of no content is eight zeros, and one more makes it no different.
         if !plain.is_empty() {
             prop_assert_eq!(inflate(&[&whole[..], b"\0"].concat()), Err(Unreadable::Damaged));

@@ -4,7 +4,10 @@
 //! and Safari, a Windows phone says Android and iPhone, every iPhone says Mac OS X. So the words of the string are
 //! gathered first, in one pass, and judged together afterwards, the most particular first.
 
+use std::hash::BuildHasher;
+
 use arrayvec::ArrayVec;
+use foldhash::fast::RandomState;
 
 use crate::wire::json::Text;
 
@@ -181,21 +184,47 @@ fn named<T: Copy + Default>(name: Text<'_>, beginnings: &[(&[u8], T)]) -> T {
 
 /// The operating system and the browser by a user agent string.
 pub fn of(ua: Text<'_>) -> (Os, Browser) {
-    let mut room = [0; LOOKED_AT];
-    let ua = if ua.escaped {
-        let mut length = 0;
-        for (place, byte) in room.iter_mut().zip(ua.bytes()) {
-            *place = byte;
-            length += 1;
-        }
-        &room[..length]
-    } else {
-        &ua.raw[..ua.raw.len().min(LOOKED_AT)]
+    let said = match ua.escaped {
+        false => Said::read(&ua.raw[..ua.raw.len().min(LOOKED_AT)]),
+        true => Said::read(&ua.bytes().take(LOOKED_AT).collect::<ArrayVec<u8, LOOKED_AT>>()),
     };
-    let said = Said::read(ua);
     let os = said.os();
     (os, said.browser(os))
 }
+
+/// Answers of [`of`], by user agent string: a few thousand strings are most of the traffic. Bounded; the last to come stays.
+#[derive(Debug)]
+pub struct Agents {
+    /// A hash of the string and what it says; 0 in an empty place.
+    known: Box<[(u64, Os, Browser)]>,
+    /// Nobody who chooses user agents shall choose which ones share a place.
+    hasher: RandomState,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        let empty = (0, Os::Unknown, Browser::Unknown);
+        Agents { known: vec![empty; AGENTS].into(), hasher: RandomState::default() }
+    }
+}
+
+impl Agents {
+    /// As [`of`].
+    #[inline]
+    pub fn of(&mut self, ua: Text<'_>) -> (Os, Browser) {
+        let hash = self.hasher.hash_one(ua.raw).max(1);
+        let place = &mut self.known[hash as usize & (AGENTS - 1)];
+        if place.0 != hash {
+            let (os, browser) = of(ua);
+            *place = (hash, os, browser);
+        }
+        (place.1, place.2)
+    }
+}
+
+/// Places of [`Agents`]: 64 KiB.
+const AGENTS: usize = 4096;
+const _: () = assert!(AGENTS.is_power_of_two());
 
 /// Which of the words that tell something are in a user agent string.
 #[derive(Clone, Copy)]

@@ -45,7 +45,10 @@ pub(super) fn read(node: Node) -> Result<Creative, Fault> {
     let mut table = node.table()?;
     let line = table.line;
     let id = table.need("id", name)?;
-    let about = format!("creative {id:?}");
+    let about = {
+        let id = id.clone();
+        move |fault: Fault| fault.about(&format!("creative {id:?}"))
+    };
     let order = Order {
         id,
         attr: bits(&mut table, "attr")?,
@@ -61,10 +64,9 @@ pub(super) fn read(node: Node) -> Result<Creative, Fault> {
         Format::Audio => audio,
         Format::Native => native,
     };
-    let render = read(&mut table).map_err(|fault| fault.about(&about))?;
-    table.finish().map_err(|fault| fault.about(&about))?;
-    let Render { at, make } = render;
-    make(order).map_err(|what| Fault { line: at.max(line), what }.about(&about))
+    let Render { at, make } = read(&mut table).map_err(&about)?;
+    table.finish().map_err(&about)?;
+    make(order).map_err(|what| about(Fault { line: at.max(line), what }))
 }
 
 /// What is left to do once all keys are read, and the line of what it may find wrong.

@@ -96,7 +96,8 @@ pub(super) fn category(node: Node) -> Result<String, Fault> {
 
 pub(super) fn domain(node: Node) -> Result<String, Fault> {
     let line = node.line;
-    let domain = name(node)?.to_ascii_lowercase();
+    let mut domain = name(node)?;
+    domain.make_ascii_lowercase();
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

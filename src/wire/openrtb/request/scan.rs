@@ -3,7 +3,7 @@
 use super::impression::impression;
 use super::{BidRequest, Channel, Geo, Imp, Point};
 use crate::limits;
-use crate::wire::json::{Broken, Document, Raw, Scratch, Token, WrongType};
+use crate::wire::json::{Text, Broken, Document, Raw, Scratch, Token, WrongType};
 use crate::wire::openrtb::agent::{self, Browser, Os};
 use crate::wire::openrtb::fields::{either, extension, fields, saturated, strings};
 
@@ -39,7 +39,7 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     parts.inventory(into)?;
     parts.place_details(into)?;
     parts.content(into)?;
-    parts.agent(into)?;
+    parts.agent(into, agent::of)?;
     parts.person(into)?;
     parts.chain(into)
 }
@@ -238,11 +238,16 @@ impl<'a, 's> Parts<'a, 's> {
         Ok(())
     }
 
-    /// The operating system and the browser. After [`Parts::inventory`].
+    /// The operating system and the browser; `by_string` tells them by a user agent string ([`agent::of`]), where nothing
+    /// better does. After [`Parts::inventory`].
     ///
     /// # Errors
     /// A wrong type.
-    pub fn agent(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+    pub fn agent(
+        &self,
+        into: &mut BidRequest<'a>,
+        by_string: impl FnOnce(Text<'a>) -> (Os, Browser),
+    ) -> Result<(), ScanError> {
         let document = &self.document;
         let [ua, os, sua, ext] = self.agent;
         fields!(document, extension(document, ext); sua_2_5 "sua");
@@ -264,7 +269,7 @@ impl<'a, 's> Parts<'a, 's> {
             }
         }
         if device.os == Os::Unknown || device.browser == Browser::Unknown {
-            let (os, browser) = agent::of(device.ua);
+            let (os, browser) = by_string(device.ua);
             device.os = if device.os == Os::Unknown { os } else { device.os };
             device.browser = if device.browser == Browser::Unknown { browser } else { device.browser };
         }
