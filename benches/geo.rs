@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use corebid::snapshot::calendar::{Calendar, Hours};
-use corebid::snapshot::geo::{Builder, Geo, Place, Point};
+use corebid::snapshot::geo::{Builder, Geo, Place};
+use corebid::wire::openrtb::request::Point;
 use corebid::snapshot::rates::{Origin, Rates};
 use corebid::units::UnixMillis;
 use criterion::{Criterion, criterion_group, criterion_main};

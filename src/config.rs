@@ -169,6 +169,14 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let fail = |text: String| Err(ConfigError(text));
         exchange::validate(&self.exchanges)?;
+        let secure = self.server.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        let billed = |exchange: &&Exchange| exchange.rules.video_billing == exchange::VideoBilling::Impression;
+        if let Some(exchange) = self.exchanges.iter().find(billed).filter(|_| !secure) {
+            return fail(format!(
+                "exchange {:?}: video_billing = \"impression\" puts our URL into markup: it needs a server.public_url with https",
+                exchange.name
+            ));
+        }
         for exchange in &self.exchanges {
             edge::validate_qps(&exchange.name, exchange.qps)?;
             exchange.countries.validate("exchange")?;

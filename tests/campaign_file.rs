@@ -283,8 +283,7 @@ fn every_format_has_its_keys() {
     let Ad::Audio(own) = &creatives["own"].ad else { panic!() };
     let [(3, markup)] = &own.versions[..] else { panic!() };
     assert_eq!(plain(markup), "<VAST version=\"3.0\" xmlns:xs=\"http://www.w3.org/2001/XMLSchema\"/>");
-    assert_eq!((own.mimes, own.size), (Mimes::of(b"audio/mpeg"), Size::default()));
-    assert_eq!(own.files, [(Mimes::of(b"audio/mpeg"), 128)]);
+    assert_eq!((&*own.files, own.size), (&[(Mimes::of(b"audio/mpeg"), 128)][..], Size::default()));
 
     let Ad::Native(native) = &creatives["n"].ad else { panic!() };
     assert_eq!(native.titles.iter().map(|title| title.characters).collect::<Vec<_>>(), [19, 5]);

@@ -59,7 +59,7 @@ pub type Purse = ArrayVec<Backed, { limits::BIDS }>;
 /// Takes the winners' money: of those that go together all or none.
 ///
 /// # Errors
-/// There is money for none. None is held then.
+/// There is money for none, or no price in the currency of the response. None is held then.
 pub fn reserve(
     scene: Scene<'_>,
     request: &BidRequest<'_>,
@@ -68,12 +68,14 @@ pub fn reserve(
     leases: &mut Leases,
 ) -> Result<Purse, NoBidReason> {
     let mut purse = Purse::new();
+    let mut reason = NoBidReason::Floor;
     for offer in &chosen.winners {
         let campaign = scene.snapshot.campaign(offer.campaign);
         let terms = quote.terms(request.imps[offer.imp as usize].multiplier);
         // In a dear currency there may be no price that is neither under the floor nor above what the campaign bids.
         let priced = price::quoted(offer, offer.sold_by(request), &quote, campaign.cpm);
         let backed = priced.and_then(|price| {
+            reason = NoBidReason::Budget;
             let money = terms.money(price);
             let backing = match request.test {
                 true => None,
@@ -91,7 +93,7 @@ pub fn reserve(
             None => {}
         }
     }
-    if purse.is_empty() { Err(NoBidReason::Budget) } else { Ok(purse) }
+    if purse.is_empty() { Err(reason) } else { Ok(purse) }
 }
 
 /// Gives money back: these bids are not made.

@@ -174,8 +174,12 @@ fn whole_page<'s>(
     }
     let first = offers.iter().filter(|offer| offer.imp == 0 && campaign(offer.campaign).together);
     let pages = first.filter_map(|first| {
-        let of_page = offers.iter().filter(|offer| offer.campaign == first.campaign).copied();
-        let winners: Winners = of_page.take(limits::BIDS).collect();
+        // Of an impression's deals that it names, the best.
+        let of_imp = |of_imp: &[Offer]| {
+            let own = of_imp.iter().filter(|offer| offer.campaign == first.campaign);
+            own.copied().reduce(|best, offer| if ranks(&offer, request) > ranks(&best, request) { offer } else { best })
+        };
+        let winners: Winners = offers.chunk_by(|a, b| a.imp == b.imp).filter_map(of_imp).collect();
         (winners.len() == imps).then_some(Chosen { winners, together: true })
     });
     pages.reduce(|best, page| if page.worth() > best.worth() { page } else { best })

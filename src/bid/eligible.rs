@@ -11,7 +11,7 @@ use crate::bid::fits::Place;
 use crate::bid::floor::Exchanged;
 use crate::bid::offers::{Offer, Offers};
 use crate::bid::probe::{Probe, Sight};
-use crate::bid::sale::{Sale, welcomes};
+use crate::bid::sale::{self, Sale, welcomes};
 use crate::bid::user::User;
 use crate::config::exchange::Field;
 use crate::limits;
@@ -20,7 +20,7 @@ use crate::snapshot::calendar::Hours;
 use crate::snapshot::campaign::{Ad, Campaign, Shape};
 use crate::snapshot::model::Features;
 use crate::snapshot::targeting::{Candidates, Query};
-use crate::units::Now;
+use crate::units::{CpmMicros, Now};
 use crate::wire::json::Scratch;
 use crate::wire::openrtb::agent::Agents;
 use crate::wire::openrtb::native::NativeRequest;
@@ -118,14 +118,19 @@ impl Memory {
             let place = place_of(scene, request, imp, natives);
             for candidate in candidates.iter() {
                 let campaign = snapshot.campaign(candidate.campaign);
-                let mut offer = Offer::of(candidate, at, &sale, campaign);
-                match settle(&mut offer, campaign, &sale, &place, blocks, &scene.exchanged()) {
-                    Err(no) => {
-                        reason = reason.max(no);
-                        probe.dropped(&offer, no);
+                let listed = Offer::of(candidate, at, &sale, campaign);
+                let (before, mut refused) = (offers.len(), None);
+                for deal in sale.named_by(candidate, campaign) {
+                    let mut offer = Offer { deal, ..listed };
+                    match settle(&mut offer, campaign, &sale, &place, blocks, &scene.exchanged()) {
+                        Err(no) => drop(refused.get_or_insert((offer, no))),
+                        Ok(()) if offers.try_push(offer).is_err() => return Ok(()),
+                        Ok(()) => {}
                     }
-                    Ok(()) if offers.try_push(offer).is_err() => return Ok(()),
-                    Ok(()) => {}
+                }
+                if let Some((offer, no)) = refused.filter(|_| offers.len() == before) {
+                    reason = reason.max(no);
+                    probe.dropped(&offer, no);
                 }
             }
         }
@@ -191,9 +196,6 @@ fn settle(
     blocks: &Blocks,
     exchanged: &Exchanged<'_>,
 ) -> Result<(), NoBidReason> {
-    if let Err(no) = place.takes(&campaign.creatives[offer.creative as usize], offer.shape) {
-        (offer.creative, offer.shape) = another(campaign, sale, place).ok_or(no)?;
-    }
     // Categories are the campaign's; an exchange may refuse a bid without.
     if place.required.contains(Field::Cat) && !campaign.has_categories() {
         return Err(NoBidReason::NoCreative);
@@ -205,23 +207,41 @@ fn settle(
     if deal.is_some_and(|deal| !welcomes(deal, &campaign.adomain)) {
         return Err(NoBidReason::Blocked);
     }
-    let playing = match (&campaign.creatives[offer.creative as usize].ad, offer.shape) {
-        (Ad::Video(ad), Shape::Video) => place.imp.video.as_ref().zip(Some(ad.duration)),
-        (Ad::Audio(ad), Shape::Audio) => place.imp.audio.as_ref().zip(Some(ad.duration)),
-        _ => None,
+    let fit = |creative: u8, shape| {
+        let ad = &campaign.creatives[creative as usize];
+        place.takes(ad, shape)?;
+        let playing = match (&ad.ad, shape) {
+            (Ad::Video(ad), Shape::Video) => place.imp.video.as_ref().zip(Some(ad.duration)),
+            (Ad::Audio(ad), Shape::Audio) => place.imp.audio.as_ref().zip(Some(ad.duration)),
+            _ => None,
+        };
+        let floor = exchanged.of(place.imp, deal, playing).map_err(sale::refusal)?;
+        let seconds = playing.map_or(0, |(_, seconds)| seconds);
+        if offer.price < floor { Err(NoBidReason::FloorAbove) } else { Ok(Fit { creative, shape, seconds, floor }) }
     };
-    offer.seconds = playing.map_or(0, |(_, seconds)| seconds);
-    offer.floor = exchanged.of(place.imp, deal, playing).map_err(|_| NoBidReason::FloorCurrency)?;
-    if offer.price < offer.floor { Err(NoBidReason::FloorAbove) } else { Ok(()) }
+    let fit = fit(offer.creative, offer.shape).or_else(|no| another(campaign, sale, fit).ok_or(no))?;
+    (offer.creative, offer.shape, offer.seconds, offer.floor) = (fit.creative, fit.shape, fit.seconds, fit.floor);
+    Ok(())
 }
 
-/// The creative that stands in when the first of the right shape may not be shown: first shape offered first, as ever.
+/// A creative in its place.
+struct Fit {
+    creative: u8,
+    shape: Shape,
+    seconds: u16,
+    floor: CpmMicros,
+}
+
+/// The creative that stands in when the first of the right shape may not be shown or is not worth its floor: first shape
+/// offered first, as ever.
 #[cold]
-fn another(campaign: &Campaign, sale: &Sale<'_>, place: &Place<'_>) -> Option<(u8, Shape)> {
-    sale.shapes.iter().find_map(|&shape| {
-        let at = campaign.creatives.iter().position(|creative| place.takes(creative, shape).is_ok());
-        at.map(|at| (at as u8, shape))
-    })
+fn another(
+    campaign: &Campaign,
+    sale: &Sale<'_>,
+    fit: impl Fn(u8, Shape) -> Result<Fit, NoBidReason>,
+) -> Option<Fit> {
+    let creatives = 0..campaign.creatives.len() as u8;
+    sale.shapes.iter().find_map(|&shape| creatives.clone().find_map(|creative| fit(creative, shape).ok()))
 }
 
 /// Reads native placements: documents in a string of the document.

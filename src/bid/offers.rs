@@ -38,14 +38,14 @@ pub struct Offer {
 pub type Offers = ArrayVec<Offer, { limits::CANDIDATES }>;
 
 impl Offer {
-    /// What a candidate offers for impression `imp`, sold as `sale` says.
+    /// What a candidate offers for impression `imp`, sold as `sale` says; its deal is still open.
     #[inline]
     pub fn of(candidate: &Candidate, imp: u8, sale: &Sale<'_>, campaign: &Campaign) -> Offer {
         Offer {
             campaign: candidate.campaign,
             imp,
             creative: candidate.creative,
-            deal: candidate.deal.map(|deal| sale.place(deal)),
+            deal: None,
             shape: sale.shapes[candidate.shape as usize],
             seconds: 0,
             score: 0,

@@ -5,9 +5,9 @@ use arrayvec::ArrayVec;
 use crate::config::exchange::{Format, Formats};
 use crate::bid::eligible::Scene;
 use crate::limits;
-use crate::snapshot::campaign::Shape;
+use crate::snapshot::campaign::{Campaign, Shape};
 use crate::snapshot::rates::NoRate;
-use crate::snapshot::targeting;
+use crate::snapshot::targeting::{self, Candidate};
 use crate::units::CpmMicros;
 use crate::wire::json::Raw;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -32,9 +32,12 @@ impl<'r> Sale<'r> {
     /// What we may take of an impression.
     ///
     /// # Errors
-    /// Why there is nothing: no format of ours, deals for others only, floors in a currency without a rate.
+    /// Why there is nothing: an id that another has, no format of ours, deals for others only, floors in a currency without a rate.
     pub fn of(request: &BidRequest<'r>, imp: &Imp<'r>, scene: &Scene<'_>) -> Result<Sale<'r>, NoBidReason> {
         let (exchange, exchanged) = (scene.exchange, scene.exchanged());
+        if is_repeated(request, imp) {
+            return Err(NoBidReason::NotABidRequest);
+        }
         let shapes = shapes(imp, exchange.formats);
         if shapes.is_empty() {
             return Err(NoBidReason::Format);
@@ -65,8 +68,7 @@ impl<'r> Sale<'r> {
         }
         match no_rate {
             _ if sale.open || !sale.ids.is_empty() => Ok(sale),
-            Some(NoRate::Unknown) => Err(NoBidReason::FloorCurrency),
-            Some(NoRate::Stale) => Err(NoBidReason::StaleFloorRate),
+            Some(why) => Err(refusal(why)),
             None => Err(NoBidReason::DealsOnly),
         }
     }
@@ -77,10 +79,38 @@ impl<'r> Sale<'r> {
         targeting::Offer { shapes: &self.shapes, floor: self.least, deals: &self.ids, deals_only: !self.open }
     }
 
+    /// The deals a candidate offers for, by their places among the impression's: each that the campaign names; `None` is the
+    /// open auction.
+    #[inline]
+    pub fn named_by(&self, candidate: &Candidate, campaign: &Campaign) -> impl Iterator<Item = Option<u8>> {
+        let first = candidate.deal.map(usize::from);
+        let more = first.map_or(&[][..], |first| &self.ids[first + 1..]);
+        let named = |(at, id): (usize, &&[u8])| {
+            campaign.targeting.deals.iter().any(|deal| deal.as_bytes() == *id).then_some(at)
+        };
+        let more = more.iter().enumerate().filter_map(named).map(move |at| first.unwrap_or(0) + 1 + at);
+        std::iter::once(first).chain(more.map(Some)).map(|deal| deal.map(|deal| self.places[deal]))
+    }
+
     /// Where among the impression's deals the one stands that the index names by its place in the question.
     #[inline]
     pub fn place(&self, deal: u8) -> u8 {
         self.places[deal as usize]
+    }
+}
+
+/// Whether an impression before it has the same id: in a response nobody could tell the two apart, so the first stands for both.
+#[inline]
+fn is_repeated(request: &BidRequest<'_>, imp: &Imp<'_>) -> bool {
+    let before = request.imps.iter().take_while(|other| !std::ptr::eq(*other, imp));
+    before.into_iter().any(|other| other.id.is(imp.id))
+}
+
+/// Why a floor cannot be held against a price.
+pub fn refusal(why: NoRate) -> NoBidReason {
+    match why {
+        NoRate::Unknown => NoBidReason::FloorCurrency,
+        NoRate::Stale => NoBidReason::StaleFloorRate,
     }
 }
 

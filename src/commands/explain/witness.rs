@@ -367,7 +367,10 @@ impl Witness {
         };
         for backed in self.purse.clone().into_iter().take(bids) {
             if let Some(considered) = self.of(&backed.offer) {
+                // By another deal it may have been dropped.
                 considered.fate.won = true;
+                considered.fate.dropped = None;
+                considered.why_nots.clear();
             }
         }
         for considered in &mut self.considered {

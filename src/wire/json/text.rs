@@ -18,6 +18,12 @@ impl<'a> Text<'a> {
         self.raw.is_empty()
     }
 
+    /// Whether the two are the same string, however each is escaped.
+    #[inline]
+    pub fn is(&self, other: Text<'_>) -> bool {
+        if self.escaped || other.escaped { self.bytes().eq(other.bytes()) } else { self.raw == other.raw }
+    }
+
     /// Whether the unescaped string is `other`.
     #[inline]
     pub fn eq_str(&self, other: &str) -> bool {
