@@ -18,6 +18,7 @@ use crate::secrets::Key;
 
 /// Where campaigns and profiles come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Source {
     /// Files of the configuration.
     Files {

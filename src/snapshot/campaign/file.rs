@@ -18,6 +18,8 @@ use words::{category, domain, each, name, some};
 
 /// Domains or categories an answer names.
 const NAMED: usize = 16;
+/// Few campaigns are shorter in a file.
+const USUAL_BYTES: usize = 512;
 /// The largest daily budget, micros: 30 million dollars, so that the sum over every slot still fits an `i64`.
 const MAX_BUDGET: i64 = 30_000_000_000_000;
 const _: () = assert!(MAX_BUDGET < i64::MAX / limits::SLOTS as i64);
@@ -35,9 +37,11 @@ pub fn load(path: &Path, slots: &mut Slots) -> Result<Vec<Campaign>, CampaignErr
 /// # Errors
 /// As [`load`].
 pub fn parse(path: &Path, bytes: Vec<u8>, slots: &mut Slots) -> Result<Vec<Campaign>, CampaignError> {
-    // Slots are given out for good once the last line is known to be right. Most files are about as long as they were.
+    // Slots are given out for good once the last line is known to be right.
     let mut given = slots.clone();
-    let mut campaigns = Vec::with_capacity(slots.len());
+    // Room for more than there will be is address space, not memory; to grow would be to copy it all.
+    let room = (bytes.len() / USUAL_BYTES).min(limits::SLOTS);
+    let mut campaigns = Vec::with_capacity(room);
     let mut lines = HashMap::with_capacity(slots.len());
     let mut missing = 0;
     let rest = document::parse_each(path, bytes, "campaigns", &mut |node| {
