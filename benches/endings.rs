@@ -34,8 +34,12 @@ fn main() {
         for (Ending { label, share, .. }, ns) in endings.iter().zip(&medians) {
             println!("  {label:<20} {:>7.2}% {ns:>8.0}", share * 100.0);
         }
-        let no: Vec<(f64, f64)> =
-            endings.iter().zip(&medians).filter(|(ending, _)| ending.label != "bid").map(|(e, &ns)| (ns, e.share)).collect();
+        let no: Vec<(f64, f64)> = endings
+            .iter()
+            .zip(&medians)
+            .filter(|(ending, _)| ending.label != "bid")
+            .map(|(e, &ns)| (ns, e.share))
+            .collect();
         let (all, shares) = no.iter().fold((0.0, 0.0), |(sum, shares), (ns, share)| (sum + ns * share, shares + share));
         println!("  a no-bid: median {:.0} ns, mean {:.0} ns", weighted_median(no), all / shares);
     }

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use corebid::snapshot::calendar::{Calendar, Hours};
 use corebid::snapshot::geo::{Builder, Geo, Place};
-use corebid::wire::openrtb::request::Point;
 use corebid::snapshot::rates::{Origin, Rates};
 use corebid::units::UnixMillis;
+use corebid::wire::openrtb::request::Point;
 use criterion::{Criterion, criterion_group, criterion_main};
 use maxminddb::{Reader, geoip2};
 

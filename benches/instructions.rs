@@ -19,7 +19,8 @@ fn main() {
         (Some(name), Some(n)) if name.starts_with("ending:") => {
             let label = &name["ending:".len()..];
             let mut endings = cases::endings(cases::CAMPAIGNS).into_iter();
-            let mut ending = endings.find(|ending| ending.label == label).unwrap_or_else(|| panic!("no ending {label}"));
+            let mut ending =
+                endings.find(|ending| ending.label == label).unwrap_or_else(|| panic!("no ending {label}"));
             (0..n).for_each(|_| (ending.operation)());
         }
         (Some(name), Some(n)) => {

@@ -566,9 +566,9 @@ fn a_bid_of_the_longest_creative_has_room() {
     let text = Text { raw: id.as_bytes(), escaped: true };
     let url = &[b'u'; limits::NOTICE_URL_BYTES][..];
     let bid = Bid {
-            registered: true,
-            preview: None,
-            app: None,
+        registered: true,
+        preview: None,
+        app: None,
         id: BidId([0xff; 16]),
         imp: text.raw,
         price: CpmMicros(3_999_999_999),

@@ -199,7 +199,11 @@ mod oracle {
         }
         let (os, browser) = agent(device)?;
         let mut room = 32;
-        let imps = elements(at(root, "imp")?)?.iter().take(32).map(|one| imp(one, &mut room)).collect::<Result<Vec<_>, _>>()?;
+        let imps = elements(at(root, "imp")?)?
+            .iter()
+            .take(32)
+            .map(|one| imp(one, &mut room))
+            .collect::<Result<Vec<_>, _>>()?;
         let id = text(at(root, "id")?)?;
         let lists = ["cur", "bcat", "acat", "badv", "bapp", "wseat", "bseat"];
         let content = at(subject, "content")?;

@@ -211,7 +211,9 @@ impl<'a> Form<'a> {
         let rules = &self.exchange.rules;
         let (kind, size, protocol) = match &creative.ad {
             Ad::Banner(ad) => (MarkupType::Banner, Some(ad.size), None),
-            Ad::Video(ad) => (MarkupType::Video, (ad.size.w > 0).then_some(ad.size), self.version().map(|at| ad.versions[at].0)),
+            Ad::Video(ad) => {
+                (MarkupType::Video, (ad.size.w > 0).then_some(ad.size), self.version().map(|at| ad.versions[at].0))
+            }
             Ad::Audio(ad) => (MarkupType::Audio, None, self.version().map(|at| ad.versions[at].0)),
             Ad::Native(_) => (MarkupType::Native, None, None),
         };

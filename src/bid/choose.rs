@@ -61,7 +61,10 @@ pub fn choose<'s>(
         }
     }
     if takes.single && winners.len() > 1 {
-        let best = winners.iter().copied().reduce(|best, offer| if ranks(&offer, request) > ranks(&best, request) { offer } else { best });
+        let best = winners
+            .iter()
+            .copied()
+            .reduce(|best, offer| if ranks(&offer, request) > ranks(&best, request) { offer } else { best });
         winners = best.into_iter().collect();
     }
     let single = Chosen { winners, together: false };
@@ -79,7 +82,9 @@ impl Chosen {
 
     /// A guaranteed deal must be bid on.
     fn is_promised(&self, request: &BidRequest<'_>) -> bool {
-        self.winners.iter().any(|offer| rank(offer, request.deals_of(&request.imps[offer.imp as usize])) == Rank::Guaranteed)
+        self.winners
+            .iter()
+            .any(|offer| rank(offer, request.deals_of(&request.imps[offer.imp as usize])) == Rank::Guaranteed)
     }
 }
 
@@ -121,9 +126,10 @@ impl<'s, C: Fn(CampaignIx) -> &'s Campaign> Hall<'_, '_, C> {
     fn is_free(&self, offer: &Offer) -> bool {
         let campaign = (self.campaign)(offer.campaign);
         !campaign.together
-            && self.winners.iter().all(|won| {
-                won.campaign != offer.campaign && (self.campaign)(won.campaign).bears(campaign)
-            })
+            && self
+                .winners
+                .iter()
+                .all(|won| won.campaign != offer.campaign && (self.campaign)(won.campaign).bears(campaign))
     }
 
     /// Adds the best free offer among those wanted: by rank, then by price. False if there is none, or no room.

@@ -28,7 +28,7 @@ use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Parts, Size};
 
 /// Memory of the match that outlives a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Memory {
     candidates: Box<Candidates>,
     blocks: Box<Blocks>,
@@ -36,19 +36,6 @@ pub struct Memory {
     native: Natives,
     hours: Box<Hours>,
     agents: Agents,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Memory {
-            candidates: Box::default(),
-            blocks: Box::default(),
-            unescaped: Box::default(),
-            native: Natives::default(),
-            hours: Box::default(),
-            agents: Agents::default(),
-        }
-    }
 }
 
 /// What is decided about: one request of one exchange, at one moment, with one snapshot.
@@ -160,12 +147,7 @@ fn sold<P: Probe>(request: &BidRequest<'_>, scene: Scene<'_>, probe: &mut P) -> 
 
 /// Lists the candidates of one impression; the reason if there are none.
 #[inline]
-fn list(
-    snapshot: &Snapshot,
-    query: &Query,
-    sale: &Sale<'_>,
-    candidates: &mut Candidates,
-) -> Result<(), NoBidReason> {
+fn list(snapshot: &Snapshot, query: &Query, sale: &Sale<'_>, candidates: &mut Candidates) -> Result<(), NoBidReason> {
     let matched = snapshot.targeting.candidates(query, &sale.offer(), candidates);
     match candidates.is_empty() {
         false => Ok(()),
@@ -235,11 +217,7 @@ struct Fit {
 /// The creative that stands in when the first of the right shape may not be shown or is not worth its floor: first shape
 /// offered first, as ever.
 #[cold]
-fn another(
-    campaign: &Campaign,
-    sale: &Sale<'_>,
-    fit: impl Fn(u8, Shape) -> Result<Fit, NoBidReason>,
-) -> Option<Fit> {
+fn another(campaign: &Campaign, sale: &Sale<'_>, fit: impl Fn(u8, Shape) -> Result<Fit, NoBidReason>) -> Option<Fit> {
     let creatives = 0..campaign.creatives.len() as u8;
     sale.shapes.iter().find_map(|&shape| creatives.clone().find_map(|creative| fit(creative, shape).ok()))
 }

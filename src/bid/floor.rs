@@ -117,7 +117,8 @@ mod tests {
         let dollars = Imp { floor_cur: Text::default(), ..imp.clone() };
         let timed = Stream { floors: per_second.clone(), ..Stream::default() };
         let spanned = Stream { floors: spans.clone(), ..Stream::default() };
-        let of = |imp: &Imp<'_>, deal: Option<&Deal<'_>>, playing| exchanged.of(imp, deal, playing).map(|floor| floor.0);
+        let of =
+            |imp: &Imp<'_>, deal: Option<&Deal<'_>>, playing| exchanged.of(imp, deal, playing).map(|floor| floor.0);
 
         assert_eq!(of(&dollars, None, None), Ok(1_000_000));
         assert_eq!(of(&imp, None, None), Err(NoRate::Unknown));

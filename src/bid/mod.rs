@@ -52,23 +52,23 @@ use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
 use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
 use crate::wire::openrtb::refusal;
+use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
 
 use admit::Exchanges;
+use answer::Letter;
 use budget::Leases;
+use choose::choose;
 use edge::duplicates::Duplicates;
 use edge::quota::Shares;
+use eligible::Scene;
 use frequency::FrequencyShard;
 use ids::{BidIds, Snowflake, WORKERS};
-use answer::Letter;
-use choose::choose;
-use eligible::Scene;
 use offers::{Offers, keep};
 use paper::Paper;
-use quote::Quote;
 use probe::Probe;
 use profile::ProfileShard;
+use quote::Quote;
 use user::User;
 
 /// One bid request as it came out of the framing.

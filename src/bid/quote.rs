@@ -34,9 +34,10 @@ impl Quote {
         }
         // Letter for letter: codes are capitals.
         let taken = |currency: Currency| request.cur.strings().any(|text| text.raw == currency.0);
-        let named = request.cur.strings().filter_map(|text| {
-            Currency::parse(text.raw).filter(|currency| currency.0 == text.raw)
-        });
+        let named = request
+            .cur
+            .strings()
+            .filter_map(|text| Currency::parse(text.raw).filter(|currency| currency.0 == text.raw));
         let ours = [agreed, exchanged.rates.account()].into_iter().filter(|&currency| taken(currency));
         let mut reason = NoBidReason::Currency;
         for currency in ours.chain(named) {

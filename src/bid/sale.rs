@@ -2,8 +2,8 @@
 
 use arrayvec::ArrayVec;
 
-use crate::config::exchange::{Format, Formats};
 use crate::bid::eligible::Scene;
+use crate::config::exchange::{Format, Formats};
 use crate::limits;
 use crate::snapshot::campaign::{Campaign, Shape};
 use crate::snapshot::rates::NoRate;
@@ -42,7 +42,8 @@ impl<'r> Sale<'r> {
         if shapes.is_empty() {
             return Err(NoBidReason::Format);
         }
-        let mut sale = Sale { shapes, ids: ArrayVec::new(), places: ArrayVec::new(), open: false, least: CpmMicros(i64::MAX) };
+        let mut sale =
+            Sale { shapes, ids: ArrayVec::new(), places: ArrayVec::new(), open: false, least: CpmMicros(i64::MAX) };
         let mut no_rate = None;
         for (deal, place) in request.deals_of(imp).iter().zip(0..) {
             if !invites(deal, &exchange.seat) {

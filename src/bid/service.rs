@@ -145,7 +145,11 @@ impl Bidder {
         if !self.core.leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease);
         }
-        if exchange.limited && self.core.quotas.refuses(exchange.id, now.boot) { Err(NoBidReason::Quota) } else { Ok(()) }
+        if exchange.limited && self.core.quotas.refuses(exchange.id, now.boot) {
+            Err(NoBidReason::Quota)
+        } else {
+            Ok(())
+        }
     }
 
     /// Compresses the bid response of `length` bytes behind `head`, and says how long the answer is; `None` if it stays as
@@ -159,7 +163,10 @@ impl Bidder {
         length: usize,
         out: &mut [u8],
     ) -> Option<usize> {
-        if !request.accepts_gzip || length < limits::GZIP_FROM || !self.core.exchanges.by_path(exchange)?.rules.gzip_responses {
+        if !request.accepts_gzip
+            || length < limits::GZIP_FROM
+            || !self.core.exchanges.by_path(exchange)?.rules.gzip_responses
+        {
             return None;
         }
         let most = length - answer::CONTENT_ENCODING_GZIP.len();

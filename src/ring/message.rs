@@ -4,8 +4,8 @@
 //! pair is never shared by two messages and the adjacent-line prefetcher brings a message whole.
 
 use crate::units::{
-    BidId, CampaignId, CpmMicros, Day, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
-    ReservationId, Slot, Terms, UnixMillis, UserKey,
+    BidId, CampaignId, CpmMicros, Day, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos,
+    NodeId, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
 /// From a bid core to the reconciliation core.

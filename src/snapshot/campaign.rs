@@ -124,7 +124,8 @@ impl Campaign {
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
-        let Definition { adomain, cat, cat_in, app, competes, together, frequency_cap, creatives, targeting, .. } = definition;
+        let Definition { adomain, cat, cat_in, app, competes, together, frequency_cap, creatives, targeting, .. } =
+            definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
         Campaign {

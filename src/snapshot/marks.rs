@@ -77,7 +77,11 @@ mod tests {
 
     #[test]
     fn parents_block_children_and_not_the_other_way_round() {
-        let marks = of_campaign(&["shop.example.com".into()], Some("app.id"), [(1, &["IAB7-1".to_owned()][..]), (6, &["7-1".to_owned()][..])].into_iter());
+        let marks = of_campaign(
+            &["shop.example.com".into()],
+            Some("app.id"),
+            [(1, &["IAB7-1".to_owned()][..]), (6, &["7-1".to_owned()][..])].into_iter(),
+        );
         for blocked in ["example.com", "SHOP.example.com", "com"] {
             assert!(marks.contains(&domain(blocked.as_bytes())), "{blocked}");
         }

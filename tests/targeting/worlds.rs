@@ -83,7 +83,13 @@ pub(super) fn creative(shape: Shape) -> Creative {
         Shape::Audio => Ad::Audio(stream),
         Shape::Native => {
             let Ad::Banner(banner) = blank(Size { w: 1, h: 1 }).ad else { panic!("a banner") };
-            Ad::Native(Box::new(NativeAd { titles: vec![], images: vec![], data: vec![], rest: banner.markup.clone(), trackers: banner.markup }))
+            Ad::Native(Box::new(NativeAd {
+                titles: vec![],
+                images: vec![],
+                data: vec![],
+                rest: banner.markup.clone(),
+                trackers: banner.markup,
+            }))
         }
     };
     Creative { ad, ..blank(Size { w: 1, h: 1 }) }

@@ -3,7 +3,7 @@
 use super::impression::impression;
 use super::{BidRequest, Channel, Geo, Imp, Point};
 use crate::limits;
-use crate::wire::json::{Text, Broken, Document, Raw, Scratch, Token, WrongType};
+use crate::wire::json::{Broken, Document, Raw, Scratch, Text, Token, WrongType};
 use crate::wire::openrtb::agent::{self, Browser, Os};
 use crate::wire::openrtb::fields::{either, extension, fields, saturated, strings};
 
