@@ -169,6 +169,15 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let fail = |text: String| Err(ConfigError(text));
         exchange::validate(&self.exchanges)?;
+        let foreign = |exchange: &&Exchange| {
+            exchange.rules.price.is_encrypted() && exchange.rules.currency != self.data.currency
+        };
+        if let Some(exchange) = self.exchanges.iter().find(foreign) {
+            return fail(format!(
+                "exchange {:?}: encrypted prices are in the account's currency ({}), so currency must be that too",
+                exchange.name, self.data.currency
+            ));
+        }
         let secure = self.server.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
         let billed = |exchange: &&Exchange| exchange.rules.video_billing == exchange::VideoBilling::Impression;
         if let Some(exchange) = self.exchanges.iter().find(billed).filter(|_| !secure) {

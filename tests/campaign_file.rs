@@ -587,7 +587,7 @@ fn a_bid_of_the_longest_creative_has_room() {
         duration: Some(u16::MAX),
         protocol: Some(u8::MAX),
         slot_in_pod: Some(i8::MIN),
-        kind: MarkupType::Banner,
+        kind: Some(MarkupType::Banner),
     };
     let values = Values { auction: text, imp: text, bill_url: url, ..NOTHING };
     let mut room = vec![0; ANSWER_ROOM];

@@ -11,11 +11,12 @@ use crate::bid::offers::Offer;
 use crate::bid::paper::{Deed, Draft, Paper};
 use crate::bid::price;
 use crate::bid::quote::Quote;
-use crate::config::exchange::{self, Field, VideoBilling};
+use crate::config::exchange::{self, Field, Version, VideoBilling};
 use crate::limits;
 use crate::ring::message::{NoticeKind, Reserved};
-use crate::snapshot::campaign::markup::Values;
+use crate::snapshot::campaign::markup::{Markup, Values};
 use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
+use crate::snapshot::marks::CONTENT_1_0;
 use crate::units::{BidId, CpmMicros, LeaseId, Micros, Nanos, Terms, UserKey};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Stream};
@@ -144,6 +145,7 @@ pub fn write(
     let exchange = scene.exchange;
     let mut writer = ResponseWriter::new(response, request.id.raw);
     let mut bids: ArrayVec<(Backed, Reserved), { limits::BIDS }> = ArrayVec::new();
+    let mut lost = Purse::new();
     for backed in purse {
         let campaign = scene.snapshot.campaign(backed.offer.campaign);
         let deed = paper.draw(Draft {
@@ -164,15 +166,15 @@ pub fn write(
                 form.markup(memory, &values, out);
             }
         });
-        if !written {
-            break;
+        if written {
+            bids.push((*backed, deed.reserved(campaign.slot, backed.money)));
+        } else {
+            lost.push(*backed);
         }
-        bids.push((*backed, deed.reserved(campaign.slot, backed.money)));
     }
-    let all = bids.len() == purse.len();
-    let length = writer.finish(exchange.seat.as_bytes(), *together, &quote.currency.0).filter(|_| all || !together);
-    let kept = if length.is_some() { bids.len() } else { 0 };
-    give_back(scene, &purse[kept..], leases);
+    let whole = lost.is_empty() || !together;
+    let length = writer.finish(exchange.seat.as_bytes(), *together, &quote.currency.0).filter(|_| whole);
+    give_back(scene, if length.is_some() { &lost } else { purse }, leases);
     length.map(|length| Written { length, bids }).ok_or(NoBidReason::NoRoom)
 }
 
@@ -199,9 +201,10 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// Whether the impression event of its markup is what bills it.
+    /// Whether the impression event of its markup is what bills it: where that is agreed, and the markup has one.
     fn is_billed_by_impression(&self) -> bool {
-        self.exchange.rules.video_billing == VideoBilling::Impression && self.stream().is_some()
+        self.exchange.rules.video_billing == VideoBilling::Impression
+            && self.version().is_some_and(|(_, markup)| markup.bills())
     }
 
     fn bid(&self, request: &BidRequest<'a>) -> Bid<'a> {
@@ -212,12 +215,15 @@ impl<'a> Form<'a> {
         let (kind, size, protocol) = match &creative.ad {
             Ad::Banner(ad) => (MarkupType::Banner, Some(ad.size), None),
             Ad::Video(ad) => {
-                (MarkupType::Video, (ad.size.w > 0).then_some(ad.size), self.version().map(|at| ad.versions[at].0))
+                (MarkupType::Video, (ad.size.w > 0).then_some(ad.size), self.version().map(|(protocol, _)| *protocol))
             }
-            Ad::Audio(ad) => (MarkupType::Audio, None, self.version().map(|at| ad.versions[at].0)),
+            Ad::Audio(_) => (MarkupType::Audio, None, self.version().map(|(protocol, _)| *protocol)),
             Ad::Native(_) => (MarkupType::Native, None, None),
         };
-        let (cattax, cat) = campaign.categories(request.cattax);
+        // Members that 2.6 has added.
+        let recent = rules.openrtb >= Version::V2_6;
+        // Before that there was one taxonomy.
+        let (cattax, cat) = campaign.categories(if recent { request.cattax } else { CONTENT_1_0 });
         let url = |kind| Some(deed.url(kind)).filter(|url| !url.is_empty());
         let pod = stream.and_then(|stream| stream.pod.as_ref()).filter(|pod| pod.is_dynamic());
         Bid {
@@ -226,7 +232,7 @@ impl<'a> Form<'a> {
             price: deed.price(),
             deal: offer.sold_by(request).map(|deal| deal.id.raw),
             win_url: url(NoticeKind::Win),
-            bill_url: url(NoticeKind::Bill).filter(|_| !self.is_billed_by_impression()),
+            bill_url: url(NoticeKind::Bill).filter(|_| rules.sends(NoticeKind::Bill) && !self.is_billed_by_impression()),
             loss_url: url(NoticeKind::Loss),
             adomain: &campaign.adomain_json,
             campaign: &campaign.cid_json,
@@ -239,11 +245,11 @@ impl<'a> Form<'a> {
             attr: creative.attr,
             language: creative.language,
             size,
-            duration: stream.map(|_| offer.seconds),
+            duration: stream.filter(|_| recent).map(|_| offer.seconds),
             protocol,
             // Whether we want a place of its own in the pod: we take any (2.6 section 7.6, AdCOM "Slot Position in Pod").
-            slot_in_pod: pod.map(|_| 0),
-            kind,
+            slot_in_pod: pod.filter(|_| recent).map(|_| 0),
+            kind: recent.then_some(kind),
         }
     }
 
@@ -267,18 +273,19 @@ impl<'a> Form<'a> {
     fn markup(&self, memory: &mut Memory, values: &Values<'_>, out: &mut Out<'_>) {
         match &self.creative().ad {
             Ad::Banner(ad) => ad.markup.write(values, out),
-            Ad::Video(ad) | Ad::Audio(ad) => {
-                if let Some(at) = self.version() {
-                    ad.versions[at].1.write(values, out);
+            Ad::Video(_) | Ad::Audio(_) => {
+                if let Some((_, markup)) = self.version() {
+                    markup.write(values, out);
                 }
             }
             Ad::Native(ad) => ad.write(memory.native(self.imp), values, out),
         }
     }
 
-    fn version(&self) -> Option<usize> {
+    /// The version of a spot's markup that the player takes, with its protocol.
+    fn version(&self) -> Option<&'a (u8, Markup)> {
         match (&self.creative().ad, self.stream()) {
-            (Ad::Video(ad) | Ad::Audio(ad), Some(stream)) => version(ad, stream),
+            (Ad::Video(ad) | Ad::Audio(ad), Some(stream)) => version(ad, stream).map(|at| &ad.versions[at]),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use arrayvec::ArrayVec;
 
+use crate::bid::comply;
 use crate::bid::eligible::Scene;
 use crate::limits;
 use crate::snapshot::Snapshot;
@@ -41,7 +42,11 @@ pub fn read<'r, 's>(
     parts.inventory(request)?;
     let index = &snapshot.targeting;
     if index.asks_place_details() {
-        parts.place_details(request)?;
+        parts.person(request)?;
+        // Of somebody who may not be known, the region is near enough.
+        if comply::personal(request).is_some() {
+            parts.place_details(request)?;
+        }
     }
     if index.asks_agent() {
         parts.agent(request, |ua| agents.of(ua))?;
@@ -55,8 +60,8 @@ pub fn read<'r, 's>(
     locate(snapshot, parts, request)
 }
 
-/// Where the address of the device is, if the request names no country and there is a file that knows. After
-/// [`Parts::inventory`].
+/// Where the address of the device is, if the request names no country and there is a file that knows: its country and region,
+/// and more only of somebody who may be known. After [`Parts::inventory`].
 #[inline]
 pub fn locate<'r, 's>(
     snapshot: &'s Snapshot,
@@ -68,7 +73,9 @@ pub fn locate<'r, 's>(
     }
     parts.person(request)?;
     let device = &request.device;
-    Ok([device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw)))
+    let place = [device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw));
+    let whole = comply::personal(request).is_some();
+    Ok(place.map(|place| if whole { place } else { Place { country: place.country, region: place.region, ..Place::default() } }))
 }
 
 /// The country a request comes from; empty if nobody knows.
@@ -147,11 +154,20 @@ pub fn categories<'r>(request: &BidRequest<'r>) -> Categories<'r> {
 
 fn inventory<'u>(room: &'u mut [u8], request: &BidRequest<'u>) -> (&'u [u8], &'u [u8]) {
     match request.channel {
-        Channel::Site if request.domain.is_empty() => (host(plain(request.page, room)), b""),
+        Channel::Site if request.domain.is_empty() => (host(beginning(request.page, room)), b""),
         Channel::Site | Channel::Dooh => (plain(request.domain, room), b""),
         Channel::App => (b"", plain(request.bundle, room)),
         Channel::Unknown => (b"", b""),
     }
+}
+
+/// As much of a text, without its escapes, as there is room for: the host of an address is at its beginning.
+fn beginning<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
+    if !text.escaped {
+        return text.raw;
+    }
+    let length = room.iter_mut().zip(text.bytes()).map(|(place, byte)| *place = byte).count();
+    &room[..length]
 }
 
 /// A text without its escapes. One too long to be ours to name is unknown.

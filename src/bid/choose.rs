@@ -14,7 +14,7 @@ use arrayvec::ArrayVec;
 
 use crate::bid::offers::{Offer, Offers};
 use crate::limits;
-use crate::snapshot::campaign::Campaign;
+use crate::snapshot::campaign::{Campaign, Shape};
 use crate::units::CampaignIx;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Deal, Imp, Pod};
@@ -55,7 +55,7 @@ pub fn choose<'s>(
         let imp = &request.imps[of_imp[0].imp as usize];
         let mut hall = Hall { of_imp, deals: request.deals_of(imp), winners: &mut winners, campaign: &campaign };
         match dynamic_pod(imp) {
-            Some(pod) if of_imp.iter().any(|offer| offer.seconds > 0) => hall.fill_pod(pod),
+            Some((shape, pod)) if of_imp.iter().any(|offer| offer.shape == shape) => hall.fill_pod(shape, pod),
             _ if takes.several_for_one && imp.deals.count > 0 => hall.one_for_each_deal(),
             _ => drop(hall.one(|_| true)),
         }
@@ -108,9 +108,12 @@ fn ranks(offer: &Offer, request: &BidRequest<'_>) -> (Rank, i64) {
     (rank(offer, request.deals_of(&request.imps[offer.imp as usize])), offer.price.0)
 }
 
-fn dynamic_pod<'i>(imp: &'i Imp<'_>) -> Option<&'i Pod<'i>> {
-    let streams = [&imp.video, &imp.audio];
-    streams.into_iter().flatten().find_map(|stream| stream.pod.as_ref().filter(|pod| pod.is_dynamic()))
+/// The dynamic pod of an impression, and of what it is.
+fn dynamic_pod<'i>(imp: &'i Imp<'_>) -> Option<(Shape, &'i Pod<'i>)> {
+    [(Shape::Video, &imp.video), (Shape::Audio, &imp.audio)].into_iter().find_map(|(shape, stream)| {
+        let pod = stream.as_ref()?.pod.as_ref()?;
+        pod.is_dynamic().then_some((shape, pod))
+    })
 }
 
 /// Where the winners of one impression are found.
@@ -152,13 +155,13 @@ impl<'s, C: Fn(CampaignIx) -> &'s Campaign> Hall<'_, '_, C> {
         }
     }
 
-    fn fill_pod(&mut self, pod: &Pod<'_>) {
+    fn fill_pod(&mut self, shape: Shape, pod: &Pod<'_>) {
         let (mut seconds, mut places) = (pod.duration, pod.most_ads);
         while places > 0 {
             let per_second = |offer: &Offer, deals: &[Deal<'_>]| {
                 (rank(offer, deals), offer.price.0 as u64 / u64::from(offer.seconds.max(1)))
             };
-            if !self.add(|offer| offer.seconds > 0 && offer.seconds <= seconds, per_second) {
+            if !self.add(|offer| offer.shape == shape && offer.seconds <= seconds, per_second) {
                 break;
             }
             seconds -= self.winners.last().map_or(0, |won| won.seconds);

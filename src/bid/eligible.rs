@@ -13,10 +13,11 @@ use crate::bid::offers::{Offer, Offers};
 use crate::bid::probe::{Probe, Sight};
 use crate::bid::sale::{self, Sale, welcomes};
 use crate::bid::user::User;
-use crate::config::exchange::Field;
+use crate::config::exchange::{Field, Version};
 use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::snapshot::calendar::Hours;
+use crate::snapshot::marks::CONTENT_1_0;
 use crate::snapshot::campaign::{Ad, Campaign, Shape};
 use crate::snapshot::model::Features;
 use crate::snapshot::targeting::{Candidates, Query};
@@ -103,7 +104,12 @@ impl Memory {
                 blocks_filled = true;
             }
             let place = place_of(scene, request, imp, natives);
+            // None of many impressions takes the room of the others.
+            let room = (offers.len() + limits::CANDIDATES / request.imps.len()).min(limits::CANDIDATES);
             for candidate in candidates.iter() {
+                if offers.len() >= room {
+                    break;
+                }
                 let campaign = snapshot.campaign(candidate.campaign);
                 let listed = Offer::of(candidate, at, &sale, campaign);
                 let (before, mut refused) = (offers.len(), None);
@@ -164,8 +170,10 @@ pub fn place_of<'p>(
     imp: &'p Imp<'p>,
     natives: &'p mut Natives,
 ) -> Place<'p> {
-    let required = scene.exchange.rules.required;
-    Place { imp, deals: request.deals_of(imp), native: natives.of(imp), required, languages: request.wlang }
+    let rules = &scene.exchange.rules;
+    let taxonomy = if rules.openrtb >= Version::V2_6 { request.cattax } else { CONTENT_1_0 };
+    let native = natives.of(imp);
+    Place { imp, deals: request.deals_of(imp), native, required: rules.required, taxonomy, languages: request.wlang }
 }
 
 /// Settles what an offer is: its creative, its floor, and that nobody forbids it.
@@ -179,7 +187,7 @@ fn settle(
     exchanged: &Exchanged<'_>,
 ) -> Result<(), NoBidReason> {
     // Categories are the campaign's; an exchange may refuse a bid without.
-    if place.required.contains(Field::Cat) && !campaign.has_categories() {
+    if place.required.contains(Field::Cat) && campaign.categories(place.taxonomy).1 == b"[]" {
         return Err(NoBidReason::NoCreative);
     }
     if blocks.hold(campaign) {

@@ -18,6 +18,8 @@ pub struct Place<'r> {
     pub native: &'r NativeRequest,
     /// What a bid must have, or the exchange refuses it.
     pub required: Fields,
+    /// The taxonomy in which the bid would name its categories, if it can.
+    pub taxonomy: u16,
     /// `wlang` of the request; empty if every language will do.
     pub languages: Raw<'r>,
 }
@@ -63,7 +65,11 @@ impl Place<'_> {
     /// configuration would not have been accepted.
     #[inline]
     pub fn has_required(&self, creative: &Creative) -> bool {
-        let sized = || matches!(creative.ad, Ad::Banner(_));
+        let sized = || match &creative.ad {
+            Ad::Banner(_) => true,
+            Ad::Video(ad) => ad.size.w > 0,
+            Ad::Audio(_) | Ad::Native(_) => false,
+        };
         (!self.required.contains(Field::Iurl) || creative.preview_json.is_some())
             && (!self.required.contains(Field::Size) || sized())
     }

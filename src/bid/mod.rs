@@ -278,7 +278,9 @@ impl BidCore {
         probe.enter(Stage::Cap);
         let day = now.wall.day();
         keep(offers, probe, NoBidReason::FrequencyCap, |offer| {
-            user.may_see(snapshot.campaign(offer.campaign), &self.frequency, day, now)
+            let campaign = snapshot.campaign(offer.campaign);
+            let times = if campaign.together { request.imps.len() } else { 1 };
+            user.may_see(campaign, times, &self.frequency, day, now)
         })?;
 
         probe.enter(Stage::Afford);
@@ -322,7 +324,7 @@ impl BidCore {
             metrics.bid_micros.add(backed.money.0 as u64);
             valid_until = valid_until.min(backed.valid_until());
         }
-        if let Some(copies) = copies {
+        if let Some(copies) = copies.filter(|_| !request.test) {
             self.duplicates.note(copies, now.boot);
         }
         Ok(Outcome::Bid { length: written.length, valid_until })
@@ -333,7 +335,9 @@ impl BidCore {
     #[cold]
     pub fn refusal(&mut self, ask: Ask<'_>, reason: NoBidReason, response: &mut [u8]) -> Option<usize> {
         let exchange = self.exchanges.by_path(ask.exchange)?;
-        if exchange.rules.no_bid != NoBidForm::Code {
+        // Who has no time for the request has none for its id.
+        let hurried = reason.stage() == Stage::Admit || reason == NoBidReason::NoTime;
+        if exchange.rules.no_bid != NoBidForm::Code || hurried {
             return None;
         }
         let mut request = BidRequest::default();

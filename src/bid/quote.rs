@@ -38,6 +38,10 @@ impl Quote {
             .cur
             .strings()
             .filter_map(|text| Currency::parse(text.raw).filter(|currency| currency.0 == text.raw));
+        // What comes back encrypted is in the currency that was agreed, whatever the bid is in.
+        if exchange.rules.price.is_encrypted() {
+            return if taken(agreed) { quote(agreed) } else { Err(NoBidReason::Currency) };
+        }
         let ours = [agreed, exchanged.rates.account()].into_iter().filter(|&currency| taken(currency));
         let mut reason = NoBidReason::Currency;
         for currency in ours.chain(named) {

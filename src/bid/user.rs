@@ -58,12 +58,13 @@ impl<'s> User<'s> {
         self.segments.map(<[SegmentId]>::len)
     }
 
-    /// Whether the campaign may be shown once more today. A capped campaign is not shown to nobody: what cannot be counted
+    /// Whether the campaign may be shown so many `times` more today. A capped campaign is not shown to nobody: what cannot be counted
     /// cannot be capped.
     #[inline]
-    pub fn may_see(&self, campaign: &Campaign, shard: &FrequencyShard, day: Day, now: Now) -> bool {
+    pub fn may_see(&self, campaign: &Campaign, times: usize, shard: &FrequencyShard, day: Day, now: Now) -> bool {
         let Some(cap) = campaign.frequency_cap else { return true };
-        self.key != UserKey::NOBODY && !shard.over(self.key, campaign.id, day, cap.get(), now.boot)
+        let Some(before) = usize::from(cap.get()).checked_sub(times.saturating_sub(1)) else { return false };
+        self.key != UserKey::NOBODY && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
     }
 
     /// Counts a bid against the cap, until it is billed or forgotten.

@@ -453,12 +453,27 @@ impl Exchange {
         between("deadline_ms", rules.deadline_ms, DEADLINE_MS)?;
         between("h2_minutes", rules.h2_minutes, H2_MINUTES)?;
         let lacks = |field, given: bool| rules.required.contains(field) && !given;
+        let streams = Formats::from_iter([Format::Video, Format::Audio]);
+        let only_markup_bills =
+            rules.video_billing == VideoBilling::Impression && rules.formats.both(streams) == rules.formats;
         let contradiction = [
             (lacks(Field::Nurl, rules.sends(NoticeKind::Win)), "nurl is required, and notices leaves it out"),
             (lacks(Field::Burl, rules.sends(NoticeKind::Bill)), "burl is required, and notices leaves it out"),
             (lacks(Field::Adm, rules.adm == Markup::Inline), "adm is required, and adm = \"none\" leaves it out"),
             (lacks(Field::Seat, !seat.is_empty()), "it requires a seat: give exchange.seat"),
             (rules.formats.is_empty(), "formats is empty, so that nothing is bid on"),
+            (
+                !rules.sends(NoticeKind::Bill) && !only_markup_bills,
+                "notices leaves burl out, so that nothing would ever be billed",
+            ),
+            (
+                rules.adm == Markup::None && rules.video_billing == VideoBilling::Impression,
+                "video_billing = \"impression\" needs markup, and adm = \"none\" leaves it out",
+            ),
+            (
+                lacks(Field::Burl, rules.video_billing == VideoBilling::Burl),
+                "burl is required, and video_billing = \"impression\" leaves it out",
+            ),
         ];
         if let Some((_, why)) = contradiction.into_iter().find(|(contradicts, _)| *contradicts) {
             return Err(format!("exchange {name:?}: {why}"));

@@ -49,7 +49,7 @@ impl Default for Rates {
 }
 
 /// The most a unit of any currency may be worth. The dearest is worth some three dollars; more is a rate upside down.
-const DEAREST: i64 = 1_000_000 * Rate::ONE.0 as i64;
+const DEAREST: i64 = Rate::MAX.0 as i64;
 /// How far ahead of our clock a file may be dated. Further is a mistake that would keep old rates alive.
 const AHEAD: u64 = 3_600_000;
 const HOUR: u64 = 3_600_000;

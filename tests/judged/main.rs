@@ -92,3 +92,23 @@ fn responses_to_requests_drawn_at_random_are_valid() {
         assert!(bidder.kinds.get(kind).is_some_and(|&count| count > 20), "{kind}: {:?}", bidder.kinds);
     }
 }
+
+/// What is guaranteed is bid on, whichever of its deals a campaign names first; and one id is one impression.
+#[test]
+fn each_deal_is_offered_for_and_each_id_once() {
+    let mut bidder = Bidder::broad();
+    let deals = |floor: u32| {
+        serde_json::json!({"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}, "pmp": {"private_auction": 1,
+            "deals": [{"id": "deal-fixed", "bidfloor": floor}, {"id": "deal-guaranteed", "guar": 1}]}}]})
+    };
+    for floor in [1, 99] {
+        let response = bidder.response("generic", deals(floor).to_string().as_bytes()).expect("a bid");
+        assert_eq!(response["seatbid"][0]["bid"][0]["dealid"], "deal-guaranteed", "{floor}");
+    }
+    let twice = serde_json::json!({"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}},
+        {"id": "\u{31}", "banner": {"w": 728, "h": 90}}, {"id": "2", "banner": {"w": 728, "h": 90}}]});
+    let response = bidder.response("generic", twice.to_string().as_bytes()).expect("a bid");
+    let bids = response["seatbid"][0]["bid"].as_array().unwrap();
+    let imps: Vec<&str> = bids.iter().map(|bid| bid["impid"].as_str().unwrap()).collect();
+    assert_eq!(imps, ["1", "2"]);
+}

@@ -204,14 +204,14 @@ fn deals() {
     hold(Good {
         exchange: "euro",
         request,
-        bids: 3,
+        bids: 4,
         answers: vec![
             ("~/price", json!(2.500_001), "the deal fixes"),
             ("~/price", json!(2.499_999), "below the floor"),
             ("~/dealid", json!("deal-2"), "not offered"),
             ("~/dealid", Value::Null, "more bids than one"),
             ("~/dealid", json!("deal-1"), "does not name"),
-            ("/seatbid/0/bid/2/dealid", json!("deal-fixed"), "more bids than one"),
+            ("/seatbid/0/bid/3/dealid", json!("deal-fixed"), "more bids than one"),
             ("~/price", json!(20), "above the campaign's"),
         ],
         asks: vec![

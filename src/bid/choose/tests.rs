@@ -1,5 +1,5 @@
 use super::*;
-use crate::snapshot::campaign::{Shape, Slots};
+use crate::snapshot::campaign::Slots;
 use crate::snapshot::demo;
 use crate::units::{AdvertiserId, CpmMicros};
 use crate::wire::openrtb::request::{DealRange, Size, Stream};
@@ -131,7 +131,7 @@ proptest! {
         request.imps[0].video = Some(Stream { pod: Some(pod), ..Stream::default() });
         let offers: Vec<Offer> = drawn
             .iter()
-            .map(|(&campaign, &(price, seconds))| Offer { seconds, ..offer(0, campaign, price * 1_000_000) })
+            .map(|(&campaign, &(price, seconds))| Offer { seconds, shape: Shape::Video, ..offer(0, campaign, price * 1_000_000) })
             .collect();
         let won = chosen(&offers, &request, Takes::default());
         let won = match won {

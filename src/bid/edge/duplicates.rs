@@ -94,16 +94,16 @@ const DEVICE: u64 = 0xBB67_AE85_84CA_A73B;
 const PLACE: u64 = 0x3C6E_F372_FE94_F82B;
 const SIZE: u64 = 0xA54F_F53A_5F1D_36F1;
 
-/// The fingerprint of a request; `None` if it says too little of its user or its inventory to be told from others'. The
-/// advertising id is taken only where the user may be known, else address and user agent stand for it.
+/// The fingerprint of a request; `None` if it says too little of its user or its inventory to be told from others'. It
+/// stands for a person, by the advertising id or else by address and user agent: only of somebody who may be known.
 pub fn fingerprint(
     request: &BidRequest<'_>,
     (domain, bundle): (&[u8], &[u8]),
-    personal: Option<&Personal>,
+    _personal: &Personal,
 ) -> Option<Fingerprint> {
     let device = &request.device;
     let same = |word| word;
-    let user = if personal.is_some() && !device.ifa.is_empty() {
+    let user = if !device.ifa.is_empty() {
         codes::hash(USER, device.ifa.raw, codes::lower)
     } else {
         let address = if device.ip.is_empty() { device.ipv6 } else { device.ip };

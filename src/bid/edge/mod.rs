@@ -75,6 +75,7 @@ pub fn copies<'r>(
     if !duplicates.is_on() {
         return Ok(None);
     }
+    let Some(personal) = personal else { return Ok(None) };
     parts.agent(request, |_| Default::default())?;
     let Some(fingerprint) = fingerprint(request, room.inventory.inventory(request), personal) else { return Ok(None) };
     metrics.fingerprints.add(1);

@@ -124,6 +124,11 @@ impl Markup {
         }
     }
 
+    /// Whether it holds the URL that books the bill, where that is what [`Values::bill_url`] gives.
+    pub fn bills(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.value == Value::BillUrl)
+    }
+
     /// The most bytes [`Markup::write`] writes of values within their bounds.
     pub fn longest(&self) -> usize {
         self.text.len() + self.pieces.iter().map(|piece| piece.value.longest(piece.coding)).sum::<usize>()

@@ -1,24 +1,17 @@
 //! A no-bid that says why (OpenRTB 2.6 section 7.1), for exchanges that prefer it to 204.
 
+use super::response::Out;
+
 /// Writes `{"id":"…","nbr":…}` to the front of `out`; its length, or nothing if it does not fit. `request_id` is the text of
 /// the request's `id` between its quotes, valid JSON already.
 pub fn write(out: &mut [u8], request_id: &[u8], nbr: u16) -> Option<usize> {
-    let mut digits = [0; 5];
-    let (mut at, mut rest) = (digits.len(), nbr);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    let mut length = 0;
-    for part in [br#"{"id":""#, request_id, br#"","nbr":"#, &digits[at..], b"}"] {
-        out.get_mut(length..length + part.len())?.copy_from_slice(part);
-        length += part.len();
-    }
-    Some(length)
+    let mut out = Out::new(out);
+    out.put(br#"{"id":""#);
+    out.put(request_id);
+    out.put(br#"","nbr":"#);
+    out.integer(nbr.into());
+    out.put(b"}");
+    out.written()
 }
 
 #[cfg(test)]

@@ -51,8 +51,8 @@ pub struct Bid<'a> {
     pub protocol: Option<u8>,
     /// `slotinpod`, only for the dynamic part of a pod (2.6 section 7.6).
     pub slot_in_pod: Option<i8>,
-    /// `mtype`.
-    pub kind: MarkupType,
+    /// `mtype`; left out before 2.6.
+    pub kind: Option<MarkupType>,
 }
 
 /// What a bid's markup is (2.6 section 4.2.3, `mtype`).
@@ -75,6 +75,8 @@ pub enum MarkupType {
 pub struct ResponseWriter<'b> {
     out: Out<'b>,
     bids: usize,
+    /// Not even the beginning fitted.
+    hopeless: bool,
 }
 
 impl<'b> ResponseWriter<'b> {
@@ -84,11 +86,12 @@ impl<'b> ResponseWriter<'b> {
         out.put(br#"{"id":""#);
         out.put(request_id);
         out.put(br#"","seatbid":[{"bid":["#);
-        ResponseWriter { out, bids: 0 }
+        let hopeless = out.overflow;
+        ResponseWriter { out, bids: 0, hopeless }
     }
 
     /// Adds a bid; `markup` writes what stands between the quotes of `adm`, and where it writes nothing there is no `adm`.
-    /// False if the bid does not fit; the response then ends before it.
+    /// False if the bid does not fit; the response is then without it.
     pub fn bid(&mut self, bid: &Bid<'_>, markup: impl FnOnce(&mut Out<'_>)) -> bool {
         let before = self.out.length;
         if self.bids > 0 {
@@ -96,7 +99,7 @@ impl<'b> ResponseWriter<'b> {
         }
         self.write(bid, markup);
         // Room for the end of the response is part of fitting.
-        if self.out.overflow || self.out.buffer.len() - self.out.length < END_BYTES {
+        if self.hopeless || self.out.overflow || self.out.buffer.len() - self.out.length < END_BYTES {
             self.out.length = before;
             self.out.overflow = false;
             return false;
@@ -197,7 +200,9 @@ impl<'b> ResponseWriter<'b> {
             out.put(if slot < 0 { br#","slotinpod":-"# } else { br#","slotinpod":"# });
             out.integer(slot.unsigned_abs().into());
         }
-        out.field(br#","mtype":"#, bid.kind as u64);
+        if let Some(kind) = bid.kind {
+            out.field(br#","mtype":"#, kind as u64);
+        }
         out.put(b"}");
     }
 }
@@ -341,7 +346,7 @@ mod tests {
         duration: None,
         protocol: None,
         slot_in_pod: None,
-        kind: MarkupType::Native,
+        kind: Some(MarkupType::Native),
     };
 
     /// Everything a bid can have.
@@ -361,7 +366,7 @@ mod tests {
         duration: Some(15),
         protocol: Some(7),
         slot_in_pod: Some(-1),
-        kind: MarkupType::Video,
+        kind: Some(MarkupType::Video),
         ..BARE
     };
 

@@ -12,6 +12,8 @@ use super::{flag, strings};
 pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) seat: String,
+    /// The version it speaks.
+    pub(crate) openrtb: String,
     /// What a bid must have.
     pub(crate) required: Vec<String>,
     /// Several bids for one impression are taken.
@@ -42,10 +44,11 @@ impl Exchange {
         let section = sections.iter().find(|section| section["name"] == name).expect("an exchange of this name");
         // What the profiles say, as the documentation lists them.
         let profile = match section["profile"].as_str().unwrap_or("generic-2.6") {
-            "generic-2.6" | "generic-2.5" | "magnite" | "equativ" | "bidswitch" => json!({}),
+            "generic-2.6" | "bidswitch" => json!({}),
+            "generic-2.5" | "magnite" | "equativ" => json!({ "openrtb": "2.5" }),
             "google" => json!({ "price": "google" }),
             "openx" => json!({ "price": "openx" }),
-            "xandr" => json!({ "required": ["seat", "crid"], "adm": "none" }),
+            "xandr" => json!({ "openrtb": "2.4", "required": ["seat", "crid"], "adm": "none" }),
             "pubnx" => json!({ "required": ["nurl", "crid", "adomain", "iurl", "single_bid"] }),
             other => panic!("the judge has not read of the profile {other}"),
         };
@@ -61,6 +64,7 @@ impl Exchange {
         Exchange {
             name: name.to_owned(),
             seat: section["seat"].as_str().unwrap_or_default().to_owned(),
+            openrtb: of("openrtb", "2.6".into()).as_str().unwrap_or_default().to_owned(),
             required: list("required", json!([])),
             multi_bid: flag(&of("multi_bid", false.into())),
             inline: of("adm", "inline".into()) == "inline",

@@ -66,12 +66,35 @@ impl Judge {
         only(seat, &["bid", "seat", "group"])?;
         blocks::seat(&self.exchange, request, seat)?;
         let bids = seat["bid"].as_array().ok_or("no bids")?;
+        let bids = bids.iter().map(|bid| self.recent(request, bid)).collect::<Result<Vec<_>, _>>()?;
         let cases = bids.iter().map(|bid| self.case(request, bid, currency)).collect::<Result<Vec<_>, _>>()?;
         choice::judge(&self.exchange, request, seat, &cases)?;
         for case in &cases {
             self.bid(case).map_err(|wrong| format!("{wrong}: {}", case.bid))?;
         }
         Ok(bids.len())
+    }
+
+    /// A bid as 2.6 has it. Before that it must not have these members: here they are put in, as the creative has them.
+    fn recent(&self, request: &Value, bid: &Value) -> Result<Value, String> {
+        let mut bid = bid.clone();
+        if self.exchange.openrtb.as_str() < "2.6" {
+            for member in ["mtype", "dur", "slotinpod", "cattax"] {
+                sure(bid[member].is_null(), "a member of 2.6")?;
+            }
+            let Case { creative, imp, .. } = self.case(request, &bid, "")?;
+            let format = creative["format"].as_str().unwrap_or("banner").to_owned();
+            let at = ["banner", "video", "audio", "native"].iter().position(|known| *known == format);
+            let (duration, pod) = (creative["duration"].clone(), imp[&format]["poddur"].as_u64().unwrap_or(0));
+            bid["mtype"] = (at.expect("a format") + 1).into();
+            if matches!(&*format, "video" | "audio") {
+                bid["dur"] = duration;
+                if pod > 0 {
+                    bid["slotinpod"] = 0.into();
+                }
+            }
+        }
+        Ok(bid)
     }
 
     fn case<'a>(&'a self, request: &'a Value, bid: &'a Value, currency: &'a str) -> Result<Case<'a>, String> {
