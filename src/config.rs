@@ -179,10 +179,12 @@ impl Config {
             ));
         }
         let secure = self.server.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-        let billed = |exchange: &&Exchange| exchange.rules.video_billing == exchange::VideoBilling::Impression;
+        let billed = |exchange: &&Exchange| {
+            [exchange.rules.billing, exchange.rules.video_billing].contains(&exchange::Billing::Impression)
+        };
         if let Some(exchange) = self.exchanges.iter().find(billed).filter(|_| !secure) {
             return fail(format!(
-                "exchange {:?}: video_billing = \"impression\" puts our URL into markup: it needs a server.public_url with https",
+                "exchange {:?}: billing by \"impression\" puts our URL into markup: it needs a server.public_url with https",
                 exchange.name
             ));
         }

@@ -27,6 +27,8 @@ pub struct Exchange {
     pub path: Box<str>,
     /// Our seat, as JSON text; empty if it knows none.
     pub seat: Box<str>,
+    /// What it wants before the address of a click; empty for nothing.
+    pub click_macro: Box<str>,
     /// What it takes to read its prices.
     pub reading: Reading,
     /// Whether its requests per second are limited.
@@ -63,6 +65,7 @@ impl Exchanges {
             name: exchange.name.as_str().into(),
             path: exchange.path.as_str().into(),
             seat: exchange.seat.as_str().into(),
+            click_macro: exchange.click_macro.as_str().into(),
             reading: exchange.reading.clone(),
             limited: exchange.qps.is_some(),
             countries: Countries::of(&[&config.edge.countries, &exchange.countries]),

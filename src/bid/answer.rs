@@ -11,7 +11,7 @@ use crate::bid::offers::Offer;
 use crate::bid::paper::{Deed, Draft, Paper};
 use crate::bid::price;
 use crate::bid::quote::Quote;
-use crate::config::exchange::{self, Field, Version, VideoBilling};
+use crate::config::exchange::{self, Billing, Field, Version};
 use crate::limits;
 use crate::ring::message::{NoticeKind, Reserved};
 use crate::snapshot::campaign::markup::{Markup, Values};
@@ -160,8 +160,9 @@ pub fn write(
         });
         let imp = &request.imps[backed.offer.imp as usize];
         let form = Form { campaign, imp, offer: &backed.offer, exchange, deed: &deed };
-        let values = form.values(request, quote);
-        let written = writer.bid(&form.bid(request), |out| {
+        let billing = form.billing(memory);
+        let values = form.values(request, quote, billing);
+        let written = writer.bid(&form.bid(request, billing), |out| {
             if exchange.rules.adm == exchange::Markup::Inline {
                 form.markup(memory, &values, out);
             }
@@ -201,13 +202,19 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// Whether the impression event of its markup is what bills it: where that is agreed, and the markup has one.
-    fn is_billed_by_impression(&self) -> bool {
-        self.exchange.rules.video_billing == VideoBilling::Impression
-            && self.version().is_some_and(|(_, markup)| markup.bills())
+    /// What bills it: of what is agreed, that for which its markup has a place.
+    fn billing(&self, memory: &mut Memory) -> Billing {
+        let rules = &self.exchange.rules;
+        let agreed = if self.stream().is_some() { rules.video_billing } else { rules.billing };
+        let mut has_place = || match &self.creative().ad {
+            Ad::Banner(ad) => ad.markup.bills(),
+            Ad::Video(_) | Ad::Audio(_) => self.version().is_some_and(|(_, markup)| markup.bills()),
+            Ad::Native(ad) => ad.trackers.bills() && memory.native(self.imp).pixel,
+        };
+        if agreed == Billing::Impression && !has_place() { Billing::Burl } else { agreed }
     }
 
-    fn bid(&self, request: &BidRequest<'a>) -> Bid<'a> {
+    fn bid(&self, request: &BidRequest<'a>, billing: Billing) -> Bid<'a> {
         let Form { campaign, imp, offer, deed, .. } = *self;
         let creative = self.creative();
         let stream = self.stream();
@@ -231,8 +238,8 @@ impl<'a> Form<'a> {
             imp: imp.id.raw,
             price: deed.price(),
             deal: offer.sold_by(request).map(|deal| deal.id.raw),
-            win_url: url(NoticeKind::Win),
-            bill_url: url(NoticeKind::Bill).filter(|_| rules.sends(NoticeKind::Bill) && !self.is_billed_by_impression()),
+            win_url: url(if billing == Billing::Nurl { NoticeKind::Bill } else { NoticeKind::Win }),
+            bill_url: url(NoticeKind::Bill).filter(|_| billing == Billing::Burl),
             loss_url: url(NoticeKind::Loss),
             adomain: &campaign.adomain_json,
             campaign: &campaign.cid_json,
@@ -253,7 +260,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    fn values(&self, request: &BidRequest<'a>, quote: &'a Quote) -> Values<'a> {
+    fn values(&self, request: &BidRequest<'a>, quote: &'a Quote, billing: Billing) -> Values<'a> {
         // Random already, and the page that shows the bid knows it anyway.
         let BidId(id) = self.deed.bid_id();
         let cachebuster = id.first_chunk().expect("longer than a number");
@@ -265,8 +272,8 @@ impl<'a> Form<'a> {
             cachebuster: u64::from_le_bytes(*cachebuster),
             currency: &quote.currency.0,
             price_macro: self.exchange.rules.price.price_macro().as_bytes(),
-            click_macro: b"",
-            bill_url: if self.is_billed_by_impression() { self.deed.url(NoticeKind::Bill) } else { b"" },
+            click_macro: self.exchange.click_macro.as_bytes(),
+            bill_url: if billing == Billing::Impression { self.deed.url(NoticeKind::Bill) } else { b"" },
         }
     }
 

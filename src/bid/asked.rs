@@ -134,15 +134,20 @@ impl Unescaped {
         };
         match place {
             None => asked,
+            // Only what the request leaves open.
             Some(place) => Asked {
-                region: place.region.as_bytes(),
-                city: place.city.as_bytes(),
-                zip: place.zip.as_bytes(),
-                point: place.point,
+                region: or(asked.region, place.region),
+                city: or(asked.city, place.city),
+                zip: or(asked.zip, place.zip),
+                point: asked.point.or(place.point),
                 ..asked
             },
         }
     }
+}
+
+fn or<'t>(said: &'t [u8], known: &'t str) -> &'t [u8] {
+    if said.is_empty() { known.as_bytes() } else { said }
 }
 
 /// What the site, app or content is about.

@@ -2,7 +2,7 @@
 
 use crate::bid::admit::{Exchange, Exchanges};
 use crate::bid::ids::{BidIds, Snowflake};
-use crate::config::exchange::VideoBilling;
+use crate::config::exchange::Billing;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
 use crate::snapshot::campaign::Campaign;
@@ -98,9 +98,10 @@ impl Paper {
         let signed = self.signer.sign(&claim);
         let mut urls = [[0; URL_BYTES]; 3];
         let lengths = NoticeKind::ALL.map(|kind| {
-            // The markup may need the bill's where the bid does not.
-            let in_markup = kind == NoticeKind::Bill && exchange.rules.video_billing == VideoBilling::Impression;
-            if !exchange.rules.sends(kind) && !in_markup {
+            // The bill's may stand elsewhere than in `burl`.
+            let rules = &exchange.rules;
+            let elsewhere = [rules.billing, rules.video_billing] != [Billing::Burl; 2];
+            if !rules.sends(kind) && !(kind == NoticeKind::Bill && elsewhere) {
                 return 0;
             }
             let url = &mut urls[kind as usize];
@@ -120,10 +121,9 @@ impl Paper {
             Some(reading @ Reading::Encrypted(..)) => reading.price(query),
             _ => Reading::Blind.price(query),
         };
-        // Asked for only where there is more than one to count, and not believed in the open where prices are not.
+        // Asked for only where there is more than one to count.
         let claimed = claim.terms.multiplier;
-        let asked = claimed != Multiplier::ONE && !claim.agreed.any(Agreed::ENCRYPTED);
-        let multiplier = if asked { price::multiplier(query, claimed) } else { claimed };
+        let multiplier = if claimed != Multiplier::ONE { price::multiplier(query, claimed) } else { claimed };
         Some(Heard { kind, price, multiplier, claim })
     }
 }

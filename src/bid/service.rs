@@ -123,6 +123,8 @@ impl Bidder {
                 };
                 Served::Bid { length, valid_until }
             }
+            // Who asks for the reason in a header gets it there.
+            Outcome::NoBid(reason) if self.debug_header && request.debug => self.no_bid(reason, request, out),
             Outcome::NoBid(reason) => match self.core.refusal(ask, reason, &mut out[head.body()..]) {
                 Some(length) => {
                     self.metrics.nobid(reason).add(1);

@@ -34,6 +34,8 @@ pub struct Exchange {
     pub encryption_key_file: Option<PathBuf>,
     /// The key of their signature.
     pub integrity_key_file: Option<PathBuf>,
+    /// The macro that it replaces by its own click counter's address, to stand before the address of a click; empty for none.
+    pub click_macro: String,
     /// What it takes to read its prices.
     pub reading: Reading,
     /// Requests per second that are looked at; without it all of them.
@@ -79,8 +81,10 @@ pub struct Rules {
     pub adm: Markup,
     /// Which notices it is given URLs for.
     pub notices: Notices,
-    /// What bills a video or audio bid.
-    pub video_billing: VideoBilling,
+    /// What bills a bid that is shown.
+    pub billing: Billing,
+    /// What bills a bid that plays.
+    pub video_billing: Billing,
 }
 
 impl Rules {
@@ -142,13 +146,17 @@ pub enum Markup {
     None,
 }
 
-/// What bills a video or audio bid: OpenRTB 2.6 section 4.4 names the Impression event of VAST, and discourages `burl`.
+/// What tells us that a bid is billed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum VideoBilling {
-    /// `burl`, as for banners.
+pub enum Billing {
+    /// `burl`.
     Burl,
-    /// The bill URL is an `Impression` of the VAST document, and there is no `burl`.
+    /// `nurl`, where it is called when the impression is counted and there is no `burl` (OpenRTB before 2.5): it holds our
+    /// bill URL.
+    Nurl,
+    /// The impression event of the markup, which holds our bill URL: OpenRTB 2.6 section 4.4 prefers it for video and audio. A
+    /// bid whose markup has no place for it keeps its `burl`.
     Impression,
 }
 
@@ -305,6 +313,7 @@ macro_rules! section {
             seat: Option<String>,
             encryption_key_file: Option<PathBuf>,
             integrity_key_file: Option<PathBuf>,
+            click_macro: Option<String>,
             qps: Option<u32>,
             countries: Countries,
             nbr: BTreeMap<String, u16>,
@@ -340,7 +349,8 @@ section! {
     multi_bid: bool,
     adm: Markup,
     notices: Notices,
-    video_billing: VideoBilling,
+    billing: Billing,
+    video_billing: Billing,
 }
 
 /// A currency as a file writes it.
@@ -375,7 +385,7 @@ impl TryFrom<Section> for Exchange {
         }
         let rules = rules! {
             openrtb network_margin_ms deadline_ms required price no_bid h2_minutes losses_final gzip_requests
-            gzip_responses formats multi_bid adm notices video_billing
+            gzip_responses formats multi_bid adm notices billing video_billing
         };
         let exchange = Exchange {
             path: section.path.unwrap_or_else(|| name.clone()),
@@ -384,6 +394,7 @@ impl TryFrom<Section> for Exchange {
             profile,
             encryption_key_file: section.encryption_key_file,
             integrity_key_file: section.integrity_key_file,
+            click_macro: section.click_macro.unwrap_or_default(),
             qps: section.qps,
             countries: section.countries,
             reading: if rules.price.is_encrypted() { Reading::Blind } else { Reading::Plain },
@@ -446,6 +457,15 @@ impl Exchange {
                 "exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"
             ));
         }
+        if self.click_macro.len() > limits::EXCHANGE_MACRO_BYTES
+            || !self.click_macro.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%${}_:".contains(&byte))
+        {
+            return Err(format!(
+                "exchange.click_macro {:?}: at most {} letters, digits, '_', ':', and what macros are marked by",
+                self.click_macro,
+                limits::EXCHANGE_MACRO_BYTES
+            ));
+        }
         let between = |key: &str, value: u32, most: u32| match value {
             1.. if value <= most => Ok(()),
             _ => Err(format!("exchange.{key} {value}: 1 to {most} are possible")),
@@ -453,9 +473,7 @@ impl Exchange {
         between("deadline_ms", rules.deadline_ms, DEADLINE_MS)?;
         between("h2_minutes", rules.h2_minutes, H2_MINUTES)?;
         let lacks = |field, given: bool| rules.required.contains(field) && !given;
-        let streams = Formats::from_iter([Format::Video, Format::Audio]);
-        let only_markup_bills =
-            rules.video_billing == VideoBilling::Impression && rules.formats.both(streams) == rules.formats;
+        let billings = [rules.billing, rules.video_billing];
         let contradiction = [
             (lacks(Field::Nurl, rules.sends(NoticeKind::Win)), "nurl is required, and notices leaves it out"),
             (lacks(Field::Burl, rules.sends(NoticeKind::Bill)), "burl is required, and notices leaves it out"),
@@ -463,16 +481,20 @@ impl Exchange {
             (lacks(Field::Seat, !seat.is_empty()), "it requires a seat: give exchange.seat"),
             (rules.formats.is_empty(), "formats is empty, so that nothing is bid on"),
             (
-                !rules.sends(NoticeKind::Bill) && !only_markup_bills,
-                "notices leaves burl out, so that nothing would ever be billed",
+                !rules.sends(NoticeKind::Bill) && billings != [Billing::Nurl; 2],
+                "notices leaves burl out, so that bids would never be billed",
             ),
             (
-                rules.adm == Markup::None && rules.video_billing == VideoBilling::Impression,
-                "video_billing = \"impression\" needs markup, and adm = \"none\" leaves it out",
+                !rules.sends(NoticeKind::Win) && billings.contains(&Billing::Nurl),
+                "billing is \"nurl\", and notices leaves it out",
             ),
             (
-                lacks(Field::Burl, rules.video_billing == VideoBilling::Burl),
-                "burl is required, and video_billing = \"impression\" leaves it out",
+                rules.adm == Markup::None && billings.contains(&Billing::Impression),
+                "billing by \"impression\" needs markup, and adm = \"none\" leaves it out",
+            ),
+            (
+                lacks(Field::Burl, billings == [Billing::Burl; 2]),
+                "burl is required, and billing is not by it alone",
             ),
         ];
         if let Some((_, why)) = contradiction.into_iter().find(|(contradicts, _)| *contradicts) {

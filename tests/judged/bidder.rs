@@ -93,7 +93,7 @@ impl Bidder {
         let imps = request["imp"].as_array().unwrap();
         let mut add = |kind, happened: bool| *self.kinds.entry(kind).or_default() += u64::from(happened);
         for bid in bids {
-            add(["", "banner", "video", "audio", "native"][bid["mtype"].as_u64().unwrap() as usize], true);
+            add(["", "banner", "video", "audio", "native"][bid["mtype"].as_u64().unwrap_or(0) as usize], true);
             add("deal", bid["dealid"].is_string());
         }
         let several = |in_pod: bool| {

@@ -198,7 +198,7 @@ fn deals() {
     let deal = json!({ "id": "deal-fixed", "at": 3, "bidfloor": 2.5, "bidfloorcur": "EUR", "wseat": ["seat-e"], "wadomain": ["example"] });
     let request = json!({
         "id": "r", "site": {}, "imp": [{
-            "id": "1", "banner": { "w": 300, "h": 250 }, "bidfloor": 0.5, "pmp": { "deals": [deal, { "id": "deal-1", "bidfloor": 1 }] }
+            "id": "1", "banner": { "w": 300, "h": 250 }, "bidfloor": 0.5, "pmp": { "deals": [deal, { "id": "deal-1", "bidfloor": 1 }, { "id": "deal-9" }] }
         }],
     });
     hold(Good {
@@ -210,7 +210,7 @@ fn deals() {
             ("~/price", json!(2.499_999), "below the floor"),
             ("~/dealid", json!("deal-2"), "not offered"),
             ("~/dealid", Value::Null, "more bids than one"),
-            ("~/dealid", json!("deal-1"), "does not name"),
+            ("~/dealid", json!("deal-9"), "does not name"),
             ("/seatbid/0/bid/3/dealid", json!("deal-fixed"), "more bids than one"),
             ("~/price", json!(20), "above the campaign's"),
         ],

@@ -22,6 +22,8 @@ pub(crate) struct Exchange {
     pub(crate) inline: bool,
     /// `nurl`, `burl`, `lurl`: those that bids carry.
     pub(crate) notices: Vec<String>,
+    /// `nurl` is what bills.
+    pub(crate) bills_by_nurl: bool,
     /// The impression event bills videos and audio.
     pub(crate) bills_by_impression: bool,
     /// What stands for the price.
@@ -48,7 +50,7 @@ impl Exchange {
             "generic-2.5" | "magnite" | "equativ" => json!({ "openrtb": "2.5" }),
             "google" => json!({ "price": "google" }),
             "openx" => json!({ "price": "openx" }),
-            "xandr" => json!({ "openrtb": "2.4", "required": ["seat", "crid"], "adm": "none" }),
+            "xandr" => json!({ "openrtb": "2.4", "required": ["seat", "crid"], "adm": "none", "notices": ["nurl"], "billing": "nurl" }),
             "pubnx" => json!({ "required": ["nurl", "crid", "adomain", "iurl", "single_bid"] }),
             other => panic!("the judge has not read of the profile {other}"),
         };
@@ -69,6 +71,7 @@ impl Exchange {
             multi_bid: flag(&of("multi_bid", false.into())),
             inline: of("adm", "inline".into()) == "inline",
             notices: list("notices", json!(["nurl", "burl", "lurl"])),
+            bills_by_nurl: of("billing", "burl".into()) == "nurl",
             bills_by_impression: of("video_billing", "burl".into()) == "impression",
             price_macro: match of("price", "plain".into()).as_str() {
                 Some("google") => "%%WINNING_PRICE%%",

@@ -24,11 +24,14 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     let plays = !bid["dur"].is_null();
     let mut urls = Vec::new();
     for (key, kind) in [("nurl", "win"), ("burl", "bill"), ("lurl", "loss")] {
-        let by_impression = key == "burl" && plays && exchange.bills_by_impression;
+        // One way to bill, and only one: markup of the operator's own may have no place for it.
+        let in_markup = creative["vast"].is_null() || creative["vast"].as_str().is_some_and(|own| own.contains("${BILL_URL}"));
+        let by_impression = key == "burl" && plays && exchange.bills_by_impression && in_markup;
         if by_impression || !exchange.notices.iter().any(|sent| sent == key) {
             sure(bid[key].is_null(), &format!("a {key} that was not asked for"))?;
             continue;
         }
+        let kind = if key == "nurl" && exchange.bills_by_nurl { "bill" } else { kind };
         let url = text(&bid[key])?;
         notice(url, kind, exchange.price_macro).map_err(|wrong| format!("{key}: {wrong}"))?;
         sure(!urls.contains(&url), "two notices with one URL")?;
@@ -57,7 +60,8 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
         "the price macro is lost",
     )?;
     let bill = markup.contains("/notice/bill/");
-    sure(bill == (plays && exchange.bills_by_impression && creative["vast"].is_null()), "a bill in the markup")?;
+    let place = creative["vast"].as_str().is_none_or(|own| own.contains("${BILL_URL}"));
+    sure(bill == (plays && exchange.bills_by_impression && place), "a bill in the markup")?;
     let secure = markup.to_ascii_lowercase().replace("http://www.w3.org/", "");
     sure(!flag(&imp["secure"]) || !secure.contains("http:"), "insecure markup")
 }
