@@ -169,9 +169,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let fail = |text: String| Err(ConfigError(text));
         exchange::validate(&self.exchanges)?;
-        let foreign = |exchange: &&Exchange| {
-            exchange.rules.price.is_encrypted() && exchange.rules.currency != self.data.currency
-        };
+        let foreign =
+            |exchange: &&Exchange| exchange.rules.price.is_encrypted() && exchange.rules.currency != self.data.currency;
         if let Some(exchange) = self.exchanges.iter().find(foreign) {
             return fail(format!(
                 "exchange {:?}: encrypted prices are in the account's currency ({}), so currency must be that too",

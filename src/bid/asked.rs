@@ -75,7 +75,9 @@ pub fn locate<'r, 's>(
     let device = &request.device;
     let place = [device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw));
     let whole = comply::personal(request).is_some();
-    Ok(place.map(|place| if whole { place } else { Place { country: place.country, region: place.region, ..Place::default() } }))
+    Ok(place.map(|place| {
+        if whole { place } else { Place { country: place.country, region: place.region, ..Place::default() } }
+    }))
 }
 
 /// The country a request comes from; empty if nobody knows.

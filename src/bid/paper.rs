@@ -101,7 +101,7 @@ impl Paper {
             // The bill's may stand elsewhere than in `burl`.
             let rules = &exchange.rules;
             let elsewhere = [rules.billing, rules.video_billing] != [Billing::Burl; 2];
-            if !rules.sends(kind) && !(kind == NoticeKind::Bill && elsewhere) {
+            if !(rules.sends(kind) || kind == NoticeKind::Bill && elsewhere) {
                 return 0;
             }
             let url = &mut urls[kind as usize];

@@ -492,10 +492,7 @@ impl Exchange {
                 rules.adm == Markup::None && billings.contains(&Billing::Impression),
                 "billing by \"impression\" needs markup, and adm = \"none\" leaves it out",
             ),
-            (
-                lacks(Field::Burl, billings == [Billing::Burl; 2]),
-                "burl is required, and billing is not by it alone",
-            ),
+            (lacks(Field::Burl, billings == [Billing::Burl; 2]), "burl is required, and billing is not by it alone"),
         ];
         if let Some((_, why)) = contradiction.into_iter().find(|(contradicts, _)| *contradicts) {
             return Err(format!("exchange {name:?}: {why}"));

@@ -57,10 +57,10 @@ pub(super) fn judge(exchange: &Exchange, request: &Value, seat: &Value, cases: &
 /// One bid, unless it is a pod that the bidder fills, or each deal may have one.
 fn one_impression(exchange: &Exchange, cases: &[&Case<'_>]) -> Verdict {
     let imp = cases[0].imp;
-    let pods = [&imp["video"], &imp["audio"]];
-    let pod = pods.into_iter().find(|stream| stream["poddur"].as_u64().is_some_and(|seconds| seconds > 0));
+    let pods = [(2, &imp["video"]), (3, &imp["audio"])];
+    let pod = pods.into_iter().find(|(_, stream)| stream["poddur"].as_u64().is_some_and(|seconds| seconds > 0));
     match pod {
-        Some(pod) if !cases[0].bid["dur"].is_null() => {
+        Some((mtype, pod)) if cases.iter().all(|case| case.bid["mtype"] == mtype) => {
             let seconds: u64 = cases.iter().filter_map(|case| case.bid["dur"].as_u64()).sum();
             sure(seconds <= pod["poddur"].as_u64().unwrap_or(0), "more seconds than the pod has")?;
             sure(cases.len() as u64 <= pod["maxseq"].as_u64().unwrap_or(u64::MAX), "more ads than the pod takes")

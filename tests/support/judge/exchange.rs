@@ -50,7 +50,9 @@ impl Exchange {
             "generic-2.5" | "magnite" | "equativ" => json!({ "openrtb": "2.5" }),
             "google" => json!({ "price": "google" }),
             "openx" => json!({ "price": "openx" }),
-            "xandr" => json!({ "openrtb": "2.4", "required": ["seat", "crid"], "adm": "none", "notices": ["nurl"], "billing": "nurl" }),
+            "xandr" => {
+                json!({ "openrtb": "2.4", "required": ["seat", "crid"], "adm": "none", "notices": ["nurl"], "billing": "nurl" })
+            }
             "pubnx" => json!({ "required": ["nurl", "crid", "adomain", "iurl", "single_bid"] }),
             other => panic!("the judge has not read of the profile {other}"),
         };

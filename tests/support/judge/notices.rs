@@ -25,7 +25,8 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     let mut urls = Vec::new();
     for (key, kind) in [("nurl", "win"), ("burl", "bill"), ("lurl", "loss")] {
         // One way to bill, and only one: markup of the operator's own may have no place for it.
-        let in_markup = creative["vast"].is_null() || creative["vast"].as_str().is_some_and(|own| own.contains("${BILL_URL}"));
+        let in_markup =
+            creative["vast"].is_null() || creative["vast"].as_str().is_some_and(|own| own.contains("${BILL_URL}"));
         let by_impression = key == "burl" && plays && exchange.bills_by_impression && in_markup;
         if by_impression || !exchange.notices.iter().any(|sent| sent == key) {
             sure(bid[key].is_null(), &format!("a {key} that was not asked for"))?;
