@@ -189,7 +189,7 @@ fn the_example_configuration_starts() {
 
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let asked = readme.split("-d '").nth(1).and_then(|rest| rest.split('\'').next()).expect("a request in README.md");
-    let phone = r#""user":{"id":"our-own-id-of-a-user"},"device":{"devicetype":4,"os":"iOS","language":"en","connectiontype":2,
+    let phone = r#""user":{"buyeruid":"our-own-id-of-a-user"},"device":{"devicetype":4,"os":"iOS","language":"en","connectiontype":2,
         "geo":{"country":"USA","region":"NY","lat":40.7,"lon":-74.0,"type":1}}"#;
     let runner =
         |imp: &str| format!(r#"{{"id":"r","imp":[{{"id":"1",{imp}}}],"site":{{"domain":"runners.example"}},{phone}}}"#);
