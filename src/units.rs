@@ -1,6 +1,7 @@
 //! Units. No bare integer crosses a module border: money is not a price, a price is not a time, and the compiler says so.
 
-/// Money in millionths of the account currency (US dollars). Signed, because a correction may be negative.
+/// Money in millionths of the account currency, `data.currency` of the configuration. Signed, because a correction may be
+/// negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[repr(transparent)]
 pub struct Micros(pub i64);

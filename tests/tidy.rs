@@ -121,14 +121,26 @@ fn handle_enters_the_stages_in_order() {
     assert_eq!(entered, of_handle);
 }
 
-#[test]
-fn documents_link_to_files_that_exist() {
+/// The documents, with their text.
+fn documents() -> Vec<(PathBuf, String)> {
     let mut documents = Vec::new();
     for folder in ["", "docs", "docs/decisions", "fuzz"] {
         documents.extend(fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
     }
-    for document in documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
-        let text = fs::read_to_string(document).unwrap();
+    documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    assert!(!documents.is_empty());
+    documents
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+#[test]
+fn documents_link_to_files_that_exist() {
+    for (document, text) in documents() {
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap();
             if !target.is_empty() && !target.contains("://") {
@@ -136,4 +148,20 @@ fn documents_link_to_files_that_exist() {
             }
         }
     }
+}
+
+#[test]
+fn documents_name_files_that_exist() {
+    let of_a_path = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
+    let mut named = 0;
+    for (document, text) in documents() {
+        for word in text.split(|letter| !of_a_path(letter)) {
+            let path = word.trim_start_matches("../").trim_end_matches('.');
+            if ["tests/", "src/", "benches/", "scripts/", "deploy/"].iter().any(|folder| path.starts_with(folder)) {
+                assert!(root().join(path).exists(), "{} names {path}", document.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 0);
 }

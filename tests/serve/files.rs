@@ -167,25 +167,60 @@ fn a_rewritten_campaign_file_is_taken_up_and_a_broken_one_is_not() {
     bidder.stop();
 }
 
-/// `deploy/` starts as it is, once the files it names are there.
+/// `deploy/` starts as it is, once the files it names are there, and bids on every format; so does what README.md asks it.
 #[test]
 fn the_example_configuration_starts() {
     let folder = Folder::new("example");
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
-    for file in ["corebid.toml", "campaigns.toml", "profiles.ndjson", "model.toml", "rates.toml"] {
-        fs::copy(deploy.join(file), folder.path(file)).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["corebid.toml", "profiles.ndjson", "model.toml", "rates.toml"] {
+        fs::copy(root.join("deploy").join(file), folder.path(file)).unwrap();
     }
+    // The campaign with hours would sleep through some runs of this test.
+    let campaigns = fs::read_to_string(root.join("deploy/campaigns.toml")).unwrap();
+    let hours = "hours = \"mon-fri 07-23, sat-sun 09-24\"";
+    assert!(campaigns.contains(hours));
+    folder.write("campaigns.toml", campaigns.replace(hours, "hours = \"mon-sun\""));
     folder.write_key("notice.key", 'a');
     folder.write_key("user.key", 'b');
     // The two CPUs it names may not be this machine's.
     let cpu = corebid::topology::Topology::allowed()[0].to_string();
     let bidder = Bidder::start(&["--config", &folder.text("corebid.toml"), "--cores", &cpu, "--reconcile-core", &cpu]);
     assert!(bidder.log().contains("3 campaigns"), "{}", bidder.log());
-    let body = String::from_utf8(request("r", "")).unwrap().replace("\"w\":300,\"h\":250", "\"w\":728,\"h\":90");
-    let answer = bidder.client().debug(body.as_bytes());
-    let bid = answer.json();
-    assert_eq!((&bid["seatbid"][0]["seat"], &bid["seatbid"][0]["bid"][0]["cid"]), (&"1234".into(), &"1002".into()));
-    assert!(bid["seatbid"][0]["bid"][0]["burl"].as_str().unwrap().starts_with("http://bid.example.com/notice/bill/"));
+
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let asked = readme.split("-d '").nth(1).and_then(|rest| rest.split('\'').next()).expect("a request in README.md");
+    let phone = r#""user":{"buyeruid":"our-own-id-of-a-user"},"device":{"devicetype":4,"os":"iOS","language":"en","connectiontype":2,
+        "geo":{"country":"USA","region":"NY","lat":40.7,"lon":-74.0,"type":1}}"#;
+    let runner =
+        |imp: &str| format!(r#"{{"id":"r","imp":[{{"id":"1",{imp}}}],"site":{{"domain":"runners.example"}},{phone}}}"#);
+    let native = r#"{\"native\":{\"ver\":\"1.2\",\"assets\":[{\"id\":1,\"required\":1,\"title\":{\"len\":30}},
+        {\"id\":2,\"required\":1,\"img\":{\"type\":3,\"wmin\":600,\"hmin\":300}}]}}"#;
+    let native = native.replace("\n        ", "");
+    for (body, campaign, creative) in [
+        (asked.to_owned(), "1002", "logo-300x250"),
+        (runner(r#""banner":{"w":728,"h":90}"#), "1002", "logo-728x90"),
+        (runner(r#""banner":{"w":300,"h":250}"#), "1001", "shoes-300x250"),
+        (
+            runner(
+                r#""video":{"mimes":["video/mp4"],"minduration":5,"maxduration":30,"protocols":[3,7],"w":640,"h":360}"#,
+            ),
+            "1003",
+            "spring-30s",
+        ),
+        (
+            runner(r#""audio":{"mimes":["audio/mpeg"],"minduration":5,"maxduration":15,"protocols":[3,7]}"#),
+            "1003",
+            "radio-15s",
+        ),
+        (runner(&format!(r#""native":{{"ver":"1.2","request":"{native}"}}"#)), "1003", "feed"),
+    ] {
+        let answer = bidder.client().debug(body.as_bytes());
+        assert_eq!(answer.status, 200, "{body}: {answer:?}");
+        let answer = answer.json();
+        let (seat, bid) = (&answer["seatbid"][0]["seat"], &answer["seatbid"][0]["bid"][0]);
+        assert_eq!((seat, &bid["cid"], &bid["crid"]), (&"1234".into(), &campaign.into(), &creative.into()), "{body}");
+        assert!(bid["burl"].as_str().unwrap().starts_with("http://bid.example.com/notice/bill/"), "{bid}");
+    }
     bidder.stop();
 }
 
