@@ -22,6 +22,7 @@ pub use exchange::Exchange;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `[server]`.
+    #[serde(default)]
     pub server: Server,
     /// `[data]`.
     pub data: Data,
@@ -191,7 +192,7 @@ impl Config {
             edge::validate_qps(&exchange.name, exchange.qps)?;
             exchange.countries.validate("exchange")?;
         }
-        self.edge.validate()?;
+        self.edge.validate(&self.exchanges)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -327,6 +328,20 @@ name = "generic"
     }
 
     #[test]
+    fn the_server_may_be_left_out_and_formats_must_leave_something() {
+        let config = load(&GOOD.replace("[server]\nwait = \"spin\"\n", "")).unwrap();
+        assert_eq!(config.server.listen, Server::default().listen);
+        let with = |edge: &str, exchange: &str| {
+            load(&format!("{GOOD}formats = [{exchange}]\n[edge]\nformats = [{edge}]\n"))
+                .map(|_| ())
+                .map_err(|error| error.0)
+        };
+        assert_eq!(with("\"video\"", "\"banner\", \"video\""), Ok(()));
+        let said = with("\"video\", \"audio\"", "\"banner\"").unwrap_err();
+        assert!(said.contains("\"generic\"") && said.contains("edge.formats"), "{said}");
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let unknown = load(&GOOD.replace("wait =", "wiat =")).unwrap_err().0;
         assert!(unknown.contains("corebid.toml:3:") && unknown.contains("wiat"), "{unknown}");
@@ -339,6 +354,7 @@ name = "generic"
             ("\"generic\"", "\"generic\"\ncountries.include = [\"US\"]", "exchange.countries"),
             ("[data]", "[edge]\nduplicates_ms = 0\n[data]", "edge.duplicates_ms"),
             ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
+            ("[data]", "[edge]\nformats = []\n[data]", "edge.formats is empty"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),
             ("\"generic\"", "\"generic\"\nprofile = \"gogle\"", "corebid.toml:11: "),
             ("\"generic\"", "\"generic\"\ngzip = true", "corebid.toml:11: "),

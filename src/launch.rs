@@ -28,8 +28,7 @@ use crate::reconcile::{Horizons, Settings};
 use crate::reload::{Reloader, Reloads, funding};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
-use crate::snapshot::data::{Data, Source};
-use crate::snapshot::document::FileError;
+use crate::snapshot::data::{Data, Kept, Source};
 use crate::topology::Topology;
 use crate::units::{CoreId, ExchangeId};
 
@@ -100,6 +99,7 @@ impl Launch {
             Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
         let (notice_key, user_key) = keys(&config, make_keys)?;
         let data = Data::load(source, &user_key).map_err(failed)?;
+        data.check(&config).map_err(failed)?;
 
         let mut address = server.listen;
         let mut listeners = Vec::new();
@@ -199,14 +199,12 @@ impl Node {
         self.reloader.as_ref().expect(APART).campaigns()
     }
 
-    /// Reads the campaigns again, on this thread, and hands every core a new snapshot; how many campaigns there are.
-    ///
-    /// # Errors
-    /// The first mistake, with its line. The old campaigns keep serving.
+    /// Reads what may have changed again, on this thread, and hands every core a new snapshot; the files that stay in use as
+    /// they were.
     ///
     /// # Panics
     /// After [`Node::reload_apart`].
-    pub fn reload(&mut self) -> Result<usize, FileError> {
+    pub fn reload(&mut self) -> Vec<Kept> {
         self.reloader.as_mut().expect(APART).reload()
     }
 

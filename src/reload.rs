@@ -1,4 +1,4 @@
-//! Reloads: a changed campaign file is read, checked and indexed on a thread of its own, and handed to the bid cores.
+//! Reloads: a changed file is read, checked and indexed on a thread of its own, and handed to the bid cores.
 //!
 //! No bid core is kept waiting. The work runs on a CPU that has none. A core takes the new snapshot between two requests,
 //! which is a swap of two boxes; what those share is freed here, because the reloader holds a replaced snapshot until every
@@ -12,8 +12,7 @@ use crate::reconcile::Funding;
 use crate::reconcile::server::Command;
 use crate::snapshot::Snapshot;
 use crate::snapshot::campaign::Campaign;
-use crate::snapshot::data::Data;
-use crate::snapshot::document::FileError;
+use crate::snapshot::data::{Data, Kept, Reloaded};
 
 /// How often replaced snapshots are looked at whether nobody decides with them any more.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -39,18 +38,16 @@ impl Reloader {
         self.data.campaigns()
     }
 
-    /// Reads the campaigns again and hands every core the new snapshot; how many campaigns there are.
-    ///
-    /// # Errors
-    /// The first mistake, with its line. The old campaigns keep serving.
-    pub fn reload(&mut self) -> Result<usize, FileError> {
+    /// Reads what may have changed and hands every core the new snapshot; the files that stay in use as they were.
+    pub fn reload(&mut self) -> Vec<Kept> {
         self.sweep();
-        self.replaced.push(self.data.reload()?);
+        let Reloaded { replaced, kept } = self.data.reload();
+        self.replaced.push(replaced);
         let snapshots = (0..self.cores).map(|_| self.data.snapshot()).collect();
         // The receiver is gone only when the reconciliation core has ended, and then nothing serves any more.
         let _ = self.commands.send(Command::Campaigns(funding(&self.data)));
         let _ = self.commands.send(Command::Snapshots(snapshots));
-        Ok(self.data.campaigns().len())
+        kept
     }
 
     /// Frees the snapshots that no core decides with any more.
@@ -83,10 +80,13 @@ impl Reloader {
     #[allow(clippy::disallowed_methods, reason = "told to a person; no bid core is near")]
     fn reload_and_tell(&mut self) {
         let start = Instant::now();
-        match self.reload() {
-            Ok(count) => log::info!("{count} campaigns reloaded in {} ms", start.elapsed().as_millis()),
-            Err(error) => log::error!("{error}; the old campaigns keep serving"),
+        let kept = self.reload();
+        for kept in &kept {
+            log::warn!("{kept}");
         }
+        let but = if kept.is_empty() { "" } else { ", but for the files named" };
+        let (count, millis) = (self.campaigns().len(), start.elapsed().as_millis());
+        log::info!("{count} campaigns, and what else changes, reloaded in {millis} ms{but}");
     }
 }
 
@@ -124,8 +124,45 @@ mod tests {
     use super::*;
     use crate::secrets::Key;
     use crate::snapshot::data::Source;
+    use crate::snapshot::edge::Files;
 
     use std::sync::Arc;
+
+    #[test]
+    fn a_snapshot_whose_campaigns_are_kept_is_freed_here_too() {
+        let folder = std::env::temp_dir().join(format!("corebid-reload-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (campaigns, bots) = (folder.join("campaigns.toml"), folder.join("bots.txt"));
+        std::fs::write(&campaigns, "campaigns = []\n").unwrap();
+        std::fs::write(&bots, "oldbot\n").unwrap();
+        let source = Source::Files {
+            campaigns: campaigns.clone(),
+            profiles: None,
+            model: None,
+            rates: Default::default(),
+            geo: None,
+            edge: Files { bots: Some(bots.clone()), ..Files::default() },
+        };
+        let data = Data::load(source, &Key([0; 32])).unwrap();
+        let of_a_core = data.snapshot();
+        let old = Arc::downgrade(&of_a_core.edge);
+        let (commands, _taken) = sync_channel(4);
+        let mut reloader = Reloader::new(data, commands, 1);
+
+        std::fs::write(&campaigns, "campaigns = 1\n").unwrap();
+        std::fs::write(&bots, "newerbot\n").unwrap();
+        let kept = reloader.reload();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(kept.iter().map(|kept| (kept.what, kept.error.line)).collect::<Vec<_>>(), [("campaigns", 1)]);
+        let new = reloader.data.snapshot();
+        assert!(Arc::ptr_eq(&of_a_core.campaigns, &new.campaigns) && Arc::ptr_eq(&of_a_core.targeting, &new.targeting));
+        assert!(new.edge.bots.is_bot(b"newerbot") && !new.edge.bots.is_bot(b"oldbot"));
+
+        drop(of_a_core);
+        assert_eq!(old.strong_count(), 1, "the core freed it");
+        reloader.sweep();
+        assert_eq!(old.strong_count(), 0, "what the next one shares with it holds nothing else back");
+    }
 
     #[test]
     fn a_replaced_snapshot_is_freed_here_and_not_by_the_last_core() {
@@ -135,7 +172,7 @@ mod tests {
         let mut reloader = Reloader::new(data, commands, 2);
         let old = Arc::downgrade(&of_a_core.campaigns);
 
-        assert_eq!(reloader.reload().unwrap(), of_a_core.campaigns.len());
+        assert_eq!(reloader.reload(), []);
         assert!(matches!(taken.recv().unwrap(), Command::Campaigns(list) if list.len() == of_a_core.campaigns.len()));
         let Ok(Command::Snapshots(new)) = taken.recv() else { panic!("a snapshot for each core") };
         assert_eq!(new.len(), 2);

@@ -212,21 +212,24 @@ fn a_mistake_in_a_new_file_leaves_the_old_places_and_rates() {
     assert_eq!(watched, ["campaigns.toml", "rates.toml", "geo.mmdb"]);
 
     folder.write("rates.toml", rates("1.2"));
-    data.reload().unwrap();
+    let reload = |data: &mut Data| data.reload().kept.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(reload(&mut data), [""; 0]);
     assert_eq!(state(&data), (2, gbr, Ok(1_200_000_000)));
     folder.write("geo.mmdb", "no database");
     folder.write("rates.toml", rates("1.3"));
-    assert!(data.reload().unwrap_err().to_string().contains("geo.mmdb"));
-    assert_eq!(state(&data), (2, gbr, Ok(1_200_000_000)));
+    let kept = reload(&mut data);
+    assert!(kept.len() == 1 && kept[0].contains("geo.mmdb") && kept[0].ends_with("the old places keep serving"));
+    assert_eq!(state(&data), (3, gbr, Ok(1_300_000_000)), "the rates are not held up");
     fs::remove_file(folder.path("geo.mmdb")).unwrap();
-    assert!(data.reload().unwrap_err().to_string().contains("geo.mmdb"));
+    assert!(reload(&mut data)[0].contains("geo.mmdb"));
     folder.write("geo.mmdb", fs::read(fixture()).unwrap());
     folder.write("rates.toml", rates("minus one"));
-    assert!(data.reload().unwrap_err().to_string().contains("rates.toml:4"));
-    assert_eq!(state(&data), (2, gbr, Ok(1_200_000_000)));
-    folder.write("rates.toml", rates("1.3"));
-    data.reload().unwrap();
-    assert_eq!(state(&data), (3, gbr, Ok(1_300_000_000)));
+    let kept = reload(&mut data);
+    assert!(kept.len() == 1 && kept[0].contains("rates.toml:4") && kept[0].ends_with("the old rates keep serving"));
+    assert_eq!(state(&data), (5, gbr, Ok(1_300_000_000)));
+    folder.write("rates.toml", rates("1.4"));
+    assert_eq!(reload(&mut data), [""; 0]);
+    assert_eq!(state(&data), (6, gbr, Ok(1_400_000_000)));
 
     folder.write("geo.mmdb", "no database");
     let damaged = Source::Files {

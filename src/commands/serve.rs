@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use clap::Args as ClapArgs;
+use clap::builder::RangedI64ValueParser;
+use clap::{Args as ClapArgs, value_parser};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,6 +19,7 @@ use crate::clock;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::launch::{Launch, Node};
+use crate::limits;
 use crate::reload::Reloads;
 use crate::snapshot::data::Source;
 
@@ -43,7 +45,7 @@ pub struct Args {
     #[arg(long)]
     data: Option<PathBuf>,
     /// Without a configuration: built-in campaigns, or N synthetic ones with overlapping predicates
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, conflicts_with = "config")]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, conflicts_with = "config", value_parser = demo())]
     demo: Option<Option<u32>>,
     /// How a bid core waits: block, hybrid or spin
     #[arg(long)]
@@ -54,6 +56,11 @@ pub struct Args {
     /// Burn this much more per request, in percent of a nominal 7 us: calibrates performance gates
     #[arg(long, value_name = "PCT", default_value_t = 0.0)]
     busy_work: f64,
+}
+
+/// How many campaigns `--demo=N` can ask for: those there are slots for.
+pub(super) fn demo() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(..=limits::SLOTS as i64)
 }
 
 /// What one percent of `--busy-work` burns, ns.

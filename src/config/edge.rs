@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::exchange::Formats;
+use super::exchange::{Exchange, Formats};
 use crate::limits;
 
 /// `[edge]`: for all exchanges. Relative paths start from the configuration file's folder.
@@ -48,8 +48,21 @@ impl Edge {
         [blocked_domains, blocked_bundles, bots, data_centers].into_iter().flatten()
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self, exchanges: &[Exchange]) -> Result<(), ConfigError> {
         self.countries.validate("edge")?;
+        if let Some(formats) = self.formats {
+            if formats.is_empty() {
+                return Err(ConfigError(
+                    "edge.formats is empty, so that nothing is bid on; leave it out for all formats".into(),
+                ));
+            }
+            if let Some(exchange) = exchanges.iter().find(|exchange| exchange.rules.formats.both(formats).is_empty()) {
+                return Err(ConfigError(format!(
+                    "exchange {:?}: none of its formats is among edge.formats, so that nothing is bid on",
+                    exchange.name
+                )));
+            }
+        }
         match self.duplicates_ms {
             Some(ms) if !(1..=DUPLICATES_MS).contains(&ms) => {
                 Err(ConfigError(format!("edge.duplicates_ms {ms}: 1 to {DUPLICATES_MS}; leave it out for none")))

@@ -54,6 +54,8 @@ struct Item {
     multiplier: Option<Multiplier>,
     deals_only: bool,
     open: Floor,
+    /// Of an audio bid, where a video is offered too and `open` has the video's times.
+    audio: Option<Floor>,
     deals: Vec<Deal>,
 }
 
@@ -125,7 +127,8 @@ impl Lot {
 
 impl Item {
     fn read(imp: &Value) -> Item {
-        let stream = if imp["video"].is_null() { &imp["audio"] } else { &imp["video"] };
+        let (video, audio) = (&imp["video"], &imp["audio"]);
+        let stream = if video.is_null() { audio } else { video };
         let multiplier = &imp["qty"]["multiplier"];
         let deals = imp["pmp"]["deals"].as_array().into_iter().flatten();
         Item {
@@ -133,6 +136,7 @@ impl Item {
             multiplier: multiplier.is_number().then(|| Multiplier(amount(multiplier).0.cast_unsigned())),
             deals_only: imp["pmp"]["private_auction"] == 1,
             open: Floor::read(imp, stream),
+            audio: (!video.is_null() && !audio.is_null()).then(|| Floor::read(imp, audio)),
             deals: deals
                 .map(|deal| Deal {
                     id: text(&deal["id"]),
@@ -143,7 +147,16 @@ impl Item {
                 .collect(),
         }
     }
+
+    /// The floor of a bid for no deal. What goes by time is the format's own, which a bid that says how long it plays names,
+    /// because `mtype` and `dur` are both of 2.6.
+    fn open(&self, bid: &Bid<'_>) -> &Floor {
+        self.audio.as_ref().filter(|_| bid.mtype == Some(AUDIO)).unwrap_or(&self.open)
+    }
 }
+
+/// `mtype` of an audio bid (2.6 section 4.2.3).
+const AUDIO: u8 = 3;
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
@@ -200,6 +213,9 @@ pub struct Bid<'a> {
     /// The deal it is for.
     #[serde(borrow, default)]
     pub dealid: Option<Cow<'a, str>>,
+    /// What its markup is; bids before 2.6 do not say.
+    #[serde(default)]
+    pub mtype: Option<u8>,
     /// Seconds it plays.
     #[serde(default)]
     pub dur: Option<u64>,
@@ -274,7 +290,7 @@ pub fn hold(
     if bid.id.is_empty() || !(bid.price > 0.0 && bid.price < 1e9) {
         return Verdict::Invalid;
     }
-    let floor = deal.map_or(&item.open, |deal| &deal.floor);
+    let floor = deal.map_or_else(|| item.open(bid), |deal| &deal.floor);
     let least = floor.of(bid.dur);
     let floor = match settlement.rate(&floor.currency) {
         Some(from) => settlement.floor(least, from, rate),
@@ -387,7 +403,8 @@ mod tests {
         {"id":"2","bidfloor":1,"bidfloorcur":"EUR","qty":{"multiplier":30.3},
          "video":{"durfloors":[{"maxdur":15,"bidfloor":3}]}},
         {"id":"3","audio":{"mincpmpersec":0.1}},
-        {"id":"4","bidfloor":1,"bidfloorcur":"ISK"}]}"#;
+        {"id":"4","bidfloor":1,"bidfloorcur":"ISK"},
+        {"id":"5","bidfloor":1,"video":{"mincpmpersec":0.5},"audio":{"durfloors":[{"maxdur":15,"bidfloor":2}]}}]}"#;
 
     #[test]
     fn deals_seconds_and_currencies_have_their_floors() {
@@ -415,6 +432,11 @@ mod tests {
             (plays("2", 1.3, 16), Rate::ONE, won(1_260_000, 1_250_000)),
             (plays("3", 1.4, 15), Rate::ONE, below(1_500_000)),
             (bid("4", 9.0), Rate::ONE, Verdict::Invalid),
+            (Bid { mtype: Some(2), ..plays("5", 7.4, 15) }, Rate::ONE, below(7_500_000)),
+            (Bid { mtype: Some(3), ..plays("5", 1.9, 15) }, Rate::ONE, below(2_000_000)),
+            (Bid { mtype: Some(3), ..plays("5", 2.0, 15) }, Rate::ONE, won(2_000_000, 2_000_000)),
+            (Bid { mtype: Some(3), ..plays("3", 1.4, 15) }, Rate::ONE, below(1_500_000)),
+            (Bid { mtype: Some(1), ..bid("5", 1.0) }, Rate::ONE, won(1_000_000, 1_000_000)),
         ] {
             assert_eq!(hold(&bid, rate), verdict, "{bid:?}");
         }

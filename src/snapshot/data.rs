@@ -1,5 +1,6 @@
 //! What a process decides with before anything is shared out: read from files, or built in.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,10 +11,10 @@ use super::edge::{Edge, Files};
 use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
-use super::rates::{self, Rates};
+use super::rates::{self, NoRate, Rates};
 use super::{Snapshot, World, demo};
 use crate::clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError};
 use crate::secrets::Key;
 
 /// Where campaigns and profiles come from.
@@ -88,6 +89,31 @@ pub struct Data {
     snapshot: Snapshot,
 }
 
+/// A file that could not be taken up on a reload, and what of it stays in use. Displays as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// What the file holds, in the plural.
+    pub what: &'static str,
+    /// The first mistake of the file, with its line.
+    pub error: FileError,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; the old {} keep serving", self.error, self.what)
+    }
+}
+
+/// What a reload did.
+#[derive(Debug)]
+#[must_use]
+pub struct Reloaded {
+    /// The snapshot before it.
+    pub replaced: Snapshot,
+    /// The files with a mistake, each kept as it was.
+    pub kept: Vec<Kept>,
+}
+
 impl Data {
     /// Reads everything.
     ///
@@ -95,30 +121,73 @@ impl Data {
     /// The first mistake of a file, with its line.
     pub fn load(source: Source, user_key: &Key) -> Result<Data, FileError> {
         let users = UserKeys::new(user_key.0.first_chunk().expect("a key is longer than 16 bytes"));
-        let mut slots = Slots::new();
-        let geo = Atlas::of(&source, None)?;
-        let (campaigns, model, world) = decide_with(&source, &mut slots, (geo.as_ref(), &Arc::default()))?;
-        let profiles = match &source {
-            Source::Files { profiles: Some(path), .. } => Profiles::load(path, &users)?,
+        let nothing = Snapshot::new(0, Vec::new(), Linear::default(), World::default());
+        let (profiles, slots) = (Profiles::default(), Slots::new());
+        let mut data = Data { source, users, profiles, slots, geo: None, snapshot: nothing };
+        // There is nothing yet that a file with a mistake could leave in use.
+        if let Some(Kept { error, .. }) = data.reload().kept.into_iter().next() {
+            return Err(error);
+        }
+        data.profiles = match &data.source {
+            Source::Files { profiles: Some(path), .. } => Profiles::load(path, &data.users)?,
             Source::Files { profiles: None, .. } => Profiles::default(),
-            Source::BuiltIn | Source::Synthetic(_) => Profiles::synthetic(DEMO_USERS, &users),
+            Source::BuiltIn | Source::Synthetic(_) => Profiles::synthetic(DEMO_USERS, &data.users),
         };
-        let snapshot = Snapshot::new(1, campaigns, model, world);
-        Ok(Data { source, users, profiles, slots, geo, snapshot })
+        Ok(data)
     }
 
-    /// Reads campaigns, model, rates and the lists of whom to turn away again, and the geo file if it has changed; profiles
-    /// stay. Gives back what was replaced. On an error everything is as it was.
+    /// Reads campaigns, model and rates again, and the geo file and the lists of whom to turn away if they have changed;
+    /// profiles stay. Every file is taken up or kept by itself: a mistake in one holds up none of the others.
+    pub fn reload(&mut self) -> Reloaded {
+        let (now, old) = (clock::wall(), &self.snapshot);
+        let mut kept = Vec::new();
+        let (campaigns, model, world) = match &self.source {
+            Source::Files { campaigns, model, rates, geo, edge, .. } => {
+                let atlas = geo.as_deref().map(|path| Atlas::load(path, self.geo.as_ref()));
+                if let Some(atlas) = atlas.and_then(|atlas| taken("places", atlas, &mut kept)) {
+                    self.geo = Some(atlas);
+                }
+                let rates = taken("rates", Rates::load(rates, now), &mut kept);
+                let edge = Edge::load(edge, &old.edge, &mut kept);
+                let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load);
+                let model = taken("weights", model, &mut kept);
+                let campaigns = taken("campaigns", campaign::load(campaigns, &mut self.slots), &mut kept);
+                let geo = self.geo.as_ref().map(|atlas| atlas.geo.clone());
+                let rates = rates.unwrap_or_else(|| old.rates.clone());
+                (campaigns, model.unwrap_or_else(|| old.model.clone()), World { rates, geo, edge, now })
+            }
+            Source::BuiltIn => (Some(demo::built_in(&mut self.slots)), Linear::default(), World::at(now)),
+            Source::Synthetic(count) => {
+                (Some(demo::synthetic(*count, &mut self.slots)), Linear::default(), World::at(now))
+            }
+        };
+        let new = match campaigns {
+            Some(campaigns) => Snapshot::new(old.version + 1, campaigns, model, world),
+            None => old.with(model, world),
+        };
+        Reloaded { replaced: std::mem::replace(&mut self.snapshot, new), kept }
+    }
+
+    /// Checks that every exchange of a configuration can be bid at in the currency agreed with it. Rates that are too old
+    /// pass: a newer file makes them good, and until then nothing that needs one is bid on.
     ///
     /// # Errors
-    /// The first mistake, with its line.
-    pub fn reload(&mut self) -> Result<Snapshot, FileError> {
-        let geo = Atlas::of(&self.source, self.geo.as_ref())?;
-        let known = (geo.as_ref(), &self.snapshot.edge);
-        let (campaigns, model, world) = decide_with(&self.source, &mut self.slots, known)?;
-        let new = Snapshot::new(self.snapshot.version + 1, campaigns, model, world);
-        self.geo = geo;
-        Ok(std::mem::replace(&mut self.snapshot, new))
+    /// The first exchange whose currency has no rate.
+    pub fn check(&self, config: &Config) -> Result<(), ConfigError> {
+        let now = clock::wall();
+        let unknown = |exchange: &&config::Exchange| {
+            self.snapshot.rates.to_account(exchange.rules.currency.code().as_bytes(), now) == Err(NoRate::Unknown)
+        };
+        match config.exchanges.iter().find(unknown) {
+            None => Ok(()),
+            Some(exchange) => Err(ConfigError(format!(
+                "exchange {:?}: currency {} has no rate and is not the account's ({}): add it to the file of data.rates, or \
+                 agree on another currency",
+                exchange.name,
+                exchange.rules.currency,
+                self.snapshot.rates.account()
+            ))),
+        }
     }
 
     /// The campaigns.
@@ -132,25 +201,9 @@ impl Data {
     }
 }
 
-type Decisive = (Vec<Campaign>, Linear, World);
-
-fn decide_with(
-    source: &Source,
-    slots: &mut Slots,
-    (geo, edge): (Option<&Atlas>, &Arc<Edge>),
-) -> Result<Decisive, FileError> {
-    let now = clock::wall();
-    let mut world = World { geo: geo.map(|atlas| atlas.geo.clone()), now, edge: edge.clone(), ..World::default() };
-    match source {
-        Source::Files { campaigns, model, rates, edge, .. } => {
-            world.rates = Rates::load(rates, now)?;
-            world.edge = Edge::load(edge, &world.edge)?;
-            let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load)?;
-            Ok((campaign::load(campaigns, slots)?, model, world))
-        }
-        Source::BuiltIn => Ok((demo::built_in(slots), Linear::default(), world)),
-        Source::Synthetic(count) => Ok((demo::synthetic(*count, slots), Linear::default(), world)),
-    }
+/// What was read; or a note that the old stays in use.
+pub(super) fn taken<T>(what: &'static str, read: Result<T, FileError>, kept: &mut Vec<Kept>) -> Option<T> {
+    read.map_err(|error| kept.push(Kept { what, error })).ok()
 }
 
 /// The geo file as it was when it was read.
@@ -162,13 +215,12 @@ struct Atlas {
 }
 
 impl Atlas {
-    /// That of a source; `old` is kept if the file has not changed since.
-    fn of(source: &Source, old: Option<&Atlas>) -> Result<Option<Atlas>, FileError> {
-        let Source::Files { geo: Some(path), .. } = source else { return Ok(None) };
+    /// Reads the file; `old` is kept if it has not changed since.
+    fn load(path: &Path, old: Option<&Atlas>) -> Result<Atlas, FileError> {
         let stamp = std::fs::metadata(path).and_then(|data| Ok((data.modified()?, data.len()))).ok();
         match old {
-            Some(old) if stamp.is_some() && old.stamp == stamp => Ok(Some(old.clone())),
-            _ => Ok(Some(Atlas { geo: Arc::new(Geo::load(path)?), stamp })),
+            Some(old) if stamp.is_some() && old.stamp == stamp => Ok(old.clone()),
+            _ => Ok(Atlas { geo: Arc::new(Geo::load(path)?), stamp }),
         }
     }
 }

@@ -102,7 +102,13 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     })
 }
 
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String, FileError> {
+/// The mark some editors put before UTF-8 text.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
+fn text(path: &Path, mut bytes: Vec<u8>) -> Result<String, FileError> {
+    if bytes.starts_with(BOM) {
+        bytes.drain(..BOM.len());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
@@ -384,6 +390,18 @@ mod tests {
             (table.take("a").unwrap().integer(0..=9).unwrap(), list, d.value, c.take("e").unwrap().micros().unwrap())
         };
         assert_eq!(strip(toml), strip(json));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        for (name, said) in [("a.toml", "a = 1"), ("a.json", "{\"a\": 1}")] {
+            let mut table = parse(Path::new(name), format!("\u{feff}{said}").into_bytes()).unwrap();
+            assert_eq!(table.take("a").unwrap().integer(0..=9).unwrap(), 1);
+        }
+        let marked = text(Path::new("a"), b"\xef\xbb\xbfa.example\nb".to_vec()).unwrap();
+        assert_eq!(marked, "a.example\nb");
+        assert_eq!(text(Path::new("a"), b"\xef\xbb\xbfa\n\xff".to_vec()).unwrap_err().line, 2);
+        assert_eq!(text(Path::new("a"), b"a\xef\xbb\xbf".to_vec()).unwrap(), "a\u{feff}", "only before everything");
     }
 
     #[test]

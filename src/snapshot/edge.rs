@@ -1,15 +1,17 @@
 //! What turns requests away before the campaigns are asked: lists of names, bots and networks, from files of the operator.
-//! One copy per process, which every core's snapshot points to; read again when a file changes.
+//! One copy per process, which every core's snapshot points to; each is read again when its file changes.
 
 mod bots;
 mod names;
 mod networks;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::document::{self, Fault, FileError};
+use super::data::{Kept, taken};
+use super::document::{self, Fault};
 use crate::config;
 pub use bots::Bots;
 pub use names::Names;
@@ -46,35 +48,33 @@ impl Files {
 #[derive(Debug, Default)]
 pub struct Edge {
     /// Domains not to bid on.
-    pub domains: Names,
+    pub domains: List<Names>,
     /// Bundles not to bid on.
-    pub bundles: Names,
+    pub bundles: List<Names>,
     /// User agents of known bots.
-    pub bots: Bots,
+    pub bots: List<Bots>,
     /// Addresses in data centres.
-    pub data_centers: Networks,
-    /// When the files were last changed, and how long they are: unchanged ones are not read again.
-    stamps: Vec<Option<(SystemTime, u64)>>,
+    pub data_centers: List<Networks>,
 }
 
 impl Edge {
-    /// Reads the files, or keeps the `known` lists if no file has changed since.
-    ///
-    /// # Errors
-    /// The first mistake, with its line.
-    pub fn load(files: &Files, known: &Arc<Edge>) -> Result<Arc<Edge>, FileError> {
-        // Before they are read, so that a change meanwhile is seen next time.
-        let stamps: Vec<_> = files.iter().map(stamp).collect();
-        if stamps == known.stamps && stamps.iter().all(Option::is_some) {
-            return Ok(known.clone());
+    /// Reads the files that have changed since `known` was read. A list whose file has a mistake stays as it is known, and
+    /// the mistake is added to `kept`.
+    pub fn load(files: &Files, known: &Arc<Edge>, kept: &mut Vec<Kept>) -> Arc<Edge> {
+        let Files { blocked_domains, blocked_bundles, bots, data_centers } = files;
+        let unchanged = known.domains.is_still(blocked_domains)
+            && known.bundles.is_still(blocked_bundles)
+            && known.bots.is_still(bots)
+            && known.data_centers.is_still(data_centers);
+        if unchanged {
+            return known.clone();
         }
-        Ok(Arc::new(Edge {
-            domains: read(files.blocked_domains.as_deref(), Names::domains)?,
-            bundles: read(files.blocked_bundles.as_deref(), Names::bundles)?,
-            bots: read(files.bots.as_deref(), Bots::parse)?,
-            data_centers: read(files.data_centers.as_deref(), Networks::parse)?,
-            stamps,
-        }))
+        Arc::new(Edge {
+            domains: known.domains.again(blocked_domains, Names::domains, "blocked domains", kept),
+            bundles: known.bundles.again(blocked_bundles, Names::bundles, "blocked bundles", kept),
+            bots: known.bots.again(bots, Bots::parse, "bots", kept),
+            data_centers: known.data_centers.again(data_centers, Networks::parse, "data centers", kept),
+        })
     }
 
     /// Whether anything here is asked about the inventory.
@@ -90,14 +90,54 @@ impl Edge {
     }
 }
 
+/// A list as it was when its file was read.
+#[derive(Clone, Debug, Default)]
+pub struct List<T> {
+    list: T,
+    /// When the file was last changed, and how long it is; nothing if what it says now is not what the list holds.
+    stamp: Option<(SystemTime, u64)>,
+}
+
+impl<T> Deref for List<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.list
+    }
+}
+
+impl<T: Clone + Default> List<T> {
+    /// Whether the file says what it said.
+    fn is_still(&self, file: &Option<PathBuf>) -> bool {
+        file.as_deref().is_none_or(|path| self.stamp.is_some() && stamp(path) == self.stamp)
+    }
+
+    /// The list of the file as it is now. A list that stays is copied, which takes a fraction of the time of reading it.
+    fn again(
+        &self,
+        file: &Option<PathBuf>,
+        parse: fn(&str) -> Result<T, Fault>,
+        what: &'static str,
+        kept: &mut Vec<Kept>,
+    ) -> List<T> {
+        let Some(path) = file else { return List::default() };
+        if self.is_still(file) {
+            return self.clone();
+        }
+        // Before it is read, so that a change meanwhile is seen next time.
+        let stamp = stamp(path);
+        let read = document::read(path).and_then(|text| parse(&text).map_err(|fault| fault.within(path)));
+        match taken(what, read, kept) {
+            Some(list) => List { list, stamp },
+            None => List { list: self.list.clone(), stamp: None },
+        }
+    }
+}
+
 fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
     let data = std::fs::metadata(file).ok()?;
     Some((data.modified().ok()?, data.len()))
-}
-
-fn read<T: Default>(file: Option<&Path>, parse: fn(&str) -> Result<T, Fault>) -> Result<T, FileError> {
-    let Some(path) = file else { return Ok(T::default()) };
-    parse(&document::read(path)?).map_err(|fault| fault.within(path))
 }
 
 /// The lines that say something, with their numbers: without blank lines and what follows a `#` that begins a word.

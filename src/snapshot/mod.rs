@@ -55,6 +55,13 @@ pub struct World {
     pub now: UnixMillis,
 }
 
+impl World {
+    /// One without files, at this time.
+    fn at(now: UnixMillis) -> World {
+        World { now, ..World::default() }
+    }
+}
+
 impl Snapshot {
     /// A campaign of this snapshot.
     #[inline]
@@ -70,15 +77,29 @@ impl Snapshot {
 
     /// A snapshot of these campaigns: builds the index.
     pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
-        let World { rates, geo, edge, now } = world;
         let targeting = Arc::new(targeting::Index::build(&campaigns));
-        let calendar = calendar::Calendar::of(now, targeting.zones());
-        let calendar = Arc::new(calendar.expect("the zones of campaigns are checked as they are read"));
-        Snapshot { version, campaigns: campaigns.into(), targeting, model, rates, geo, calendar, edge }
+        Snapshot::of(version, (campaigns.into(), targeting), model, world)
     }
 
-    /// Whether another snapshot shares data with this one, so that dropping this one frees little.
+    /// The snapshot after this one, with the same campaigns.
+    pub fn with(&self, model: model::Linear, world: World) -> Snapshot {
+        Snapshot::of(self.version + 1, (self.campaigns.clone(), self.targeting.clone()), model, world)
+    }
+
+    fn of(
+        version: u64,
+        (campaigns, targeting): (Arc<[campaign::Campaign]>, Arc<targeting::Index>),
+        model: model::Linear,
+        World { rates, geo, edge, now }: World,
+    ) -> Snapshot {
+        let calendar = calendar::Calendar::of(now, targeting.zones());
+        let calendar = Arc::new(calendar.expect("the zones of campaigns are checked as they are read"));
+        Snapshot { version, campaigns, targeting, model, rates, geo, calendar, edge }
+    }
+
+    /// Whether some core has a copy of this snapshot, so that dropping this one frees little. Every snapshot has a calendar
+    /// of its own, while campaigns, places and lists may be those of the next one too.
     pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.campaigns) > 1 || Arc::strong_count(&self.targeting) > 1
+        Arc::strong_count(&self.calendar) > 1
     }
 }

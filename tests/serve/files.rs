@@ -99,6 +99,8 @@ fn bad_usage_exits_with_2() {
         &["serve", "--nonsense"],
         &["serve", "--demo", "--config", "x"],
         &["serve", "--demo=x"],
+        &["serve", "--demo=262145"],
+        &["explain", "--demo=262145", "--request", "-"],
         &["serve", "--demo", "--listen", "nowhere"],
         &["serve", "--demo", "--wait", "nap"],
         &["serve", "--demo", "--backend", "select"],
@@ -168,6 +170,74 @@ fn a_rewritten_campaign_file_is_taken_up_and_a_broken_one_is_not() {
 }
 
 /// `deploy/` starts as it is, once the files it names are there, and bids on every format; so does what README.md asks it.
+#[test]
+fn an_agreed_currency_without_a_rate_stops_the_start() {
+    let folder = Folder::new("currency");
+    folder.write("rates.toml", "base = \"USD\"\nas_of = 2026-01-02T16:00:00Z\n[rates]\nEUR = 1.1\n");
+    let config = folder.configure("", "rates = \"rates.toml\"", &campaign(1, ""));
+    let agreed = |currency: &str| {
+        let text = fs::read_to_string(&config).unwrap();
+        let text = text.split("currency").next().unwrap().to_owned();
+        fs::write(&config, format!("{text}currency = \"{currency}\"\n")).unwrap();
+    };
+    agreed("SEK");
+    let line = refused(&["--config", &config]);
+    assert!(line.contains("exchange \"generic\": currency SEK has no rate") && line.contains("data.rates"), "{line}");
+    folder.write("request.json", request("r", ""));
+    let explain = ["explain", "--config", &config, "--request", &folder.text("request.json")];
+    let (code, stdout, stderr) = run(&explain);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("currency SEK has no rate"), "{stderr}");
+    // A rate that is too old is none of these: it is known.
+    for currency in ["EUR", "USD"] {
+        agreed(currency);
+        assert_eq!(run(&explain).0, Some(0), "{currency}");
+    }
+}
+
+#[test]
+fn a_file_with_a_mistake_holds_up_no_other() {
+    let folder = Folder::new("alone");
+    folder.write("bots.txt", "oldbot\n");
+    let config = folder.configure("debug_header = true", "", &campaign(1, ""));
+    let edge = fs::read_to_string(&config).unwrap() + "[edge]\nbots = \"bots.txt\"\n";
+    fs::write(&config, edge).unwrap();
+    let mut bidder = Bidder::start(&["--config", &config]);
+    let reason = |bidder: &Bidder, agent: &str| {
+        let body = String::from_utf8(request("r", "")).unwrap();
+        let body = body.replace("\"devicetype\":2", &format!("\"devicetype\":2,\"ua\":\"{agent}\""));
+        bidder.client().debug(body.as_bytes()).reason().unwrap_or_default().to_owned()
+    };
+    assert_eq!((bids(&bidder), reason(&bidder, "oldbot/1").as_str()), (1, "known_bot"));
+
+    // The list is broken, and the campaign switched off.
+    folder.write("bots.txt", "newbot\nab\n");
+    folder.write("campaigns.toml", campaign(1, "enabled = false\n"));
+    bidder.signal(libc::SIGHUP);
+    eventually("silence", || (bids(&bidder) == 0).then_some(()));
+    let named = format!("{}:2:", folder.text("bots.txt"));
+    let line = |bidder: &Bidder, named: &str| bidder.log().lines().find(|line| line.contains(named)).map(str::to_owned);
+    let line_of_bots = eventually("the mistake", || line(&bidder, &named));
+    assert!(line_of_bots.starts_with("warn ") && line_of_bots.ends_with("the old bots keep serving"), "{line_of_bots}");
+    assert_eq!(reason(&bidder, "oldbot/1"), "known_bot");
+
+    // The other way round.
+    folder.write("bots.txt", "newbot\n");
+    folder.write("campaigns.toml", campaign(1, ""));
+    eventually("the new list", || (reason(&bidder, "newbot/1") == "known_bot" && bids(&bidder) == 1).then_some(()));
+    folder.write("bots.txt", "newerbot\n");
+    folder.write("campaigns.toml", campaign(22, "").replace("cpm = 2.00", "cpm = no"));
+    bidder.signal(libc::SIGHUP);
+    eventually("the newer list", || (reason(&bidder, "newerbot/1") == "known_bot").then_some(()));
+    let named = format!("{}:6:", folder.text("campaigns.toml"));
+    let line = eventually("the other mistake", || line(&bidder, &named));
+    assert!(line.starts_with("warn ") && line.ends_with("the old campaigns keep serving"), "{line}");
+    assert_eq!((bids(&bidder), reason(&bidder, "newbot/1").as_str()), (1, ""));
+    assert!(bidder.is_running());
+    bidder.stop();
+}
+
+/// `deploy/` starts as it is, once the files it names are there.
 #[test]
 fn the_example_configuration_starts() {
     let folder = Folder::new("example");

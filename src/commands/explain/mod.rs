@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::bid::{Ask, Outcome};
 use crate::commands::Failure;
+use crate::commands::serve::demo;
 use crate::config::{Config, Exchange};
 use crate::lab::bench::Bench;
 use crate::secrets::Key;
@@ -32,7 +33,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "demo")]
     config: Option<PathBuf>,
     /// The built-in campaigns, or N synthetic ones
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, conflicts_with = "config")]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, conflicts_with = "config", value_parser = demo())]
     demo: Option<Option<u32>>,
     /// The exchange it is taken to come from; by default the first of the configuration
     #[arg(long)]
@@ -83,6 +84,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         None => (Config::demo(Path::new("")), Data::load(Source::demo(args.demo.flatten()), &Key([0; 32]))?),
     };
+    data.check(&config)?;
     let exchange = args.exchange.clone().unwrap_or_else(|| config.exchanges[0].name.clone());
     let Some(exchange) = config.exchanges.iter().find(|known| known.name == exchange) else {
         return Err(Failure::usage(format!("--exchange {exchange}: the configuration has no exchange of that name")));

@@ -8,7 +8,7 @@ use crate::snapshot::document::{Fault, fault};
 const SHORTEST: usize = 3;
 
 /// Substrings of the user agents of bots.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Bots {
     /// All substrings, and the exceptions of each.
     list: Option<(AhoCorasick, Box<[Exceptions]>)>,

@@ -26,7 +26,7 @@ const FILLED: usize = 5;
 const BUNDLE_BYTES: usize = 256;
 
 /// Names not to bid on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
     key: u64,
     /// Bit n: some domain has n + 1 labels.
@@ -153,10 +153,15 @@ fn key() -> u64 {
 /// How many labels a domain of a list has.
 fn labels(domain: &str) -> Result<usize, String> {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte >= 0x80;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let labels = domain.split('.').count();
     if domain.len() > DOMAIN_BYTES {
         Err(format!("longer than {DOMAIN_BYTES} bytes: no domain"))
+    } else if !domain.is_ascii() {
+        // Exchanges and pages write the name that is in the DNS (RFC 5890): another spelling would block nothing.
+        Err(format!(
+            "{domain:?} is not ASCII: write it in punycode, such as xn--mnchen-3ya.example for m\u{fc}nchen.example"
+        ))
     } else if !domain.split('.').all(|label| !label.is_empty() && label.bytes().all(plain)) {
         Err(format!("{domain:?} is no domain: write example.com, without scheme, port, path and wildcard"))
     } else if labels > LABELS {
@@ -207,9 +212,12 @@ mod tests {
             ("\n\na b", 3),
             (deep.as_str(), 2),
             (&"x".repeat(254), 1),
+            ("ok.example\nm\u{fc}nchen.example\n", 2),
         ] {
             assert_eq!(Names::domains(text).unwrap_err().line, line, "{text}");
         }
+        assert!(Names::domains("m\u{fc}nchen.example").unwrap_err().what.contains("punycode"));
+        assert!(Names::domains("xn--mnchen-3ya.example").unwrap().covers(b"www.xn--mnchen-3ya.example"));
         assert_eq!(Names::bundles("com.a\ncom.b com.c").unwrap_err().line, 2);
     }
 }

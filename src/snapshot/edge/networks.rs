@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::snapshot::document::{Fault, fault};
 
 /// Ranges of addresses.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Networks {
     v4: Ranges<u32>,
     /// How many ranges of `v4` begin before each first half of an address, and all of them at the end. Empty if there are none.
@@ -16,7 +16,7 @@ pub struct Networks {
 }
 
 /// Apart from each other, in order; the ends stand by themselves, because only one of them is looked at.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ranges<A> {
     first: Box<[A]>,
     last: Box<[A]>,
@@ -27,11 +27,16 @@ impl Networks {
     pub(crate) fn parse(text: &str) -> Result<Networks, Fault> {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (line, number) in super::lines(text) {
-            let net = line.parse::<IpNet>().or_else(|_| line.parse::<IpAddr>().map(IpNet::from));
-            match net {
-                Ok(IpNet::V4(net)) => v4.push((net.network().to_bits(), net.broadcast().to_bits())),
-                Ok(IpNet::V6(net)) => v6.push((net.network().to_bits(), net.broadcast().to_bits())),
-                Err(_) => return fault(number, format!("{line:?} is no network: write 192.0.2.0/24 or 2001:db8::/32")),
+            let Ok(net) = line.parse::<IpNet>().or_else(|_| line.parse::<IpAddr>().map(IpNet::from)) else {
+                return fault(number, format!("{line:?} is no network: write 192.0.2.0/24 or 2001:db8::/32"));
+            };
+            match canonical(net) {
+                Some(IpNet::V4(net)) => v4.push((net.network().to_bits(), net.broadcast().to_bits())),
+                Some(IpNet::V6(net)) => v6.push((net.network().to_bits(), net.broadcast().to_bits())),
+                None => {
+                    let what = format!("{line:?} is wider than IPv4: a mapped network has a prefix of {MAPPED} to 128");
+                    return fault(number, what);
+                }
             }
         }
         let v4 = Ranges::of(v4);
@@ -75,6 +80,19 @@ impl Networks {
     #[inline]
     pub fn hold_v6(&self, address: Ipv6Addr) -> bool {
         self.v6.hold(address.to_bits(), 0, self.v6.first.len())
+    }
+}
+
+/// Bits before an IPv4 address in an IPv6 one (RFC 4291 section 2.5.5.2).
+const MAPPED: u8 = 96;
+
+/// An IPv4-mapped network as the IPv4 network that it is, because addresses are asked about in that form; nothing if it
+/// reaches beyond IPv4.
+fn canonical(net: IpNet) -> Option<IpNet> {
+    let IpNet::V6(wide) = net else { return Some(net) };
+    match wide.addr().to_ipv4_mapped() {
+        None => Some(net),
+        Some(address) => IpNet::new(address.into(), wide.prefix_len().checked_sub(MAPPED)?).ok(),
     }
 }
 
@@ -130,6 +148,20 @@ mod tests {
         }
         assert!(!Networks::default().hold(b"10.0.0.0"));
         assert_eq!(Networks::parse("10.0.0.0/8\n10.0.0.0/33").unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn a_mapped_network_is_the_ipv4_network() {
+        let list = Networks::parse("::ffff:81.2.69.0/120\n::ffff:192.0.2.7\n::FFFF:c612:0/111\n").unwrap();
+        for inside in ["81.2.69.0", "81.2.69.255", "::ffff:81.2.69.9", "192.0.2.7", "198.18.0.0", "198.19.255.255"] {
+            assert!(list.hold(inside.as_bytes()), "{inside}");
+        }
+        for outside in ["81.2.68.255", "81.2.70.0", "192.0.2.8", "198.20.0.0", "::51.2.69.0", "::5102:4500"] {
+            assert!(!list.hold(outside.as_bytes()), "{outside}");
+        }
+        assert!(Networks::parse("::ffff:0.0.0.0/96").unwrap().hold(b"203.0.113.1"));
+        let wide = Networks::parse("10.0.0.0/8\n::ffff:81.2.69.0/95").unwrap_err();
+        assert!(wide.line == 2 && wide.what.contains("96 to 128"), "{wide:?}");
     }
 
     proptest! {
