@@ -305,6 +305,10 @@ mod tests {
         assert_eq!(report(&mut leases, true), None);
         assert!(!leases.affords(slot, Micros(50), now) && !leases.affords(slot, Micros(30), now));
         assert_eq!(report(&mut leases, true), short(50));
+        // A grant that does not reach is no reason to say it again.
+        assert_eq!(leases.grant(slot, lease, Micros(5), Nanos::NEVER), None);
+        assert!(!leases.affords(slot, Micros(50), now));
+        assert_eq!(report(&mut leases, true), None);
     }
 
     #[test]
