@@ -8,6 +8,7 @@ use corebid::clock;
 use corebid::config::{Config, Exchange};
 use corebid::lab::bench::Bench;
 use corebid::limits;
+use corebid::ring::message::Event;
 use corebid::ring::spsc;
 use corebid::secrets::Key;
 use corebid::snapshot::campaign::{Ad, Creative};
@@ -280,4 +281,49 @@ fn reasons_of_money_and_room() {
     assert_eq!((bids + 2, decide(&mut core, 4096)), (limits::EVENTS, Some(RingFull)));
     assert!(receiver.take().is_some());
     assert_eq!([decide(&mut core, 4096), decide(&mut core, 4096)], [None, Some(RingFull)]);
+}
+
+/// A campaign that takes a page whole affords each bid by itself; what is reported is what the page costs.
+#[test]
+fn a_page_beyond_the_credit_is_reported_whole() {
+    let folder = Folder::new("page");
+    let data = Data::load(golden_campaigns(&folder), &Key([0; 32])).unwrap();
+    let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+    let seed = Seed::new(&Config::demo(std::path::Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
+    let (events, mut receiver) = spsc::events();
+    let mut core = BidCore::new(seed, events, Box::leak(Box::default()));
+    let now = clock::now();
+    let imp = |id: u32| format!(r#"{{"id":"{id}","banner":{{"w":336,"h":250}},"qty":{{"multiplier":10}}}}"#);
+    let imps = [imp(1), imp(2), imp(3)].join(",");
+    let body = format!(r#"{{"id":"r","imp":[{imps}],"allimps":1,"site":{{}},"device":{{}}}}"#);
+    let mut response = vec![0; limits::ANSWER_BUFFER];
+    let mut decide = |core: &mut BidCore| {
+        let ask = Ask { exchange: b"generic", body: body.as_bytes(), arrived: now.boot };
+        core.handle(now, ask, &mut response, &mut Blind)
+    };
+    let slot = data.campaigns().iter().find(|campaign| campaign.id.0 == 5).unwrap().slot;
+    let lease = LeaseId(1);
+    let mut refused = |core: &mut BidCore, more: i64| {
+        core.leases.grant(slot, lease, Micros(more), Nanos::NEVER);
+        assert_eq!(decide(core), Outcome::NoBid(Budget));
+        let mut said = None;
+        core.leases.report(|event| said.replace(event).is_none());
+        said.map(|event| match event {
+            Event::Short { slot: at, lease: under, wanted } if (at, under) == (slot, lease) => wanted.0,
+            other => panic!("{other:?}"),
+        })
+    };
+    // At most 2 per thousand for ten viewers: 20,000 micros a bid.
+    core.leases.renew(Nanos::NEVER);
+    assert_eq!(refused(&mut core, 19_999), Some(20_000));
+    let page = refused(&mut core, 1).expect("the page was not reported");
+    assert_eq!(refused(&mut core, page - 20_001), None);
+    assert!(receiver.take().is_none(), "money was reserved for a page that was not bid on");
+    core.leases.grant(slot, lease, Micros(1), Nanos::NEVER);
+    assert!(matches!(decide(&mut core), Outcome::Bid { .. }));
+    let reserved = std::iter::from_fn(|| receiver.take()).map(|event| match event {
+        Event::Reserved(reserved) => reserved.price.0,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(reserved.sum::<i64>(), page);
 }

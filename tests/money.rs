@@ -254,6 +254,11 @@ impl World {
         let affords = leases.affords(slot, reserved, self.now.boot);
         let Ok(backing) = leases.reserve(slot, reserved, self.now.boot) else {
             assert!(!affords);
+            let events = &mut self.events[usize::from(core)];
+            leases.report(|event| {
+                events.push_back(event);
+                true
+            });
             return;
         };
         assert!(affords && backing.valid_until > self.now.boot);
@@ -570,6 +575,86 @@ fn a_restart_frees_nothing_before_h2() {
     world.settle();
     assert_eq!(exhaust(&mut world, 2), 1, "15,000 are left");
     world.finish();
+}
+
+/// A screen that costs more than the first grant holds: 10 per thousand at 1.234567891 for 30.3 viewers, 0.374075 in all.
+const SCREEN: i64 = 374_075;
+
+/// Asks for the screen on these cores, so often, a tick apart. Returns how often there was a bid.
+fn screens(world: &mut World, cores: &[u8], rounds: usize) -> usize {
+    let before = world.bids.len();
+    for _ in 0..rounds {
+        for &core in cores {
+            world.step(Step::Bid { core, campaign: 0, way: 1, price: PRICE.0 });
+        }
+        world.settle();
+    }
+    world.bids[before..].iter().for_each(|bid| assert_eq!(bid.reserved, SCREEN));
+    world.bids.len() - before
+}
+
+/// What one bid costs is known to the cores alone, and grants follow it: the budget is bid to the last whole screen, on
+/// whichever core it is asked for, and again under the next day's lease.
+#[test]
+fn a_screen_dearer_than_the_first_grant_is_bid_on() {
+    for cores in [&[0][..], &[1], &[0, 1]] {
+        for screens_paid in [1, 26] {
+            let mut world = World::new(false);
+            world.step(Step::Fund { campaign: 0, daily: screens_paid * SCREEN + 5_000 });
+            world.settle();
+            for _ in 0..2 {
+                assert_eq!(screens(&mut world, cores, 1), 0, "the first grant is of a few plain bids");
+                let bids = screens(&mut world, cores, 60);
+                assert_eq!(bids, screens_paid as usize, "on cores {cores:?}");
+                world.step(Step::Pass { ms: UnixMillis::DAY });
+                (0..2).for_each(|_| world.settle());
+            }
+            world.finish();
+        }
+    }
+}
+
+/// A core that holds what another needs gives it up when it does not use it, though it was granted it for a screen too.
+#[test]
+fn a_screen_moves_to_the_core_that_is_asked_for_it() {
+    let mut world = World::new(false);
+    world.step(Step::Fund { campaign: 0, daily: SCREEN + 5_000 });
+    world.settle();
+    // Seen and granted, then never asked for again.
+    world.step(Step::Bid { core: 0, campaign: 0, way: 1, price: PRICE.0 });
+    let granted = |world: &mut World| {
+        world.settle();
+        world.leases[0].affords(Slot(0), Micros(SCREEN), world.now.boot)
+    };
+    assert!((0..12).any(|_| granted(&mut world)));
+    assert_eq!(screens(&mut world, &[1], 12), 1);
+    world.finish();
+}
+
+/// A screen that the whole budget does not pay for takes nothing from the plain bids of either core, and does not keep
+/// credit going to and fro: all is as in a world where nobody asks for it.
+#[test]
+fn a_screen_beyond_the_budget_is_not_saved_for() {
+    let [asked, unasked] = [&[0, 1][..], &[]].map(|cores| {
+        let mut world = World::new(false);
+        world.daily[0] = 300_000;
+        world.reconciler.campaigns(world.now, &[funding(0, 300_000)]);
+        let grants = [10, 10].map(|rounds| {
+            assert_eq!(screens(&mut world, cores, rounds), 0);
+            world.reconciler.gauges().grants.get()
+        });
+        let now = world.now.boot;
+        let affords = |leases: &mut Leases| {
+            (1..=30).take_while(|bids| leases.affords(Slot(0), Micros(bids * 10_000), now)).count()
+        };
+        let affords: Vec<_> = world.leases.iter_mut().map(affords).collect();
+        let bids: usize = (0..12).map(|_| exhaust(&mut world, 0)).sum();
+        assert_eq!(bids, 30, "300,000 pays for thirty bids of 10,000");
+        world.finish();
+        (grants, affords)
+    });
+    assert_eq!(asked, unasked);
+    assert_eq!(asked.0[0], asked.0[1], "grants when nothing is spent");
 }
 
 /// The credit that comes back from a cut campaign stays back, at the ticks after it too; a later raise brings it out.

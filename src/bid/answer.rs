@@ -89,6 +89,10 @@ pub fn reserve(
             None if chosen.together => {
                 give_back(scene, &purse, leases);
                 purse.clear();
+                // Each bid alone was afforded; what is short is the sum.
+                let bids = chosen.winners.iter().map(|offer| offer.terms(request).money(offer.price).0);
+                let page = Micros(bids.fold(0, i64::saturating_add));
+                leases.affords(campaign.slot, page, scene.now.boot);
                 break;
             }
             None => {}

@@ -4,9 +4,14 @@
 //! at the sooner of two times: the end of its budget day, and the last renewal, which is one time for all sub-leases of
 //! the core. So a tick costs one order, however many campaigns there are, and a core that hears nothing stops by itself.
 //!
-//! Affordability is asked as often as there are candidates and changes nothing; the reservation is made once, for the
+//! Affordability is asked as often as there are candidates and moves no money; the reservation is made once, for the
 //! winner. It leaves the sub-lease at once and for good: what becomes of it is the reconciliation core's business.
+//!
+//! What one bid costs depends on the request: a screen counts for as many impressions as its multiplier says. A sub-lease
+//! that is alive and too small for one bid would never be spent from and so never grow. The core says so, once for
+//! each sub-lease and each higher price, and at most once a turn.
 
+use crate::ring::message::Event;
 use crate::units::{LeaseId, Micros, Nanos, Slot};
 
 /// One campaign's credit on this core.
@@ -16,16 +21,28 @@ struct SubLease {
     credit: Micros,
     /// End of the lease's budget day.
     ends: Nanos,
+    /// The dearest bid that was noted as beyond the credit.
+    asked: Micros,
 }
 
 /// No lease: ids start at 1.
-const NONE: SubLease = SubLease { lease: LeaseId(0), credit: Micros::ZERO, ends: Nanos(0) };
+const NONE: SubLease = SubLease { lease: LeaseId(0), credit: Micros::ZERO, ends: Nanos(0), asked: Micros::ZERO };
 
 /// All sub-leases of one core, by slot. Never grows.
 #[derive(Debug)]
 pub struct Leases {
     slots: Box<[SubLease]>,
     renewed_until: Nanos,
+    /// What is to be reported.
+    short: Option<Short>,
+}
+
+/// A sub-lease that is alive and holds less than one bid would cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Short {
+    slot: Slot,
+    lease: LeaseId,
+    wanted: Micros,
 }
 
 /// What a reservation was taken from.
@@ -60,7 +77,7 @@ pub struct Remainder {
 impl Leases {
     /// Room for `slots` campaigns ([`crate::limits::SLOTS`]), none of them funded.
     pub fn new(slots: usize) -> Self {
-        Self { slots: vec![NONE; slots].into_boxed_slice(), renewed_until: Nanos(0) }
+        Self { slots: vec![NONE; slots].into_boxed_slice(), renewed_until: Nanos(0), short: None }
     }
 
     /// Whether anything could be afforded at all.
@@ -69,12 +86,28 @@ impl Leases {
         now < self.renewed_until
     }
 
-    /// Whether the campaign could pay `price` now. Changes nothing.
+    /// Whether the campaign could pay `price` now. Moves no money; if only credit is missing, [`Leases::report`] says so.
     #[inline]
-    pub fn affords(&self, slot: Slot, price: Micros, now: Nanos) -> bool {
-        match self.slots.get(slot.0 as usize) {
-            Some(sub) => price <= sub.credit && now < sub.ends && now < self.renewed_until,
-            None => false,
+    pub fn affords(&mut self, slot: Slot, price: Micros, now: Nanos) -> bool {
+        let Some(sub) = self.slots.get_mut(slot.0 as usize) else { return false };
+        if now >= sub.ends || now >= self.renewed_until {
+            return false;
+        }
+        if price > sub.credit && price > sub.asked && self.short.is_none_or(|short| short.slot == slot) {
+            sub.asked = price;
+            self.short = Some(Short { slot, lease: sub.lease, wanted: price });
+        }
+        price <= sub.credit
+    }
+
+    /// Sends what was found short since the last call: at most one event. What `send` refuses is kept for the next call.
+    #[inline]
+    pub fn report(&mut self, send: impl FnOnce(Event) -> bool) {
+        let Some(Short { slot, lease, wanted }) = self.short else { return };
+        // A sub-lease that has gone meanwhile is asked for anew if it comes back.
+        let held = self.slots[slot.0 as usize].lease == lease;
+        if !held || send(Event::Short { slot, lease, wanted }) {
+            self.short = None;
         }
     }
 
@@ -120,7 +153,7 @@ impl Leases {
         assert!(credit >= Micros::ZERO, "a negative grant");
         let sub = &mut self.slots[slot.0 as usize];
         let old = if sub.lease == lease { None } else { take(sub) };
-        *sub = SubLease { lease, credit: sub.credit.plus(credit), ends };
+        *sub = SubLease { lease, credit: sub.credit.plus(credit), ends, asked: sub.asked };
         old
     }
 
@@ -177,11 +210,14 @@ mod tests {
             let mut leases = Leases::new(3);
             let mut moved: Vec<(u32, u64, i64)> = Vec::new();
             let mut held: HashMap<u32, (u64, u64)> = HashMap::new();
+            // By slot: the dearest price that was reported since the sub-lease came.
+            let mut told: HashMap<u32, i64> = HashMap::new();
             let (mut now, mut until) = (0u64, 0u64);
             let credit = |moved: &[(u32, u64, i64)], slot: u32, lease: u64| -> i64 {
                 moved.iter().filter(|m| (m.0, m.1) == (slot, lease)).map(|m| m.2).sum()
             };
             for step in steps {
+                let mut short = None;
                 match step {
                     Step::Pass { time } => now += time,
                     Step::Renew { until: time } => {
@@ -193,6 +229,7 @@ mod tests {
                             Some(&(old, _)) if old != lease => {
                                 let left = credit(&moved, slot, old);
                                 moved.push((slot, old, -left));
+                                told.remove(&slot);
                                 Some(Remainder { lease: LeaseId(old), credit: Micros(left) })
                             }
                             _ => None,
@@ -203,6 +240,7 @@ mod tests {
                         prop_assert_eq!(got, expected);
                     }
                     Step::Revoke { slot } => {
+                        told.remove(&slot);
                         let expected = held.remove(&slot).map(|(lease, _)| {
                             let left = credit(&moved, slot, lease);
                             moved.push((slot, lease, -left));
@@ -220,6 +258,11 @@ mod tests {
                             }
                         };
                         prop_assert_eq!(leases.affords(Slot(slot), Micros(price), Nanos(now)), expected.is_ok());
+                        if expected == Err(Refusal::Credit) && told.get(&slot).is_none_or(|told| price > *told) {
+                            told.insert(slot, price);
+                            let lease = LeaseId(held[&slot].0);
+                            short = Some(Event::Short { slot: Slot(slot), lease, wanted: Micros(price) });
+                        }
                         let got = leases.reserve(Slot(slot), Micros(price), Nanos(now));
                         prop_assert_eq!(got, expected);
                         match got {
@@ -230,8 +273,42 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(leases.fresh(Nanos(now)), now < until);
+                let mut reported = None;
+                leases.report(|event| reported.replace(event).is_none());
+                prop_assert_eq!(reported, short);
             }
         }
+    }
+
+    /// What a full ring refuses is said when there is room; not of a sub-lease that is gone by then.
+    #[test]
+    fn a_report_waits_for_room() {
+        let (slot, lease, now) = (Slot(1), LeaseId(7), Nanos(0));
+        let short = |wanted| Some(Event::Short { slot, lease, wanted: Micros(wanted) });
+        let mut leases = Leases::new(2);
+        leases.renew(Nanos::NEVER);
+        assert_eq!(leases.grant(slot, lease, Micros(10), Nanos::NEVER), None);
+        assert_eq!(leases.grant(Slot(0), lease, Micros(10), Nanos::NEVER), None);
+        let report = |leases: &mut Leases, room: bool| {
+            let mut said = None;
+            leases.report(|event| room && said.replace(event).is_none());
+            said
+        };
+        // The dearest of a slot; another slot's comes when it asks again.
+        for (slot, price) in [(slot, 11), (slot, 30), (slot, 20), (Slot(0), 40)] {
+            assert!(!leases.affords(slot, Micros(price), now));
+        }
+        assert_eq!(report(&mut leases, false), None);
+        assert_eq!([report(&mut leases, true), report(&mut leases, true)], [short(30), None]);
+        assert!(!leases.affords(Slot(0), Micros(40), now) && !leases.affords(slot, Micros(50), now));
+        assert_eq!(leases.revoke(Slot(0)), Some(Remainder { lease, credit: Micros(10) }));
+        assert_eq!(report(&mut leases, true), None);
+        assert!(!leases.affords(slot, Micros(50), now) && !leases.affords(slot, Micros(30), now));
+        assert_eq!(report(&mut leases, true), short(50));
+        // A grant that does not reach is no reason to say it again.
+        assert_eq!(leases.grant(slot, lease, Micros(5), Nanos::NEVER), None);
+        assert!(!leases.affords(slot, Micros(50), now));
+        assert_eq!(report(&mut leases, true), None);
     }
 
     #[test]

@@ -298,8 +298,9 @@ impl Service for Bidder {
             self.metrics.notices_timed_out.add(1);
             ready.push(token);
         }
-        let BidCore { quotas, events, .. } = &mut self.core;
+        let BidCore { quotas, leases, events, .. } = &mut self.core;
         quotas.report(now.boot, |event| events.offer(event).is_ok());
+        leases.report(|event| events.offer(event).is_ok());
         self.swap_snapshots();
         self.publish(counters);
         if self.draining { Turn::Drain } else { Turn::Continue }

@@ -4,6 +4,10 @@
 //! that happens again before the next tick, the target doubles. A core that spends little comes down again. What is
 //! granted at a time is at most a share of what is left, but always enough for one bid, so that the last of a budget is
 //! spread thin and still spent. Credit that stands idle on one core while the campaign has none left is taken back.
+//!
+//! What one bid costs is not known here: a screen of many viewers can cost thousands of impressions. A core says when a
+//! bid was beyond its credit; from then on, until the day ends or its credit is taken back, that is what one bid costs on
+//! this core. What the whole budget cannot pay is not granted towards.
 
 use super::holds::Holds;
 use super::record::{Record, UNLIMITED};
@@ -33,6 +37,8 @@ pub(super) struct Line {
 pub(super) struct Share {
     out: Micros,
     target: Micros,
+    /// The dearest single bid that the core found beyond its credit.
+    wanted: Micros,
     /// Reserved since the last tick.
     used: Micros,
     /// Ticks since anything was reserved or granted.
@@ -45,6 +51,13 @@ pub(super) struct Share {
     held: bool,
     /// A revocation is on its way; until it comes back nothing is granted.
     revoked: bool,
+}
+
+impl Share {
+    /// Less than half of what it aims at is left.
+    fn is_low(&self) -> bool {
+        self.out.0 < self.target.0 / 2
+    }
 }
 
 impl Reconciler {
@@ -125,7 +138,7 @@ impl Reconciler {
             let most = self.lines[slot.0 as usize].map_or(Micros::ZERO, |line| line.funding.daily);
             let share = self.share(slot, core);
             share.low = false;
-            if share.filled {
+            if share.filled && share.is_low() {
                 share.target = Micros(share.target.0.saturating_mul(2)).min(most.max(share.target));
             }
             self.fill(now, slot, core);
@@ -140,18 +153,20 @@ impl Reconciler {
         for slot in self.slots() {
             let Some(line) = self.lines[slot.0 as usize].filter(|line| line.listed) else { continue };
             let first = self.first_target(&line);
-            let mut starved = false;
-            for core in self.cores() {
+            let mut starved = None;
+            for core in self.cores_by_want(slot) {
                 let share = self.share(slot, core);
                 share.idle = if share.used == Micros::ZERO { share.idle.saturating_add(1) } else { 0 };
                 let demand = Micros(share.used.0.saturating_mul(2));
                 share.target = first.max(demand).max(Micros(share.target.0 / 2));
                 share.used = Micros::ZERO;
                 share.filled = false;
-                starved |= !self.fill(now, slot, core);
+                if !self.fill(now, slot, core) {
+                    starved = starved.or(Some(core));
+                }
             }
-            if starved {
-                for core in self.cores() {
+            if let Some(starved) = starved {
+                for core in self.cores().filter(|core| *core != starved) {
                     if self.share(slot, core).idle > IDLE_TICKS {
                         self.revoke(slot, core);
                     }
@@ -169,8 +184,23 @@ impl Reconciler {
         share.out = share.out.minus(price);
         share.used = share.used.plus(price);
         assert!(share.out >= Micros::ZERO, "a core spent what another was granted");
-        if share.out.0 < share.target.0 / 2 && !share.low {
-            share.low = true;
+        if share.is_low() || share.out < share.wanted {
+            self.refill(slot, core);
+        }
+    }
+
+    /// A core could not pay `wanted` for one bid, with credit that is alive.
+    pub(super) fn short(&mut self, slot: Slot, core: CoreId, lease: LeaseId, wanted: Micros) {
+        if self.current(slot) == Some(lease) {
+            let share = self.share(slot, core);
+            share.wanted = share.wanted.max(wanted);
+            self.refill(slot, core);
+        }
+    }
+
+    /// Has a sub-lease filled up at the next [`Reconciler::poll`].
+    fn refill(&mut self, slot: Slot, core: CoreId) {
+        if !std::mem::replace(&mut self.share(slot, core).low, true) {
             self.low.push((slot, core));
         }
     }
@@ -181,6 +211,8 @@ impl Reconciler {
             let share = self.share(slot, core);
             share.out = share.out.minus(credit);
             (share.held, share.revoked) = (share.out > Micros::ZERO, false);
+            // The core has forgotten what it was short of: it will say so again.
+            share.wanted = Micros::ZERO;
         }
     }
 
@@ -189,15 +221,25 @@ impl Reconciler {
         let Some(line) = self.lines[slot.0 as usize].filter(|line| line.listed) else { return true };
         let share = *self.share(slot, core);
         let price = line.funding.price.per_impression();
-        if share.revoked || (share.out.0 >= share.target.0 / 2 && share.out >= price) {
+        if share.revoked || (!share.is_low() && share.out >= price.max(share.wanted)) {
             return true;
         }
-        let free = line.lease.map_or(Micros::ZERO, |lease| self.holds[&lease].free);
+        let (free, out) =
+            line.lease.map(|lease| &self.holds[&lease]).map_or_else(Default::default, |holds| (holds.free, holds.out));
         let left = self.books.grantable(line.funding.campaign, self.day, free);
-        let part = Micros(left.0 / (2 * i64::from(self.settings.cores))).max(price);
-        let credit = share.target.max(price).minus(share.out).min(part).min(left);
+        let within_reach = share.wanted <= share.out.plus(left);
+        let bid = if within_reach { price.max(share.wanted) } else { price };
+        // What it lacks may stand on other cores.
+        let can_bid = |here: Micros| here >= bid && (within_reach || share.wanted > out.plus(left));
+        if !share.is_low() && share.out >= bid {
+            return can_bid(share.out);
+        }
+        // A second bid's worth, so that small bids in between do not each call for a grant.
+        let aim = if share.out < bid { share.target.max(Micros(bid.0.saturating_mul(2))) } else { share.target };
+        let part = Micros(left.0 / (2 * i64::from(self.settings.cores))).max(bid.minus(share.out));
+        let credit = aim.minus(share.out).min(part).min(left);
         if share.out.plus(credit) < price || credit <= Micros::ZERO {
-            return share.out >= price;
+            return can_bid(share.out);
         }
         let lease = line.lease.unwrap_or_else(|| self.new_lease(slot));
         let holds = self.holds.get_mut(&lease).expect("a lease without its holds");
@@ -211,15 +253,15 @@ impl Reconciler {
             let incarnation = self.incarnation;
             self.append(now.boot, Record::Granted { lease, campaign, incarnation, day: self.day, total });
         }
+        let here = share.out.plus(credit);
         let share = self.share(slot, core);
-        share.out = share.out.plus(credit);
-        (share.held, share.filled) = (true, true);
+        (share.out, share.held, share.filled) = (here, true, true);
         share.idle = 0;
         self.gauges.grants.add(1);
         let ends = now.boot.after(self.day.end().0.saturating_sub(now.wall.0) * Nanos::MS);
         self.hold(core, Order::Grant { slot, lease, credit, ends });
         self.check_lease(lease);
-        true
+        can_bid(here)
     }
 
     fn new_lease(&mut self, slot: Slot) -> LeaseId {
@@ -255,6 +297,16 @@ impl Reconciler {
 
     fn share(&mut self, slot: Slot, core: CoreId) -> &mut Share {
         &mut self.shares[slot.0 as usize * usize::from(self.settings.cores) + usize::from(core.0)]
+    }
+
+    /// The cores, from the first on that is short of a bid: it is served before others share what there is.
+    fn cores_by_want(&mut self, slot: Slot) -> impl Iterator<Item = CoreId> + use<> {
+        let first = self.cores().find(|core| {
+            let share = self.share(slot, *core);
+            share.out < share.wanted
+        });
+        let (first, cores) = (first.map_or(0, |core| core.0), self.settings.cores);
+        (first..cores).chain(0..first).map(CoreId)
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> + use<> {

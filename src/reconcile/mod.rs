@@ -239,6 +239,7 @@ impl Reconciler {
                     None => assert_eq!(credit, Micros::ZERO, "credit returned under a lease never granted"),
                 }
             }
+            Event::Short { slot, lease, wanted } => self.short(slot, core, lease, wanted),
             Event::Notice(notice) => self.notice(now, core, &notice),
             Event::Quota { exchange, asked, returned } => {
                 let out = &mut self.out;

@@ -24,6 +24,15 @@ pub enum Event {
         /// What was left.
         credit: Micros,
     },
+    /// A sub-lease is alive and holds less than one bid would cost: nothing will be spent from it until it holds more.
+    Short {
+        /// The campaign's slot.
+        slot: Slot,
+        /// The lease of the sub-lease.
+        lease: LeaseId,
+        /// What the bid would cost.
+        wanted: Micros,
+    },
     /// What an exchange with a limit asked of this core, and what of its share of the limit it gives back.
     Quota {
         /// The exchange.

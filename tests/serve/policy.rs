@@ -101,6 +101,26 @@ fn a_budget_is_spent_and_not_overspent() {
     bidder.stop();
 }
 
+/// A screen of many viewers costs more in one bid than a core is granted before its demand is known: grants follow, and the
+/// budget goes to screens as to anything else.
+#[test]
+fn a_screen_of_many_viewers_is_bid_on_within_a_small_budget() {
+    let folder = Folder::new("screen");
+    let screen = campaign(1, "daily_budget = 10\n").replace("cpm = 2.00", "cpm = 2.50");
+    let config = folder.configure("debug_header = true", "", &screen);
+    let bidder = Bidder::start(&["--config", &config, "--cores", &cpu()]);
+    let mut client = bidder.client();
+    let plain = String::from_utf8(request("r", "")).unwrap();
+    let body = plain.replace("\"bidfloor\"", "\"qty\":{\"multiplier\":30.3},\"bidfloor\"");
+    let first = client.debug(body.as_bytes());
+    assert_eq!(first.reason(), Some("budget"), "2.50 CPM for 30.3 viewers is 0.075750, the first grant less");
+    for _ in 0..5 {
+        let bid = eventually("a bid on the screen", || Some(client.debug(body.as_bytes())).filter(|a| a.status == 200));
+        assert_eq!(cids(&bid), [1]);
+    }
+    bidder.stop();
+}
+
 #[test]
 fn a_user_sees_a_capped_campaign_as_often_as_the_cap_says() {
     let folder = Folder::new("cap");
