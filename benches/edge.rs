@@ -56,9 +56,9 @@ fn lists() -> Arc<Edge> {
         data_centers: Some(write("networks", &networks)),
     };
     let start = corebid::clock::boot();
-    let mut mistakes = Vec::new();
-    let edge = Edge::load(&files, &Arc::default(), &mut mistakes);
-    assert!(mistakes.is_empty(), "lists without a mistake");
+    let mut kept = Vec::new();
+    let edge = Edge::load(&files, &Arc::default(), &mut kept);
+    assert!(kept.is_empty(), "lists without a mistake: {kept:?}");
     let took = corebid::clock::boot().since(start) / 1_000_000;
     println!(
         "{} domains in {} bytes, {} ranges of addresses; all lists read in {took} ms",

@@ -472,6 +472,10 @@ impl Exchange {
         };
         between("deadline_ms", rules.deadline_ms, DEADLINE_MS)?;
         between("h2_minutes", rules.h2_minutes, H2_MINUTES)?;
+        if rules.network_margin_ms > NETWORK_MARGIN_MS {
+            let margin = rules.network_margin_ms;
+            return Err(format!("exchange.network_margin_ms {margin}: at most {NETWORK_MARGIN_MS} are possible"));
+        }
         let lacks = |field, given: bool| rules.required.contains(field) && !given;
         let billings = [rules.billing, rules.video_billing];
         let contradiction = [
@@ -525,6 +529,8 @@ impl Exchange {
     }
 }
 
+/// The largest network margin that may be configured, ms: no exchange waits that long.
+const NETWORK_MARGIN_MS: u32 = 10_000;
 /// The latest answer that may be configured, ms.
 const DEADLINE_MS: u32 = (limits::DEADLINE_NS / 1_000_000) as u32;
 /// The longest H2 that may be configured, minutes: a day.
