@@ -163,7 +163,7 @@ pub fn write(
             test: request.test,
         });
         let imp = &request.imps[backed.offer.imp as usize];
-        let form = Form { campaign, imp, offer: &backed.offer, exchange, deed: &deed };
+        let form = Form::new(campaign, imp, &backed.offer, exchange, &deed);
         let billing = form.billing(memory);
         let values = form.values(request, quote, billing);
         let written = writer.bid(&form.bid(request, billing), |out| {
@@ -190,46 +190,49 @@ struct Form<'a> {
     offer: &'a Offer,
     exchange: &'a Exchange,
     deed: &'a Deed,
+    creative: &'a Creative,
+    /// The stream it plays in.
+    stream: Option<&'a Stream<'a>>,
+    /// The version of a spot's markup that the player takes, with its protocol.
+    version: Option<&'a (u8, Markup)>,
 }
 
 impl<'a> Form<'a> {
-    fn creative(&self) -> &'a Creative {
-        &self.campaign.creatives[self.offer.creative as usize]
-    }
-
-    /// The stream it plays in.
-    fn stream(&self) -> Option<&'a Stream<'a>> {
-        match self.offer.shape {
-            Shape::Video => self.imp.video.as_ref(),
-            Shape::Audio => self.imp.audio.as_ref(),
+    fn new(campaign: &'a Campaign, imp: &'a Imp<'a>, offer: &'a Offer, exchange: &'a Exchange, deed: &'a Deed) -> Self {
+        let creative = &campaign.creatives[offer.creative as usize];
+        let stream = match offer.shape {
+            Shape::Video => imp.video.as_ref(),
+            Shape::Audio => imp.audio.as_ref(),
             _ => None,
-        }
+        };
+        let version = match (&creative.ad, stream) {
+            (Ad::Video(ad) | Ad::Audio(ad), Some(stream)) => version(ad, stream).map(|at| &ad.versions[at]),
+            _ => None,
+        };
+        Form { campaign, imp, offer, exchange, deed, creative, stream, version }
     }
 
     /// What bills it: of what is agreed, that for which its markup has a place.
     fn billing(&self, memory: &mut Memory) -> Billing {
         let rules = &self.exchange.rules;
-        let agreed = if self.stream().is_some() { rules.video_billing } else { rules.billing };
-        let mut has_place = || match &self.creative().ad {
+        let agreed = if self.stream.is_some() { rules.video_billing } else { rules.billing };
+        let mut has_place = || match &self.creative.ad {
             Ad::Banner(ad) => ad.markup.bills(),
-            Ad::Video(_) | Ad::Audio(_) => self.version().is_some_and(|(_, markup)| markup.bills()),
+            Ad::Video(_) | Ad::Audio(_) => self.version.is_some_and(|(_, markup)| markup.bills()),
             Ad::Native(ad) => ad.trackers.bills() && memory.native(self.imp).pixel,
         };
         if agreed == Billing::Impression && !has_place() { Billing::Burl } else { agreed }
     }
 
     fn bid(&self, request: &BidRequest<'a>, billing: Billing) -> Bid<'a> {
-        let Form { campaign, imp, offer, deed, .. } = *self;
-        let creative = self.creative();
-        let stream = self.stream();
+        let Form { campaign, imp, offer, deed, creative, stream, .. } = *self;
+        let protocol = self.version.map(|(protocol, _)| *protocol);
         let rules = &self.exchange.rules;
-        let (kind, size, protocol) = match &creative.ad {
-            Ad::Banner(ad) => (MarkupType::Banner, Some(ad.size), None),
-            Ad::Video(ad) => {
-                (MarkupType::Video, (ad.size.w > 0).then_some(ad.size), self.version().map(|(protocol, _)| *protocol))
-            }
-            Ad::Audio(_) => (MarkupType::Audio, None, self.version().map(|(protocol, _)| *protocol)),
-            Ad::Native(_) => (MarkupType::Native, None, None),
+        let (kind, size) = match &creative.ad {
+            Ad::Banner(ad) => (MarkupType::Banner, Some(ad.size)),
+            Ad::Video(ad) => (MarkupType::Video, (ad.size.w > 0).then_some(ad.size)),
+            Ad::Audio(_) => (MarkupType::Audio, None),
+            Ad::Native(_) => (MarkupType::Native, None),
         };
         // Members that 2.6 has added.
         let recent = rules.openrtb >= Version::V2_6;
@@ -282,22 +285,14 @@ impl<'a> Form<'a> {
     }
 
     fn markup(&self, memory: &mut Memory, values: &Values<'_>, out: &mut Out<'_>) {
-        match &self.creative().ad {
+        match &self.creative.ad {
             Ad::Banner(ad) => ad.markup.write(values, out),
             Ad::Video(_) | Ad::Audio(_) => {
-                if let Some((_, markup)) = self.version() {
+                if let Some((_, markup)) = self.version {
                     markup.write(values, out);
                 }
             }
             Ad::Native(ad) => ad.write(memory.native(self.imp), values, out),
-        }
-    }
-
-    /// The version of a spot's markup that the player takes, with its protocol.
-    fn version(&self) -> Option<&'a (u8, Markup)> {
-        match (&self.creative().ad, self.stream()) {
-            (Ad::Video(ad) | Ad::Audio(ad), Some(stream)) => version(ad, stream).map(|at| &ad.versions[at]),
-            _ => None,
         }
     }
 }

@@ -37,20 +37,17 @@ impl Blocks {
         self.allowed.clear();
         self.taxonomy = request.cattax;
         self.names_categories = !(request.bcat.is_empty() && request.acat.is_empty());
-        self.add(request.bcat, |name| marks::category(request.cattax, name))?;
-        let mut room = [0; 256];
-        for text in request.acat.strings() {
-            let mark = marks::category(request.cattax, text.unescape(&mut room).unwrap_or_default());
+        let category = |name: &[u8]| marks::category(request.cattax, name);
+        for mark in marks_of(request.acat, category) {
             self.allowed.try_push(mark).map_err(|_| NoBidReason::TooMuch)?;
         }
-        self.add(request.badv, marks::domain)?;
-        self.add(request.bapp, marks::app)
+        self.block(marks_of(request.bcat, category))?;
+        self.block(marks_of(request.badv, marks::domain))?;
+        self.block(marks_of(request.bapp, marks::app))
     }
 
-    fn add(&mut self, list: Raw<'_>, mark: impl Fn(&[u8]) -> u64) -> Result<(), NoBidReason> {
-        let mut room = [0; 256];
-        for text in list.strings() {
-            let mark = mark(text.unescape(&mut room).unwrap_or_default());
+    fn block(&mut self, marks: impl Iterator<Item = u64>) -> Result<(), NoBidReason> {
+        for mark in marks {
             self.filter |= 1 << (mark >> 58);
             self.marks.try_push(mark).map_err(|_| NoBidReason::TooMuch)?;
         }
@@ -74,4 +71,9 @@ impl Blocks {
         self.filter != 0
             && campaign.marks.iter().any(|mark| self.filter >> (mark >> 58) & 1 == 1 && self.marks.contains(mark))
     }
+}
+
+fn marks_of<'r>(list: Raw<'r>, mark: impl Fn(&[u8]) -> u64 + 'r) -> impl Iterator<Item = u64> + 'r {
+    let mut room = [0; 256];
+    list.strings().map(move |text| mark(text.unescape(&mut room).unwrap_or_default()))
 }

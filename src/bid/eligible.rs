@@ -73,7 +73,8 @@ impl Memory {
         offers.clear();
         parts.impressions(request)?;
         // Whoever sells nothing we may take costs no look at site, device and user.
-        sold(request, scene, probe)?;
+        let (mut reason, first, sale) = first_sold(request, scene, probe)?;
+        let mut first_sale = Some(sale);
         let Memory { candidates, blocks, unescaped, native: natives, hours, agents } = self;
         let snapshot = scene.snapshot;
         let place = asked::read(snapshot, parts, request, agents)?;
@@ -82,10 +83,9 @@ impl Memory {
         let categories = asked::categories(request);
         let asked = unescaped.asked(request, scene, place.as_ref(), &categories, hours.each());
         let query = snapshot.targeting.query(&asked);
-        let mut reason = NoBidReason::Format;
         let mut blocks_filled = false;
-        for (imp, at) in request.imps.iter().zip(0..) {
-            let sale = match Sale::of(request, imp, &scene) {
+        for (imp, at) in request.imps.iter().zip(0..).skip(first) {
+            let sale = match first_sale.take().map_or_else(|| Sale::of(request, imp, &scene), Ok) {
                 Ok(sale) => sale,
                 Err(no) => {
                     probe.unsold(scene, request, at, no);
@@ -136,12 +136,16 @@ impl Memory {
     }
 }
 
-/// Whether any impression is sold to us; the reason if none is.
-fn sold<P: Probe>(request: &BidRequest<'_>, scene: Scene<'_>, probe: &mut P) -> Result<(), NoBidReason> {
+/// The first impression that is sold to us: why those before it are not, its place, and its sale. The reason if none is.
+fn first_sold<'r, P: Probe>(
+    request: &BidRequest<'r>,
+    scene: Scene<'_>,
+    probe: &mut P,
+) -> Result<(NoBidReason, usize, Sale<'r>), NoBidReason> {
     let mut reason = NoBidReason::Format;
-    for (imp, at) in request.imps.iter().zip(0..) {
+    for (imp, at) in request.imps.iter().zip(0u8..) {
         match Sale::of(request, imp, &scene) {
-            Ok(_) => return Ok(()),
+            Ok(sale) => return Ok((reason, at.into(), sale)),
             Err(no) => {
                 probe.unsold(scene, request, at, no);
                 reason = reason.max(no);

@@ -172,6 +172,8 @@ const _: () = assert!(NODES as usize * MAX_BID_CORES == WORKERS as usize && MAX_
 #[derive(Debug)]
 pub struct BidCore {
     exchanges: Exchanges,
+    /// Some exchange is to be told why it gets no bid: else none is looked up for that.
+    tells_why: bool,
     /// Moved by the reconciliation core's orders, too.
     pub quotas: Shares,
     duplicates: Duplicates,
@@ -196,10 +198,12 @@ impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
         let Seed { exchanges, duplicates_ms, users, profiles, paper, snapshot } = seed;
+        let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
         BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
+            tells_why,
             exchanges,
             users,
             snapshot,
@@ -330,10 +334,15 @@ impl BidCore {
         Ok(Outcome::Bid { length: written.length, valid_until })
     }
 
-    /// The answer that says why there is no bid, for exchanges that are agreed to get one; its length. They pay for a second
-    /// look at the request.
-    #[cold]
+    /// The answer that says why there is no bid, for exchanges that are agreed to get one; its length.
+    #[inline]
     pub fn refusal(&mut self, ask: Ask<'_>, reason: NoBidReason, response: &mut [u8]) -> Option<usize> {
+        if self.tells_why { self.refuse(ask, reason, response) } else { None }
+    }
+
+    /// As [`BidCore::refusal`]: pays for a second look at the request.
+    #[cold]
+    fn refuse(&mut self, ask: Ask<'_>, reason: NoBidReason, response: &mut [u8]) -> Option<usize> {
         let exchange = self.exchanges.by_path(ask.exchange)?;
         // Who has no time for the request has none for its id.
         let hurried = reason.stage() == Stage::Admit || reason == NoBidReason::NoTime;

@@ -147,11 +147,7 @@ pub fn welcomes(deal: &Deal<'_>, adomain: &[String]) -> bool {
         deal.wadomain.strings().any(|listed| {
             let mut room = [0; 256];
             let listed = listed.unescape(&mut room).unwrap_or_default();
-            let domain = domain.as_bytes();
-            !listed.is_empty() && domain.len() >= listed.len() && {
-                let (rest, end) = domain.split_at(domain.len() - listed.len());
-                end.eq_ignore_ascii_case(listed) && (rest.is_empty() || rest.ends_with(b"."))
-            }
+            !listed.is_empty() && targeting::below(domain.as_bytes(), listed)
         })
     };
     deal.wadomain.is_empty() || adomain.iter().all(named)

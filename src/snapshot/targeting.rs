@@ -26,7 +26,7 @@ mod query;
 mod rules;
 
 pub use codes::{DOMAIN_BYTES, LABELS};
-pub use explain::{WhyNot, why_not, why_nots};
+pub use explain::{WhyNot, below, why_not, why_nots};
 pub use query::Query;
 
 use arrayvec::ArrayVec;

@@ -224,7 +224,7 @@ fn known_domain(domain: &[u8]) -> &[u8] {
 }
 
 /// Whether `domain` is `listed` or a subdomain of it.
-fn below(domain: &[u8], listed: &[u8]) -> bool {
+pub fn below(domain: &[u8], listed: &[u8]) -> bool {
     said(domain) && domain.len() >= listed.len() && {
         let (rest, end) = domain.split_at(domain.len() - listed.len());
         end.eq_ignore_ascii_case(listed) && (rest.is_empty() || rest.ends_with(b"."))
