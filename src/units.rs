@@ -282,6 +282,11 @@ pub struct CoreId(pub u8);
 #[repr(transparent)]
 pub struct NodeId(pub u16);
 
+/// A vendor of the Global Vendor List (IAB Europe).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct VendorId(pub u16);
+
 /// One process start of a node, numbered durably.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

@@ -12,6 +12,7 @@ pub mod notices;
 pub mod admit;
 pub mod edge;
 pub mod comply;
+pub mod supply;
 pub mod quote;
 pub mod eligible;
 pub mod asked;
@@ -262,20 +263,20 @@ impl BidCore {
         let quote = Quote::of(&request, exchange, &scene.exchanged())?;
         probe.quoted(scene, quote);
         edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
+        let leave = comply::leave(scene, &mut parts, &mut request)?;
+        let _verdict = supply::check(scene, &mut parts, &mut request)?;
 
         probe.enter(Stage::Match);
         memory.find(scene, &mut parts, &mut request, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
 
         probe.enter(Stage::Know);
-        parts.person(&mut request)?;
         if request.dsa_required >= comply::DSA_REQUIRED {
             return Err(NoBidReason::Transparency.into());
         }
-        let personal = comply::personal(&request);
         let copies =
-            edge::copies(&parts, &mut request, now, personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
-        let user = User::know(personal, &request, exchange, &self.users, &mut self.profiles);
+            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
+        let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
 

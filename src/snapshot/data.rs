@@ -154,7 +154,7 @@ impl Data {
                 let campaigns = taken("campaigns", campaign::load(campaigns, &mut self.slots), &mut kept);
                 let geo = self.geo.as_ref().map(|atlas| atlas.geo.clone());
                 let rates = rates.unwrap_or_else(|| old.rates.clone());
-                (campaigns, model.unwrap_or_else(|| old.model.clone()), World { rates, geo, edge, now })
+                (campaigns, model.unwrap_or_else(|| old.model.clone()), World { rates, geo, edge, privacy: old.privacy, supply: old.supply.clone(), now })
             }
             Source::BuiltIn => (Some(demo::built_in(&mut self.slots)), Linear::default(), World::at(now)),
             Source::Synthetic(count) => {

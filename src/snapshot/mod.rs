@@ -19,6 +19,8 @@ pub mod calendar;
 pub mod targeting;
 pub mod marks;
 pub mod edge;
+pub mod vendor;
+pub mod supply;
 pub mod data;
 
 /// All that a bid core decides with and never changes.
@@ -40,6 +42,10 @@ pub struct Snapshot {
     pub calendar: Arc<calendar::Calendar>,
     /// Whom they are not asked about.
     pub edge: Arc<edge::Edge>,
+    /// How consent is read.
+    pub privacy: vendor::Privacy,
+    /// Who may sell what, if there is a table of it.
+    pub supply: Option<Arc<supply::Supply>>,
 }
 
 /// What a snapshot holds besides campaigns and model.
@@ -51,6 +57,10 @@ pub struct World {
     pub geo: Option<Arc<geo::Geo>>,
     /// Whom the campaigns are not asked about.
     pub edge: Arc<edge::Edge>,
+    /// How consent is read.
+    pub privacy: vendor::Privacy,
+    /// Who may sell what, if there is a table of it.
+    pub supply: Option<Arc<supply::Supply>>,
     /// When it is made.
     pub now: UnixMillis,
 }
@@ -90,11 +100,11 @@ impl Snapshot {
         version: u64,
         (campaigns, targeting): (Arc<[campaign::Campaign]>, Arc<targeting::Index>),
         model: model::Linear,
-        World { rates, geo, edge, now }: World,
+        World { rates, geo, edge, privacy, supply, now }: World,
     ) -> Snapshot {
         let calendar = calendar::Calendar::of(now, targeting.zones());
         let calendar = Arc::new(calendar.expect("the zones of campaigns are checked as they are read"));
-        Snapshot { version, campaigns, targeting, model, rates, geo, calendar, edge }
+        Snapshot { version, campaigns, targeting, model, rates, geo, calendar, edge, privacy, supply }
     }
 
     /// Whether some core has a copy of this snapshot, so that dropping this one frees little. Every snapshot has a calendar

@@ -5,6 +5,7 @@ pub mod http;
 pub mod gzip;
 pub mod json;
 pub mod openrtb;
+pub mod consent;
 pub mod notice;
 pub mod price;
 pub mod price_cipher;

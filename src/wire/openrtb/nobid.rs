@@ -60,6 +60,23 @@ reasons! {
     DataCenter "data_center" Comply 5;
     /// The user agent is that of a known bot.
     KnownBot "known_bot" Comply 3;
+    /// What one address or one user asks for is more than people do.
+    Velocity "velocity" Comply 4;
+    /// The device is none that exists: what it says of itself contradicts itself.
+    ImpossibleDevice "impossible_device" Comply 4;
+    /// The GDPR applies, and there is no consent string that lets us process anything: none, one that cannot be read, one that
+    /// does not name us.
+    NoConsent "no_consent" Comply 0;
+    /// The GDPR applies, and purpose 2 (use limited data to select advertising) is not granted to us.
+    NoPurpose "no_purpose" Comply 0;
+    /// The supply chain is missing, malformed, incomplete, or does not end at the exchange that sent the request.
+    ChainIncomplete "chain_incomplete" Comply 16;
+    /// A node of the supply chain is blocked, or is not what its system's sellers.json says it is.
+    ChainBlocked "chain_blocked" Comply 17;
+    /// The publisher's ads.txt or app-ads.txt does not name a seller of the supply chain.
+    AdsTxtViolation "ads_txt_violation" Comply 12;
+    /// There is no ads.txt or app-ads.txt to check the seller by, or it is too old.
+    AdsTxtUnavailable "ads_txt_unavailable" Comply 11;
     /// No impression is of a format we have creatives for.
     Format "format" Match 0;
     /// Every impression is for deals only.
@@ -79,8 +96,10 @@ reasons! {
     /// Campaigns matched, and the exchange, publisher or deal blocks them all: `bcat`, `acat`, `badv`, `bapp`, `btype`,
     /// `battr`, `secure`, `wadomain`.
     Blocked "blocked" Match 0;
-    /// The bid would have to carry information under the EU's Digital Services Act, which campaigns do not have.
-    Transparency "transparency" Know 0;
+    /// The bid would have to carry information under the EU's Digital Services Act, and no campaign that matched has it.
+    Transparency "transparency" Match 0;
+    /// No campaign that matched takes inventory of which the supply chain says no more.
+    UnverifiedSupply "unverified_supply" Match 17;
     /// A copy of a request that was bid on a moment ago, through another supply path.
     Duplicate "duplicate" Know 0;
     /// Campaigns matched but for the user's segments.
