@@ -25,19 +25,35 @@ pub enum Inventory<'a> {
     Unknown,
 }
 
+/// The chain of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain<'a> {
+    /// There is none.
+    Absent,
+    /// There is something that is no chain of version 1.
+    Malformed,
+    /// Its nodes, the owner's first.
+    Nodes {
+        /// `complete` is 1.
+        complete: bool,
+        /// `nodes`.
+        nodes: &'a [Node<'a>],
+    },
+}
+
 /// How a request came to us.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<'a> {
-    /// `schain.nodes`, the owner's first; `None` without a chain, or with one that cannot be read.
-    pub nodes: Option<&'a [Node<'a>]>,
-    /// `schain.complete` is 1.
-    pub complete: bool,
+    /// `schain`.
+    pub chain: Chain<'a>,
     /// The domain of the exchange that sent the request: the last node must be its.
     pub sender: &'a [u8],
     /// What is sold.
     pub inventory: Inventory<'a>,
-    /// `inventorypartnerdomain`; empty without.
+    /// `inventorypartnerdomain` of the site or app; empty without.
     pub partner: &'a [u8],
+    /// The country of the impression, ISO 3166-1 alpha-2 capitals, for managers of one country; `None` if unknown.
+    pub country: Option<[u8; 2]>,
 }
 
 /// What the files say of a path. In the order in which it is told.
