@@ -48,7 +48,10 @@ fn consent(criterion: &mut Criterion) {
     let most = (1..=1_000).filter(|id| id % 7 != 0).collect();
     let cases = [
         ("bits_1000", string(most, false, Vec::new())),
-        ("bits_1000_restricted", string((1..=1_000).collect(), false, vec![(2, 1, three()), (7, 0, three()), (9, 2, three())])),
+        (
+            "bits_1000_restricted",
+            string((1..=1_000).collect(), false, vec![(2, 1, three()), (7, 0, three()), (9, 2, three())]),
+        ),
         ("ranges_5", string(entries(5), true, Vec::new())),
         ("ranges_20", string(entries(20), true, Vec::new())),
         ("ranges_55", string(entries(55), true, Vec::new())),
@@ -60,7 +63,9 @@ fn consent(criterion: &mut Criterion) {
     }
 
     let tcf = Tcf::read(cases[0].1.as_bytes(), VENDOR).expect("a whole string");
-    criterion.bench_function("consent/permitted", |bench| bench.iter(|| black_box(&Vendor::DEMO).permitted(black_box(&tcf))));
+    criterion.bench_function("consent/permitted", |bench| {
+        bench.iter(|| black_box(&Vendor::DEMO).permitted(black_box(&tcf)))
+    });
 
     let national = "DBABLA~CFQWAAAAAACA.QA";
     let several = format!("DBACNYA~{}~1YNN", cases[0].1);
@@ -70,7 +75,9 @@ fn consent(criterion: &mut Criterion) {
         ("not_ours", &several, Sections(1 << 6)),
     ] {
         let name = format!("consent/gpp/{name}");
-        criterion.bench_function(&name, |bench| bench.iter(|| Gpp::read(black_box(string.as_bytes()), Some(applicable), VENDOR)));
+        criterion.bench_function(&name, |bench| {
+            bench.iter(|| Gpp::read(black_box(string.as_bytes()), Some(applicable), VENDOR))
+        });
     }
 }
 

@@ -204,7 +204,10 @@ fn iab_leaves(name: &str, section: &Value) -> bool {
         Value::Null => false,
         age => *age != 0,
     };
-    !opt_outs.iter().any(|field| section[*field] == 1) && !children && section["Gpc"] != true && section["MspaMode"] != 2
+    !opt_outs.iter().any(|field| section[*field] == 1)
+        && !children
+        && section["Gpc"] != true
+        && section["MspaMode"] != 2
 }
 
 /// What IAB's library calls the sections, from 6 on.

@@ -70,7 +70,8 @@ fn said() -> impl Strategy<Value = Said> {
 fn asked(said: &Said, pick: Index, anyone: u16) -> VendorId {
     let lists = [&said.vendor_consents, &said.vendor_interests].into_iter();
     let lists = lists.chain(said.restrictions.iter().map(|(_, _, whom)| whom));
-    let mut named: Vec<u16> = lists.flat_map(|list| list.ids.iter().flat_map(|id| [*id, id.saturating_add(1)])).collect();
+    let mut named: Vec<u16> =
+        lists.flat_map(|list| list.ids.iter().flat_map(|id| [*id, id.saturating_add(1)])).collect();
     named.extend([0, anyone]);
     VendorId(named[pick.index(named.len())])
 }
@@ -222,7 +223,9 @@ fn only_iab_accepts() {
     assert_eq!(Tcf::read(fine.as_bytes(), US).map(|tcf| tcf.vendor_consent), Some(false));
     assert_eq!(Tcf::read(fine.as_bytes(), VendorId(2)).map(|tcf| tcf.vendor_consent), Some(true));
 
-    let range = |most: u64, first: u64, last: u64| number(most, 16) + "1" + &number(1, 12) + "1" + &number(first, 16) + &number(last, 16);
+    let range = |most: u64, first: u64, last: u64| {
+        number(most, 16) + "1" + &number(1, 12) + "1" + &number(first, 16) + &number(last, 16)
+    };
     let restricted = |first: u64| number(1, 12) + &number(2, 6) + "00" + &number(1, 12) + "0" + &number(first, 16);
     for (what, string) in [
         ("version 1", "BOEFEAyOEFEAyAHABDENAIAAAAB9vABAASAAAAAA".to_owned()),
@@ -245,8 +248,9 @@ fn only_iab_accepts() {
 fn both_refuse() {
     let (three, nothing) = (number(3, 16) + "0111", number(0, 12));
     let fine = with(2, &three, &nothing, "");
-    let restriction =
-        |purpose: u64, kind: u64| number(1, 12) + &number(purpose, 6) + &number(kind, 2) + &number(1, 12) + "0" + &number(3, 16);
+    let restriction = |purpose: u64, kind: u64| {
+        number(1, 12) + &number(purpose, 6) + &number(kind, 2) + &number(1, 12) + "0" + &number(3, 16)
+    };
     let listed = |first: u64| number(5, 16) + "1" + &number(1, 12) + "0" + &number(first, 16);
     for string in [
         String::new(),
@@ -277,9 +281,11 @@ fn both_refuse() {
 
 #[test]
 fn the_demo_vendor_may_what_its_strings_say() {
-    for (string, purposes) in
-        [(ALL_PURPOSES, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10][..]), (NO_PROFILE, &[2, 7, 9, 10]), (NO_ADVERTISING, &[1, 3, 4])]
-    {
+    for (string, purposes) in [
+        (ALL_PURPOSES, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10][..]),
+        (NO_PROFILE, &[2, 7, 9, 10]),
+        (NO_ADVERTISING, &[1, 3, 4]),
+    ] {
         let permitted = Vendor::DEMO.permitted(&Tcf::read(string.as_bytes(), US).unwrap());
         assert_eq!(permitted, purposes.iter().copied().map(Purposes::of).fold(Purposes::NONE, Purposes::and));
         let old_list = Vendor { specification: 2, ..Vendor::DEMO };
