@@ -5,6 +5,8 @@ use std::path::Path;
 
 #[path = "../fuzz/cases/campaign_file.rs"]
 mod campaign_file;
+#[path = "../fuzz/cases/consent.rs"]
+mod consent;
 #[path = "../fuzz/cases/gzip.rs"]
 mod gzip;
 #[path = "../fuzz/cases/http.rs"]
@@ -22,6 +24,7 @@ type Check = fn(&[u8]);
 
 const TARGETS: &[(&str, Check)] = &[
     ("campaign_file", campaign_file::check),
+    ("consent", consent::check),
     ("gzip", gzip::check),
     ("http", http::check),
     ("json", json::check),
