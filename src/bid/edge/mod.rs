@@ -37,7 +37,7 @@ pub fn clear<'r>(
     let edge = &scene.snapshot.edge;
     if let Some(countries) = &scene.exchange.countries {
         parts.inventory(request)?;
-        let place = asked::locate(scene.snapshot, parts, request)?;
+        let place = asked::locate(scene.snapshot, parts, request, None)?;
         if !countries.answer(asked::country(request, place.as_ref())) {
             return Err(NoBidReason::GeoFilter.into());
         }
@@ -72,7 +72,6 @@ pub fn clear<'r>(
     }
     // Last, so that nobody is counted who is turned away for something else.
     if watch.addresses.is_on() && !request.test {
-        parts.inventory(request)?;
         parts.person(request)?;
         let mut addresses = [request.device.ip, request.device.ipv6].into_iter();
         let source = addresses.find_map(|text| Source::of(text.unescape(&mut room.agent)?));
