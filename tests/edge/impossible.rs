@@ -6,6 +6,7 @@ use corebid::clock;
 use corebid::config::Config;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
+use corebid::snapshot::edge::{Edge, Files};
 use corebid::wire::json::Text;
 use corebid::wire::openrtb::agent::Os;
 use corebid::wire::openrtb::nobid::NoBidReason;
@@ -115,6 +116,26 @@ fn each_contradiction_and_no_odd_device() {
             }
         }
     }
+}
+
+/// The devices that other lists lack, as the example reads them too: none is turned away, by the list of bots neither.
+#[test]
+fn common_devices_exist_and_are_no_bots() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = Files { bots: Some(root.join("deploy/bots.txt")), ..Files::default() };
+    let mut kept = Vec::new();
+    let lists = Edge::load(&files, &Arc::default(), &mut kept);
+    assert!(kept.is_empty() && lists.bots.is_bot(b"Mozilla/5.0 (compatible; Googlebot/2.1)"), "{kept:?}");
+    let text = std::fs::read_to_string(root.join("tests/data/devices.tsv")).unwrap();
+    let mut devices = 0;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let [kind, os, ua] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let stated = Os::named(Text { raw: os.as_bytes(), escaped: false });
+        assert_eq!(Contradiction::of(kind.parse().unwrap(), stated, Said::of(ua.as_bytes())), None, "{line}");
+        assert!(!lists.bots.is_bot(ua.as_bytes()), "{line}");
+        devices += 1;
+    }
+    assert!(devices > 50);
 }
 
 proptest! {
