@@ -1,5 +1,6 @@
 //! What a look at a list costs, with lists far larger than the caches near a core: a million domains, a hundred thousand
-//! networks, two thousand bots; and what the rules cost that need no list. Every question is another one, so that nothing is in a cache because it was just asked.
+//! networks, two thousand bots; and what the rules cost that need no list. Every question to a list is another one, so that
+//! nothing is in a cache because it was just asked.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -7,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use corebid::bid::edge::impossible::{Contradiction, Said};
+use corebid::bid::edge::impossible::{Agents, Contradiction, Said};
 use corebid::bid::edge::velocity::{Source, Velocity};
 use corebid::limits;
 use corebid::market::random::Random;
@@ -96,7 +97,9 @@ fn watches(criterion: &mut Criterion) {
             Some((kind.parse().ok()?, Os::named(Text { raw: os.as_bytes(), escaped: false }), ua.as_bytes()))
         })
         .collect();
+    let mut agents = Agents::default();
     let exists = |(kind, os, ua): &(u8, Os, &[u8])| Contradiction::of(*kind, *os, Said::of(ua)).is_some();
+    let exists_as_known = |(kind, os, ua): &(u8, Os, &[u8])| Contradiction::of(*kind, *os, agents.of(ua)).is_some();
     let mut random = Random::new(2);
     let mut addresses = |v6: bool| -> Vec<String> {
         let one = |_| match v6 {
@@ -110,6 +113,7 @@ fn watches(criterion: &mut Criterion) {
     let now = corebid::clock::boot();
     let mut over = |text: &String| Source::of(text.as_bytes()).is_some_and(|source| velocity.over(source, now));
     least("impossible", &devices.repeat(1000), exists);
+    least("impossible_known", &devices.repeat(1000), exists_as_known);
     least("velocity_v4", &v4, &mut over);
     least("velocity_v6", &v6, &mut over);
     let mut group = criterion.benchmark_group("edge");

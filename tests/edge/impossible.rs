@@ -1,5 +1,7 @@
 //! Devices that contradict themselves, and the odd ones that do not: each as a request says it, with the answer a person gives.
 
+use std::sync::Arc;
+
 use corebid::bid::Outcome;
 use corebid::bid::edge::impossible::{Contradiction, Contradiction::*, Said};
 use corebid::clock;

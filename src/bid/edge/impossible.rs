@@ -5,6 +5,10 @@
 //! pages, Android is on televisions, sticks and cars, "Mobile" is said by sticks and not by tablets, and exchanges guess
 //! `devicetype`. docs/INVALID-TRAFFIC.md lists those, and how often common user agents are hit.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
 use crate::wire::openrtb::agent::Os;
 
 /// What two statements of a request contradict each other.
@@ -132,6 +136,38 @@ impl Said {
                 _ => None,
             },
         }
+    }
+}
+
+/// Answers of [`Said::of`], by user agent: a few thousand are most of the traffic. Bounded; the last to come stays.
+#[derive(Debug)]
+pub struct Agents {
+    /// A hash of the user agent and what it says; 0 in an empty place.
+    known: Box<[(u64, Said)]>,
+    /// Nobody who chooses user agents shall choose which ones share a place.
+    hasher: RandomState,
+}
+
+/// Places of [`Agents`]: 64 KiB.
+const AGENTS: usize = 4096;
+const _: () = assert!(AGENTS.is_power_of_two() && size_of::<(u64, Said)>() == 16);
+
+impl Default for Agents {
+    fn default() -> Self {
+        Agents { known: vec![(0, Said::default()); AGENTS].into(), hasher: RandomState::default() }
+    }
+}
+
+impl Agents {
+    /// As [`Said::of`].
+    #[inline]
+    pub fn of(&mut self, ua: &[u8]) -> Said {
+        let hash = self.hasher.hash_one(ua).max(1);
+        let place = &mut self.known[hash as usize & (AGENTS - 1)];
+        if place.0 != hash {
+            *place = (hash, Said::of(ua));
+        }
+        place.1
     }
 }
 

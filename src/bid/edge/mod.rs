@@ -22,7 +22,7 @@ use crate::wire::json::Text;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Parts};
 use duplicates::{Duplicates, Fingerprint, fingerprint};
-use impossible::{Contradiction, Said};
+use impossible::Contradiction;
 use velocity::{Source, Velocity};
 
 /// Turns a request away for where it comes from. Reads of it what the lists and the exchange ask for.
@@ -49,7 +49,7 @@ pub fn clear<'r>(
             return Err(NoBidReason::Blocklisted.into());
         }
     }
-    if edge.asks_device() || watch.impossible {
+    if edge.asks_device() || watch.agents.is_some() {
         parts.inventory(request)?;
         parts.person(request)?;
         // Without the string, so that what `os` says is known by itself.
@@ -66,7 +66,8 @@ pub fn clear<'r>(
         if edge.bots.is_bot(ua) {
             return Err(NoBidReason::KnownBot.into());
         }
-        if watch.impossible && Contradiction::of(device.kind, device.os, Said::of(ua)).is_some() {
+        let said = watch.agents.as_mut().map(|agents| agents.of(ua));
+        if said.is_some_and(|said| Contradiction::of(device.kind, device.os, said).is_some()) {
             return Err(NoBidReason::ImpossibleDevice.into());
         }
     }
@@ -108,19 +109,20 @@ pub fn pace(
 /// What a core looks for besides the lists, and has seen.
 #[derive(Debug)]
 pub struct Watch {
-    /// Devices that do not exist are turned away.
-    impossible: bool,
+    /// If devices that do not exist are turned away.
+    agents: Option<impossible::Agents>,
     addresses: Velocity,
     users: Velocity,
 }
 
 impl Watch {
     /// As the configuration says. Takes all the memory it will ever use.
-    pub fn new(impossible: bool, velocity: Option<config::Velocity>) -> Watch {
+    pub fn new(impossible_devices: bool, velocity: Option<config::Velocity>) -> Watch {
         let limit = |of: fn(&config::Velocity) -> Option<u32>| {
             Velocity::new(velocity.as_ref().and_then(of), velocity.map_or(0, |velocity| velocity.seconds))
         };
-        Watch { impossible, addresses: limit(|velocity| velocity.per_ip), users: limit(|velocity| velocity.per_user) }
+        let agents = impossible_devices.then(impossible::Agents::default);
+        Watch { agents, addresses: limit(|velocity| velocity.per_ip), users: limit(|velocity| velocity.per_user) }
     }
 }
 
