@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use corebid::bid::server::ANSWER_ROOM;
 use corebid::limits;
-use corebid::snapshot::campaign::markup::{Markup, Values};
+use corebid::snapshot::campaign::markup::{Markup, Signals, Values};
 use corebid::snapshot::campaign::{
     Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Shape, Slots, Targeting, load,
 };
@@ -15,7 +15,7 @@ use corebid::units::{AdvertiserId, BidId, CampaignId, CpmMicros, Micros, Segment
 use corebid::wire::json::Text;
 use corebid::wire::openrtb::agent::{Browser, Os};
 use corebid::wire::openrtb::mime::Mimes;
-use corebid::wire::openrtb::request::{Channel, Point, Size};
+use corebid::wire::openrtb::request::{Channel, Dsa, Point, Size};
 use corebid::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter, SEAT_BYTES};
 
 /// A file of this test, removed with the value.
@@ -171,6 +171,7 @@ const NOTHING: Values<'static> = Values {
     price_macro: b"${AUCTION_PRICE}",
     click_macro: b"",
     bill_url: b"",
+    signals: Signals::NONE,
 };
 
 /// What the markup is when nothing of the request is in it.
@@ -550,10 +551,14 @@ fn a_bid_of_the_longest_creative_has_room() {
     let escaped = "\\u0001".repeat(256);
     let cat: Vec<_> = (10..26).map(|n| format!("\"{}{n}\"", "C".repeat(30))).collect();
     let markup = format!("{}{}", "${AUCTION_ID}".repeat(20), "\\\"".repeat(6900));
+    let name = "𝄞".repeat(100);
+    let parties: Vec<_> =
+        domains[..8].iter().map(|domain| format!("{{ domain = {domain:?}, params = {:?} }}", [255; 8])).collect();
     let file = format!(
         "[[campaigns]]\nid = 4294967295\nadvertiser = 1\nname = 'n'\ndaily_budget = 1\ncpm = 3999.999999\n\
-         adomain = {domains:?}\ncat_in = {{ 65535 = [{}] }}\n\
+         adomain = {domains:?}\ndsa = {{ behalf = '{name}', renders = true, transparency = [{}] }}\ncat_in = {{ 65535 = [{}] }}\n\
          creatives = [{{ id = \"{escaped}\", w = 10000, h = 10000, language = 'de', attr = {:?}, markup = \"{markup}\" }}]\n",
+        parties.join(","),
         cat.join(","),
         (1..64).collect::<Vec<_>>(),
     );
@@ -565,6 +570,7 @@ fn a_bid_of_the_longest_creative_has_room() {
     let id = "\\u0022".repeat(limits::VALUE_BYTES);
     let text = Text { raw: id.as_bytes(), escaped: true };
     let url = &[b'u'; limits::NOTICE_URL_BYTES][..];
+    let dsa = Dsa { required: 3, publisher_renders: Some(1), wants_parameters: true };
     let bid = Bid {
         registered: true,
         preview: None,
@@ -588,7 +594,9 @@ fn a_bid_of_the_longest_creative_has_room() {
         protocol: Some(u8::MAX),
         slot_in_pod: Some(i8::MIN),
         kind: Some(MarkupType::Banner),
+        dsa: campaign.dsa.as_ref().unwrap().of(dsa, true),
     };
+    assert!(bid.dsa.is_some_and(|[_, transparency]| transparency.len() > 2000));
     let values = Values { auction: text, imp: text, bill_url: url, ..NOTHING };
     let mut room = vec![0; ANSWER_ROOM];
     let mut writer = ResponseWriter::new(&mut room, text.raw);

@@ -598,6 +598,7 @@ impl Plan {
             competes: Vec::new(),
             together: false,
             frequency_cap: None,
+            dsa: None,
             creatives: self.ads.into_iter().map(|(order, ad)| ad.render(order)).collect(),
             targeting: self.targeting,
         };

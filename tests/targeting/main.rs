@@ -149,6 +149,7 @@ fn one(id: u32, targeting: Targeting) -> Campaign {
         competes: vec![],
         together: false,
         frequency_cap: None,
+        dsa: None,
         creatives: vec![worlds::creative(BANNER)],
         targeting,
     };

@@ -226,6 +226,7 @@ prop_compose! {
             competes: vec![],
             together: false,
             frequency_cap: None,
+            dsa: None,
             creatives: shapes.into_iter().map(creative).collect(),
             targeting: thin(targeting, keep),
         })
