@@ -94,6 +94,9 @@ pub const SHARD_FREQUENCIES: usize = 1 << 20;
 /// Bids that a core remembers to know the copies of their auctions: 16 bytes each, if `edge.duplicates_ms` is set. Within 200 ms
 /// a core makes about ten thousand.
 pub const DUPLICATES: usize = 1 << 16;
+/// Addresses, and as many users, whose requests a core counts: 16 bytes each, of each kind that `edge.velocity` limits. When there
+/// are more, those that came least are forgotten.
+pub const VELOCITY: usize = 1 << 18;
 
 /// Events from one bid core that the reconciliation core has not yet read. A full ring refuses the bid (`ring_full`).
 pub const EVENTS: usize = 65_536;

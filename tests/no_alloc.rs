@@ -13,7 +13,7 @@ use std::thread;
 use corebid::bid::probe::{Blind, StageTimer};
 use corebid::bid::server::Backend;
 use corebid::bid::{Ask, Outcome};
-use corebid::config::Config;
+use corebid::config::{Config, Velocity};
 use corebid::config::exchange::Format;
 use corebid::lab::bench::Bench;
 use corebid::launch::{Launch, Node};
@@ -193,6 +193,8 @@ fn a_decision_allocates_nothing() {
             let mut config = Config::demo(std::path::Path::new(""));
             // Every filter of the edge is asked.
             config.edge.duplicates_ms = Some(200);
+            config.edge.impossible_devices = true;
+            config.edge.velocity = Some(Velocity { per_ip: Some(9), per_user: Some(9), seconds: 1 });
             config.exchanges[0].qps = Some(1000);
             config.exchanges[0].countries.exclude = vec!["PRK".into()];
             config.edge.formats = Some([Format::Banner].into_iter().collect());

@@ -38,7 +38,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::config::exchange::NoBidForm;
-use crate::config::{Config, NODES};
+use crate::config::{self, Config, NODES};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
@@ -121,6 +121,8 @@ impl From<ScanError> for Outcome {
 pub struct Seed {
     exchanges: Exchanges,
     duplicates_ms: Option<u32>,
+    impossible_devices: bool,
+    velocity: Option<config::Velocity>,
     users: UserKeys,
     profiles: Profiles,
     paper: Paper,
@@ -140,6 +142,8 @@ impl Seed {
         Ok(Seed {
             exchanges: Exchanges::new(config),
             duplicates_ms: config.edge.duplicates_ms,
+            impossible_devices: config.edge.impossible_devices,
+            velocity: config.edge.velocity,
             users: data.users.clone(),
             profiles: data.profiles.clone(),
             paper: Paper {
@@ -180,6 +184,7 @@ pub struct BidCore {
     pub quotas: Shares,
     duplicates: Duplicates,
     room: edge::Room,
+    watch: edge::Watch,
     users: UserKeys,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
@@ -199,12 +204,13 @@ pub struct BidCore {
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, duplicates_ms, users, profiles, paper, snapshot } = seed;
+        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, users, profiles, paper, snapshot } = seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
         BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
+            watch: edge::Watch::new(impossible_devices, velocity),
             tells_why,
             exchanges,
             users,
@@ -263,10 +269,11 @@ impl BidCore {
         comply::clear(&request, exchange)?;
         let quote = Quote::of(&request, exchange, &scene.exchanged())?;
         probe.quoted(scene, quote);
-        edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
+        edge::clear(scene, &mut parts, &mut request, &mut self.room, &mut self.watch)?;
         let basis = Basis::of(scene, &mut parts, &mut request)?;
         probe.cleared(scene, &request, basis);
         let leave = basis.leave()?;
+        edge::pace(&request, exchange, now, leave.personal.as_ref(), &mut self.watch)?;
         let _verdict = supply::check(scene, &mut parts, &mut request)?;
 
         probe.enter(Stage::Match);
