@@ -17,6 +17,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub use self::gpp::Gpp;
+pub use self::print::print;
 pub use self::tcf::Tcf;
 pub use self::us_privacy::UsPrivacy;
 pub use self::vendor::OfVendor;
@@ -48,6 +49,10 @@ impl Refused {
     fn new(reason: impl Into<String>) -> Refused {
         Refused { reason: reason.into(), us_privacy: false }
     }
+
+    fn of_us_privacy(self) -> Refused {
+        Refused { us_privacy: true, ..self }
+    }
 }
 
 impl fmt::Display for Refused {
@@ -76,10 +81,10 @@ pub fn decode(text: &str) -> Result<Decoded, Refused> {
         None => Err(Refused::new("empty: no consent string")),
         Some(b'B' | b'C') => Tcf::decode(text).map(|tcf| Decoded::Tcf(Box::new(tcf))),
         Some(b'D') => Gpp::decode(text).map(Decoded::Gpp),
-        Some(b'1') => UsPrivacy::decode(text).map(Decoded::UsPrivacy).map_err(|refused| Refused { us_privacy: true, ..refused }),
+        Some(b'1') => UsPrivacy::decode(text).map(Decoded::UsPrivacy).map_err(Refused::of_us_privacy),
         Some(_) => {
-            let reason = "begins neither as a TCF string (C), nor a GPP string (D), nor a US privacy string (1)".into();
-            Err(Refused { reason, us_privacy: true })
+            let reason = "begins neither as a TCF string (C), nor a GPP string (D), nor a US privacy string (1)";
+            Err(Refused::new(reason).of_us_privacy())
         }
     }
 }
@@ -118,9 +123,7 @@ impl<'a> Line<'a> {
     /// The line for a string, with what it says of a vendor if one is asked for.
     pub fn of(read: &'a Result<Decoded, Refused>, vendor: Option<u16>) -> Line<'a> {
         match read {
-            Ok(decoded) => {
-                Line::Read { ok: true, decoded, vendor: vendor.map(|vendor| OfVendor::of(decoded, vendor)) }
-            }
+            Ok(decoded) => Line::Read { ok: true, decoded, vendor: vendor.map(|vendor| OfVendor::of(decoded, vendor)) },
             Err(Refused { reason, us_privacy }) => {
                 let judged = us_privacy.then_some(false);
                 Line::Refused { ok: false, error: reason, valid: judged, opt_out_of_sale: judged }
@@ -137,7 +140,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         serde_json::to_writer(&mut out, &Line::of(&read, args.vendor))?;
         writeln!(out)?;
     } else if let Ok(decoded) = &read {
-        print::print(&mut out, decoded, args.vendor)?;
+        print(&mut out, decoded, args.vendor)?;
     }
     out.flush()?;
     read.map(drop).map_err(|refused| Failure::new(format_args!("refused: {refused}")))

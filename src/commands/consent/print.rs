@@ -8,8 +8,8 @@ use super::vendor::{OfVendor, Said};
 use super::vendors::Vendors;
 use super::{Decoded, Gpp, Tcf, UsPrivacy};
 
-/// Prints a string that was read.
-pub(super) fn print(out: &mut impl Write, decoded: &Decoded, vendor: Option<u16>) -> io::Result<()> {
+/// Prints what a string says, and what it says of a vendor.
+pub fn print(out: &mut impl Write, decoded: &Decoded, vendor: Option<u16>) -> io::Result<()> {
     match decoded {
         Decoded::Tcf(string) => tcf(out, string)?,
         Decoded::Gpp(string) => gpp(out, string)?,
@@ -70,7 +70,9 @@ fn gpp(out: &mut impl Write, gpp: &Gpp) -> io::Result<()> {
         for (field, value) in fields {
             match value {
                 Value::Int(value) => line(out, field, value)?,
-                Value::Ints(values) => line(out, field, values.iter().map(u64::to_string).collect::<Vec<_>>().join(" "))?,
+                Value::Ints(values) => {
+                    line(out, field, values.iter().map(u64::to_string).collect::<Vec<_>>().join(" "))?
+                }
                 Value::Flag(flag) => line(out, field, yes(*flag))?,
                 Value::Flags(flags) => line(out, field, Ranges(&Vendors::of_bits(flags)))?,
                 Value::Time(time) => line(out, field, time)?,

@@ -168,7 +168,9 @@ fn version_1(mut bits: Bits<'_>) -> Result<Tcf, Refused> {
     let max = bits.short("MaxVendorId", 16)?;
     tcf.vendor_consents = match bits.flag("EncodingType")? {
         true if bits.flag("DefaultConsent")? => {
-            return Err(bits.refused("version 1 with consent as the default, which would be consent to vendors unknown"));
+            return Err(
+                bits.refused("version 1 with consent as the default, which would be consent to vendors unknown")
+            );
         }
         true => bits.ranges("RangeSection")?.sorted(),
         false => purposes(&mut bits, "BitField", max)?,
@@ -239,9 +241,8 @@ fn restrictions(bits: &mut Bits<'_>) -> Result<Vec<Restriction>, Refused> {
         if purpose_id == 0 || restriction_type == 3 {
             return Err(bits.refused(format_args!("{field}: purpose {purpose_id}, type {restriction_type}")));
         }
-        let same = |other: &&mut Restriction| {
-            (other.purpose_id, other.restriction_type) == (purpose_id, restriction_type)
-        };
+        let same =
+            |other: &&mut Restriction| (other.purpose_id, other.restriction_type) == (purpose_id, restriction_type);
         match restrictions.iter_mut().find(same) {
             Some(restriction) => restriction.vendors.0.extend(vendors.0),
             None => restrictions.push(Restriction { purpose_id, restriction_type, vendors }),

@@ -33,13 +33,13 @@ pub struct Section {
     /// The library's name of it.
     pub name: &'static str,
     /// In the order of the library.
-    pub fields: Fields,
+    pub fields: Vec<(&'static str, Value)>,
     /// Whether it has a segment of disclosed vendors: without, the list is printed as empty.
     pub discloses: bool,
 }
 
 /// Named values in their order.
-pub type Fields = Vec<(&'static str, Value)>;
+pub(super) type Fields = Vec<(&'static str, Value)>;
 
 /// What a field can be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -32,14 +32,17 @@ pub(super) fn europe(text: &str) -> Result<Section, Refused> {
     let (core, [disclosed, allowed, publisher]) = segments("GPP string, tcfeuv2", text, &[0, 1, 2, 3])?;
     let mut fields = europe_core(core)?;
     let discloses = disclosed.is_some();
-    fields.extend(purposes(publisher, [
-        "PublisherPurposesSegmentType",
-        "PublisherConsents",
-        "PublisherLegitimateInterests",
-        "NumCustomPurposes",
-        "PublisherCustomConsents",
-        "PublisherCustomLegitimateInterests",
-    ])?);
+    fields.extend(purposes(
+        publisher,
+        [
+            "PublisherPurposesSegmentType",
+            "PublisherConsents",
+            "PublisherLegitimateInterests",
+            "NumCustomPurposes",
+            "PublisherCustomConsents",
+            "PublisherCustomLegitimateInterests",
+        ],
+    )?);
     for (segment, kind, names) in [
         (allowed, 2, ["VendorsAllowedSegmentType", "VendorsAllowed"]),
         (disclosed, 1, ["VendorsDisclosedSegmentType", "VendorsDisclosed"]),
@@ -85,14 +88,17 @@ pub(super) fn canada(text: &str) -> Result<Section, Refused> {
     let (core, [disclosed, _, publisher]) = segments("GPP string, tcfcav1", text, &[0, 1, 3])?;
     let mut fields = either(|coding| canada_core(core.clone(), coding))?;
     let discloses = disclosed.is_some();
-    fields.extend(purposes(publisher, [
-        "PubPurposesSegmentType",
-        "PubPurposesExpressConsent",
-        "PubPurposesImpliedConsent",
-        "NumCustomPurposes",
-        "CustomPurposesExpressConsent",
-        "CustomPurposesImpliedConsent",
-    ])?);
+    fields.extend(purposes(
+        publisher,
+        [
+            "PubPurposesSegmentType",
+            "PubPurposesExpressConsent",
+            "PubPurposesImpliedConsent",
+            "NumCustomPurposes",
+            "CustomPurposesExpressConsent",
+            "CustomPurposesImpliedConsent",
+        ],
+    )?);
     let vendors = match disclosed {
         Some(bits) => either(|coding| {
             let mut bits = bits.clone();

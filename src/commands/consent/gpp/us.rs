@@ -26,8 +26,8 @@ enum Second {
     Sensitive,
 }
 
-/// The first layout of the national section had fewer kinds of sensitive data and of children's ages. It is told by its
-/// length: it fits 11 characters, its successor does not.
+/// Version 1 of the national section knew fewer kinds of sensitive data and of children's ages. Its bits are told by their
+/// length, as they fit 11 characters and those of its successor do not; what is said, by the version that the string gives.
 const NATIONAL: u16 = 7;
 const NATIONAL_1_CHARACTERS: std::ops::RangeInclusive<usize> = 10..=11;
 const NATIONAL_1: [(&str, usize); 2] = [("SensitiveDataProcessing", 12), ("KnownChildSensitiveDataConsents", 2)];
@@ -37,6 +37,7 @@ impl Layout {
         let mut segments = text.split('.');
         let core = segments.next().unwrap_or_default();
         let mut bits = Bits::new(self.title, core)?;
+        let version = bits.clone().int("Version", 6)?;
         let mut fields = Fields::new();
         for (place, &(field, count)) in self.core.iter().enumerate() {
             fields.push((
@@ -44,7 +45,10 @@ impl Layout {
                 match (place, count) {
                     (0, _) => Value::Int(bits.int(field, 6)?),
                     (_, 0) => Value::Int(bits.int(field, 2)?),
-                    _ => Value::Ints(integers(&mut bits, field, self.written(core, field, count), count)?),
+                    _ => {
+                        let written = self.count(NATIONAL_1_CHARACTERS.contains(&core.len()), field, count);
+                        Value::Ints(integers(&mut bits, field, written, self.count(version == 1, field, count))?)
+                    }
                 },
             ));
         }
@@ -52,11 +56,10 @@ impl Layout {
         Ok(Section { name: self.name, fields, discloses: false })
     }
 
-    /// How many integers of a list the string has; the others are 0.
-    fn written(&self, core: &str, field: &str, count: usize) -> usize {
-        let first = self.id == NATIONAL && NATIONAL_1_CHARACTERS.contains(&core.len());
-        let short = NATIONAL_1.iter().find(|(list, _)| first && *list == field);
-        short.map_or(count, |(_, written)| *written)
+    /// How many integers a list has that has `count` today.
+    fn count(&self, version_1: bool, field: &str, count: usize) -> usize {
+        let then = NATIONAL_1.iter().find(|(list, _)| self.id == NATIONAL && version_1 && *list == field);
+        then.map_or(count, |(_, then)| *then)
     }
 
     fn read_second(&self, text: Option<&str>, fields: &mut Fields) -> Result<(), Refused> {
@@ -84,7 +87,7 @@ impl Layout {
     }
 }
 
-/// `written` integers of two bits, and zeros up to `count`.
+/// `written` integers of two bits, of which as many count: what is not written is 0.
 fn integers(bits: &mut Bits<'_>, field: &str, written: usize, count: usize) -> Result<Vec<u64>, Refused> {
     let mut integers = (0..written).map(|_| bits.int(field, 2)).collect::<Result<Vec<_>, _>>()?;
     integers.resize(count, 0);
