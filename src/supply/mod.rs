@@ -4,3 +4,4 @@
 pub mod ads_txt;
 pub mod sellers_json;
 pub mod store;
+pub mod fetch;
