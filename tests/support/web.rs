@@ -1,6 +1,8 @@
 //! A web server for whoever fetches: every name, HTTP and, with a certificate authority of its own, HTTPS on one port. What it
 //! answers is raw bytes, so that it can be as odd as a test wants.
 
+#![allow(unreachable_pub, reason = "beside the others, which are")]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

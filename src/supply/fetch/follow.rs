@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn both_kinds_are_found_however_they_are_written() {
         let text = "\u{feff}SUBDOMAIN=one.a.example\r\nSubDomain = TWO.a.example # two\rsubdomain=one.a.example\n\
-                    ssp.example, 1, DIRECT\n#subdomain=no.a.example\n inventoryPartnerDomain=www.Partner.example.;x\n\
+                    ssp.example, 1, DIRECT\n#subdomain=no.a.example\n inventoryPartnerDomain=www.Partner.example.\n\
                     OWNERDOMAIN=owner.example";
         let found = read("a.example", text.as_bytes()).unwrap();
         assert_eq!(names(&found.subdomains), ["one.a.example", "two.a.example"]);

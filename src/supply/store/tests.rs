@@ -66,7 +66,7 @@ fn a_torn_line_is_not_read_and_not_continued() {
     let state = folder.0.join("state.ndjson");
     let text = fs::read(&state).unwrap();
     // A kill may leave any part of what was written.
-    for length in 0..text.len() {
+    for length in (0..text.len()).step_by(9).chain([text.len() - 1]) {
         fs::write(&state, &text[..length]).unwrap();
         let store = Store::open(&folder.0).unwrap();
         let whole = text[..length].iter().filter(|byte| **byte == b'\n').count();
