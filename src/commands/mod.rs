@@ -7,6 +7,7 @@ pub mod floor;
 pub mod load;
 pub mod price;
 pub mod serve;
+pub mod supply;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Price(price::Args),
     /// What a consent string says: TCF, GPP or US privacy. One that cannot be read ends with exit code 1
     Consent(consent::Args),
+    /// Supply chains, and the files that say who may sell what
+    Supply(supply::Args),
 }
 
 /// What went wrong, in one line for stderr, and how the process ends.
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
+        Command::Supply(args) => supply::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
