@@ -385,6 +385,7 @@ fn the_command_reads_long_files_for_people_too() {
 /// `cargo test --release --test supply_files -- --ignored --nocapture`: a gigabyte of each, in MB/s.
 #[test]
 #[ignore = "it measures, and takes a while in a debug build"]
+#[allow(clippy::disallowed_methods, reason = "it measures")]
 fn speed() {
     let mebibytes: usize = std::env::var("MEBIBYTES").map_or(1024, |size| size.parse().unwrap());
     let repeat = |sample: String| sample.repeat((mebibytes << 20) / sample.len());
