@@ -180,6 +180,7 @@ pub struct BidCore {
     pub quotas: Shares,
     duplicates: Duplicates,
     room: edge::Room,
+    path: supply::Room,
     users: UserKeys,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
@@ -205,6 +206,7 @@ impl BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
+            path: supply::Room::default(),
             tells_why,
             exchanges,
             users,
@@ -267,11 +269,12 @@ impl BidCore {
         let basis = Basis::of(scene, &mut parts, &mut request)?;
         probe.cleared(scene, &request, basis);
         let leave = basis.leave()?;
-        let _verdict = supply::check(scene, &mut parts, &mut request)?;
+        let verdict = supply::check(scene, &mut parts, &mut request, &mut self.path, probe)?;
 
         probe.enter(Stage::Match);
         memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
+        supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
         if request.dsa_required >= 2 {
