@@ -38,6 +38,7 @@ pub mod snapshot;
 pub mod ring;
 pub mod reconcile;
 pub mod store;
+pub mod supply;
 
 // Who watches it, and who drives it.
 pub mod metrics;
