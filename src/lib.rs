@@ -38,7 +38,6 @@ pub mod snapshot;
 pub mod ring;
 pub mod reconcile;
 pub mod store;
-pub mod supply;
 
 // Who watches it, and who drives it.
 pub mod metrics;
