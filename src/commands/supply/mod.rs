@@ -1,6 +1,10 @@
 //! `corebid supply`: who may sell what, offline.
 
+mod check;
 mod parse;
+
+use std::io::{self, Read};
+use std::path::Path;
 
 use clap::Subcommand;
 
@@ -15,6 +19,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Whether a request was sold by who may sell it, by the files given: exit code 0 if it passes, 1 if not or if that
+    /// cannot be told
+    Check(check::Args),
     /// What an ads.txt, app-ads.txt or sellers.json says, and which of its lines say nothing
     Parse(parse::Args),
 }
@@ -22,6 +29,22 @@ enum Action {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.action {
+        Action::Check(args) => check::run(args),
         Action::Parse(args) => parse::run(args),
     }
+}
+
+/// A file; `-` is standard input.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let read = if path.as_os_str() == "-" {
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text).map(|_| text)
+    } else {
+        std::fs::read(path)
+    };
+    read.map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{}: cannot read it: {error}", path.display()))
 }
