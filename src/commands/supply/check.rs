@@ -171,5 +171,13 @@ const NOBODY: &str = "nobody.invalid";
 fn developer(body: &[u8]) -> String {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = ["/app/domain", "/app/publisher/domain"].into_iter().filter_map(|at| request.pointer(at)?.as_str());
-    said.map(str::trim).find(|domain| !domain.is_empty()).unwrap_or(NOBODY).to_owned()
+    said.map(str::trim).find(|domain| !domain.is_empty()).map_or_else(
+        || {
+            log::warn!(
+                "the request does not say where the app-ads.txt stands: who owns the app is for --domain to say"
+            );
+            NOBODY.to_owned()
+        },
+        str::to_owned,
+    )
 }
