@@ -54,7 +54,7 @@ enum Change {
     Type(Index, Option<SellerType>),
     Domain(Index, Option<&'static str>),
     Confidential(Index),
-    Passthrough(Index),
+    Passthrough(Index, Option<&'static str>),
     ListedAgain(Index, Option<SellerType>),
     // The publisher.
     NoFile,
@@ -63,6 +63,8 @@ enum Change {
     NotNamed(Index),
     Owner(&'static str),
     Manager(&'static str, Option<[u8; 2]>),
+    /// The first node is its manager's.
+    Managed(&'static str, Option<[u8; 2]>, Option<SellerType>),
     Subdomain(&'static str),
     SubdomainFile(&'static str, bool, Index),
     Partner(&'static str),
@@ -101,7 +103,7 @@ fn change() -> impl Strategy<Value = Change> {
         (index(), kind()).prop_map(|(at, kind)| Type(at, kind)),
         (index(), prop::option::of(domain())).prop_map(|(at, domain)| Domain(at, domain)),
         index().prop_map(Confidential),
-        index().prop_map(Passthrough),
+        (index(), prop::option::of(domain())).prop_map(|(at, domain)| Passthrough(at, domain)),
         (index(), kind()).prop_map(|(at, kind)| ListedAgain(at, kind)),
     ];
     let publisher = prop_oneof![
@@ -111,6 +113,7 @@ fn change() -> impl Strategy<Value = Change> {
         index().prop_map(NotNamed),
         domain().prop_map(Owner),
         (domain(), country()).prop_map(|(domain, country)| Manager(domain, country)),
+        (domain(), country(), kind()).prop_map(|(domain, country, kind)| Managed(domain, country, kind)),
         select(&HOSTS[1..]).prop_map(Subdomain),
         (select(&HOSTS[1..]), any::<bool>(), index()).prop_map(|(host, good, at)| SubdomainFile(host, good, at)),
         domain().prop_map(Partner),
@@ -202,7 +205,10 @@ fn lay_out(case: &Case) -> (World, Route) {
             Change::Type(at, kind) => seller(at, &|seller| seller.seller_type = *kind),
             Change::Domain(at, domain) => seller(at, &|seller| seller.domain = domain.map(str::to_owned)),
             Change::Confidential(at) => seller(at, &|seller| seller.is_confidential = true),
-            Change::Passthrough(at) => seller(at, &|seller| seller.is_passthrough = true),
+            Change::Passthrough(at, domain) => seller(at, &|seller| {
+                seller.is_passthrough = true;
+                seller.domain = domain.map(str::to_owned).or(seller.domain.take());
+            }),
             Change::ListedAgain(at, kind) => {
                 if let Some(kept) = world.sellers_json.get_mut(&case.nodes[node(at)].0)
                     && let Some(first) = kept.what.first().cloned()
@@ -230,6 +236,16 @@ fn lay_out(case: &Case) -> (World, Route) {
             Change::Manager(domain, country) => {
                 if let Some(file) = file {
                     file.managers.push(((*domain).to_owned(), *country));
+                }
+            }
+            Change::Managed(domain, country, kind) => {
+                if let Some(file) = file {
+                    file.managers.push(((*domain).to_owned(), *country));
+                }
+                if let Some(kept) = world.sellers_json.get_mut(&case.nodes[0].0)
+                    && let Some(first) = kept.what.first_mut()
+                {
+                    (first.domain, first.seller_type) = (Some((*domain).to_owned()), *kind);
                 }
             }
             Change::Subdomain(host) => {
