@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 pub mod exchange;
 pub mod privacy;
+pub mod supply;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -18,6 +19,7 @@ use crate::units::{Currency, NodeId};
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
 pub use privacy::Privacy;
+pub use supply::Supply;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +36,9 @@ pub struct Config {
     /// `[privacy]`.
     #[serde(default)]
     pub privacy: Privacy,
+    /// `[supply]`.
+    #[serde(default)]
+    pub supply: Supply,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -162,6 +167,7 @@ impl Config {
             .chain(data.geo.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.supply.table.as_mut())
         {
             *file = folder.join(&*file);
         }
@@ -200,6 +206,7 @@ impl Config {
         }
         self.edge.validate(&self.exchanges)?;
         self.privacy.validate()?;
+        self.supply.validate(&self.exchanges)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -229,6 +236,7 @@ impl Config {
             },
             edge: Edge::default(),
             privacy: Privacy::default(),
+            supply: Supply::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

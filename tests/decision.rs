@@ -74,6 +74,7 @@ fn golden_campaigns(folder: &Folder) -> Source {
             vendor_list: Some(folder.write("vendor-list.json", consent::VENDOR_LIST)),
             ..Privacy::default()
         },
+        supply: Default::default(),
     }
 }
 

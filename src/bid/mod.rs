@@ -185,6 +185,7 @@ pub struct BidCore {
     duplicates: Duplicates,
     room: edge::Room,
     watch: edge::Watch,
+    path: supply::Room,
     users: UserKeys,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
@@ -211,6 +212,7 @@ impl BidCore {
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
             watch: edge::Watch::new(impossible_devices, velocity),
+            path: supply::Room::default(),
             tells_why,
             exchanges,
             users,
@@ -274,7 +276,7 @@ impl BidCore {
         probe.cleared(scene, &request, basis);
         let leave = basis.leave()?;
         edge::pace(&request, exchange, now, leave.personal.as_ref(), &mut self.watch)?;
-        let _verdict = supply::check(scene, &mut parts, &mut request)?;
+        let verdict = supply::check(scene, &mut parts, &mut request, &mut self.path, probe)?;
 
         probe.enter(Stage::Match);
         memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
@@ -282,6 +284,7 @@ impl BidCore {
         keep(offers, probe, NoBidReason::Transparency, |offer| {
             snapshot.campaign(offer.campaign).discloses(request.dsa)
         })?;
+        supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
         let copies = edge::copies(
