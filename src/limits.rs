@@ -1,6 +1,8 @@
 //! Every bound of the program, with what it costs and why it is where it is. A bound on everything is what lets the
 //! decision be a synchronous function that allocates nothing.
 
+use std::time::Duration;
+
 /// Request head (request line and headers), bytes; more is answered 431. Exchanges send 200 to 700 bytes.
 pub const HEAD_BYTES: usize = 8 * 1024;
 /// Headers of one request; more is answered 431.
@@ -125,6 +127,29 @@ pub const H1_NS: u64 = 60_000_000_000;
 pub const H2_MS: u64 = 30 * 60 * 1000;
 /// epsilon, ms: largest difference between two of our clocks plus the longest `tmax` honoured.
 pub const EPSILON_MS: u64 = 2_000;
+
+/// An ads.txt or app-ads.txt, bytes, as sent and inflated; a longer one is not taken. The longest in use are some megabytes.
+pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;
+/// A sellers.json, bytes, as sent and inflated; a longer one is not taken. The largest exchange's has more than 100 MB.
+pub const SELLERS_JSON_BYTES: u64 = 512 * 1024 * 1024;
+/// Subdomains, and inventory partners, of one file that are fetched too.
+pub const REFERENCES: usize = 100;
+/// Further files that are fetched for one target, over its subdomains and their partners: what one publisher can make us fetch.
+pub const REFERENCES_OF_TARGET: usize = 200;
+/// Redirects on the way to one file.
+pub const REDIRECTS: u8 = 5;
+/// Head of an answer to the crawler, bytes.
+pub const CRAWL_HEAD_BYTES: usize = 32 * 1024;
+/// How long a fetched file may be relied on where its headers do not say (ads.txt 1.1, 3.6: seven days).
+pub const SUPPLY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The same where they say more.
+pub const SUPPLY_LIFE_MOST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a file that is not fetched any more stays in the store beyond its life.
+pub const SUPPLY_FORGET: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a file that could not be fetched is left alone; doubled by each failure.
+pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
+/// The same at its longest.
+pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());

@@ -86,6 +86,12 @@ pub struct Entry {
     /// `Last-Modified` of the copy, for `If-Modified-Since`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// The copy came over TLS.
+    #[serde(default)]
+    pub secure: bool,
+    /// When a crawl last wanted it.
+    #[serde(default, with = "millis")]
+    pub wanted: UnixMillis,
     /// Failed attempts since `fetched`.
     #[serde(default)]
     pub failures: u32,
@@ -110,6 +116,8 @@ impl Entry {
             bytes: 0,
             etag: None,
             last_modified: None,
+            secure: false,
+            wanted: UnixMillis(0),
             failures: 0,
             retry: UnixMillis(0),
             error: String::new(),
@@ -235,6 +243,11 @@ impl Writer {
         &self.store
     }
 
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.store.root
+    }
+
     /// Replaces an entry. Its body, if it is good, is in place ([`Body::keep`]).
     pub fn put(&mut self, entry: Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(&entry)?;
@@ -319,6 +332,16 @@ impl Bodies {
         let path = self.root.join("bodies").join(format!("making-{number}"));
         let file = BufWriter::new(File::create(&path)?);
         Ok(Body { root: self.root.clone(), path, file, digest: Sha256::new(), bytes: 0, kept: false })
+    }
+
+    /// The copy of an entry is there, as long as it was fetched.
+    pub fn have(&self, entry: &Entry) -> bool {
+        fs::metadata(body_path(&self.root, &entry.digest)).is_ok_and(|file| file.len() == entry.bytes)
+    }
+
+    /// A body that was kept.
+    pub fn open(&self, digest: &str) -> io::Result<File> {
+        File::open(body_path(&self.root, digest))
     }
 }
 
