@@ -10,7 +10,7 @@ use crate::supply::store::{Entry, Kind as Fetched, Status, Store};
 
 /// What `corebid supply build` is told.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The folder of `corebid supply fetch`
     #[arg(value_name = "DIR")]
     from: PathBuf,
@@ -58,7 +58,7 @@ struct Report {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let start = clock::boot();
     let at = |path: &Path, error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
     let store = Store::open(&args.from).map_err(|error| match error.kind() {
