@@ -1,5 +1,6 @@
 //! `corebid supply`: who may sell what.
 
+mod build;
 mod fetch;
 mod check;
 mod parse;
@@ -27,6 +28,8 @@ enum Action {
     Parse(parse::Args),
     /// Fetch ads.txt, app-ads.txt and sellers.json into a folder, and keep them current
     Fetch(fetch::Args),
+    /// Compile what was fetched into the table that a bidder loads
+    Build(build::Args),
 }
 
 /// Runs it.
@@ -35,6 +38,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Check(args) => check::run(args),
         Action::Parse(args) => parse::run(args),
         Action::Fetch(args) => fetch::run(args),
+        Action::Build(args) => build::run(args),
     }
 }
 

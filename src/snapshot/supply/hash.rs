@@ -87,10 +87,10 @@ impl Key {
         let (words, rest) = bytes.as_chunks::<8>();
         let (pairs, odd) = words.as_chunks::<2>();
         let word = |word: &[u8; 8]| cased(u64::from_le_bytes(*word));
-        let start = b ^ kind ^ bytes.len() as u64;
-        let hash = pairs.iter().fold(start, |hash, [low, high]| fold(word(low) ^ a, word(high) ^ hash));
+        let hash = pairs.iter().fold(b ^ kind, |hash, [low, high]| fold(word(low) ^ a, word(high) ^ hash));
         let hash = fold(odd.first().map_or(0, word) ^ a, cased(tail(rest)) ^ hash);
-        fold(hash ^ b, kind ^ a)
+        // The length comes in where no text does: beside the text, `1` and `21` would be one, whatever the key.
+        fold(hash ^ b, kind ^ bytes.len() as u64 ^ a)
     }
 }
 
@@ -165,6 +165,8 @@ mod tests {
                 text[at] = b'-';
             }
         }
+        let digits: HashSet<u64> = (0..100_000).map(|number: u32| key.account(number.to_string().as_bytes())).collect();
+        assert_eq!(digits.len(), 100_000);
         let [domain, account] = [key.domain(b"a.example"), key.account(b"1")];
         assert_ne!(key.join(domain, account), key.join(account, domain));
         assert_ne!(key.file(Kind::AdsTxt, domain), key.file(Kind::AppAdsTxt, domain));
@@ -175,6 +177,6 @@ mod tests {
         // The layout's own, worked out with integers of any size: these may change only with its version.
         let key = Key([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]);
         let all = [key.domain(b"exchange.example"), key.account(b"pub-0000000000000000"), key.bundle(b"com.example")];
-        assert_eq!(all, [0x9ced_cdda_42f4_5252, 0xbe63_2a95_65c2_58bc, 0x271a_2281_937e_89bf]);
+        assert_eq!(all, [0x7510_7cea_40ab_83c0, 0xf43a_25c1_507d_9f21, 0x034a_b633_0daa_50b1]);
     }
 }
