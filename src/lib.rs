@@ -44,4 +44,5 @@ pub mod metrics;
 pub mod admin;
 pub mod market;
 pub mod lab;
+pub mod supply;
 pub mod commands;

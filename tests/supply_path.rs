@@ -49,7 +49,8 @@ fn table(folder: &Folder, news: &str) -> Supply {
         ("secretive", "INTERMEDIARY", "secretive.example"),
     ];
     let file = |sellers: &[(&str, &str, &str)]| {
-        let seller = |(id, kind, domain): &(&str, &str, &str)| json!({ "seller_id": id, "seller_type": kind, "domain": domain });
+        let seller =
+            |(id, kind, domain): &(&str, &str, &str)| json!({ "seller_id": id, "seller_type": kind, "domain": domain });
         json!({ "version": "1.0", "sellers": sellers.iter().map(seller).collect::<Vec<_>>() }).to_string()
     };
     builder.sellers_json(SENDER, file(&sellers).as_bytes(), later).unwrap();
@@ -101,7 +102,8 @@ fn ends(bench: &mut Bench, body: &str) -> (Option<NoBidReason>, u64) {
     match bench.handle(ask) {
         Outcome::Bid { .. } => (None, 0),
         Outcome::NoBid(reason) => {
-            let said: Value = serde_json::from_slice(bench.refusal(ask, reason).expect("a response with a code")).unwrap();
+            let said: Value =
+                serde_json::from_slice(bench.refusal(ask, reason).expect("a response with a code")).unwrap();
             (Some(reason), said["nbr"].as_u64().unwrap())
         }
         Outcome::Broken => panic!("broken: {body}"),
@@ -198,7 +200,11 @@ fn a_chain_is_found_and_judged_whatever_it_looks_like() {
         (one(&node(SENDER, &"\\u0070".repeat(limits::CHAIN_BYTES + 1))), incomplete, 16),
         // Whose inventory it is.
         (site("www.news.example", &direct("pub-1"), ""), BIDS, 0),
-        (members(&format!("\"complete\":1,\"nodes\":[{good}]")).replace("\"domain\":\"", "\"page\":\"https:\\/\\/"), BIDS, 0),
+        (
+            members(&format!("\"complete\":1,\"nodes\":[{good}]")).replace("\"domain\":\"", "\"page\":\"https:\\/\\/"),
+            BIDS,
+            0,
+        ),
         (members(&format!("\"complete\":1,\"nodes\":[{good}]")).replace("\"site\"", "\"dooh\""), BIDS, 0),
         (site("gone.example", &direct("gone-1"), ""), BIDS, 0),
         (site("never.example", &direct("never-1"), ""), Some(AdsTxtUnavailable), 11),
@@ -235,7 +241,8 @@ fn the_witness_tells_the_path_and_the_verdict() {
         ("\"site\":{", ""),
     ] {
         let body = body.replace("\"site\":{", place);
-        let said = serde_json::to_value(explain::explain(&mut bench(&path), &config.exchanges[0], body.as_bytes())).unwrap();
+        let said =
+            serde_json::to_value(explain::explain(&mut bench(&path), &config.exchanges[0], body.as_bytes())).unwrap();
         let comply = said["tree"].as_array().unwrap().iter().find(|node| node["stage"] == "comply").unwrap();
         let told = comply["details"].as_array().unwrap().iter().find(|detail| detail["supply"].is_string()).unwrap();
         let wanted = json!({
@@ -305,17 +312,28 @@ fn the_stricter_of_an_exchange_and_a_campaign_holds() {
 #[test]
 fn a_campaign_that_asks_for_more_leaves_the_rest_to_others() {
     let folder = Folder::new("supply-others");
-    let campaigns = [(1, "require", "3.00"), (2, "prefer", "2.50"), (3, "off", "2.00")]
-        .map(|(id, supply, cpm)| campaign(id, &format!("supply = \"{supply}\"")).replace("cpm = 2.00", &format!("cpm = {cpm}")));
+    let campaigns = [(1, "require", "3.00"), (2, "prefer", "2.50"), (3, "off", "2.00")].map(|(id, supply, cpm)| {
+        campaign(id, &format!("supply = \"{supply}\"")).replace("cpm = 2.00", &format!("cpm = {cpm}"))
+    });
     let path = configure(&folder, TABLE, DOMAIN, &campaigns.concat());
     let config = Config::load(path.as_ref()).unwrap();
     let mut bench = bench(&path);
     for (body, required, preferred) in paths() {
         let said = serde_json::to_value(explain::explain(&mut bench, &config.exchanges[0], body.as_bytes())).unwrap();
-        let winner = if required == BIDS { "1" } else if preferred { "2" } else { "3" };
+        let winner = if required == BIDS {
+            "1"
+        } else if preferred {
+            "2"
+        } else {
+            "3"
+        };
         assert_eq!(said["response"]["seatbid"][0]["bid"][0]["cid"], winner, "{body}");
-        let why: Vec<&str> =
-            said["campaigns"].as_array().unwrap().iter().map(|campaign| campaign["why_not"].as_str().unwrap_or("")).collect();
+        let why: Vec<&str> = said["campaigns"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|campaign| campaign["why_not"].as_str().unwrap_or(""))
+            .collect();
         let (unverified, outbid) = ("unverified_supply", "outbid");
         let wanted = match winner {
             "1" => ["", outbid, outbid],
@@ -376,8 +394,18 @@ fn what_a_policy_needs_is_missed_at_the_start() {
     assert_eq!(start("policy = \"require\"\ntable = \"supply.bin\"", DOMAIN, ""), Ok(()));
     for (supply, exchange, own, said) in [
         ("policy = \"require\"", DOMAIN, "", "supply.policy is require but supply.table is missing"),
-        ("", "domain = \"ssp.example\"\nsupply = \"prefer\"", "", "exchange \"generic\": supply is prefer but supply.table is missing"),
-        ("table = \"supply.bin\"\npolicy = \"prefer\"", "", "", "exchange \"generic\": supply is prefer but its domain is missing"),
+        (
+            "",
+            "domain = \"ssp.example\"\nsupply = \"prefer\"",
+            "",
+            "exchange \"generic\": supply is prefer but supply.table is missing",
+        ),
+        (
+            "table = \"supply.bin\"\npolicy = \"prefer\"",
+            "",
+            "",
+            "exchange \"generic\": supply is prefer but its domain is missing",
+        ),
         ("", DOMAIN, asks, "campaigns.toml: campaign 1: supply is prefer but supply.table is missing"),
         (TABLE, "", asks, "campaign 1: supply is prefer but the domain of exchange \"generic\" is missing"),
         (TABLE, "domain = \"https://ssp.example\"", "", "exchange.domain \"https://ssp.example\" of \"generic\""),
@@ -400,7 +428,10 @@ fn campaigns_that_cannot_be_answered_are_kept_out_by_a_reload() {
     let mut data = Data::load(Source::files(&config), &Key([0; 32])).unwrap();
     folder.write("campaigns.toml", campaign(2, "supply = \"require\""));
     let kept: Vec<Kept> = data.reload().kept;
-    assert!(matches!(&kept[..], [Kept { what: "campaigns", error }] if error.what.contains("domain of exchange")), "{kept:?}");
+    assert!(
+        matches!(&kept[..], [Kept { what: "campaigns", error }] if error.what.contains("domain of exchange")),
+        "{kept:?}"
+    );
     assert_eq!(data.campaigns()[0].id.0, 1);
 }
 
