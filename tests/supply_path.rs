@@ -216,7 +216,7 @@ fn a_chain_is_found_and_judged_whatever_it_looks_like() {
         // A manager of one country manages in no other.
         (in_country("USA"), BIDS, 0),
         (in_country("usa"), BIDS, 0),
-        (in_country("DEU"), blocked, 17),
+        (in_country("CAN"), blocked, 17),
         (in_country(""), blocked, 17),
         // It is asked before the campaigns are, and after the terms of the request.
         (site("never.example", &direct("never-1"), "").replace("300", "301"), Some(AdsTxtUnavailable), 11),
@@ -232,7 +232,7 @@ fn the_witness_tells_the_path_and_the_verdict() {
     let path = configure(&folder, &format!("{TABLE}policy = \"require\""), DOMAIN, &campaign(1, ""));
     let config = Config::load(path.as_ref()).unwrap();
     let nodes = [node("first.example", "pub\\u002d2"), node(SENDER, "first")];
-    let more = ",\"device\":{\"geo\":{\"country\":\"GBR\"}}";
+    let more = ",\"device\":{\"geo\":{\"country\":\"CAN\"}}";
     let body = site("news.example", &chain_of(&nodes), more);
     for (place, partner) in [
         ("\"site\":{\"inventorypartnerdomain\":\"Partner.example\",", "Partner.example"),
@@ -246,7 +246,7 @@ fn the_witness_tells_the_path_and_the_verdict() {
         let comply = said["tree"].as_array().unwrap().iter().find(|node| node["stage"] == "comply").unwrap();
         let told = comply["details"].as_array().unwrap().iter().find(|detail| detail["supply"].is_string()).unwrap();
         let wanted = json!({
-            "text": told["text"], "supply": "verified", "policy": "require", "sender": SENDER, "country": "GB",
+            "text": told["text"], "supply": "verified", "policy": "require", "sender": SENDER, "country": "CA",
             "sellers": ["first.example/pub-2", "ssp.example/first"], "site": "news.example", "partner": partner,
         });
         assert_eq!(told, &wanted, "{body}");
@@ -413,7 +413,7 @@ fn what_a_policy_needs_is_missed_at_the_start() {
         ("table = \"nowhere.bin\"", DOMAIN, "", "nowhere.bin"),
         ("policy = \"maybe\"", DOMAIN, "", "maybe"),
         ("stale = \"ajar\"", DOMAIN, "", "ajar"),
-        (TABLE, DOMAIN, "supply = \"maybe\"", "campaigns.toml:1: campaign 1: supply: \"maybe\" is no policy"),
+        (TABLE, DOMAIN, "supply = \"maybe\"", "campaign 1: supply: \"maybe\" is no policy"),
     ] {
         let error = start(supply, exchange, own).unwrap_err();
         assert!(error.contains(said), "{error}");
