@@ -43,6 +43,9 @@ pub const CATEGORIES: usize = 32;
 pub const ASSETS: usize = 24;
 /// A native request, bytes, without the escapes of the string it comes in; a longer one is not bid on.
 pub const NATIVE_BYTES: usize = 16 * 1024;
+/// A consent string, bytes; a longer one says nothing. Those of CMPs have 50 to 3,000; this bounds the walk over lists of ranges,
+/// which have to be read to their end, at some 10 us.
+pub const CONSENT_BYTES: usize = 16 * 1024;
 /// Open bids for one impression beside its deal bids, where an exchange takes several ("M+N bidding", 2.6 section 7.3).
 pub const OPEN_BIDS: usize = 2;
 /// Time zones that campaigns can name at once: the IANA database (2025b) has 598 names.
@@ -86,12 +89,15 @@ pub const BIDS: usize = 8;
 pub const MARKUP_BYTES: usize = 16 * 1024;
 /// The same with its macros filled in by the longest values and escaped for JSON: what a creative may add to an answer.
 pub const EXPANDED_BYTES: usize = 2 * MARKUP_BYTES;
-/// One bid in an answer, envelope included, bytes: markup, three notice URLs, and advertiser, categories and ids in the worst
+/// One bid in an answer, envelope included, bytes: markup, three notice URLs, and advertiser, disclosure, categories and ids in the worst
 /// case that a campaign file and a request (with ids up to [`VALUE_BYTES`]) can make.
-pub const BID_BYTES: usize = EXPANDED_BYTES + 8 * NOTICE_URL_BYTES;
+pub const BID_BYTES: usize = EXPANDED_BYTES + 10 * NOTICE_URL_BYTES;
 /// A value of the request (an auction's or an impression's id) that a macro puts into markup, bytes unescaped. A creative with
 /// the macro is not bid where it is longer: exchanges use UUIDs.
 pub const VALUE_BYTES: usize = 128;
+/// A privacy signal of the request (a TCF, GPP or US privacy string) that a macro puts into markup, bytes. A longer one is left
+/// out, which tells who reads it that there is no consent: TCF strings of a thousand vendors have some 700.
+pub const SIGNAL_BYTES: usize = 2048;
 /// An exchange's own macro (its price macro, its click prefix), bytes.
 pub const EXCHANGE_MACRO_BYTES: usize = 64;
 /// A URL of a notice, bytes (Xandr: nurl at most 2,000 characters expanded).

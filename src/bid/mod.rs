@@ -274,12 +274,12 @@ impl BidCore {
         probe.enter(Stage::Match);
         memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
+        keep(offers, probe, NoBidReason::Transparency, |offer| {
+            snapshot.campaign(offer.campaign).discloses(request.dsa)
+        })?;
         supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
-        if request.dsa_required >= 2 {
-            return Err(NoBidReason::Transparency.into());
-        }
         let copies = edge::copies(
             &parts,
             &mut request,
@@ -333,7 +333,8 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
-        let letter = Letter { request: &request, quote, together: chosen.together, user: user.key() };
+        let (gdpr, together) = (basis.gdpr.said(), chosen.together);
+        let letter = Letter { request: &request, quote: &quote, gdpr, together, user: user.key() };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
