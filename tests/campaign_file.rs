@@ -11,6 +11,7 @@ use corebid::snapshot::campaign::{
     Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Shape, Slots, Targeting, load,
 };
 use corebid::snapshot::demo;
+use corebid::snapshot::supply::Policy;
 use corebid::units::{AdvertiserId, BidId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use corebid::wire::json::Text;
 use corebid::wire::openrtb::agent::{Browser, Os};
@@ -54,6 +55,7 @@ cat = ["IAB18", "IAB20-1"]
 cat_in = { 6 = ["552", "553"], 7 = ["483"] }
 competes = ["shoes"]
 together = true
+supply = "prefer"
 frequency_cap = 3
 
 [[campaigns.creatives]]
@@ -203,6 +205,7 @@ fn every_key_means_what_it_says() {
     assert_eq!(first.frequency_cap.map(std::num::NonZeroU16::get), Some(3));
     assert_eq!(first.cat_in, [(6, vec!["552".into(), "553".into()]), (7, vec!["483".into()])]);
     assert_eq!((first.competes.len(), first.together), (1, true));
+    assert_eq!((first.supply, second.supply), (Policy::Prefer, Policy::Off));
     assert_eq!(banner(&first.creatives[0]).size, Size { w: 300, h: 250 });
     assert_eq!((banner(&first.creatives[0]).btype, first.creatives[0].attr), (3, 1 << 1 | 1 << 16));
     assert_eq!((banner(&first.creatives[1]).btype, first.creatives[1].attr), (2, 0));
@@ -379,6 +382,8 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (8, "budget = 3", "unknown key `budget`"),
         (8, "cat = ['IAB 1']", "is not a category"),
         (8, "enabled = 1", "expected true or false, found a number"),
+        (8, "supply = \"some\"", "\"some\" is no policy: require, prefer or off"),
+        (8, "supply = true", "supply"),
         (8, "frequency_cap = 0", "0 is not within 1 to 65535"),
         (8, "flight = { start = 2026-02-30 }", ""),
         (8, "flight = { start = '2026-02-30' }", "is not a date"),
