@@ -89,6 +89,10 @@ pub const SHARD_FREQUENCIES: usize = 1 << 20;
 /// a core makes about ten thousand.
 pub const DUPLICATES: usize = 1 << 16;
 
+/// Places for supply paths of which requests and bids are counted, if `supply.paths` is set: 256 bytes each, per core. An exchange
+/// sells through tens to hundreds of systems; the paths beyond are counted together.
+pub const PATHS: usize = 8192;
+
 /// Events from one bid core that the reconciliation core has not yet read. A full ring refuses the bid (`ring_full`).
 pub const EVENTS: usize = 65_536;
 /// Orders to one bid core that it has not yet read. What does not fit stays with the reconciler and is counted.

@@ -13,6 +13,7 @@ pub mod admit;
 pub mod edge;
 pub mod comply;
 pub mod supply;
+pub mod paths;
 pub mod quote;
 pub mod eligible;
 pub mod asked;
@@ -67,6 +68,7 @@ use frequency::FrequencyShard;
 use ids::{BidIds, Snowflake, WORKERS};
 use offers::{Offers, keep};
 use paper::Paper;
+use paths::Path;
 use probe::Probe;
 use profile::ProfileShard;
 use quote::Quote;
@@ -257,6 +259,7 @@ impl BidCore {
         let mut parts = Parts::open(ask.body, &mut self.scanner, &mut request)?;
         let deadline = admit::deadline_with_tmax(now, ask.arrived, deadline, request.tmax, exchange)?;
         probe.scanned(scene, &request, deadline);
+        let path = Path::of(metrics, exchange, &parts, &request);
 
         probe.enter(Stage::Comply);
         comply::clear(&request, exchange)?;
@@ -275,7 +278,8 @@ impl BidCore {
             return Err(NoBidReason::Transparency.into());
         }
         let copies =
-            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
+            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
+                .inspect_err(|no| path.refused(*no))?;
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
@@ -320,13 +324,15 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
-        let letter = Letter { request: &request, quote, together: chosen.together, user: user.key() };
+        let claimed = path.claimed(leave.purposes);
+        let letter = Letter { request: &request, quote, together: chosen.together, user: user.key(), path: claimed };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
             self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");
             user.will_see(snapshot.campaign(backed.offer.campaign), &mut self.frequency, day, now);
             metrics.bid_micros.add(backed.money.0 as u64);
+            path.bid(claimed, backed.money);
             valid_until = valid_until.min(backed.valid_until());
         }
         if let Some(copies) = copies.filter(|_| !request.test) {

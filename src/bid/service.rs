@@ -193,7 +193,7 @@ impl Bidder {
     }
 
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Some(Heard { kind, price, multiplier, claim }) = self.core.paper.read(request.path, &self.core.exchanges)
+        let Some(Heard { kind, price, multiplier, path, claim }) = self.core.paper.read(request.path, &self.core.exchanges)
         else {
             self.metrics.notices_forged.add(1);
             return done(answer::empty(out, Empty::Forbidden, request.persistence));
@@ -201,7 +201,7 @@ impl Bidder {
         self.metrics.notice_of(kind).add(1);
         let refused = !self.pending.has_room() || {
             let ticket = self.pending.park(token, arrived, request.persistence);
-            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, claim })).is_err()
+            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, path, claim })).is_err()
         };
         if refused {
             self.pending.take(token);

@@ -2,6 +2,7 @@
 
 use super::counter::Counter;
 use super::histogram::Histogram;
+use super::paths::{PathCounts, Table};
 use super::stage::Stage;
 use crate::ring::message::{NoticeKind, Noticed};
 use crate::units::Nanos;
@@ -69,6 +70,8 @@ pub struct CoreMetrics {
     pub fingerprints: Counter,
     /// Bids that were forgotten before the window for their copies was over.
     pub fingerprint_evictions: Counter,
+    /// By supply path, if `supply.paths` is set.
+    pub paths: Table<PathCounts>,
     /// Time from the turn that saw a request to the turn's submission, ns.
     pub service: Histogram,
     /// Time from arrival to answer of notices, ns.
@@ -109,6 +112,7 @@ impl Default for CoreMetrics {
             frequency_evictions: Counter::default(),
             fingerprints: Counter::default(),
             fingerprint_evictions: Counter::default(),
+            paths: Table::default(),
             service: Histogram::default(),
             notice: Histogram::default(),
             stages: std::array::from_fn(|_| Histogram::default()),
@@ -117,6 +121,11 @@ impl Default for CoreMetrics {
 }
 
 impl CoreMetrics {
+    /// Counters that count by supply path, too.
+    pub fn with_paths() -> CoreMetrics {
+        CoreMetrics { paths: Table::with_room(), ..CoreMetrics::default() }
+    }
+
     /// Whether the core holds a living lease, so that it can bid.
     pub fn is_funded(&self, now: Nanos) -> bool {
         now.0 < self.leased_until_ns.get()

@@ -308,7 +308,21 @@ impl<'a, 's> Parts<'a, 's> {
     /// # Errors
     /// A wrong type.
     pub fn chain(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
-        into.schain = schain(&self.document, self.source, self.ext)?;
+        into.schain = self.document.object(schain(&self.document, self.source, self.ext)?)?;
+        Ok(())
+    }
+
+    /// The systems of the supply chain (`asi` of its nodes), the owner's first; none if there is no chain.
+    ///
+    /// # Errors
+    /// A wrong type, met after `each` was called for those before it.
+    pub fn systems(&self, mut each: impl FnMut(Text<'a>)) -> Result<(), ScanError> {
+        let document = &self.document;
+        fields!(document, schain(document, self.source, self.ext)?; nodes "nodes");
+        for node in document.elements(nodes)? {
+            fields!(document, node; asi "asi");
+            each(document.text(asi)?);
+        }
         Ok(())
     }
 
@@ -363,9 +377,9 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
     Ok(())
 }
 
-fn schain<'a>(document: &Document<'a, '_>, source: Token, ext: Token) -> Result<Raw<'a>, ScanError> {
+fn schain(document: &Document<'_, '_>, source: Token, ext: Token) -> Result<Token, ScanError> {
     fields!(document, source; schain "schain" source_ext "ext");
     fields!(document, extension(document, source_ext); schain_2_5 "schain");
     fields!(document, extension(document, ext); schain_2_4 "schain");
-    Ok(document.object(either(document, either(document, schain, schain_2_5), schain_2_4))?)
+    Ok(either(document, either(document, schain, schain_2_5), schain_2_4))
 }
