@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub mod exchange;
+pub mod privacy;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -16,6 +17,7 @@ use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
 pub use edge::{Countries, Edge};
 pub use exchange::Exchange;
+pub use privacy::Privacy;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +31,9 @@ pub struct Config {
     /// `[edge]`.
     #[serde(default)]
     pub edge: Edge,
+    /// `[privacy]`.
+    #[serde(default)]
+    pub privacy: Privacy,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -156,6 +161,7 @@ impl Config {
             .chain(data.rates.as_mut())
             .chain(data.geo.as_mut())
             .chain(config.edge.files())
+            .chain(config.privacy.vendor_list.as_mut())
         {
             *file = folder.join(&*file);
         }
@@ -193,6 +199,7 @@ impl Config {
             exchange.countries.validate("exchange")?;
         }
         self.edge.validate(&self.exchanges)?;
+        self.privacy.validate()?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -221,6 +228,7 @@ impl Config {
                 ..Data::default()
             },
             edge: Edge::default(),
+            privacy: Privacy::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

@@ -61,6 +61,7 @@ use admit::Exchanges;
 use answer::Letter;
 use budget::Leases;
 use choose::choose;
+use comply::Basis;
 use edge::duplicates::Duplicates;
 use edge::quota::Shares;
 use eligible::Scene;
@@ -266,20 +267,29 @@ impl BidCore {
         let quote = Quote::of(&request, exchange, &scene.exchanged())?;
         probe.quoted(scene, quote);
         edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
-        let leave = comply::leave(scene, &mut parts, &mut request)?;
+        let basis = Basis::of(scene, &mut parts, &mut request)?;
+        probe.cleared(scene, &request, basis);
+        let leave = basis.leave()?;
         let _verdict = supply::check(scene, &mut parts, &mut request)?;
 
         probe.enter(Stage::Match);
-        memory.find(scene, &mut parts, &mut request, offers, probe)?;
+        memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
 
         probe.enter(Stage::Know);
-        if request.dsa_required >= comply::DSA_REQUIRED {
+        if request.dsa_required >= 2 {
             return Err(NoBidReason::Transparency.into());
         }
-        let copies =
-            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
-                .inspect_err(|no| path.refused(*no))?;
+        let copies = edge::copies(
+            &parts,
+            &mut request,
+            now,
+            leave.personal.as_ref(),
+            &self.duplicates,
+            &mut self.room,
+            metrics,
+        )
+        .inspect_err(|no| path.refused(*no))?;
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;

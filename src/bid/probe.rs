@@ -2,6 +2,7 @@
 
 use crate::bid::answer::Backed;
 use crate::bid::choose::Chosen;
+use crate::bid::comply::Basis;
 use crate::bid::eligible::{Natives, Scene};
 use crate::bid::offers::Offer;
 use crate::bid::quote::Quote;
@@ -49,6 +50,10 @@ pub trait Probe {
     /// The currency of the answer is settled.
     #[inline]
     fn quoted(&mut self, _scene: Scene<'_>, _quote: Quote) {}
+
+    /// What the law and the user allow is known.
+    #[inline]
+    fn cleared(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _basis: Basis) {}
 
     /// An impression is not sold to us at all. May be said twice.
     #[inline]

@@ -12,10 +12,12 @@ use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::rates::{self, NoRate, Rates};
+use super::vendor::{Privacy, Vendor};
 use super::{Snapshot, World, demo};
 use crate::clock;
 use crate::config::{self, Config, ConfigError};
 use crate::secrets::Key;
+use crate::units::VendorId;
 
 /// Where campaigns and profiles come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Source {
         geo: Option<PathBuf>,
         /// Whom to turn away.
         edge: Files,
+        /// Who we are in consent strings.
+        privacy: config::Privacy,
     },
     /// `--demo`: untargeted campaigns for the common sizes.
     BuiltIn,
@@ -51,7 +55,8 @@ impl Source {
             account: config.data.currency,
             max_age_hours: config.data.rates_max_age_hours,
         };
-        Source::Files { campaigns, profiles, model, rates, geo, edge: Files::of(&config.edge) }
+        let (edge, privacy) = (Files::of(&config.edge), config.privacy.clone());
+        Source::Files { campaigns, profiles, model, rates, geo, edge, privacy }
     }
 
     /// What `--demo` (no count) or `--demo=N` asks for.
@@ -62,10 +67,11 @@ impl Source {
     /// The files whose change asks for a reload.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
         let (files, edge) = match self {
-            Source::Files { campaigns, model, rates, geo, edge, .. } => {
-                ([Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref()], Some(edge))
+            Source::Files { campaigns, model, rates, geo, edge, privacy, .. } => {
+                let vendors = privacy.vendor_list.as_ref();
+                ([Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref(), vendors], Some(edge))
             }
-            _ => ([None; 4], None),
+            _ => ([None; 5], None),
         };
         files.into_iter().flatten().map(PathBuf::as_path).chain(edge.into_iter().flat_map(Files::iter))
     }
@@ -142,19 +148,30 @@ impl Data {
         let (now, old) = (clock::wall(), &self.snapshot);
         let mut kept = Vec::new();
         let (campaigns, model, world) = match &self.source {
-            Source::Files { campaigns, model, rates, geo, edge, .. } => {
+            Source::Files { campaigns, model, rates, geo, edge, privacy, .. } => {
                 let atlas = geo.as_deref().map(|path| Atlas::load(path, self.geo.as_ref()));
                 if let Some(atlas) = atlas.and_then(|atlas| taken("places", atlas, &mut kept)) {
                     self.geo = Some(atlas);
                 }
                 let rates = taken("rates", Rates::load(rates, now), &mut kept);
                 let edge = Edge::load(edge, &old.edge, &mut kept);
+                let vendor = match (privacy.vendor, &privacy.vendor_list) {
+                    (Some(id), Some(list)) => {
+                        taken("vendor list", Vendor::load(list, VendorId(id)), &mut kept).or(old.privacy.vendor)
+                    }
+                    _ => None,
+                };
+                let privacy = Privacy { vendor, assume: privacy.assume_gdpr };
                 let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load);
                 let model = taken("weights", model, &mut kept);
                 let campaigns = taken("campaigns", campaign::load(campaigns, &mut self.slots), &mut kept);
                 let geo = self.geo.as_ref().map(|atlas| atlas.geo.clone());
                 let rates = rates.unwrap_or_else(|| old.rates.clone());
-                (campaigns, model.unwrap_or_else(|| old.model.clone()), World { rates, geo, edge, privacy: old.privacy, supply: old.supply.clone(), now })
+                (
+                    campaigns,
+                    model.unwrap_or_else(|| old.model.clone()),
+                    World { rates, geo, edge, privacy, supply: old.supply.clone(), now },
+                )
             }
             Source::BuiltIn => (Some(demo::built_in(&mut self.slots)), Linear::default(), World::at(now)),
             Source::Synthetic(count) => {

@@ -66,9 +66,10 @@ pub struct World {
 }
 
 impl World {
-    /// One without files, at this time.
+    /// One without files, at this time: that of the demo.
     fn at(now: UnixMillis) -> World {
-        World { now, ..World::default() }
+        let privacy = vendor::Privacy { vendor: Some(vendor::Vendor::DEMO), ..Default::default() };
+        World { now, privacy, ..World::default() }
     }
 }
 

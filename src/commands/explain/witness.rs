@@ -11,7 +11,8 @@ use super::obstacles::{self, Lists, Obstacle, text};
 use crate::bid::Outcome;
 use crate::bid::answer::Backed;
 use crate::bid::choose::Chosen;
-use crate::bid::comply;
+use crate::bid::comply::Basis;
+use crate::bid::comply::consent::Consent;
 use crate::bid::eligible::Scene;
 use crate::bid::offers::Offer;
 use crate::bid::probe::{Probe, Sight};
@@ -81,6 +82,8 @@ pub(super) struct Witness {
     account: Option<Currency>,
     imps: BTreeMap<u8, Placed>,
     considered: Vec<Considered>,
+    /// The user may be known.
+    personal: bool,
     /// No user is known.
     nobody: bool,
     winners: Vec<Offer>,
@@ -135,6 +138,40 @@ impl Probe for Witness {
         let values = json!({ "currency": currency.code(), "account": account.code(), "rate_billionths": quote.rate.0 });
         let pair = format!("answer in {currency}, account in {account}, rate {}", rate(quote.rate));
         self.detail(Stage::Comply, pair, values);
+    }
+
+    fn cleared(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, basis: Basis) {
+        let Basis { gdpr, consent, granted, sections, opt_outs } = basis;
+        let leave = basis.leave();
+        self.personal = leave.as_ref().is_ok_and(|leave| leave.personal.is_some());
+        let opt_outs: Vec<&str> = opt_outs.labels().collect();
+        let granted: Vec<u32> = granted.iter().collect();
+        let sections: Option<Vec<u32>> = sections.map(|sections| sections.iter().collect());
+        let mut values = json!({
+            "gdpr": gdpr.label(), "consent": consent.label(), "granted": granted, "gpp_sid": sections, "opt_outs": opt_outs,
+            "personal": self.personal,
+            "purposes": leave.as_ref().map_or_else(|_| Vec::new(), |leave| leave.purposes.iter().collect::<Vec<_>>()),
+        });
+        let mut line = match gdpr.applies() {
+            false => format!("GDPR does not apply ({})", gdpr.label()),
+            true => format!("GDPR applies ({}), consent string {}", gdpr.label(), consent.label()),
+        };
+        if let Consent::Read { created, policy, vendor } = consent {
+            let of = if vendor { "names us" } else { "does not name us" };
+            let _ = write!(line, " (of day {created}, policy version {policy}, {of}), purposes granted {granted:?}");
+            values["created_day"] = created.into();
+            values["policy"] = policy.into();
+            values["vendor"] = vendor.into();
+        }
+        if !opt_outs.is_empty() {
+            let _ = write!(line, "; opted out by {}", opt_outs.join(", "));
+        }
+        line += match (&leave, self.personal) {
+            (Err(_), _) => ": no bid",
+            (Ok(_), false) => ": contextual, the user is not known",
+            (Ok(_), true) => ": the user may be known",
+        };
+        self.detail(Stage::Comply, line, values);
     }
 
     fn unsold(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, at: u8, reason: NoBidReason) {
@@ -194,8 +231,8 @@ impl Probe for Witness {
         self.detail(Stage::Match, line, values);
     }
 
-    fn known(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, user: &User<'_>) {
-        let personal = comply::personal(request).is_some();
+    fn known(&mut self, scene: Scene<'_>, _request: &BidRequest<'_>, user: &User<'_>) {
+        let personal = self.personal;
         self.nobody = user.key() == UserKey::NOBODY;
         let who = match (personal, !self.nobody, user.profile()) {
             (false, ..) => "the user may not be known: no profile, no frequency cap".to_owned(),
