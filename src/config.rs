@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 pub mod exchange;
 pub mod privacy;
+pub mod supply;
+pub mod audit;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -17,7 +19,9 @@ use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
 pub use edge::{Countries, Edge};
 pub use exchange::Exchange;
+pub use audit::Audit;
 pub use privacy::Privacy;
+pub use supply::Supply;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +38,12 @@ pub struct Config {
     /// `[privacy]`.
     #[serde(default)]
     pub privacy: Privacy,
+    /// `[supply]`.
+    #[serde(default)]
+    pub supply: Supply,
+    /// `[audit]`.
+    #[serde(default)]
+    pub audit: Audit,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -162,6 +172,7 @@ impl Config {
             .chain(data.geo.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.audit.file.as_mut())
         {
             *file = folder.join(&*file);
         }
@@ -200,6 +211,7 @@ impl Config {
         }
         self.edge.validate(&self.exchanges)?;
         self.privacy.validate()?;
+        self.audit.validate()?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -229,6 +241,8 @@ impl Config {
             },
             edge: Edge::default(),
             privacy: Privacy::default(),
+            supply: Supply::default(),
+            audit: Audit::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use prometheus_client::registry::Registry;
 
 use crate::admin::Observed;
+use crate::admin::paths::Paths;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings};
@@ -130,6 +131,7 @@ impl Launch {
             cpu: Some(topology.reconcile),
             file_bytes: reconciliation::FILE_BYTES,
             slots: data.campaigns().len(),
+            paths: config.supply.paths,
             settings: Settings {
                 node: config.node(),
                 cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
@@ -153,7 +155,7 @@ impl Launch {
             let core = CoreId(u8::try_from(index).expect("at most MAX_BID_CORES"));
             let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
             // Lives as long as the process: scrapes may come until the very end.
-            let counts: &'static CoreMetrics = Box::leak(Box::default());
+            let counts: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
             metrics.push(counts);
             let cpu = topology.bid[index];
             let started = started.clone();
@@ -183,7 +185,13 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
-        let observed = Arc::new(Observed { registry, cores: metrics.clone(), draining: false.into() });
+        let paths = config.supply.paths.then(|| Paths {
+            cores: metrics.clone(),
+            sales: gauges.clone(),
+            exchanges: config.exchanges.iter().map(|exchange| exchange.name.clone()).collect(),
+            currency: config.data.currency,
+        });
+        let observed = Arc::new(Observed { registry, cores: metrics.clone(), paths, draining: false.into() });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
         let (admin, housekeeping) = (server.admin, topology.housekeeping(&Topology::allowed()));
         Ok(Node { address, admin, observed, metrics, gauges, housekeeping, reloader, commands, reconciliation, bids })

@@ -134,7 +134,14 @@ impl Bidder {
         self.tickets += 1;
         let (ticket, price) = (self.tickets, NoticePrice::Cpm(CpmMicros(1_000_000)));
         self.events
-            .offer(Event::Notice(Notice { ticket, kind: NoticeKind::Bill, price, multiplier: Multiplier::ONE, path: PathKey::NONE, claim }))
+            .offer(Event::Notice(Notice {
+                ticket,
+                kind: NoticeKind::Bill,
+                price,
+                multiplier: Multiplier::ONE,
+                path: PathKey::NONE,
+                claim,
+            }))
             .unwrap();
         ticket
     }

@@ -89,9 +89,7 @@ fn describe(counts: &PathCounts, exchange: &Exchange, parts: &Parts<'_, '_>) {
         if cut {
             return;
         }
-        if length > 0 {
-            text[length] = b' ';
-        }
+        text[length..start].fill(b' ');
         for (place, letter) in text[start..].iter_mut().zip(system) {
             *place = match letter {
                 b'-' | b'.' | b'_' => *letter,
@@ -103,9 +101,95 @@ fn describe(counts: &PathCounts, exchange: &Exchange, parts: &Parts<'_, '_>) {
     });
     if cut {
         let start = length + usize::from(length > 0);
-        text[length] = b' ';
+        text[length..start].fill(b' ');
         text[start..start + MORE.len()].copy_from_slice(MORE);
         length = start + MORE.len();
     }
     counts.describe(exchange.id.0, &text[..length]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bid::admit::Exchanges;
+    use crate::config::Config;
+    use crate::limits;
+    use crate::wire::json::Scratch;
+
+    fn counted() -> &'static CoreMetrics {
+        Box::leak(Box::new(CoreMetrics::new(true)))
+    }
+
+    fn path(metrics: &'static CoreMetrics, chain: &str) -> (Path, String) {
+        let exchanges = Exchanges::new(&Config::demo(std::path::Path::new("")));
+        let body = format!(r#"{{"id":"1","imp":[{{"id":"1"}}],"source":{{"schain":{chain}}}}}"#);
+        let (mut scratch, mut request) = (Scratch::new(limits::BODY_BYTES), BidRequest::default());
+        let parts = Parts::open(body.as_bytes(), &mut scratch, &mut request).unwrap();
+        let path = Path::of(metrics, exchanges.by_name("generic").unwrap(), &parts, &request);
+        (path, path.0.unwrap().1.nodes())
+    }
+
+    /// A chain of these systems.
+    fn chain(systems: &[&str]) -> String {
+        let nodes: Vec<_> =
+            systems.iter().map(|asi| format!(r#"{{"sid":"{}","asi":"{asi}","hp":1}}"#, asi.len())).collect();
+        format!(r#"{{"ver":"1.0","complete":1,"nodes":[{}]}}"#, nodes.join(","))
+    }
+
+    #[test]
+    fn systems_make_the_path_whoever_sells_there() {
+        let metrics = counted();
+        let key = |chain: &str| path(metrics, chain).0.claimed(Purposes::ALL);
+        let (_, read) = path(metrics, &chain(&["owner.example", "reseller.example"]));
+        assert_eq!(read, "owner.example reseller.example");
+        let first = key(&chain(&["owner.example", "reseller.example"]));
+        for same in [
+            chain(&["Owner.Example", "reseller.example"]),
+            chain(&["owner.example", "reseller.example"]).replace("\"sid\":\"13\"", "\"sid\":\"other\""),
+            chain(&["owner.example", "res\\u0065ller.example"]),
+        ] {
+            assert_eq!(key(&same), first, "{same}");
+        }
+        let others = [
+            chain(&["reseller.example", "owner.example"]),
+            chain(&["owner.examplereseller.example"]),
+            chain(&["owner.example"]),
+            chain(&[]),
+        ];
+        for other in others {
+            assert_ne!(key(&other), first, "{other}");
+        }
+        assert_eq!(key("null"), key(&chain(&[])), "a chain without nodes says no more than none");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_path_of_its_own_and_text_is_plain() {
+        let metrics = counted();
+        for (chain, read) in [
+            (r#"{"nodes":7}"#, "?"),
+            (r#"{"nodes":[{"asi":"a.example"},{"asi":7}]}"#, "a.example ?"),
+            (r#"{"nodes":[{"asi":"a\nb <c>.example"}]}"#, "a?b??c?.example"),
+            (r#"[]"#, "?"),
+        ] {
+            assert_eq!(path(metrics, chain).1, read);
+        }
+        let long: Vec<_> = (0..20).map(|at| format!("reseller-{at:02}.example")).collect();
+        let (_, read) = path(metrics, &chain(&long.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert!(read.starts_with("reseller-00.example reseller-01.example ") && read.ends_with(" ..."), "{read}");
+        assert_eq!(path(metrics, &chain(&["x".repeat(500).as_str()])).1, "...");
+    }
+
+    /// Who does not let performance be measured is bid to, and the win is nobody's.
+    #[test]
+    fn without_leave_to_measure_a_bid_carries_no_path() {
+        let metrics = counted();
+        let (path, _) = path(metrics, "null");
+        let Some((_, counts)) = path.0 else { panic!("counted") };
+        let granted = Purposes(Purposes::ALL.0 & !Purposes::MEASURE.0);
+        for purposes in [Purposes::ALL, granted] {
+            path.bid(path.claimed(purposes), Micros(5));
+        }
+        assert_eq!(path.claimed(granted), PathKey::NONE);
+        assert_eq!((counts.bids.get(), counts.measured.get(), counts.bid_micros.get()), (2, 1, 10));
+    }
 }

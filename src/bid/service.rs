@@ -193,7 +193,8 @@ impl Bidder {
     }
 
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Some(Heard { kind, price, multiplier, path, claim }) = self.core.paper.read(request.path, &self.core.exchanges)
+        let Some(Heard { kind, price, multiplier, path, claim }) =
+            self.core.paper.read(request.path, &self.core.exchanges)
         else {
             self.metrics.notices_forged.add(1);
             return done(answer::empty(out, Empty::Forbidden, request.persistence));

@@ -6,6 +6,7 @@ pub mod floor;
 pub mod load;
 pub mod price;
 pub mod serve;
+pub mod supply;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Command {
     Explain(explain::Args),
     /// Exchange-encrypted prices
     Price(price::Args),
+    /// Supply chains and supply paths
+    Supply(supply::Args),
 }
 
 /// What went wrong, in one line for stderr, and how the process ends.
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Price(args) => price::run(&args),
+        Command::Supply(args) => supply::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

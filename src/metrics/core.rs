@@ -121,9 +121,10 @@ impl Default for CoreMetrics {
 }
 
 impl CoreMetrics {
-    /// Counters that count by supply path, too.
-    pub fn with_paths() -> CoreMetrics {
-        CoreMetrics { paths: Table::with_room(), ..CoreMetrics::default() }
+    /// Counters, by supply path too if `paths` says so.
+    pub fn new(paths: bool) -> CoreMetrics {
+        let paths = if paths { Table::with_room() } else { Table::default() };
+        CoreMetrics { paths, ..CoreMetrics::default() }
     }
 
     /// Whether the core holds a living lease, so that it can bid.

@@ -190,7 +190,8 @@ mod tests {
             counts.requests.add(1);
             assert_eq!(given, if at < PROBES { key } else { PathKey::OTHER });
         }
-        let seen: HashSet<_> = table.iter().filter(|(_, counts)| counts.requests.get() == 1).map(|(key, _)| key).collect();
+        let seen: HashSet<_> =
+            table.iter().filter(|(_, counts)| counts.requests.get() == 1).map(|(key, _)| key).collect();
         assert_eq!(seen, keys.take(PROBES).collect());
         let (_, other) = table.iter().find(|(key, _)| *key == PathKey::OTHER).unwrap();
         assert_eq!(other.requests.get(), 40 - PROBES as u64);

@@ -9,5 +9,6 @@ mod files;
 mod gzip;
 mod life;
 mod notices;
+mod paths;
 mod policy;
 mod requests;
