@@ -329,7 +329,8 @@ impl World {
                 let told = |marks: Marks| marks.any(Marks::WON.and(Marks::BILLED));
                 let billed = self.heard(&event).any(Marks::BILLED) && !heard.any(Marks::BILLED);
                 let won = told(self.heard(&event)) && !told(heard);
-                let counted = self.sales(&event).iter().zip(sales).map(|(after, before)| after - before);
+                let now = self.sales(&event);
+                let counted = now.iter().zip(sales).map(|(after, before)| after - before);
                 let expected = [u64::from(won), u64::from(billed), (booked.0 + booked.1) as u64];
                 assert_eq!(counted.collect::<Vec<_>>(), expected, "wins, bills and spend of its path");
             }
