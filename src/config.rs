@@ -173,6 +173,7 @@ impl Config {
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
             .chain(config.audit.file.as_mut())
+            .chain(config.supply.table.as_mut())
         {
             *file = folder.join(&*file);
         }
@@ -212,6 +213,7 @@ impl Config {
         self.edge.validate(&self.exchanges)?;
         self.privacy.validate()?;
         self.audit.validate()?;
+        self.supply.validate(&self.exchanges)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }

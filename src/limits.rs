@@ -57,6 +57,12 @@ pub const DURATION_FLOORS: usize = 8;
 /// cannot be honoured and is answered 204.
 pub const LIST: usize = 256;
 
+/// Nodes of a supply chain (`schain.nodes`): few have more than four. One with more is taken for malformed.
+pub const CHAIN_NODES: usize = 16;
+/// The `asi` and `sid` of a supply chain that have escapes in their JSON, bytes unescaped, all together: a domain has at most
+/// 253, an account 64. What does not fit is taken for malformed.
+pub const CHAIN_BYTES: usize = CHAIN_NODES * (256 + 64);
+
 /// Campaigns, all told, that one process gives a slot to: 32 bytes of sub-lease per core each.
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.

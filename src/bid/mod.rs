@@ -182,6 +182,7 @@ pub struct BidCore {
     pub quotas: Shares,
     duplicates: Duplicates,
     room: edge::Room,
+    path: supply::Room,
     users: UserKeys,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
@@ -207,6 +208,7 @@ impl BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
+            path: supply::Room::default(),
             tells_why,
             exchanges,
             users,
@@ -260,7 +262,7 @@ impl BidCore {
         let mut parts = Parts::open(ask.body, &mut self.scanner, &mut request)?;
         let deadline = admit::deadline_with_tmax(now, ask.arrived, deadline, request.tmax, exchange)?;
         probe.scanned(scene, &request, deadline);
-        let path = Path::of(metrics, exchange, &parts, &request);
+        let path = Path::of(metrics, exchange, &mut parts, &mut request);
 
         probe.enter(Stage::Comply);
         comply::clear(&request, exchange)?;
@@ -270,11 +272,12 @@ impl BidCore {
         let basis = Basis::of(scene, &mut parts, &mut request)?;
         probe.cleared(scene, &request, basis);
         let leave = basis.leave()?;
-        let _verdict = supply::check(scene, &mut parts, &mut request)?;
+        let verdict = supply::check(scene, &mut parts, &mut request, &mut self.path, probe)?;
 
         probe.enter(Stage::Match);
         memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
+        supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
         if request.dsa_required >= 2 {

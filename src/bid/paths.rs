@@ -11,7 +11,7 @@ use crate::metrics::paths::PathCounts;
 use crate::snapshot::targeting::codes;
 use crate::units::{Micros, PathKey};
 use crate::wire::consent::Purposes;
-use crate::wire::json::Text;
+use crate::wire::openrtb::chain::{Form, SupplyChain, SupplyChainNode};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Parts};
 
@@ -20,24 +20,25 @@ use crate::wire::openrtb::request::{BidRequest, Parts};
 pub struct Path(Option<(PathKey, &'static PathCounts)>);
 
 const SYSTEMS: u64 = 0x510E_527F_ADE6_82D1;
-/// The longest domain that is told from others by more than its length, bytes: longer ones are none (RFC 1035 section 2.3.4).
+/// Room for a domain whose JSON has escapes in it; a longer one is none (RFC 1035 section 2.3.4), and read as it stands.
 const SYSTEM_BYTES: usize = 253;
 
 impl Path {
     /// Counts a request on its path. Tests, and requests of a bidder that counts no paths, have none.
     #[inline]
-    pub fn of(
+    pub fn of<'r>(
         metrics: &'static CoreMetrics,
         exchange: &Exchange,
-        parts: &Parts<'_, '_>,
-        request: &BidRequest<'_>,
+        parts: &mut Parts<'r, '_>,
+        request: &mut BidRequest<'r>,
     ) -> Path {
         if !metrics.paths.is_on() || request.test {
             return Path(None);
         }
+        parts.systems(request);
         let mut hash = codes::hash(SYSTEMS, &exchange.key.0.to_le_bytes(), |word| word);
-        each_system(parts, |system| hash = codes::hash(hash, system, codes::lower));
-        let path = metrics.paths.claim(PathKey::of(hash), |counts| describe(counts, exchange, parts));
+        each_system(&request.schain, |system| hash = codes::hash(hash, system, codes::lower));
+        let path = metrics.paths.claim(PathKey::of(hash), |counts| describe(counts, exchange, &request.schain));
         if let Some((_, counts)) = path {
             counts.requests.add(1);
         }
@@ -68,22 +69,24 @@ impl Path {
     }
 }
 
-/// The systems of the chain, the owner's first; of a chain that cannot be read, what could be, and a question mark.
-fn each_system(parts: &Parts<'_, '_>, mut each: impl FnMut(&[u8])) {
+/// The systems of the chain, the owner's first; of a chain that cannot be read, a question mark.
+fn each_system(chain: &SupplyChain<'_>, mut each: impl FnMut(&[u8])) {
     let mut room = [0; SYSTEM_BYTES];
-    let told = parts.systems(|system: Text<'_>| each(system.unescape(&mut room).unwrap_or(system.raw)));
-    if told.is_err() {
+    for SupplyChainNode { asi, .. } in &chain.nodes {
+        each(asi.unescape(&mut room).unwrap_or(asi.raw));
+    }
+    if chain.form == Form::Malformed {
         each(b"?");
     }
 }
 
 /// The systems as people read them. Those that do not fit are three dots together; what no domain has is a question mark.
 #[cold]
-fn describe(counts: &PathCounts, exchange: &Exchange, parts: &Parts<'_, '_>) {
+fn describe(counts: &PathCounts, exchange: &Exchange, chain: &SupplyChain<'_>) {
     const MORE: &[u8] = b"...";
     let mut text = [0; PathCounts::NODES_BYTES];
     let (mut length, mut cut) = (0, false);
-    each_system(parts, |system| {
+    each_system(chain, |system| {
         let start = length + usize::from(length > 0);
         cut |= start + system.len() + 1 + MORE.len() > text.len();
         if cut {
@@ -124,8 +127,8 @@ mod tests {
         let exchanges = Exchanges::new(&Config::demo(std::path::Path::new("")));
         let body = format!(r#"{{"id":"1","imp":[{{"id":"1"}}],"source":{{"schain":{chain}}}}}"#);
         let (mut scratch, mut request) = (Scratch::new(limits::BODY_BYTES), BidRequest::default());
-        let parts = Parts::open(body.as_bytes(), &mut scratch, &mut request).unwrap();
-        let path = Path::of(metrics, exchanges.by_name("generic").unwrap(), &parts, &request);
+        let mut parts = Parts::open(body.as_bytes(), &mut scratch, &mut request).unwrap();
+        let path = Path::of(metrics, exchanges.by_name("generic").unwrap(), &mut parts, &mut request);
         (path, path.0.unwrap().1.nodes())
     }
 
@@ -167,7 +170,7 @@ mod tests {
         let metrics = counted();
         for (chain, read) in [
             (r#"{"nodes":7}"#, "?"),
-            (r#"{"nodes":[{"asi":"a.example"},{"asi":7}]}"#, "a.example ?"),
+            (r#"{"nodes":[{"asi":"a.example"},{"asi":7}]}"#, "?"),
             (r#"{"nodes":[{"asi":"a\nb <c>.example"}]}"#, "a?b??c?.example"),
             (r#"[]"#, "?"),
         ] {

@@ -21,6 +21,7 @@ use crate::bid::user::User;
 use crate::limits;
 use crate::metrics::stage::Stage;
 use crate::snapshot::campaign::{Campaign, Shape};
+use crate::snapshot::supply::{Chain, Inventory, Path, Verdict};
 use crate::units::{CampaignIx, CpmMicros, Currency, Multiplier, Nanos, Rate, UserKey};
 use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -82,6 +83,8 @@ pub(super) struct Witness {
     account: Option<Currency>,
     imps: BTreeMap<u8, Placed>,
     considered: Vec<Considered>,
+    /// What the files say of the supply path, if somebody asks.
+    verdict: Option<Verdict>,
     /// The user may be known.
     personal: bool,
     /// No user is known.
@@ -174,6 +177,40 @@ impl Probe for Witness {
         self.detail(Stage::Comply, line, values);
     }
 
+    fn supplied(&mut self, scene: Scene<'_>, path: &Path<'_>, verdict: Verdict) {
+        self.verdict = Some(verdict);
+        let plain = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let nodes = if let Chain::Nodes { nodes, .. } = path.chain { nodes } else { &[] };
+        let sellers: Vec<String> =
+            nodes.iter().map(|node| format!("{}/{}", plain(node.asi), plain(node.sid))).collect();
+        let chain = match path.chain {
+            Chain::Absent => "no supply chain".to_owned(),
+            Chain::Malformed => "a supply chain that is none".to_owned(),
+            Chain::Nodes { complete, .. } => {
+                let complete = if complete { "complete" } else { "incomplete" };
+                format!("a {complete} supply chain by {}", sellers.join(", "))
+            }
+        };
+        let (kind, inventory) = match path.inventory {
+            Inventory::Site(domain) => ("site", plain(domain)),
+            Inventory::App(bundle) => ("app", plain(bundle)),
+            Inventory::Unknown => ("inventory", "unknown".to_owned()),
+        };
+        let partner =
+            if path.partner.is_empty() { String::new() } else { format!(", shared with {}", plain(path.partner)) };
+        let (sender, policy) = (plain(path.sender), scene.exchange.demand.policy);
+        let line = format!(
+            "{chain} from {sender} for {kind} {inventory}{partner}: {}, and the exchange's policy is {}",
+            verdict.label(),
+            policy.label(),
+        );
+        let values = json!({
+            "supply": verdict.label(), "policy": policy.label(), "sender": sender, "sellers": sellers, kind: inventory,
+            "partner": plain(path.partner), "country": path.country.map(|code| plain(&code)),
+        });
+        self.detail(Stage::Comply, line, values);
+    }
+
     fn unsold(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, at: u8, reason: NoBidReason) {
         if self.imps.contains_key(&at) {
             return;
@@ -196,7 +233,7 @@ impl Probe for Witness {
         let of_campaign = |(index, campaign): (usize, &Campaign)| {
             let listed = candidates.iter().find(|candidate| candidate.campaign.0 as usize == index);
             obstacles::of(
-                &obstacles::Question { scene, asked, sale, place: &place, lists: &self.lists },
+                &obstacles::Question { scene, asked, sale, place: &place, lists: &self.lists, verdict: self.verdict },
                 campaign,
                 listed,
             )

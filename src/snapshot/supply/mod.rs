@@ -1,7 +1,12 @@
 //! Who may sell what: the sellers.json files of exchanges and the ads.txt and app-ads.txt files of publishers, compiled into
 //! one table that is asked on the bid path.
 
+mod origin;
+mod policy;
+
 use crate::units::UnixMillis;
+pub use origin::Origin;
+pub use policy::{NoAdsTxt, Stale};
 
 /// One node of a supply chain (IAB SupplyChain object 1.0), without the escapes of its JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +111,11 @@ pub enum Policy {
 pub struct Supply {}
 
 impl Supply {
+    /// Reads a table.
+    pub fn load(_path: &std::path::Path) -> Result<Supply, super::document::FileError> {
+        Ok(Supply {})
+    }
+
     /// What the files say of a path at this time.
     pub fn check(&self, _path: &Path<'_>, _now: UnixMillis) -> Verdict {
         Verdict::NoAdsTxt
