@@ -106,6 +106,10 @@ pub const ORDERS: usize = 65_536;
 /// Snapshots on their way to, or back from, one bid core.
 pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
 
+/// Records of the compliance log from one bid core that are not yet written; more are lost, and counted. It is emptied ten times a
+/// second.
+pub const AUDITED: usize = 4096;
+
 /// The reconciliation tick, ns.
 pub const TICK_NS: u64 = 5_000_000_000;
 /// What a limit of requests per second is held over, ns: ten seconds, and what the clock of who checks it may be off.

@@ -34,6 +34,7 @@ pub mod paper;
 pub mod ids;
 pub mod user;
 pub mod probe;
+pub mod audit;
 
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -59,6 +60,7 @@ use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
 
 use admit::Exchanges;
 use answer::Letter;
+use audit::{Auditor, Recorder};
 use budget::Leases;
 use choose::choose;
 use comply::Basis;
@@ -127,6 +129,7 @@ pub struct Seed {
     profiles: Profiles,
     paper: Paper,
     snapshot: Box<Snapshot>,
+    auditor: Option<Auditor>,
 }
 
 impl Seed {
@@ -153,7 +156,14 @@ impl Seed {
                 bids: BidIds::from_kernel()?,
             },
             snapshot: data.snapshot(),
+            auditor: None,
         })
+    }
+
+    /// The same, of a core that records how it treats some requests.
+    #[must_use]
+    pub fn audited(self, auditor: Option<Auditor>) -> Seed {
+        Seed { auditor, ..self }
     }
 }
 
@@ -196,13 +206,15 @@ pub struct BidCore {
     scanner: json::Scratch,
     offers: Box<Offers>,
     memory: eligible::Memory,
+    /// Keeps the compliance log, if there is one.
+    auditor: Option<Auditor>,
     not_send: PhantomData<Rc<()>>,
 }
 
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, duplicates_ms, users, profiles, paper, snapshot } = seed;
+        let Seed { exchanges, duplicates_ms, users, profiles, paper, snapshot, auditor } = seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
         BidCore {
             quotas: Shares::new(&exchanges),
@@ -222,6 +234,7 @@ impl BidCore {
             scanner: json::Scratch::new(limits::BODY_BYTES),
             offers: Box::default(),
             memory: eligible::Memory::default(),
+            auditor,
             not_send: PhantomData,
         }
     }
@@ -233,7 +246,22 @@ impl BidCore {
     /// crosses_threads::<corebid::bid::BidCore>();
     /// ```
     pub fn handle<P: Probe>(&mut self, now: Now, ask: Ask<'_>, response: &mut [u8], probe: &mut P) -> Outcome {
+        if self.auditor.as_mut().is_some_and(Auditor::is_due) {
+            return self.recorded(now, ask, response, probe);
+        }
         self.decide(now, ask, response, probe).unwrap_or_else(|no| no)
+    }
+
+    /// As [`BidCore::handle`], for the compliance log too.
+    #[cold]
+    fn recorded<P: Probe>(&mut self, now: Now, ask: Ask<'_>, response: &mut [u8], probe: &mut P) -> Outcome {
+        let exchange = self.exchanges.by_path(ask.exchange).map(|exchange| exchange.id);
+        let mut recorder = Recorder::new(probe, now.wall, exchange);
+        let outcome = self.decide(now, ask, response, &mut recorder).unwrap_or_else(|no| no);
+        if let Some(auditor) = &mut self.auditor {
+            auditor.record(recorder.ended(outcome));
+        }
+        outcome
     }
 
     /// The path of a request. Each stage is a line or two; each `?` is a no, with its one reason.

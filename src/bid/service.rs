@@ -1,5 +1,6 @@
 //! What a bid core answers to HTTP: bid requests, notices, the ready probe; and the orders it carries out between them.
 
+use crate::bid::audit::Auditor;
 use crate::bid::notices::Pending;
 use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
@@ -252,6 +253,7 @@ impl Bidder {
         metrics.profile_misses.set(profiles.misses);
         metrics.fingerprint_evictions.set(self.core.duplicates.evictions());
         metrics.frequency_evictions.set(self.core.frequency.evictions());
+        metrics.audit_lost.set(self.core.auditor.as_ref().map_or(0, Auditor::lost));
     }
 
     fn swap_snapshots(&mut self) {

@@ -70,6 +70,8 @@ pub struct CoreMetrics {
     pub fingerprints: Counter,
     /// Bids that were forgotten before the window for their copies was over.
     pub fingerprint_evictions: Counter,
+    /// Records of the compliance log that found its ring full.
+    pub audit_lost: Counter,
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
     /// Time from the turn that saw a request to the turn's submission, ns.
@@ -112,6 +114,7 @@ impl Default for CoreMetrics {
             frequency_evictions: Counter::default(),
             fingerprints: Counter::default(),
             fingerprint_evictions: Counter::default(),
+            audit_lost: Counter::default(),
             paths: Table::default(),
             service: Histogram::default(),
             notice: Histogram::default(),
