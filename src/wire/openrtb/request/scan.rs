@@ -283,8 +283,8 @@ impl<'a, 's> Parts<'a, 's> {
         Ok(())
     }
 
-    /// Who it is about, and what may be known of them: the rest of `device` and `user`, and `regs`. After
-    /// [`Parts::inventory`].
+    /// Who it is about, and what may be known of them: the rest of `device` and `user`, and `regs`. Reads the inventory first,
+    /// if nobody has.
     ///
     /// # Errors
     /// A wrong type.
@@ -292,6 +292,7 @@ impl<'a, 's> Parts<'a, 's> {
         if std::mem::replace(&mut self.person_read, true) {
             return Ok(());
         }
+        self.inventory(into)?;
         let [id, buyeruid, eids, consent, _, ext] = self.user_fields()?;
         let document = &self.document;
         let [lmt, dnt, ip, ipv6, language, ifa] = self.identity;
