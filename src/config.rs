@@ -11,6 +11,7 @@ use serde::Deserialize;
 pub mod exchange;
 pub mod privacy;
 pub mod supply;
+pub mod audit;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -18,6 +19,7 @@ use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
+pub use audit::Audit;
 pub use privacy::Privacy;
 pub use supply::Supply;
 
@@ -39,6 +41,9 @@ pub struct Config {
     /// `[supply]`.
     #[serde(default)]
     pub supply: Supply,
+    /// `[audit]`.
+    #[serde(default)]
+    pub audit: Audit,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -167,6 +172,7 @@ impl Config {
             .chain(data.geo.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
         {
             *file = folder.join(&*file);
@@ -206,6 +212,7 @@ impl Config {
         }
         self.edge.validate(&self.exchanges)?;
         self.privacy.validate()?;
+        self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
@@ -237,6 +244,7 @@ impl Config {
             edge: Edge::default(),
             privacy: Privacy::default(),
             supply: Supply::default(),
+            audit: Audit::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

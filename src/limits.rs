@@ -117,12 +117,20 @@ pub const DUPLICATES: usize = 1 << 16;
 /// are more, those that came least are forgotten.
 pub const VELOCITY: usize = 1 << 18;
 
+/// Places for supply paths of which requests and bids are counted, if `supply.paths` is set: 256 bytes each, per core. An exchange
+/// sells through tens to hundreds of systems; the paths beyond are counted together.
+pub const PATHS: usize = 8192;
+
 /// Events from one bid core that the reconciliation core has not yet read. A full ring refuses the bid (`ring_full`).
 pub const EVENTS: usize = 65_536;
 /// Orders to one bid core that it has not yet read. What does not fit stays with the reconciler and is counted.
 pub const ORDERS: usize = 65_536;
 /// Snapshots on their way to, or back from, one bid core.
 pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
+
+/// Records of the compliance log from one bid core that are not yet written; more are lost, and counted. It is emptied ten times a
+/// second.
+pub const AUDITED: usize = 4096;
 
 /// The reconciliation tick, ns.
 pub const TICK_NS: u64 = 5_000_000_000;

@@ -219,6 +219,7 @@ fn a_decision_allocates_nothing() {
             config.edge.duplicates_ms = Some(200);
             config.edge.impossible_devices = true;
             config.edge.velocity = Some(Velocity { per_ip: Some(9), per_user: Some(9), seconds: 1 });
+            config.supply.paths = true;
             config.exchanges[0].qps = Some(1000);
             config.exchanges[0].countries.exclude = vec!["PRK".into()];
             let mut strict = Exchange::generic("strict");
@@ -331,6 +332,9 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     let mut config = Config::demo(&folder.path("data"));
     config.server.listen.set_port(0);
     config.server.backend = backend;
+    config.supply.paths = true;
+    config.audit.file = Some(folder.path("compliance.ndjson"));
+    config.audit.sample = std::num::NonZeroU32::new(3).unwrap();
     let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: 0 };
     let mut node: Node = launch.start().unwrap();
     eventually("money", || node.is_funded().then_some(()));

@@ -17,7 +17,7 @@ use crate::ring::message::{NoticeKind, Reserved};
 use crate::snapshot::campaign::markup::{Markup, Signals, Values};
 use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
 use crate::snapshot::marks::CONTENT_1_0;
-use crate::units::{BidId, CpmMicros, LeaseId, Micros, Nanos, Terms, UserKey};
+use crate::units::{BidId, CpmMicros, LeaseId, Micros, Nanos, PathKey, Terms, UserKey};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Stream};
 use crate::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter};
@@ -132,6 +132,8 @@ pub struct Letter<'a> {
     pub together: bool,
     /// About whom.
     pub user: UserKey,
+    /// The supply path that wins count for.
+    pub path: PathKey,
 }
 
 /// Writes the response with as many of the bids as fit, and gives back the money of those that do not.
@@ -147,7 +149,7 @@ pub fn write(
     leases: &mut Leases,
     response: &mut [u8],
 ) -> Result<Written, NoBidReason> {
-    let Letter { request, quote, together, user, .. } = letter;
+    let Letter { request, quote, together, user, path, .. } = letter;
     let exchange = scene.exchange;
     let mut writer = ResponseWriter::new(response, request.id.raw);
     let mut bids: ArrayVec<(Backed, Reserved), { limits::BIDS }> = ArrayVec::new();
@@ -161,6 +163,7 @@ pub fn write(
             terms: backed.terms,
             lease: backed.lease(),
             user: *user,
+            path: *path,
             exchange,
             test: request.test,
         });

@@ -1,4 +1,4 @@
-//! `[supply]`: what is asked of the path that a request took. Nothing, by default.
+//! `[supply]`: what is asked of the path that a request took, and whether paths are counted. Nothing, by default.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,8 @@ pub struct Supply {
     pub stale: Stale,
     /// What it is worth that a publisher has no file.
     pub no_ads_txt: NoAdsTxt,
+    /// Whether requests, bids, wins and spend are counted by path.
+    pub paths: bool,
 }
 
 /// The longest domain (RFC 1035), bytes.

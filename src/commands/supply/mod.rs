@@ -1,9 +1,10 @@
-//! `corebid supply`: who may sell what.
+//! `corebid supply`: who may sell what, and what each way to us is worth.
 
 mod build;
 mod fetch;
 mod check;
 mod parse;
+mod paths;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -30,6 +31,8 @@ enum Action {
     Fetch(fetch::Args),
     /// Compile what was fetched into the table that a bidder loads
     Build(build::Args),
+    /// What each supply path of a running bidder brings and costs: win rate, price, duplicates, cost per win
+    Paths(paths::Args),
 }
 
 /// Runs it.
@@ -39,6 +42,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Parse(args) => parse::run(args),
         Action::Fetch(args) => fetch::run(args),
         Action::Build(args) => build::run(args),
+        Action::Paths(args) => paths::run(args),
     }
 }
 

@@ -63,6 +63,7 @@ pub struct Parts<'a, 's> {
     /// Read already: asking again costs nothing.
     inventory_read: bool,
     person_read: bool,
+    chain_read: bool,
     /// `cat`, `sectioncat`, `pagecat`, `cattax` and `content` of the subject.
     topic: [Token; 5],
     /// `inventorypartnerdomain` and `ext` of the subject.
@@ -127,6 +128,7 @@ impl<'a, 's> Parts<'a, 's> {
             ext,
             inventory_read: false,
             person_read: false,
+            chain_read: false,
             topic: [Token::ABSENT; 5],
             partner: [Token::ABSENT; 2],
             identity: [Token::ABSENT; 6],
@@ -311,9 +313,16 @@ impl<'a, 's> Parts<'a, 's> {
 
     /// The supply chain and the inventory partner, wherever the version keeps them. What is wrong with the chain is said by
     /// its form; a partner that is no string is none. After [`Parts::inventory`].
-    pub fn chain(&self, into: &mut BidRequest<'a>) {
-        into.schain.read(&self.document, schain(&self.document, self.source, self.ext));
+    pub fn chain(&mut self, into: &mut BidRequest<'a>) {
+        self.systems(into);
         into.partner = partner(&self.document, self.partner).unwrap_or_default();
+    }
+
+    /// The supply chain alone, which asks for nothing to be read before.
+    pub fn systems(&mut self, into: &mut BidRequest<'a>) {
+        if !std::mem::replace(&mut self.chain_read, true) {
+            into.schain.read(&self.document, schain(&self.document, self.source, self.ext));
+        }
     }
 
     /// `id`, `buyeruid`, `eids`, `consent`, `geo` and `ext` of the user.
