@@ -17,9 +17,9 @@ use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
+pub use audit::Audit;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
-pub use audit::Audit;
 pub use privacy::Privacy;
 pub use supply::Supply;
 

@@ -53,6 +53,7 @@ fn bench(folder: &Folder, vendor: bool, assume_gdpr: Assume) -> Bench {
         geo: None,
         edge: Default::default(),
         privacy,
+        supply: Default::default(),
     };
     let data = Data::load(source, &Key([0; 32])).unwrap();
     Bench::new(&Config::demo(std::path::Path::new("")), &data).unwrap()

@@ -319,16 +319,9 @@ impl BidCore {
         supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
-        let copies = edge::copies(
-            &parts,
-            &mut request,
-            now,
-            leave.personal.as_ref(),
-            &self.duplicates,
-            &mut self.room,
-            metrics,
-        )
-        .inspect_err(|no| path.refused(*no))?;
+        let copies =
+            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
+                .inspect_err(|no| path.refused(*no))?;
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
@@ -373,8 +366,8 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
-        let (gdpr, together, path) = (basis.gdpr.said(), chosen.together, path.claimed(leave.purposes));
-        let letter = Letter { request: &request, quote: &quote, gdpr, together, user: user.key(), path };
+        let (gdpr, together, claimed) = (basis.gdpr.said(), chosen.together, path.claimed(leave.purposes));
+        let letter = Letter { request: &request, quote: &quote, gdpr, together, user: user.key(), path: claimed };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {

@@ -135,7 +135,18 @@ impl Campaign {
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
         let Definition {
-            adomain, cat, cat_in, app, competes, together, supply, frequency_cap, dsa, creatives, targeting, ..
+            adomain,
+            cat,
+            cat_in,
+            app,
+            competes,
+            together,
+            supply,
+            frequency_cap,
+            dsa,
+            creatives,
+            targeting,
+            ..
         } = definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());

@@ -54,7 +54,7 @@ impl Disclosure {
         };
         Rendered {
             renders: self.renders,
-            members: members[1..members.len() - 1].as_bytes().into(),
+            members: members.as_bytes()[1..members.len() - 1].into(),
             known: transparency(|_| true),
             contextual: transparency(|param| param != PROFILING && param != PRECISE_PLACE),
         }
