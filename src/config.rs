@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub mod exchange;
+pub mod privacy;
+pub mod supply;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -16,6 +18,8 @@ use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
 pub use edge::{Countries, Edge};
 pub use exchange::Exchange;
+pub use privacy::Privacy;
+pub use supply::Supply;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +33,12 @@ pub struct Config {
     /// `[edge]`.
     #[serde(default)]
     pub edge: Edge,
+    /// `[privacy]`.
+    #[serde(default)]
+    pub privacy: Privacy,
+    /// `[supply]`.
+    #[serde(default)]
+    pub supply: Supply,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -156,6 +166,8 @@ impl Config {
             .chain(data.rates.as_mut())
             .chain(data.geo.as_mut())
             .chain(config.edge.files())
+            .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.supply.table.as_mut())
         {
             *file = folder.join(&*file);
         }
@@ -193,6 +205,8 @@ impl Config {
             exchange.countries.validate("exchange")?;
         }
         self.edge.validate(&self.exchanges)?;
+        self.privacy.validate()?;
+        self.supply.validate(&self.exchanges)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -221,6 +235,8 @@ impl Config {
                 ..Data::default()
             },
             edge: Edge::default(),
+            privacy: Privacy::default(),
+            supply: Supply::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

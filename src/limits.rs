@@ -59,6 +59,23 @@ pub const DURATION_FLOORS: usize = 8;
 /// cannot be honoured and is answered 204.
 pub const LIST: usize = 256;
 
+/// Nodes of a supply chain (`schain.nodes`): few have more than four. One with more is taken for malformed.
+pub const CHAIN_NODES: usize = 16;
+/// The `asi` and `sid` of a supply chain that have escapes in their JSON, bytes unescaped, all together: a domain has at most
+/// 253, an account 64. What does not fit is taken for malformed.
+pub const CHAIN_BYTES: usize = CHAIN_NODES * (256 + 64);
+/// Bytes of a seller's account (`schain.nodes[].sid`, SupplyChain object 1.0: 64 characters).
+pub const SID_BYTES: usize = 64;
+/// Domains of a host, itself included and from above, that are asked for an ads.txt: one cache line each.
+pub const HOST_LEVELS: usize = 8;
+/// Managers of a publisher (`MANAGERDOMAIN`) that are kept: one for each country.
+pub const MANAGERS: usize = 256;
+/// Partners of a publisher (`INVENTORYPARTNERDOMAIN`) that are kept: a seller whom the publisher does not name costs a cache line
+/// for each.
+pub const PARTNERS: usize = 64;
+/// Subdomains with an ads.txt of their own (`SUBDOMAIN`) that are kept of a domain.
+pub const SUBDOMAINS: usize = 1024;
+
 /// Campaigns, all told, that one process gives a slot to: 32 bytes of sub-lease per core each.
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.

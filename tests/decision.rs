@@ -69,6 +69,8 @@ fn golden_campaigns(folder: &Folder) -> Source {
         },
         geo: None,
         edge: Files::default(),
+        privacy: Default::default(),
+        supply: Default::default(),
     }
 }
 

@@ -180,6 +180,8 @@ fn campaigns(folder: &Folder) -> Source {
             bots: Some(folder.write("bots.txt", "Googlebot\nbot | cubot\n")),
             data_centers: Some(folder.write("centers.txt", "192.0.2.0/24\n2001:db8::/32\n")),
         },
+        privacy: Default::default(),
+        supply: Default::default(),
     }
 }
 

@@ -46,6 +46,9 @@ fn a_line_is_read_as_it_is_found() {
         (b"a.com, 1, DIRECT, f08c; ext", "a.com|1|Direct|f08c"),
         ("\u{a0}a.com,\u{a0}1\u{a0},\u{200b}DIRECT\u{a0} ".as_bytes(), "a.com|1|Direct|-"),
         ("\u{feff}a.com, 1, DIRECT".as_bytes(), "a.com|1|Direct|-"),
+        ("\u{3000}\u{feff}a.com,\u{85}1\u{2003},DIRECT,\u{200b}f08c \u{200b} ".as_bytes(), "a.com|1|Direct|f08c"),
+        ("\u{a0}a.com, 1, DIRECT, caf".as_bytes(), "a.com|1|Direct|caf"),
+        (b"\xc2\xa0a.com, 1, DIRECT, caf\xe9", "a.com|1|Direct|-"),
         ("münchen.de, 1, DIRECT".as_bytes(), "münchen.de|1|Direct|-"),
         (b"a.com, id with spaces=, DIRECT", "a.com|id with spaces=|Direct|-"),
         (b"a.com, 1, DIRECT, \xff\xfe", "a.com|1|Direct|-"),
@@ -165,7 +168,7 @@ proptest! {
     /// A line takes nothing with it: every other one is read as if it stood alone.
     #[test]
     fn a_line_stands_for_itself(pieces in prop::collection::vec("[a-c,=;#. \u{0}\u{a0}]{0,12}|a, 1, DIRECT", 0..12)) {
-        let alone: Vec<String> = pieces.iter().flat_map(|piece| lines(piece)).collect();
+        let alone: Vec<String> = pieces.iter().flat_map(lines).collect();
         let together = lines(pieces.join("\n"));
         let unnumbered = |said: String| said.split_once(": ").map_or(said.clone(), |(_, reason)| reason.to_owned());
         let unnumbered = |all: Vec<String>| all.into_iter().map(unnumbered).collect::<Vec<_>>();
@@ -379,9 +382,141 @@ fn the_command_reads_long_files_for_people_too() {
     assert_eq!(Reason::FewFields.label(), "neither three fields between commas nor NAME=VALUE");
 }
 
+/// A site's request of two nodes, its files, and what is asked of them.
+struct Trial {
+    folder: Folder,
+    request: Value,
+}
+
+impl Trial {
+    fn new() -> Trial {
+        let folder = Folder::new("supply-check");
+        folder.write("x.json", r#"{"sellers":[{"seller_id":"1","seller_type":"PUBLISHER","domain":"p.com"}]}"#);
+        folder.write("y.json", r#"{"sellers":[{"seller_id":"7","seller_type":"INTERMEDIARY","domain":"x.com"}]}"#);
+        folder.write("ads.txt", "x.com, 1, DIRECT\ny.com, 7, RESELLER\n");
+        let nodes = json!([{ "asi": "x.com", "sid": "1", "hp": 1 }, { "asi": "y.com", "sid": "7", "hp": 1 }]);
+        let request = json!({ "id": "r", "imp": [{ "id": "1", "banner": {} }], "site": { "domain": "www.P.com" },
+            "source": { "schain": { "ver": "1.0", "complete": 1, "nodes": nodes } } });
+        Trial { folder, request }
+    }
+
+    /// The command on these arguments; `@` stands for the folder.
+    #[track_caller]
+    fn run(&self, arguments: &str) -> (Option<i32>, String, String) {
+        self.folder.write("request.json", self.request.to_string());
+        let arguments =
+            format!("supply check --request @/request.json {arguments}").replace("@/", &self.folder.text(""));
+        run(&arguments.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Exit code, verdict, reason and code with all its files.
+    #[track_caller]
+    fn check(&self, more: &str) -> (i32, String, String, Value) {
+        let files = "--sellers-json x.com=@/x.json Y.com=@/y.json --sender y.com";
+        let ads_txt = if more.contains("--ads-txt") { "" } else { "--ads-txt @/ads.txt" };
+        let (code, stdout, stderr) = self.run(&format!("{files} {ads_txt} --json {more}"));
+        let said: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout}{stderr}"));
+        let text = |key: &str| said[key].as_str().unwrap().to_owned();
+        (code.unwrap(), text("verdict"), text("reason"), said["nbr"].clone())
+    }
+}
+
+#[track_caller]
+fn assert_check(trial: &Trial, more: &str, verdict: &str, reason: &str, nbr: Option<u16>) {
+    let code = i32::from(verdict != "pass");
+    assert_eq!(trial.check(more), (code, verdict.to_owned(), reason.to_owned(), json!(nbr)), "{more}");
+}
+
+#[test]
+fn a_path_is_checked_against_the_files_at_hand() {
+    let mut trial = Trial::new();
+    assert_check(&trial, "", "pass", "verified", None);
+    assert_check(&trial, "--ads-txt 404", "pass", "undeclared", None);
+    trial.folder.write("none.txt", "placeholder.example.com, placeholder, DIRECT, placeholder\n");
+    assert_check(&trial, "--ads-txt @/none.txt", "fail", "unauthorized", Some(12));
+    trial.folder.write("page.txt", "<!doctype html>");
+    assert_check(&trial, "--ads-txt @/page.txt", "unknown", "no_ads_txt", Some(11));
+    assert_check(&trial, "--ads-txt @/page.txt --policy prefer", "pass", "no_ads_txt", None);
+    trial.folder.write("y.json", "{\"sellers\":[{\"seller_id\":\"7\"");
+    assert_check(&trial, "", "unknown", "no_sellers_json", Some(17));
+    trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"7","seller_type":"INTERMEDIARY","domain":"z.com"}]}"#);
+    assert_check(&trial, "", "fail", "wrong_seller_domain", Some(17));
+    trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"8","seller_type":"INTERMEDIARY","domain":"x.com"}]}"#);
+    assert_check(&trial, "", "fail", "unknown_seller", Some(17));
+    trial.request["source"]["schain"]["complete"] = json!(0);
+    assert_check(&trial, "", "fail", "incomplete", Some(16));
+    trial.request["source"] = json!({});
+    assert_check(&trial, "", "fail", "no_chain", Some(16));
+}
+
+#[test]
+fn the_chain_may_stand_in_three_places_and_the_exchange_at_its_end() {
+    let mut trial = Trial::new();
+    let chain = trial.request["source"]["schain"].take();
+    trial.request["source"] = json!({ "ext": { "schain": chain.clone() } });
+    assert_check(&trial, "", "pass", "verified", None);
+    trial.request["source"] = json!({});
+    trial.request["ext"] = json!({ "schain": chain });
+    assert_check(&trial, "", "pass", "verified", None);
+    let (code, stdout, stderr) = trial.run("--sender x.com --ads-txt @/ads.txt");
+    assert_eq!((code, stdout.as_str()), (Some(1), "fail: not_the_sender (nbr 16)\n"));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn an_app_a_partner_and_a_manager_have_their_files_too() {
+    let trial = Trial::new();
+    // A partner that the publisher's file names sells the second node's part.
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\nINVENTORYPARTNERDOMAIN=q.com\n");
+    trial.folder.write("partner.txt", "y.com, 7, RESELLER\n");
+    assert_check(&trial, "--partner-ads-txt q.com=@/partner.txt", "pass", "verified", None);
+    assert_check(&trial, "--partner-ads-txt z.com=@/partner.txt", "unknown", "no_ads_txt", Some(11));
+    // A manager, in one country.
+    let trial = &mut Trial::new();
+    trial.folder.write("x.json", r#"{"sellers":[{"seller_id":"1","seller_type":"INTERMEDIARY","domain":"m.com"}]}"#);
+    trial.folder.write("ads.txt", "x.com, 1, RESELLER\ny.com, 7, RESELLER\nmanagerdomain=M.com, US\n");
+    assert_check(trial, "", "fail", "wrong_seller_type", Some(17));
+    trial.request["device"] = json!({ "geo": { "country": "USA" } });
+    assert_check(trial, "", "pass", "verified", None);
+    trial.request["device"] = json!({ "geo": { "country": "DEU" } });
+    assert_check(trial, "", "fail", "wrong_seller_type", Some(17));
+    // An app, by the domain of its developer.
+    let trial = &mut Trial::new();
+    trial.request.as_object_mut().unwrap().remove("site");
+    trial.request["app"] = json!({ "bundle": "com.p.app", "domain": "p.com" });
+    assert_check(trial, "", "pass", "verified", None);
+    trial.request["app"] = json!({ "bundle": "com.p.app", "publisher": { "domain": "p.com" } });
+    assert_check(trial, "", "pass", "verified", None);
+    trial.request["app"] = json!({ "bundle": "com.p.app" });
+    assert_check(trial, "", "fail", "wrong_seller_domain", Some(17));
+    assert_check(trial, "--domain p.com", "pass", "verified", None);
+}
+
+#[test]
+fn the_check_is_refused_in_one_line() {
+    let mut trial = Trial::new();
+    let cases = [
+        ("--sender y.com --sellers-json x.com", 2),
+        ("--sender y.com --sellers-json =@/x.json", 2),
+        ("--sender y.com --policy off", 2),
+        ("--ads-txt 404", 2),
+        ("--sender y.com --ads-txt @/missing.txt", 1),
+        ("--sender y.com --sellers-json x.com=@/missing.json", 1),
+    ];
+    for (arguments, code) in cases {
+        let (ended, stdout, stderr) = trial.run(arguments);
+        assert_eq!((ended, stdout.as_str()), (Some(code), ""), "{arguments}");
+        assert!(code == 2 || stderr.lines().count() == 1 && stderr.contains("missing."), "{stderr}");
+    }
+    trial.request = json!({ "imp": [] });
+    let (code, _, stderr) = trial.run("--sender y.com --ads-txt 404");
+    assert!(code == Some(1) && stderr.contains("request.json: not a BidRequest"), "{stderr}");
+}
+
 /// `cargo test --release --test supply_files -- --ignored --nocapture`: a gigabyte of each, in MB/s.
 #[test]
 #[ignore = "it measures, and takes a while in a debug build"]
+#[allow(clippy::disallowed_methods, reason = "it measures")]
 fn speed() {
     let mebibytes: usize = std::env::var("MEBIBYTES").map_or(1024, |size| size.parse().unwrap());
     let repeat = |sample: String| sample.repeat((mebibytes << 20) / sample.len());

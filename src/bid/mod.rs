@@ -60,6 +60,7 @@ use admit::Exchanges;
 use answer::Letter;
 use budget::Leases;
 use choose::choose;
+use comply::Basis;
 use edge::duplicates::Duplicates;
 use edge::quota::Shares;
 use eligible::Scene;
@@ -179,6 +180,7 @@ pub struct BidCore {
     pub quotas: Shares,
     duplicates: Duplicates,
     room: edge::Room,
+    path: supply::Room,
     users: UserKeys,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
@@ -204,6 +206,7 @@ impl BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
+            path: supply::Room::default(),
             tells_why,
             exchanges,
             users,
@@ -263,19 +266,29 @@ impl BidCore {
         let quote = Quote::of(&request, exchange, &scene.exchanged())?;
         probe.quoted(scene, quote);
         edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
-        let leave = comply::leave(scene, &mut parts, &mut request)?;
-        let _verdict = supply::check(scene, &mut parts, &mut request)?;
+        let basis = Basis::of(scene, &mut parts, &mut request)?;
+        probe.cleared(scene, &request, basis);
+        let leave = basis.leave()?;
+        let verdict = supply::check(scene, &mut parts, &mut request, &mut self.path, probe)?;
 
         probe.enter(Stage::Match);
-        memory.find(scene, &mut parts, &mut request, offers, probe)?;
+        memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
+        supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
-        if request.dsa_required >= comply::DSA_REQUIRED {
+        if request.dsa_required >= 2 {
             return Err(NoBidReason::Transparency.into());
         }
-        let copies =
-            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
+        let copies = edge::copies(
+            &parts,
+            &mut request,
+            now,
+            leave.personal.as_ref(),
+            &self.duplicates,
+            &mut self.room,
+            metrics,
+        )?;
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;

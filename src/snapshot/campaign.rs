@@ -19,6 +19,7 @@ use std::num::NonZeroU16;
 
 use crate::snapshot::document::FileError;
 use crate::snapshot::marks;
+use crate::snapshot::supply::Policy;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use crate::wire::openrtb::agent::{Browser, Os};
 use crate::wire::openrtb::request::{Channel, Point};
@@ -58,6 +59,8 @@ pub struct Definition {
     pub competes: Vec<String>,
     /// Takes all impressions of a page together or none (`seatbid.group`), and only where the request names them all.
     pub together: bool,
+    /// What it asks of the supply path of a request, besides what the exchange is asked for.
+    pub supply: Policy,
     /// Impressions per user and UTC day; `None` for no cap.
     pub frequency_cap: Option<NonZeroU16>,
     /// What it shows; at least one, at most 255.
@@ -97,6 +100,8 @@ pub struct Campaign {
     pub together: bool,
     /// See [`Definition::competes`]; as marks.
     pub competes: Box<[u64]>,
+    /// See [`Definition::supply`].
+    pub supply: Policy,
     /// See [`Definition::frequency_cap`].
     pub frequency_cap: Option<NonZeroU16>,
     /// See [`Definition::creatives`].
@@ -124,7 +129,7 @@ impl Campaign {
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
-        let Definition { adomain, cat, cat_in, app, competes, together, frequency_cap, creatives, targeting, .. } =
+        let Definition { adomain, cat, cat_in, app, competes, together, supply, frequency_cap, creatives, targeting, .. } =
             definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
@@ -153,10 +158,17 @@ impl Campaign {
             app,
             together,
             competes: competes.iter().map(|label| marks::label(label.as_bytes())).collect(),
+            supply,
             frequency_cap,
             creatives,
             targeting,
         }
+    }
+
+    /// Whether it bids, and only on some supply paths.
+    #[inline]
+    pub fn asks_supply(&self) -> bool {
+        self.enabled && self.supply != Policy::Off
     }
 
     /// Its categories in a taxonomy (`cattax`); `None` if it names none there.

@@ -597,6 +597,7 @@ impl Plan {
             app: None,
             competes: Vec::new(),
             together: false,
+            supply: Default::default(),
             frequency_cap: None,
             creatives: self.ads.into_iter().map(|(order, ad)| ad.render(order)).collect(),
             targeting: self.targeting,

@@ -212,19 +212,20 @@ fn text(field: &[u8]) -> Result<&str, Reason> {
     std::str::from_utf8(field).map_err(|_| Reason::Encoding)
 }
 
-/// Without the white space around it, and what editors and web pages leave in its place: non-breaking and zero-width spaces,
+/// Without the white space around it, of any script and width: editors and web pages leave non-breaking spaces, zero-width ones and
 /// byte order marks.
-fn trim(mut text: &[u8]) -> &[u8] {
-    const WIDE: [&[u8]; 4] = ["\u{a0}".as_bytes(), "\u{200b}".as_bytes(), "\u{feff}".as_bytes(), "\u{3000}".as_bytes()];
-    loop {
-        let length = text.len();
-        text = text.trim_ascii();
-        for space in WIDE {
-            text = text.strip_prefix(space).unwrap_or(text);
-            text = text.strip_suffix(space).unwrap_or(text);
-        }
-        if text.len() == length {
-            return text;
+fn trim(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii();
+    if [text.first(), text.last()].into_iter().flatten().all(u8::is_ascii) {
+        return text;
+    }
+    let blank =
+        |letter: char| letter.is_whitespace() || ('\u{200b}'..='\u{200d}').contains(&letter) || letter == '\u{feff}';
+    match std::str::from_utf8(text) {
+        Ok(text) => text.trim_matches(blank).as_bytes(),
+        Err(error) => {
+            let start = std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default();
+            &text[start.len() - start.trim_start_matches(blank).len()..]
         }
     }
 }

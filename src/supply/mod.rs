@@ -3,5 +3,5 @@
 
 pub mod ads_txt;
 pub mod sellers_json;
-pub mod store;
 pub mod fetch;
+pub mod store;

@@ -148,6 +148,7 @@ fn one(id: u32, targeting: Targeting) -> Campaign {
         cat_in: vec![],
         competes: vec![],
         together: false,
+        supply: Default::default(),
         frequency_cap: None,
         creatives: vec![worlds::creative(BANNER)],
         targeting,

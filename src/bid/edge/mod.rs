@@ -30,7 +30,7 @@ pub fn clear<'r>(
     let edge = &scene.snapshot.edge;
     if let Some(countries) = &scene.exchange.countries {
         parts.inventory(request)?;
-        let place = asked::locate(scene.snapshot, parts, request)?;
+        let place = asked::locate(scene.snapshot, parts, request, None)?;
         if !countries.answer(asked::country(request, place.as_ref())) {
             return Err(NoBidReason::GeoFilter.into());
         }

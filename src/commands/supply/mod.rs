@@ -1,7 +1,11 @@
 //! `corebid supply`: who may sell what.
 
+mod check;
 mod fetch;
 mod parse;
+
+use std::io::{self, Read};
+use std::path::Path;
 
 use clap::Subcommand;
 
@@ -16,6 +20,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Whether a request was sold by who may sell it, by the files given: exit code 0 if it passes, 1 if not or if that
+    /// cannot be told
+    Check(check::Args),
     /// What an ads.txt, app-ads.txt or sellers.json says, and which of its lines say nothing
     Parse(parse::Args),
     /// Fetch ads.txt, app-ads.txt and sellers.json into a folder, and keep them current
@@ -25,7 +32,23 @@ enum Action {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.action {
+        Action::Check(args) => check::run(args),
         Action::Parse(args) => parse::run(args),
         Action::Fetch(args) => fetch::run(args),
     }
+}
+
+/// A file; `-` is standard input.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let read = if path.as_os_str() == "-" {
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text).map(|_| text)
+    } else {
+        std::fs::read(path)
+    };
+    read.map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{}: cannot read it: {error}", path.display()))
 }

@@ -66,12 +66,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(format!("{}: cannot read it: {error}", path.display()))
-}
-
 fn ads(path: &Path) -> Result<Report, Failure> {
-    let text = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let text = super::read(path)?;
     let mut report = Report { refused: ads_txt::refusal(&text).map(ads_txt::Refusal::label), ..Report::default() };
     for line in ads_txt::lines(&text) {
         match line {
@@ -87,7 +83,7 @@ fn ads(path: &Path) -> Result<Report, Failure> {
 }
 
 fn sellers(path: &Path) -> Result<Report, Failure> {
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let file = File::open(path).map_err(|error| super::unreadable(path, &error))?;
     let summary = sellers_json::read_from(BufReader::with_capacity(1 << 16, file), |_| {})
         .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     let told = [

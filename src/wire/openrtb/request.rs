@@ -9,6 +9,7 @@ mod impression;
 use arrayvec::ArrayVec;
 
 use super::agent::{Browser, Os};
+use super::chain::SupplyChain;
 use super::mime::Mimes;
 use crate::limits;
 use crate::units::{CpmMicros, Multiplier};
@@ -95,8 +96,11 @@ pub struct BidRequest<'a> {
     pub gpp_sid: Raw<'a>,
     /// `regs.ext.gpc` is "1" (or 1).
     pub gpc: bool,
-    /// `source.schain` (2.6), `source.ext.schain` (2.5) or `ext.schain` (2.4).
-    pub schain: Raw<'a>,
+    /// `source.schain` (2.6), `source.ext.schain` (2.5) or `ext.schain` (2.4). Read by [`Parts::chain`].
+    pub schain: SupplyChain<'a>,
+    /// `inventorypartnerdomain` of the site, app or dooh, or of its `ext` in 2.5: who shares the inventory with its owner. Read
+    /// by [`Parts::chain`].
+    pub partner: Text<'a>,
 }
 
 impl<'a> BidRequest<'a> {

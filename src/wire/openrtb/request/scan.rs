@@ -41,7 +41,8 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     parts.content(into)?;
     parts.agent(into, agent::of)?;
     parts.person(into)?;
-    parts.chain(into)
+    parts.chain(into);
+    Ok(())
 }
 
 /// A checked request, read part by part: whoever is turned away by its terms costs no look at its impressions, and who wants
@@ -64,6 +65,8 @@ pub struct Parts<'a, 's> {
     person_read: bool,
     /// `cat`, `sectioncat`, `pagecat`, `cattax` and `content` of the subject.
     topic: [Token; 5],
+    /// `inventorypartnerdomain` and `ext` of the subject.
+    partner: [Token; 2],
     /// `lmt`, `dnt`, `ip`, `ipv6`, `language`, `ifa` of the device.
     identity: [Token; 6],
     /// `ua`, `os`, `sua` and `ext` of the device.
@@ -125,6 +128,7 @@ impl<'a, 's> Parts<'a, 's> {
             inventory_read: false,
             person_read: false,
             topic: [Token::ABSENT; 5],
+            partner: [Token::ABSENT; 2],
             identity: [Token::ABSENT; 6],
             agent: [Token::ABSENT; 4],
             place: [Token::ABSENT; 4],
@@ -163,8 +167,9 @@ impl<'a, 's> Parts<'a, 's> {
         let document = &self.document;
         fields!(document, self.subject;
             domain "domain" page "page" bundle "bundle" publisher "publisher" cat "cat" sectioncat "sectioncat"
-            pagecat "pagecat" cattax "cattax" content "content");
+            pagecat "pagecat" cattax "cattax" content "content" partner "inventorypartnerdomain" subject_ext "ext");
         self.topic = [cat, sectioncat, pagecat, cattax, content];
+        self.partner = [partner, subject_ext];
         let (domain, page, bundle) = match into.channel {
             Channel::Site => (domain, page, Token::ABSENT),
             Channel::App => (Token::ABSENT, Token::ABSENT, bundle),
@@ -303,13 +308,11 @@ impl<'a, 's> Parts<'a, 's> {
         Ok(())
     }
 
-    /// The supply chain, wherever the version keeps it.
-    ///
-    /// # Errors
-    /// A wrong type.
-    pub fn chain(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
-        into.schain = schain(&self.document, self.source, self.ext)?;
-        Ok(())
+    /// The supply chain and the inventory partner, wherever the version keeps them. What is wrong with the chain is said by
+    /// its form; a partner that is no string is none. After [`Parts::inventory`].
+    pub fn chain(&self, into: &mut BidRequest<'a>) {
+        into.schain.read(&self.document, schain(&self.document, self.source, self.ext));
+        into.partner = partner(&self.document, self.partner).unwrap_or_default();
     }
 
     /// `id`, `buyeruid`, `eids`, `consent`, `geo` and `ext` of the user.
@@ -363,9 +366,24 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
     Ok(())
 }
 
-fn schain<'a>(document: &Document<'a, '_>, source: Token, ext: Token) -> Result<Raw<'a>, ScanError> {
+/// Where the chain is; 2.6 goes first.
+fn schain(document: &Document<'_, '_>, source: Token, ext: Token) -> Result<Token, WrongType> {
     fields!(document, source; schain "schain" source_ext "ext");
+    if document.is_present(schain) {
+        return Ok(schain);
+    }
     fields!(document, extension(document, source_ext); schain_2_5 "schain");
+    if document.is_present(schain_2_5) {
+        return Ok(schain_2_5);
+    }
     fields!(document, extension(document, ext); schain_2_4 "schain");
-    Ok(document.object(either(document, either(document, schain, schain_2_5), schain_2_4))?)
+    Ok(schain_2_4)
+}
+
+fn partner<'a>(document: &Document<'a, '_>, [partner, ext]: [Token; 2]) -> Result<Text<'a>, WrongType> {
+    if document.is_present(partner) {
+        return document.text(partner);
+    }
+    fields!(document, extension(document, ext); partner_2_5 "inventorypartnerdomain");
+    document.text(partner_2_5)
 }
