@@ -152,6 +152,8 @@ pub const EPSILON_MS: u64 = 2_000;
 pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;
 /// A sellers.json, bytes, as sent and inflated; a longer one is not taken. The largest exchange's has more than 100 MB.
 pub const SELLERS_JSON_BYTES: u64 = 512 * 1024 * 1024;
+/// A text in it, bytes; a file with a longer one is not taken. Names and comments have some hundreds.
+pub const SELLERS_JSON_TEXT: usize = 64 * 1024;
 /// Subdomains, and inventory partners, of one file that are fetched too.
 pub const REFERENCES: usize = 100;
 /// Further files that are fetched for one target, over its subdomains and their partners: what one publisher can make us fetch.

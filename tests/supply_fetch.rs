@@ -6,12 +6,12 @@ mod support;
 #[path = "support/web.rs"]
 mod web;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use corebid::supply::store::{Entry, Kind, Status, Store};
@@ -308,6 +308,8 @@ fn a_404_is_a_publishers_word_and_not_an_exchanges() {
 
 #[test]
 fn a_sellers_json_must_be_whole_json_of_any_type() {
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| format!("{{\"sellers\":[{{\"seller_id\":\"{}\"}}]}}", "1".repeat(1 << 20)));
     let folder = Folder::new("fetch");
     let web = Web::start(None, |request, out| {
         let (kind, body): (_, &[u8]) = match request.host.split('.').next().unwrap() {
@@ -318,14 +320,15 @@ fn a_sellers_json_must_be_whole_json_of_any_type() {
             "cut" => ("application/json", br#"{"sellers":[{"seller_id":"1"},{"sel"#),
             "none" => ("application/json", br#"{"version":"1.0"}"#),
             "list" => ("application/json", b"[]"),
+            "text" => ("application/json", TEXT.as_bytes()),
             _ => ("application/json", b"{\"sellers\":[]} trailing"),
         };
         reply(out, 200, &format!("content-type: {kind}\r\n"), body)
     });
-    let (good, bad) = (["json", "plain", "bom"], ["html", "cut", "none", "list", "trailing"]);
+    let (good, bad) = (["json", "plain", "bom"], ["html", "cut", "none", "list", "text", "trailing"]);
     let targets: String = good.iter().chain(&bad).map(|name| format!("seller {name}.example\n")).collect();
     let run = fetch(&folder, &web, &targets, &[]);
-    assert_eq!((run.count("fetched"), run.count("failed")), (3, 5), "{}", run.stderr);
+    assert_eq!((run.count("fetched"), run.count("failed")), (3, 6), "{}", run.stderr);
     let store = store(&folder);
     for name in good {
         assert_eq!(entry(&store, Kind::SellersJson, &format!("{name}.example")).status, Status::Good, "{name}");
@@ -616,7 +619,7 @@ fn a_kill_at_any_time_leaves_a_folder_that_can_be_read() {
     let targets: String = (0..3000).map(|site| format!("site s{site}.example\n")).collect();
     folder.write("targets", &targets);
     let resolve = format!("*={}", web.address);
-    let mut had = 0;
+    let mut had: HashSet<String> = HashSet::new();
     for kill in 0..8 {
         let mut child = corebid()
             .args(["supply", "fetch", "--resolve", &resolve, "--fresh", "1h"])
@@ -627,18 +630,22 @@ fn a_kill_at_any_time_leaves_a_folder_that_can_be_read() {
         // Not at its start, and never at the same place.
         let state = folder.path("out").join("state.ndjson");
         let lines = |path: &Path| fs::read(path).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
-        let enough = had + 40 + 13 * kill;
+        let enough = had.len() + 40 + 13 * kill;
         support::eventually("some files", || (lines(&state) > enough).then_some(()));
         child.kill().unwrap();
         child.wait().unwrap();
         let store = store(&folder);
         let good: Vec<_> = store.entries().filter(|entry| entry.status == Status::Good).collect();
-        assert!(good.len() > had, "a kill lost {} of {had}", had - good.len());
-        had = good.len();
-        for entry in good {
+        for entry in &good {
             let line = format!("ssp.example, {}, DIRECT\n", entry.domain);
             assert_eq!(store.body(entry).unwrap(), line.repeat(200).as_bytes());
         }
+        // What was there before the kill is neither lost nor fetched again.
+        let now: HashSet<String> = good.iter().map(|entry| entry.domain.clone()).collect();
+        assert!(now.is_superset(&had) && now.len() > had.len());
+        let again = web.take_seen().into_iter().filter(|request| had.contains(&request.host)).count();
+        assert_eq!(again, 0, "fetched again after kill {kill}");
+        had = now;
     }
 }
 

@@ -168,7 +168,7 @@ proptest! {
     /// A line takes nothing with it: every other one is read as if it stood alone.
     #[test]
     fn a_line_stands_for_itself(pieces in prop::collection::vec("[a-c,=;#. \u{0}\u{a0}]{0,12}|a, 1, DIRECT", 0..12)) {
-        let alone: Vec<String> = pieces.iter().flat_map(|piece| lines(piece)).collect();
+        let alone: Vec<String> = pieces.iter().flat_map(lines).collect();
         let together = lines(pieces.join("\n"));
         let unnumbered = |said: String| said.split_once(": ").map_or(said.clone(), |(_, reason)| reason.to_owned());
         let unnumbered = |all: Vec<String>| all.into_iter().map(unnumbered).collect::<Vec<_>>();

@@ -76,8 +76,8 @@ impl World {
     /// What a path is.
     pub(crate) fn verdict(&self, path: &Path<'_>, now: u64) -> Verdict {
         match path.chain {
-            Chain::Absent => return Verdict::NoChain,
-            Chain::Malformed => return Verdict::Malformed,
+            Chain::Absent => Verdict::NoChain,
+            Chain::Malformed => Verdict::Malformed,
             Chain::Nodes { complete, nodes } => {
                 if nodes.is_empty() {
                     return Verdict::Malformed;

@@ -195,17 +195,17 @@ fn put_apps(writer: &mut Writer, targets: &Targets) -> io::Result<()> {
 }
 
 impl State<'_> {
-    /// Adds a file, unless it is known already and followed as far.
-    fn want(&mut self, kind: Kind, domain: &str, follow: Follow, target: usize, options: &Options) {
+    /// Adds a file, unless it is known already and followed as far. True if it was not known.
+    fn want(&mut self, kind: Kind, domain: &str, follow: Follow, target: usize, options: &Options) -> bool {
         let known = self.wanted.get(&(kind, domain.to_owned())).copied();
         if known.is_some_and(|(before, _)| before >= follow) {
-            return;
+            return false;
         }
         let over = known.is_some_and(|(_, over)| over);
         self.wanted.insert((kind, domain.to_owned()), (follow, over));
         let attempt = match known {
             // It sees how far it is followed when it is over.
-            Some((_, false)) => return,
+            Some((_, false)) => return false,
             Some((_, true)) => None,
             None => {
                 let time = if kind == Kind::SellersJson { 10 * options.timeout } else { options.timeout };
@@ -213,6 +213,7 @@ impl State<'_> {
             }
         };
         self.queue.push(names::root(domain), Job { kind, domain: domain.to_owned(), target, attempt });
+        known.is_none()
     }
 
     /// Adds what a file names.
@@ -226,9 +227,10 @@ impl State<'_> {
             if self.further[job.target] >= limits::REFERENCES_OF_TARGET {
                 return;
             }
-            self.further[job.target] += 1;
             // A partner's file is its ads.txt even where an app-ads.txt names it (ads.txt 1.1, 3.5.1).
-            self.want(Kind::AdsTxt, host, follow, job.target, options);
+            if self.want(Kind::AdsTxt, host, follow, job.target, options) {
+                self.further[job.target] += 1;
+            }
         }
     }
 
