@@ -370,13 +370,17 @@ fn expired_files_and_missing_ones_count_as_the_configuration_says() {
     }
 }
 
-/// Where nobody asks, a table is not needed, and a chain may be what it likes.
+/// Where nobody asks, a table is not needed, a chain may be what it likes, and nothing is said of it.
 #[test]
 fn nobody_asks_nothing_is_read() {
     let folder = Folder::new("supply-off");
-    let mut bench = bench(&configure(&folder, "", "", &campaign(1, "supply = \"off\"")));
+    let path = configure(&folder, "", "", &campaign(1, "supply = \"off\""));
+    let config = Config::load(path.as_ref()).unwrap();
+    let mut bench = bench(&path);
     for (body, ..) in paths() {
         assert_eq!(ends(&mut bench, &body), (BIDS, 0), "{body}");
+        let said = explain::explain(&mut bench, &config.exchanges[0], body.as_bytes());
+        assert!(!serde_json::to_string(&said).unwrap().contains("\"supply\":"), "{body}");
     }
 }
 
