@@ -163,8 +163,7 @@ impl Launch {
                 records.push(receiver);
                 Auditor::new(config.audit.sample.get(), sender)
             });
-            let seed =
-                Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?.audited(auditor);
+            let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?.audited(auditor);
             // Lives as long as the process: scrapes may come until the very end.
             let counts: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
             metrics.push(counts);

@@ -15,8 +15,8 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::clock;
-use paths::Paths;
 use crate::metrics::core::CoreMetrics;
+use paths::Paths;
 
 /// What the admin port shows.
 #[derive(Debug, Default)]

@@ -311,16 +311,9 @@ impl BidCore {
         if request.dsa_required >= 2 {
             return Err(NoBidReason::Transparency.into());
         }
-        let copies = edge::copies(
-            &parts,
-            &mut request,
-            now,
-            leave.personal.as_ref(),
-            &self.duplicates,
-            &mut self.room,
-            metrics,
-        )
-        .inspect_err(|no| path.refused(*no))?;
+        let copies =
+            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
+                .inspect_err(|no| path.refused(*no))?;
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
