@@ -17,9 +17,9 @@ use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
-pub use edge::{Countries, Edge};
-pub use exchange::Exchange;
 pub use audit::Audit;
+pub use edge::{Countries, Edge, Velocity};
+pub use exchange::Exchange;
 pub use privacy::Privacy;
 pub use supply::Supply;
 
@@ -377,6 +377,9 @@ name = "generic"
             ("\"generic\"", "\"generic\"\nqps = 0", "exchange.qps"),
             ("\"generic\"", "\"generic\"\ncountries.include = [\"US\"]", "exchange.countries"),
             ("[data]", "[edge]\nduplicates_ms = 0\n[data]", "edge.duplicates_ms"),
+            ("[data]", "[edge]\nvelocity = { seconds = 60 }\n[data]", "edge.velocity: per_ip"),
+            ("[data]", "[edge]\nvelocity = { per_ip = 0 }\n[data]", "edge.velocity.per_ip 0"),
+            ("[data]", "[edge]\nvelocity = { per_user = 1, seconds = 3601 }\n[data]", "edge.velocity.seconds 3601"),
             ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
             ("[data]", "[edge]\nformats = []\n[data]", "edge.formats is empty"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),

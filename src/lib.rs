@@ -45,4 +45,5 @@ pub mod admin;
 pub mod audit;
 pub mod market;
 pub mod lab;
+pub mod supply;
 pub mod commands;

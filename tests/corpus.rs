@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../fuzz/cases/ads_txt.rs"]
+mod ads_txt;
 #[path = "../fuzz/cases/campaign_file.rs"]
 mod campaign_file;
+#[path = "../fuzz/cases/consent.rs"]
+mod consent;
 #[path = "../fuzz/cases/gzip.rs"]
 mod gzip;
 #[path = "../fuzz/cases/http.rs"]
@@ -17,17 +21,22 @@ mod ledger;
 mod notice;
 #[path = "../fuzz/cases/openrtb_request.rs"]
 mod openrtb_request;
+#[path = "../fuzz/cases/sellers_json.rs"]
+mod sellers_json;
 
 type Check = fn(&[u8]);
 
 const TARGETS: &[(&str, Check)] = &[
+    ("ads_txt", ads_txt::check),
     ("campaign_file", campaign_file::check),
+    ("consent", consent::check),
     ("gzip", gzip::check),
     ("http", http::check),
     ("json", json::check),
     ("ledger", ledger::check),
     ("notice", notice::check),
     ("openrtb_request", openrtb_request::check),
+    ("sellers_json", sellers_json::check),
 ];
 
 #[test]

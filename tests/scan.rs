@@ -45,7 +45,7 @@ mod scanned {
             "imps": request.imps.iter().map(|one| imp(&request, one)).collect::<Vec<_>>(),
             "all_imps": request.all_imps, "cattax": request.cattax, "acat": strings(request.acat), "wlang": strings(request.wlang),
             "categories": request.categories.map(strings), "categories_tax": request.categories_tax,
-            "content_language": text(request.content_language), "dsa_required": request.dsa_required,
+            "content_language": text(request.content_language), "dsa": [json!(request.dsa.required), json!(request.dsa.publisher_renders), json!(request.dsa.wants_parameters)],
             "cur": strings(request.cur), "bcat": strings(request.bcat), "badv": strings(request.badv),
             "bapp": strings(request.bapp), "wseat": strings(request.wseat), "bseat": strings(request.bseat),
             "channel": match request.channel {
@@ -230,6 +230,8 @@ mod oracle {
         let named = subject_cats.iter().any(|list| !list.is_empty());
         let mut categories = subject_cats.clone();
         categories.push(if named && subject_tax != content_tax { Vec::new() } else { content_cats.clone() });
+        let disclosed = inner(regs_ext, "dsa")?;
+        let dsa = |key| Ok::<_, ScanError>(integer(at(disclosed, key)?)?.map(|value| value.clamp(0, 255)));
         let mut said = json!({
             "id": id, "at": integer(at(root, "at")?)?.map_or(2, |value| value.clamp(0, 65_535)),
             "tmax": integer(at(root, "tmax")?)?.unwrap_or(0).clamp(0, 4_294_967_295), "test": flag(at(root, "test")?)? == Some(true),
@@ -238,7 +240,7 @@ mod oracle {
             "wlang": strings(or(at(root, "wlang")?, at(root, "wlangb")?))?,
             "categories": categories, "categories_tax": if named { subject_tax } else { content_tax },
             "content_language": text(or(at(content, "language")?, at(content, "langb")?))?,
-            "dsa_required": integer(at(inner(regs_ext, "dsa")?, "dsarequired")?)?.unwrap_or(0).clamp(0, 255),
+            "dsa": [json!(dsa("dsarequired")?.unwrap_or(0)), json!(dsa("pubrender")?), json!(dsa("datatopub")?.unwrap_or(0) > 0)],
             "channel": channel, "domain": text(of(&["site", "dooh"], "domain")?)?, "page": text(of(&["site"], "page")?)?,
             "bundle": text(of(&["app"], "bundle")?)?, "publisher": text(at(owner, "id")?)?,
             "device": {
@@ -1143,7 +1145,13 @@ mod made {
         ("dooh", SUBJECT),
         ("device", Object(DEVICE)),
         ("user", Object(&[("id", Text(WORDS)), ("geo", GEO), ("ext", Object(&[("consent", Text(WORDS))]))])),
-        ("regs", Object(&[("ext", Object(&[("dsa", Object(&[("dsarequired", Number)]))]))])),
+        (
+            "regs",
+            Object(&[(
+                "ext",
+                Object(&[("dsa", Object(&[("dsarequired", Number), ("pubrender", Number), ("datatopub", Number)]))]),
+            )]),
+        ),
         ("source", Object(&[("schain", CHAIN), ("ext", Object(&[("schain", CHAIN)]))])),
         ("ext", Object(&[("schain", CHAIN)])),
     ];

@@ -134,7 +134,7 @@ impl<P: Probe> Probe for Recorder<'_, P> {
 
     fn cleared(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, basis: Basis) {
         self.treated.basis = Some(basis);
-        self.treated.dsa_required = Some(request.dsa_required);
+        self.treated.dsa_required = Some(request.dsa.required);
         self.located(request.place().country.raw);
         self.watched.cleared(scene, request, basis);
     }

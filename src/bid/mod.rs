@@ -40,7 +40,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::config::exchange::NoBidForm;
-use crate::config::{Config, NODES};
+use crate::config::{self, Config, NODES};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
@@ -125,6 +125,8 @@ impl From<ScanError> for Outcome {
 pub struct Seed {
     exchanges: Exchanges,
     duplicates_ms: Option<u32>,
+    impossible_devices: bool,
+    velocity: Option<config::Velocity>,
     users: UserKeys,
     profiles: Profiles,
     paper: Paper,
@@ -145,6 +147,8 @@ impl Seed {
         Ok(Seed {
             exchanges: Exchanges::new(config),
             duplicates_ms: config.edge.duplicates_ms,
+            impossible_devices: config.edge.impossible_devices,
+            velocity: config.edge.velocity,
             users: data.users.clone(),
             profiles: data.profiles.clone(),
             paper: Paper {
@@ -192,6 +196,7 @@ pub struct BidCore {
     pub quotas: Shares,
     duplicates: Duplicates,
     room: edge::Room,
+    watch: edge::Watch,
     path: supply::Room,
     users: UserKeys,
     /// Swapped between two requests.
@@ -214,12 +219,14 @@ pub struct BidCore {
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, duplicates_ms, users, profiles, paper, snapshot, auditor } = seed;
+        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, users, profiles, paper, snapshot, auditor } =
+            seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
         BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
+            watch: edge::Watch::new(impossible_devices, velocity),
             path: supply::Room::default(),
             tells_why,
             exchanges,
@@ -296,21 +303,22 @@ impl BidCore {
         comply::clear(&request, exchange)?;
         let quote = Quote::of(&request, exchange, &scene.exchanged())?;
         probe.quoted(scene, quote);
-        edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
+        edge::clear(scene, &mut parts, &mut request, &mut self.room, &mut self.watch)?;
         let basis = Basis::of(scene, &mut parts, &mut request)?;
         probe.cleared(scene, &request, basis);
         let leave = basis.leave()?;
+        edge::pace(&request, exchange, now, leave.personal.as_ref(), &mut self.watch)?;
         let verdict = supply::check(scene, &mut parts, &mut request, &mut self.path, probe)?;
 
         probe.enter(Stage::Match);
         memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
+        keep(offers, probe, NoBidReason::Transparency, |offer| {
+            snapshot.campaign(offer.campaign).discloses(request.dsa)
+        })?;
         supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
-        if request.dsa_required >= 2 {
-            return Err(NoBidReason::Transparency.into());
-        }
         let copies =
             edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
                 .inspect_err(|no| path.refused(*no))?;
@@ -358,8 +366,8 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
-        let claimed = path.claimed(leave.purposes);
-        let letter = Letter { request: &request, quote, together: chosen.together, user: user.key(), path: claimed };
+        let (gdpr, together, claimed) = (basis.gdpr.said(), chosen.together, path.claimed(leave.purposes));
+        let letter = Letter { request: &request, quote: &quote, gdpr, together, user: user.key(), path: claimed };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {

@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
 
+pub mod consent;
 pub mod demo;
 pub mod explain;
 pub mod floor;
@@ -35,7 +36,9 @@ enum Command {
     Explain(explain::Args),
     /// Exchange-encrypted prices
     Price(price::Args),
-    /// Supply chains and supply paths
+    /// What a consent string says: TCF, GPP or US privacy. One that cannot be read ends with exit code 1
+    Consent(consent::Args),
+    /// Supply chains, and the files that say who may sell what
     Supply(supply::Args),
 }
 
@@ -83,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Price(args) => price::run(&args),
+        Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),
     };
     match ended {

@@ -8,6 +8,7 @@ pub mod markup;
 pub mod vast;
 pub mod native;
 pub mod daypart;
+pub mod dsa;
 mod file;
 mod slots;
 
@@ -22,7 +23,7 @@ use crate::snapshot::marks;
 use crate::snapshot::supply::Policy;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use crate::wire::openrtb::agent::{Browser, Os};
-use crate::wire::openrtb::request::{Channel, Point};
+use crate::wire::openrtb::request::{Channel, Dsa, Point};
 
 /// A mistake in a campaign file: `file:line: what`.
 pub type CampaignError = FileError;
@@ -63,6 +64,8 @@ pub struct Definition {
     pub supply: Policy,
     /// Impressions per user and UTC day; `None` for no cap.
     pub frequency_cap: Option<NonZeroU16>,
+    /// What it discloses where the Digital Services Act asks; without it, nothing.
+    pub dsa: Option<dsa::Disclosure>,
     /// What it shows; at least one, at most 255.
     pub creatives: Vec<Creative>,
     /// Whom it wants.
@@ -104,6 +107,8 @@ pub struct Campaign {
     pub supply: Policy,
     /// See [`Definition::frequency_cap`].
     pub frequency_cap: Option<NonZeroU16>,
+    /// See [`Definition::dsa`]; rendered.
+    pub dsa: Option<Box<dsa::Rendered>>,
     /// See [`Definition::creatives`].
     pub creatives: Vec<Creative>,
     /// See [`Definition::targeting`].
@@ -129,8 +134,20 @@ impl Campaign {
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
-        let Definition { adomain, cat, cat_in, app, competes, together, supply, frequency_cap, creatives, targeting, .. } =
-            definition;
+        let Definition {
+            adomain,
+            cat,
+            cat_in,
+            app,
+            competes,
+            together,
+            supply,
+            frequency_cap,
+            dsa,
+            creatives,
+            targeting,
+            ..
+        } = definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
         Campaign {
@@ -160,6 +177,7 @@ impl Campaign {
             competes: competes.iter().map(|label| marks::label(label.as_bytes())).collect(),
             supply,
             frequency_cap,
+            dsa: dsa.map(|disclosure| Box::new(disclosure.render())),
             creatives,
             targeting,
         }
@@ -185,6 +203,12 @@ impl Campaign {
     #[inline]
     pub fn has_categories(&self) -> bool {
         !self.cat.is_empty() || !self.cat_in.is_empty()
+    }
+
+    /// Whether a bid of it discloses what a request demands.
+    #[inline]
+    pub fn discloses(&self, dsa: Dsa) -> bool {
+        !dsa.is_required() || self.dsa.as_deref().is_some_and(|disclosure| disclosure.suits(dsa))
     }
 
     /// Whether the two may stand side by side: they are of one advertiser, or compete for nothing both name.

@@ -158,8 +158,8 @@ impl Data {
                     self.geo = Some(places);
                 }
                 let table = supply.table.as_deref();
-                let table = table.map(|path| Stamped::load(path, self.supply.as_ref(), Supply::load));
-                if let Some(table) = table.and_then(|table| taken("supply table", table, &mut kept)) {
+                let table = table.map(|path| Stamped::load(path, self.supply.as_ref(), |path| supply.load(path)));
+                if let Some(table) = table.and_then(|table| taken("sellers", table, &mut kept)) {
                     self.supply = Some(table);
                 }
                 let rates = taken("rates", Rates::load(rates, now), &mut kept);

@@ -599,6 +599,7 @@ impl Plan {
             together: false,
             supply: Default::default(),
             frequency_cap: None,
+            dsa: None,
             creatives: self.ads.into_iter().map(|(order, ad)| ad.render(order)).collect(),
             targeting: self.targeting,
         };

@@ -299,8 +299,8 @@ fn the_example_configuration_starts() {
 fn the_example_and_the_document_know_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-    let code =
-        ["src/config.rs", "src/config/edge.rs", "src/config/supply.rs", "src/config/audit.rs"].map(read).concat();
+    let code = ["config", "config/edge", "config/privacy", "config/supply", "config/audit"];
+    let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
     let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
     let exchange = read("src/config/exchange.rs");
     let mut keys = 0;
@@ -309,6 +309,7 @@ fn the_example_and_the_document_know_every_key() {
         ("data", "Data"),
         ("exchange", "Exchange"),
         ("edge", "Edge"),
+        ("privacy", "Privacy"),
         ("supply", "Supply"),
         ("audit", "Audit"),
     ];

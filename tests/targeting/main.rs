@@ -150,6 +150,7 @@ fn one(id: u32, targeting: Targeting) -> Campaign {
         together: false,
         supply: Default::default(),
         frequency_cap: None,
+        dsa: None,
         creatives: vec![worlds::creative(BANNER)],
         targeting,
     };

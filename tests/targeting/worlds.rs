@@ -227,6 +227,7 @@ prop_compose! {
             together: false,
             supply: Default::default(),
             frequency_cap: None,
+            dsa: None,
             creatives: shapes.into_iter().map(creative).collect(),
             targeting: thin(targeting, keep),
         })

@@ -78,6 +78,14 @@ impl Gdpr {
         !matches!(self, Gdpr::Unsaid | Gdpr::No)
     }
 
+    /// The same, if anybody says.
+    pub const fn said(self) -> Option<bool> {
+        match self {
+            Gdpr::Unsaid => None,
+            _ => Some(self.applies()),
+        }
+    }
+
     /// Its name in `explain` and in the compliance log.
     pub const fn label(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! The campaign file: TOML or JSON with the same keys, described in docs/CAMPAIGNS.md.
 
 mod creative;
+mod dsa;
 mod targeting;
 mod words;
 
@@ -90,6 +91,7 @@ fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
         frequency_cap: table
             .read("frequency_cap", |node| node.integer(1..=i64::from(u16::MAX)))?
             .and_then(|cap| NonZeroU16::new(cap as u16)),
+        dsa: table.read("dsa", dsa::read)?,
         creatives: table.need("creatives", |node| some(node, 255, creative::read))?,
         targeting: table.read("targeting", targeting::read)?.unwrap_or_default(),
     };

@@ -1,10 +1,11 @@
 //! Where the table comes from, and who can ask it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Policy, Stale};
+use super::{Policy, Stale, Supply};
 use crate::config::Config;
 use crate::snapshot::campaign::Campaign;
+use crate::snapshot::document::FileError;
 
 /// What a configuration says of the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,16 @@ impl Origin {
             stale: config.supply.stale,
             nameless: nameless.map(|exchange| exchange.name.clone()),
         }
+    }
+
+    /// Reads a table, to be asked as the configuration says.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged.
+    pub fn load(&self, table: &Path) -> Result<Supply, FileError> {
+        let mut supply = Supply::load(table)?;
+        supply.stale_open = self.stale == Stale::Open;
+        Ok(supply)
     }
 
     /// Why what one of these campaigns asks cannot be answered, if that is so.

@@ -1,7 +1,9 @@
 //! Consent strings, as a bid core reads them: only the bits that say something about us, without allocation. `corebid consent`
 //! decodes whole strings ([`crate::commands::consent`]).
 
+mod bits;
 pub mod tcf;
+mod states;
 pub mod gpp;
 pub mod us_privacy;
 

@@ -43,8 +43,8 @@ pub struct BidRequest<'a> {
     pub acat: Raw<'a>,
     /// `wlang`, or `wlangb`: an array of strings.
     pub wlang: Raw<'a>,
-    /// `regs.ext.dsa.dsarequired`; from 2 on, a bid without DSA information is not accepted.
-    pub dsa_required: u8,
+    /// `regs.ext.dsa`. Read by [`Parts::person`].
+    pub dsa: Dsa,
     /// `cattax`: the taxonomy of `bcat`; default 1, IAB Content Taxonomy 1.0.
     pub cattax: u16,
     /// `badv`: an array of strings.
@@ -115,6 +115,31 @@ impl<'a> BidRequest<'a> {
     #[inline]
     pub fn place(&self) -> &Geo<'a> {
         if self.user_geo.country.is_empty() { &self.device.geo } else { &self.user_geo }
+    }
+}
+
+/// What a bid has to disclose under the Digital Services Act (IAB Tech Lab, DSA Transparency extension).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dsa {
+    /// `dsarequired`: 0 not required, 1 supported, 2 and 3 required; 0 if absent.
+    pub required: u8,
+    /// `pubrender`: whether the publisher shows it: 0 it cannot, 1 it can, 2 it does.
+    pub publisher_renders: Option<u8>,
+    /// `datatopub` is 1 or 2: user parameters may be sent; 0 if absent.
+    pub wants_parameters: bool,
+}
+
+impl Dsa {
+    /// Whether a bid without it is not accepted.
+    #[inline]
+    pub const fn is_required(self) -> bool {
+        self.required >= 2
+    }
+
+    /// Whether a bid with it is.
+    #[inline]
+    pub const fn is_supported(self) -> bool {
+        self.required >= 1
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a body to a [`BidRequest`]: the fields in use, each with its type, part by part.
 
 use super::impression::impression;
-use super::{BidRequest, Channel, Geo, Imp, Point};
+use super::{BidRequest, Channel, Dsa, Geo, Imp, Point};
 use crate::limits;
 use crate::wire::json::{Broken, Document, Raw, Scratch, Text, Token, WrongType};
 use crate::wire::openrtb::agent::{self, Browser, Os};
@@ -357,8 +357,12 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
         coppa "coppa" gdpr "gdpr" us_privacy "us_privacy" gpp "gpp" gpp_sid "gpp_sid" ext "ext");
     fields!(document, extension(document, ext);
         ext_gdpr "gdpr" ext_us_privacy "us_privacy" ext_gpp "gpp" ext_gpp_sid "gpp_sid" gpc "gpc" dsa "dsa");
-    fields!(document, extension(document, dsa); dsarequired "dsarequired");
-    into.dsa_required = document.integer(dsarequired)?.map_or(0, saturated!(u8));
+    fields!(document, extension(document, dsa); dsarequired "dsarequired" pubrender "pubrender" datatopub "datatopub");
+    into.dsa = Dsa {
+        required: document.integer(dsarequired)?.map_or(0, saturated!(u8)),
+        publisher_renders: document.integer(pubrender)?.map(saturated!(u8)),
+        wants_parameters: document.integer(datatopub)?.is_some_and(|data| data > 0),
+    };
     into.coppa = document.flag(coppa)?.unwrap_or(false);
     into.gdpr = document.flag(either(document, gdpr, ext_gdpr))?;
     into.us_privacy = document.text(either(document, us_privacy, ext_us_privacy))?;
