@@ -59,8 +59,8 @@ impl<C> Table<C> {
         for probe in 0..PROBES {
             let row = &rows[(number as usize + probe) % limits::PATHS];
             match row.key.load(Ordering::Relaxed) {
-                taken if taken == number => return Some((key, &row.counts)),
-                0 if key != PathKey::OTHER => {
+                taken if taken == number && taken > 0 => return Some((key, &row.counts)),
+                0 if key > PathKey::OTHER => {
                     describe(&row.counts);
                     row.key.store(number, Ordering::Release);
                     return Some((key, &row.counts));
@@ -195,8 +195,10 @@ mod tests {
         assert_eq!(seen, keys.take(PROBES).collect());
         let (_, other) = table.iter().find(|(key, _)| *key == PathKey::OTHER).unwrap();
         assert_eq!(other.requests.get(), 40 - PROBES as u64);
-        // Told to be one of the rest, as a notice may be.
-        assert_eq!(table.claim(PathKey::OTHER, |_| {}).unwrap().1.requests.get(), 40 - PROBES as u64);
+        // Told to be one of the rest, as a notice may be, or of no path.
+        for rest in [PathKey::OTHER, PathKey::NONE] {
+            assert_eq!(table.claim(rest, |_| {}).unwrap().1.requests.get(), 40 - PROBES as u64);
+        }
     }
 
     #[test]

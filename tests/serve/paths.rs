@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, target};
+use crate::support::consent::{ALL, VENDOR_LIST};
 use crate::support::process::{Bidder, run};
 use crate::support::{Folder, campaign, request};
 
@@ -120,6 +121,29 @@ fn each_path_has_its_own_sums() {
     let line = table.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(line, "generic < reseller.example < owner.example 6 16.7% 5 2 40.0% 2 0.000750 0.375000 0.000375");
     bidder.stop();
+}
+
+/// Who does not let performance be measured (TCF purpose 7) is bid to and billed like anybody, and the win is nobody's.
+#[test]
+fn without_leave_to_measure_a_win_is_counted_for_no_path() {
+    let measured = [("[1,2,3,4,7,9,10]", [1, 1, 1, 1, 500]), ("[1,2,3,4]", [1, 0, 0, 0, 0])];
+    for (declared, expected) in measured {
+        let privacy = "[supply]\npaths = true\n[privacy]\nvendor = 1\nvendor_list = \"vendors.json\"\n";
+        let folder = configured("paths-consent", privacy);
+        let list = VENDOR_LIST.replace("[1,2,3,4,7,9,10]", declared).replace("[2,7,9,10]", "[2]");
+        folder.write("vendors.json", list);
+        let bidder = start(&folder);
+        let mut client = bidder.client();
+        let consented = format!(",\"regs\":{{\"gdpr\":1}},\"user\":{{\"consent\":\"{ALL}\"}}");
+        let won = bid(&mut client, &consented);
+        call(&mut client, &won, "nurl", "0.5");
+        call(&mut client, &won, "burl", "0.5");
+        assert_eq!((bidder.booked("wins"), bidder.booked("bills"), bidder.booked("spend_micros")), (1, 1, 500));
+        let [row] = &paths(&bidder, &[])[..] else { panic!("one path") };
+        let counts = ["bids", "measured_bids", "wins", "bills", "spend_micros"].map(|name| row[name].as_u64().unwrap());
+        assert_eq!(counts, expected, "declared {declared}");
+        bidder.stop();
+    }
 }
 
 /// What was booked before a restart is not counted again; what was not is, on the path that its URL names.
