@@ -176,7 +176,7 @@ mod tests {
         ] {
             assert_eq!(path(metrics, chain).1, read);
         }
-        let long: Vec<_> = (0..20).map(|at| format!("reseller-{at:02}.example")).collect();
+        let long: Vec<_> = (0..limits::CHAIN_NODES).map(|at| format!("reseller-{at:02}.example")).collect();
         let (_, read) = path(metrics, &chain(&long.iter().map(String::as_str).collect::<Vec<_>>()));
         assert!(read.starts_with("reseller-00.example reseller-01.example ") && read.ends_with(" ..."), "{read}");
         assert_eq!(path(metrics, &chain(&["x".repeat(500).as_str()])).1, "...");
