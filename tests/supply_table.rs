@@ -345,11 +345,9 @@ fn a_damaged_file_is_an_error() {
         refused(&whole[..length]);
     }
     for at in 0..whole.len() {
-        for flip in [1, 0x80, 0xFF] {
-            let mut bytes = whole.clone();
-            bytes[at] ^= flip;
-            refused(&bytes);
-        }
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        refused(&bytes);
     }
     refused(&[&whole[..], &[0]].concat());
     let mut other = whole.clone();

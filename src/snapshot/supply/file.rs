@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::hash::Key;
-use super::table::{Line, Table, WORDS};
+use super::table::{Line, Table, WORDS, empty};
 use super::{Counts, Supply};
 use crate::snapshot::document::FileError;
 
@@ -148,7 +148,7 @@ fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Supply, String> {
 }
 
 fn lines(file: &mut impl Read, count: usize) -> io::Result<Box<[Line]>> {
-    let mut lines = vec![Line::default(); count].into_boxed_slice();
+    let mut lines = empty(count);
     let mut buffer = [0; 1024 * LINE];
     for some in lines.chunks_mut(1024) {
         let bytes = &mut buffer[..some.len() * LINE];
