@@ -225,19 +225,32 @@ const CONSENTS: [(&str, Option<&[u32]>); 7] = [
     ("not a string", Some(&[])),
 ];
 
-/// GPP strings: the sections they have, whether each opts out, and the place of the EU's among [`CONSENTS`].
-fn gpps() -> Vec<(String, Vec<(i64, bool)>, Option<usize>)> {
-    vec![
-        (String::new(), vec![], None),
-        (format!("DBABMA~{}", consent::ALL), vec![], Some(1)),
-        (format!("DBABMA~{}", consent::CONTEXTUAL), vec![], Some(2)),
-        ("DBABTA~1YYN".into(), vec![(6, true)], None),
-        ("DBABTA~1YNN".into(), vec![(6, false)], None),
-        ("DBABLA~BVQqAAAAAgA.QA".into(), vec![(7, false)], None),
-        ("DBABLA~BVQVAAAAAgA.QA".into(), vec![(7, true)], None),
-        (format!("DBACNYA~{}~1YYN", consent::ALL), vec![(6, true)], Some(1)),
-        (format!("DBACNYA~{}~1YNN", consent::WITHOUT_ADS), vec![(6, false)], Some(3)),
-        ("garbage".into(), vec![], None),
+/// A GPP string, and what it has.
+struct Gpp {
+    text: String,
+    /// Its sections of the United States, and whether each opts out.
+    states: &'static [(i64, bool)],
+    /// The place of the EU's section among [`CONSENTS`].
+    eu: Option<usize>,
+}
+
+fn gpps() -> [Gpp; 10] {
+    let gpp = |text: &str, states, eu: Option<usize>| Gpp {
+        text: text.replace('*', eu.map_or("", |eu| CONSENTS[eu].0)),
+        states,
+        eu,
+    };
+    [
+        gpp("", &[], None),
+        gpp("DBABMA~*", &[], Some(1)),
+        gpp("DBABMA~*", &[], Some(2)),
+        gpp("DBABTA~1YYN", &[(6, true)], None),
+        gpp("DBABTA~1YNN", &[(6, false)], None),
+        gpp("DBABLA~BVQqAAAAAgA.QA", &[(7, false)], None),
+        gpp("DBABLA~BVQVAAAAAgA.QA", &[(7, true)], None),
+        gpp("DBACNYA~*~1YYN", &[(6, true)], Some(1)),
+        gpp("DBACNYA~*~1YNN", &[(6, false)], Some(3)),
+        gpp("garbage", &[], None),
     ]
 }
 
@@ -249,7 +262,8 @@ impl Said {
     fn write(&self) -> Value {
         let mut request = request();
         let [coppa, lmt, dnt, gpc] = self.flags;
-        let (gpp, sid) = (gpps()[self.gpp].0.clone(), SECTIONS[self.gpp_sid]);
+        let gpp = gpps()[self.gpp].text.clone();
+        let sid = SECTIONS[self.gpp_sid];
         let mut regs = json!({});
         let mut put = |key: &str, value: Value| regs[key] = value;
         if let Some(gdpr) = self.gdpr {
@@ -284,7 +298,7 @@ impl Said {
 
     /// What the table says.
     fn wanted(&self) -> (Option<NoBidReason>, bool, Vec<u32>) {
-        let (gpp, found, eu) = &gpps()[self.gpp];
+        let Gpp { text: gpp, states: found, eu } = &gpps()[self.gpp];
         let sid = SECTIONS[self.gpp_sid];
         let applies = |section: i64| sid.is_empty() || sid.contains(&section);
         let eu = eu.filter(|_| applies(2));

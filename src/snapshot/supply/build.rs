@@ -249,8 +249,9 @@ impl Builder {
         let mut named = HashSet::new();
         for ((kind, name), publisher) in &self.publishers {
             if roots[&(*kind, name.clone())].is_none() {
-                let below = |host: &&Box<str>| above(host).any(|above| above == &**name);
-                named.extend(publisher.subdomains.iter().filter(below).map(|host| (*kind, host.clone())));
+                let below = |host: &str| above(host).any(|above| above == &**name);
+                let subdomains = publisher.subdomains.iter().filter(|host| below(host));
+                named.extend(subdomains.map(|host| (*kind, host.clone())));
             }
         }
         self.publishers.retain(|file, _| roots[file].is_none() || named.contains(file));
