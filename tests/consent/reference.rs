@@ -38,9 +38,8 @@ impl Cursor {
         let most = self.number(16)?;
         let mut vendors = vec![false; 65_536];
         if self.number(1)? == 0 {
-            for vendor in 1..=most {
-                vendors[vendor] = self.number(1)? == 1;
-            }
+            let bits = self.flags(most)?;
+            vendors[1..=most].copy_from_slice(&bits);
         } else {
             for (first, last) in self.ranges()? {
                 if last > most {
@@ -52,7 +51,7 @@ impl Cursor {
         Some(vendors)
     }
 
-    fn ranges(&mut self) -> Option<Vec<(usize, usize)>> {
+    fn ranges(&mut self) -> Option<Vec<Range>> {
         let mut ranges = Vec::new();
         for _ in 0..self.number(12)? {
             let range = self.number(1)? == 1;
@@ -67,6 +66,9 @@ impl Cursor {
     }
 }
 
+/// From a vendor to a vendor, both of them in it.
+type Range = (usize, usize);
+
 /// All of a string that concerns vendors.
 struct Whole {
     created: usize,
@@ -77,7 +79,7 @@ struct Whole {
     interests: Vec<bool>,
     vendor_consents: Vec<bool>,
     vendor_interests: Vec<bool>,
-    restrictions: Vec<(usize, usize, Vec<(usize, usize)>)>,
+    restrictions: Vec<(usize, usize, Vec<Range>)>,
     disclosed: Option<Vec<bool>>,
 }
 

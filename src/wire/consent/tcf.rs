@@ -99,11 +99,11 @@ impl Tcf {
     }
 
     fn read_core(bits: Bits<'_>, vendor: VendorId) -> Option<Tcf> {
-        let field = |(at, width): (usize, usize)| bits.get(at, width);
-        if field(core::VERSION)? != 2 || field(core::CMP)? < FIRST_CMP {
+        let head = bits.head()?;
+        if head.field(core::VERSION) != 2 || head.field(core::CMP) < FIRST_CMP {
             return None;
         }
-        let publisher = field(core::PUBLISHER)?;
+        let publisher = head.field(core::PUBLISHER);
         let letters = [(publisher >> 6 & 63) as u8, (publisher & 63) as u8];
         if letters.iter().any(|letter| *letter > LAST_LETTER) {
             return None;
@@ -111,12 +111,12 @@ impl Tcf {
         let (vendor_consent, at) = list(bits, core::VENDORS, vendor)?;
         let (vendor_interest, at) = list(bits, at, vendor)?;
         Some(Tcf {
-            created: field(core::CREATED)?,
-            policy: field(core::POLICY)? as u8,
+            created: head.field(core::CREATED),
+            policy: head.field(core::POLICY) as u8,
             purpose_one_treatment: publisher >> 12 == 1,
             publisher_country: letters.map(|letter| (b'A' + letter).to_ascii_uppercase()),
-            consents: purposes(field(core::CONSENTS)?),
-            interests: purposes(field(core::INTERESTS)?),
+            consents: purposes(head.field(core::CONSENTS)),
+            interests: purposes(head.field(core::INTERESTS)),
             vendor_consent,
             vendor_interest,
             disclosed: None,
