@@ -10,6 +10,7 @@ use corebid::wire::consent::tcf::Tcf;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 #[path = "../tests/consent/encoder.rs"]
+#[allow(dead_code, reason = "no string here has a segment that is out of use")]
 mod encoder;
 use encoder::{Said, Segment, Vendors};
 
