@@ -269,3 +269,17 @@ fn us_privacy_strings_are_read_as_prebid_does() {
         assert_eq!(us_privacy::allows_sale(string.as_bytes()), leaves, "{string}");
     }
 }
+
+#[test]
+fn every_field_of_every_section_alone() {
+    for (id, version, core) in CORES {
+        let names = field_names(core);
+        for (place, value) in (0..names.len()).flat_map(|place| (0..4).map(move |value| (place, value))) {
+            let mut fields: Vec<_> = names.iter().map(|name| (*name, 0)).collect();
+            fields[place].1 = value;
+            let section = Section { id, version, fields, control: None };
+            let string = string(&BTreeMap::from([(id, section.text())]));
+            assert_eq!(Gpp::read(string.as_bytes(), None, US).opted_out, !section.leaves(), "{section:?}");
+        }
+    }
+}
