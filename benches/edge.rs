@@ -1,5 +1,6 @@
 //! What a look at a list costs, with lists far larger than the caches near a core: a million domains, a hundred thousand
-//! networks, two thousand bots. Every question is another one, so that nothing is in a cache because it was just asked.
+//! networks, two thousand bots; and what the rules cost that need no list. Every question to a list is another one, so that
+//! nothing is in a cache because it was just asked.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -7,8 +8,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use corebid::bid::edge::impossible::{Agents, Contradiction, Said};
+use corebid::bid::edge::velocity::{Source, Velocity};
+use corebid::limits;
 use corebid::market::random::Random;
 use corebid::snapshot::edge::{Edge, Files};
+use corebid::wire::json::Text;
+use corebid::wire::openrtb::agent::Os;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const DOMAINS: u32 = 1_000_000;
@@ -70,6 +76,56 @@ fn lists() -> Arc<Edge> {
     edge
 }
 
+/// On a busy machine the mean says how busy it was; the least CPU time of many passes says what a look takes.
+fn least<Q>(name: &str, questions: &[Q], mut look: impl FnMut(&Q) -> bool) {
+    let mut pass = || {
+        let start = corebid::clock::thread_cpu();
+        let found = questions.iter().filter(|question| black_box(look(question))).count();
+        (corebid::clock::thread_cpu() - start, found)
+    };
+    let (least, found) = (0..PASSES).map(|_| pass()).min().expect("passes");
+    println!("{name}: least {:.1} ns, {found} of {} found", least as f64 / questions.len() as f64, questions.len());
+}
+
+/// What no list says: does the device exist, and how often did its address come? Twice as many addresses come as are counted.
+fn watches(criterion: &mut Criterion) {
+    let devices: Vec<_> = include_str!("../tests/data/devices.tsv")
+        .lines()
+        .filter_map(|line| {
+            let (kind, rest) = line.split_once('\t')?;
+            let (os, ua) = rest.split_once('\t')?;
+            Some((kind.parse().ok()?, Os::named(Text { raw: os.as_bytes(), escaped: false }), ua.as_bytes()))
+        })
+        .collect();
+    let mut agents = Agents::default();
+    let exists = |(kind, os, ua): &(u8, Os, &[u8])| Contradiction::of(*kind, *os, Said::of(ua)).is_some();
+    let exists_as_known = |(kind, os, ua): &(u8, Os, &[u8])| Contradiction::of(*kind, *os, agents.of(ua)).is_some();
+    let mut random = Random::new(2);
+    let mut addresses = |v6: bool| -> Vec<String> {
+        let one = |_| match v6 {
+            true => Ipv6Addr::from(0x2000 << 112 | u128::from(random.bits() >> 4) << 64 | 1).to_string(),
+            false => Ipv4Addr::from(random.bits() as u32).to_string(),
+        };
+        (0..2 * limits::VELOCITY).map(one).collect()
+    };
+    let (v4, v6) = (addresses(false), addresses(true));
+    let mut velocity = Velocity::new(Some(100), 60);
+    let now = corebid::clock::boot();
+    let mut over = |text: &String| Source::of(text.as_bytes()).is_some_and(|source| velocity.over(source, now));
+    least("impossible", &devices.repeat(1000), exists);
+    least("impossible_known", &devices.repeat(1000), exists_as_known);
+    least("velocity_v4", &v4, &mut over);
+    least("velocity_v6", &v6, &mut over);
+    let mut group = criterion.benchmark_group("edge");
+    let mut next = devices.iter().cycle();
+    group.bench_function("impossible", |bench| bench.iter(|| exists(next.next().expect("endless"))));
+    for (name, addresses) in [("velocity_v4", &v4), ("velocity_v6", &v6)] {
+        let mut next = addresses.iter().cycle();
+        group.bench_function(name, |bench| bench.iter(|| over(next.next().expect("endless"))));
+    }
+    group.finish();
+}
+
 fn looks(criterion: &mut Criterion) {
     let edge = lists();
     let mut random = Random::new(1);
@@ -109,14 +165,7 @@ fn looks(criterion: &mut Criterion) {
         ("agent_no_bot", &agents, |edge, text| edge.bots.is_bot(text)),
     ];
     for (name, questions, look) in looks {
-        let pass = || {
-            let start = corebid::clock::thread_cpu();
-            let found = questions.iter().filter(|text| black_box(look(&edge, text.as_bytes()))).count();
-            (corebid::clock::thread_cpu() - start, found)
-        };
-        // On a busy machine the mean says how busy it was; the least CPU time of many passes says what a look takes.
-        let (least, found) = (0..PASSES).map(|_| pass()).min().expect("passes");
-        println!("{name}: least {:.1} ns, {found} of {} found", least as f64 / questions.len() as f64, questions.len());
+        least(name, questions, |text| look(&edge, text.as_bytes()));
         let mut next = questions.iter().cycle();
         group.bench_function(name, |bench| {
             bench.iter(|| look(&edge, next.next().expect("endless").as_bytes()));
@@ -131,6 +180,6 @@ criterion_group! {
         .warm_up_time(std::time::Duration::from_millis(300))
         .measurement_time(std::time::Duration::from_secs(1))
         .sample_size(20);
-    targets = looks
+    targets = watches, looks
 }
 criterion_main!(benches);

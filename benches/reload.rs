@@ -51,6 +51,8 @@ fn main() {
         rates: Origin::default(),
         geo: None,
         edge: Files::default(),
+        privacy: Default::default(),
+        supply: Default::default(),
     };
     let mut data = Data::load(source, &Key([0; 32])).expect("good campaigns");
     let mut whole = Duration::MAX;

@@ -34,3 +34,11 @@ need_rust() {
     fi
     export PATH
 }
+
+# The npm packages of a folder, as its lock file has them.
+need_packages() {
+    need npm nodejs npm
+    [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return
+    say "installing the npm packages of $1"
+    npm ci --prefix "$1" --silent --no-audit --no-fund
+}

@@ -9,13 +9,19 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub mod exchange;
+pub mod privacy;
+pub mod supply;
+pub mod audit;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
-pub use edge::{Countries, Edge};
+pub use audit::Audit;
+pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
+pub use privacy::Privacy;
+pub use supply::Supply;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +35,15 @@ pub struct Config {
     /// `[edge]`.
     #[serde(default)]
     pub edge: Edge,
+    /// `[privacy]`.
+    #[serde(default)]
+    pub privacy: Privacy,
+    /// `[supply]`.
+    #[serde(default)]
+    pub supply: Supply,
+    /// `[audit]`.
+    #[serde(default)]
+    pub audit: Audit,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -156,6 +171,9 @@ impl Config {
             .chain(data.rates.as_mut())
             .chain(data.geo.as_mut())
             .chain(config.edge.files())
+            .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.audit.file.as_mut())
+            .chain(config.supply.table.as_mut())
         {
             *file = folder.join(&*file);
         }
@@ -193,6 +211,9 @@ impl Config {
             exchange.countries.validate("exchange")?;
         }
         self.edge.validate(&self.exchanges)?;
+        self.privacy.validate()?;
+        self.audit.validate()?;
+        self.supply.validate(&self.exchanges)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -221,6 +242,9 @@ impl Config {
                 ..Data::default()
             },
             edge: Edge::default(),
+            privacy: Privacy::default(),
+            supply: Supply::default(),
+            audit: Audit::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }
@@ -353,6 +377,9 @@ name = "generic"
             ("\"generic\"", "\"generic\"\nqps = 0", "exchange.qps"),
             ("\"generic\"", "\"generic\"\ncountries.include = [\"US\"]", "exchange.countries"),
             ("[data]", "[edge]\nduplicates_ms = 0\n[data]", "edge.duplicates_ms"),
+            ("[data]", "[edge]\nvelocity = { seconds = 60 }\n[data]", "edge.velocity: per_ip"),
+            ("[data]", "[edge]\nvelocity = { per_ip = 0 }\n[data]", "edge.velocity.per_ip 0"),
+            ("[data]", "[edge]\nvelocity = { per_user = 1, seconds = 3601 }\n[data]", "edge.velocity.seconds 3601"),
             ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
             ("[data]", "[edge]\nformats = []\n[data]", "edge.formats is empty"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),

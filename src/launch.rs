@@ -14,6 +14,9 @@ use std::thread::{self, JoinHandle};
 use prometheus_client::registry::Registry;
 
 use crate::admin::Observed;
+use crate::admin::paths::Paths;
+use crate::audit;
+use crate::bid::audit::Auditor;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings};
@@ -80,6 +83,7 @@ pub struct Node {
     commands: SyncSender<Command>,
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
+    audit_log: Option<audit::Log>,
 }
 
 /// Why a node does not reload itself.
@@ -100,6 +104,7 @@ impl Launch {
         let (notice_key, user_key) = keys(&config, make_keys)?;
         let data = Data::load(source, &user_key).map_err(failed)?;
         data.check(&config).map_err(failed)?;
+        let audit_file = audit::open(&config.audit).map_err(failed)?;
 
         let mut address = server.listen;
         let mut listeners = Vec::new();
@@ -130,6 +135,7 @@ impl Launch {
             cpu: Some(topology.reconcile),
             file_bytes: reconciliation::FILE_BYTES,
             slots: data.campaigns().len(),
+            paths: config.supply.paths,
             settings: Settings {
                 node: config.node(),
                 cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
@@ -149,11 +155,17 @@ impl Launch {
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
+        let mut records = Vec::new();
         for (index, (listener, wakeup, events, fittings)) in cores.into_iter().enumerate() {
             let core = CoreId(u8::try_from(index).expect("at most MAX_BID_CORES"));
-            let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
+            let auditor = audit_file.is_some().then(|| {
+                let (sender, receiver) = spsc::ring(crate::limits::AUDITED);
+                records.push(receiver);
+                Auditor::new(config.audit.sample.get(), sender)
+            });
+            let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?.audited(auditor);
             // Lives as long as the process: scrapes may come until the very end.
-            let counts: &'static CoreMetrics = Box::leak(Box::default());
+            let counts: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
             metrics.push(counts);
             let cpu = topology.bid[index];
             let started = started.clone();
@@ -183,10 +195,37 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
-        let observed = Arc::new(Observed { registry, cores: metrics.clone(), draining: false.into() });
+        let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
+        let housekeeping = topology.housekeeping(&Topology::allowed());
+        let mut audit_log = None;
+        if let Some(opened) = audit_file {
+            let source = audit::Source { rings: records, cores: metrics.clone(), exchanges: exchanges.clone() };
+            let log = opened.start(source, housekeeping).map_err(failed)?;
+            registry.register_collector(Box::new(audit::Metrics(log.counts.clone())));
+            audit_log = Some(log);
+        }
+        let paths = config.supply.paths.then(|| Paths {
+            cores: metrics.clone(),
+            sales: gauges.clone(),
+            exchanges,
+            currency: config.data.currency,
+        });
+        let observed = Arc::new(Observed { registry, cores: metrics.clone(), paths, draining: false.into() });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
-        let (admin, housekeeping) = (server.admin, topology.housekeeping(&Topology::allowed()));
-        Ok(Node { address, admin, observed, metrics, gauges, housekeeping, reloader, commands, reconciliation, bids })
+        let admin = server.admin;
+        Ok(Node {
+            address,
+            admin,
+            observed,
+            metrics,
+            gauges,
+            housekeeping,
+            reloader,
+            commands,
+            reconciliation,
+            bids,
+            audit_log,
+        })
     }
 }
 
@@ -240,6 +279,9 @@ impl Node {
                 Ok(ended) => drop(ended.map_err(|error| failed(format!("bid-{index}: {error}")))?),
                 Err(_) => return Err(failed(format!("bid-{index} panicked"))),
             }
+        }
+        if let Some(log) = self.audit_log {
+            log.close();
         }
         match self.reconciliation.join() {
             Ok(Ended::Clean) => Ok(()),

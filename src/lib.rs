@@ -42,6 +42,8 @@ pub mod store;
 // Who watches it, and who drives it.
 pub mod metrics;
 pub mod admin;
+pub mod audit;
 pub mod market;
 pub mod lab;
+pub mod supply;
 pub mod commands;

@@ -1,6 +1,8 @@
 //! Every bound of the program, with what it costs and why it is where it is. A bound on everything is what lets the
 //! decision be a synchronous function that allocates nothing.
 
+use std::time::Duration;
+
 /// Request head (request line and headers), bytes; more is answered 431. Exchanges send 200 to 700 bytes.
 pub const HEAD_BYTES: usize = 8 * 1024;
 /// Headers of one request; more is answered 431.
@@ -60,6 +62,23 @@ pub const DURATION_FLOORS: usize = 8;
 /// cannot be honoured and is answered 204.
 pub const LIST: usize = 256;
 
+/// Nodes of a supply chain (`schain.nodes`): few have more than four. One with more is taken for malformed.
+pub const CHAIN_NODES: usize = 16;
+/// The `asi` and `sid` of a supply chain that have escapes in their JSON, bytes unescaped, all together: a domain has at most
+/// 253, an account 64. What does not fit is taken for malformed.
+pub const CHAIN_BYTES: usize = CHAIN_NODES * (256 + 64);
+/// Bytes of a seller's account (`schain.nodes[].sid`, SupplyChain object 1.0: 64 characters).
+pub const SID_BYTES: usize = 64;
+/// Domains of a host, itself included and from above, that are asked for an ads.txt: one cache line each.
+pub const HOST_LEVELS: usize = 8;
+/// Managers of a publisher (`MANAGERDOMAIN`) that are kept: one for each country.
+pub const MANAGERS: usize = 256;
+/// Partners of a publisher (`INVENTORYPARTNERDOMAIN`) that are kept: a seller whom the publisher does not name costs a cache line
+/// for each.
+pub const PARTNERS: usize = 64;
+/// Subdomains with an ads.txt of their own (`SUBDOMAIN`) that are kept of a domain.
+pub const SUBDOMAINS: usize = 1024;
+
 /// Campaigns, all told, that one process gives a slot to: 32 bytes of sub-lease per core each.
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.
@@ -72,12 +91,15 @@ pub const BIDS: usize = 8;
 pub const MARKUP_BYTES: usize = 16 * 1024;
 /// The same with its macros filled in by the longest values and escaped for JSON: what a creative may add to an answer.
 pub const EXPANDED_BYTES: usize = 2 * MARKUP_BYTES;
-/// One bid in an answer, envelope included, bytes: markup, three notice URLs, and advertiser, categories and ids in the worst
+/// One bid in an answer, envelope included, bytes: markup, three notice URLs, and advertiser, disclosure, categories and ids in the worst
 /// case that a campaign file and a request (with ids up to [`VALUE_BYTES`]) can make.
-pub const BID_BYTES: usize = EXPANDED_BYTES + 8 * NOTICE_URL_BYTES;
+pub const BID_BYTES: usize = EXPANDED_BYTES + 10 * NOTICE_URL_BYTES;
 /// A value of the request (an auction's or an impression's id) that a macro puts into markup, bytes unescaped. A creative with
 /// the macro is not bid where it is longer: exchanges use UUIDs.
 pub const VALUE_BYTES: usize = 128;
+/// A privacy signal of the request (a TCF, GPP or US privacy string) that a macro puts into markup, bytes. A longer one is left
+/// out, which tells who reads it that there is no consent: TCF strings of a thousand vendors have some 700.
+pub const SIGNAL_BYTES: usize = 2048;
 /// An exchange's own macro (its price macro, its click prefix), bytes.
 pub const EXCHANGE_MACRO_BYTES: usize = 64;
 /// A URL of a notice, bytes (Xandr: nurl at most 2,000 characters expanded).
@@ -91,6 +113,13 @@ pub const SHARD_FREQUENCIES: usize = 1 << 20;
 /// Bids that a core remembers to know the copies of their auctions: 16 bytes each, if `edge.duplicates_ms` is set. Within 200 ms
 /// a core makes about ten thousand.
 pub const DUPLICATES: usize = 1 << 16;
+/// Addresses, and as many users, whose requests a core counts: 16 bytes each, of each kind that `edge.velocity` limits. When there
+/// are more, those that came least are forgotten.
+pub const VELOCITY: usize = 1 << 18;
+
+/// Places for supply paths of which requests and bids are counted, if `supply.paths` is set: 256 bytes each, per core. An exchange
+/// sells through tens to hundreds of systems; the paths beyond are counted together.
+pub const PATHS: usize = 8192;
 
 /// Events from one bid core that the reconciliation core has not yet read. A full ring refuses the bid (`ring_full`).
 pub const EVENTS: usize = 65_536;
@@ -98,6 +127,10 @@ pub const EVENTS: usize = 65_536;
 pub const ORDERS: usize = 65_536;
 /// Snapshots on their way to, or back from, one bid core.
 pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
+
+/// Records of the compliance log from one bid core that are not yet written; more are lost, and counted. It is emptied ten times a
+/// second.
+pub const AUDITED: usize = 4096;
 
 /// The reconciliation tick, ns.
 pub const TICK_NS: u64 = 5_000_000_000;
@@ -114,6 +147,29 @@ pub const H1_NS: u64 = 60_000_000_000;
 pub const H2_MS: u64 = 30 * 60 * 1000;
 /// epsilon, ms: largest difference between two of our clocks plus the longest `tmax` honoured.
 pub const EPSILON_MS: u64 = 2_000;
+
+/// An ads.txt or app-ads.txt, bytes, as sent and inflated; a longer one is not taken. The longest in use are some megabytes.
+pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;
+/// A sellers.json, bytes, as sent and inflated; a longer one is not taken. The largest exchange's has more than 100 MB.
+pub const SELLERS_JSON_BYTES: u64 = 512 * 1024 * 1024;
+/// Subdomains, and inventory partners, of one file that are fetched too.
+pub const REFERENCES: usize = 100;
+/// Further files that are fetched for one target, over its subdomains and their partners: what one publisher can make us fetch.
+pub const REFERENCES_OF_TARGET: usize = 200;
+/// Redirects on the way to one file.
+pub const REDIRECTS: u8 = 5;
+/// Head of an answer to the crawler, bytes.
+pub const CRAWL_HEAD_BYTES: usize = 32 * 1024;
+/// How long a fetched file may be relied on where its headers do not say (ads.txt 1.1, 3.6: seven days).
+pub const SUPPLY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The same where they say more.
+pub const SUPPLY_LIFE_MOST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a file that is not fetched any more stays in the store beyond its life.
+pub const SUPPLY_FORGET: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a file that could not be fetched is left alone; doubled by each failure.
+pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
+/// The same at its longest.
+pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());

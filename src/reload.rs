@@ -142,6 +142,8 @@ mod tests {
             rates: Default::default(),
             geo: None,
             edge: Files { bots: Some(bots.clone()), ..Files::default() },
+            privacy: Default::default(),
+            supply: Default::default(),
         };
         let data = Data::load(source, &Key([0; 32])).unwrap();
         let of_a_core = data.snapshot();

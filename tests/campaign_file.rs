@@ -6,16 +6,17 @@ use std::collections::BTreeMap;
 
 use corebid::bid::server::ANSWER_ROOM;
 use corebid::limits;
-use corebid::snapshot::campaign::markup::{Markup, Values};
+use corebid::snapshot::campaign::markup::{Markup, Signals, Values};
 use corebid::snapshot::campaign::{
     Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Shape, Slots, Targeting, load,
 };
 use corebid::snapshot::demo;
+use corebid::snapshot::supply::Policy;
 use corebid::units::{AdvertiserId, BidId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use corebid::wire::json::Text;
 use corebid::wire::openrtb::agent::{Browser, Os};
 use corebid::wire::openrtb::mime::Mimes;
-use corebid::wire::openrtb::request::{Channel, Point, Size};
+use corebid::wire::openrtb::request::{Channel, Dsa, Point, Size};
 use corebid::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter, SEAT_BYTES};
 
 /// A file of this test, removed with the value.
@@ -54,6 +55,7 @@ cat = ["IAB18", "IAB20-1"]
 cat_in = { 6 = ["552", "553"], 7 = ["483"] }
 competes = ["shoes"]
 together = true
+supply = "prefer"
 frequency_cap = 3
 
 [[campaigns.creatives]]
@@ -171,6 +173,7 @@ const NOTHING: Values<'static> = Values {
     price_macro: b"${AUCTION_PRICE}",
     click_macro: b"",
     bill_url: b"",
+    signals: Signals::NONE,
 };
 
 /// What the markup is when nothing of the request is in it.
@@ -202,6 +205,7 @@ fn every_key_means_what_it_says() {
     assert_eq!(first.frequency_cap.map(std::num::NonZeroU16::get), Some(3));
     assert_eq!(first.cat_in, [(6, vec!["552".into(), "553".into()]), (7, vec!["483".into()])]);
     assert_eq!((first.competes.len(), first.together), (1, true));
+    assert_eq!((first.supply, second.supply), (Policy::Prefer, Policy::Off));
     assert_eq!(banner(&first.creatives[0]).size, Size { w: 300, h: 250 });
     assert_eq!((banner(&first.creatives[0]).btype, first.creatives[0].attr), (3, 1 << 1 | 1 << 16));
     assert_eq!((banner(&first.creatives[1]).btype, first.creatives[1].attr), (2, 0));
@@ -378,6 +382,8 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (8, "budget = 3", "unknown key `budget`"),
         (8, "cat = ['IAB 1']", "is not a category"),
         (8, "enabled = 1", "expected true or false, found a number"),
+        (8, "supply = \"some\"", "\"some\" is no policy: require, prefer or off"),
+        (8, "supply = true", "supply"),
         (8, "frequency_cap = 0", "0 is not within 1 to 65535"),
         (8, "flight = { start = 2026-02-30 }", ""),
         (8, "flight = { start = '2026-02-30' }", "is not a date"),
@@ -550,10 +556,14 @@ fn a_bid_of_the_longest_creative_has_room() {
     let escaped = "\\u0001".repeat(256);
     let cat: Vec<_> = (10..26).map(|n| format!("\"{}{n}\"", "C".repeat(30))).collect();
     let markup = format!("{}{}", "${AUCTION_ID}".repeat(20), "\\\"".repeat(6900));
+    let name = "𝄞".repeat(100);
+    let parties: Vec<_> =
+        domains[..8].iter().map(|domain| format!("{{ domain = {domain:?}, params = {:?} }}", [255; 8])).collect();
     let file = format!(
         "[[campaigns]]\nid = 4294967295\nadvertiser = 1\nname = 'n'\ndaily_budget = 1\ncpm = 3999.999999\n\
-         adomain = {domains:?}\ncat_in = {{ 65535 = [{}] }}\n\
+         adomain = {domains:?}\ndsa = {{ behalf = '{name}', renders = true, transparency = [{}] }}\ncat_in = {{ 65535 = [{}] }}\n\
          creatives = [{{ id = \"{escaped}\", w = 10000, h = 10000, language = 'de', attr = {:?}, markup = \"{markup}\" }}]\n",
+        parties.join(","),
         cat.join(","),
         (1..64).collect::<Vec<_>>(),
     );
@@ -565,6 +575,7 @@ fn a_bid_of_the_longest_creative_has_room() {
     let id = "\\u0022".repeat(limits::VALUE_BYTES);
     let text = Text { raw: id.as_bytes(), escaped: true };
     let url = &[b'u'; limits::NOTICE_URL_BYTES][..];
+    let dsa = Dsa { required: 3, publisher_renders: Some(1), wants_parameters: true };
     let bid = Bid {
         registered: true,
         preview: None,
@@ -588,7 +599,9 @@ fn a_bid_of_the_longest_creative_has_room() {
         protocol: Some(u8::MAX),
         slot_in_pod: Some(i8::MIN),
         kind: Some(MarkupType::Banner),
+        dsa: campaign.dsa.as_ref().unwrap().of(dsa, true),
     };
+    assert!(bid.dsa.is_some_and(|[_, transparency]| transparency.len() > 2000));
     let values = Values { auction: text, imp: text, bill_url: url, ..NOTHING };
     let mut room = vec![0; ANSWER_ROOM];
     let mut writer = ResponseWriter::new(&mut room, text.raw);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../fuzz/cases/ads_txt.rs"]
+mod ads_txt;
 #[path = "../fuzz/cases/campaign_file.rs"]
 mod campaign_file;
 #[path = "../fuzz/cases/consent.rs"]
@@ -19,10 +21,13 @@ mod ledger;
 mod notice;
 #[path = "../fuzz/cases/openrtb_request.rs"]
 mod openrtb_request;
+#[path = "../fuzz/cases/sellers_json.rs"]
+mod sellers_json;
 
 type Check = fn(&[u8]);
 
 const TARGETS: &[(&str, Check)] = &[
+    ("ads_txt", ads_txt::check),
     ("campaign_file", campaign_file::check),
     ("consent", consent::check),
     ("gzip", gzip::check),
@@ -31,6 +36,7 @@ const TARGETS: &[(&str, Check)] = &[
     ("ledger", ledger::check),
     ("notice", notice::check),
     ("openrtb_request", openrtb_request::check),
+    ("sellers_json", sellers_json::check),
 ];
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 use corebid::bid::probe::Blind;
 use corebid::bid::{Ask, BidCore, Outcome, Process, Seed};
 use corebid::clock;
-use corebid::config::{Config, Exchange};
+use corebid::config::{Config, Exchange, Privacy};
 use corebid::lab::bench::Bench;
 use corebid::limits;
 use corebid::ring::message::Event;
@@ -19,7 +19,7 @@ use corebid::units::{CoreId, Currency, Incarnation, LeaseId, Micros, Nanos, Unix
 use corebid::wire::openrtb::nobid::NoBidReason::{self, *};
 use corebid::wire::openrtb::request::Size;
 use serde_json::Value;
-use support::{Folder, campaign};
+use support::{Folder, campaign, consent};
 
 /// A bench with the campaigns of `source`.
 fn bench(source: Source) -> (Bench, Data) {
@@ -69,6 +69,12 @@ fn golden_campaigns(folder: &Folder) -> Source {
         },
         geo: None,
         edge: Files::default(),
+        privacy: Privacy {
+            vendor: Some(1),
+            vendor_list: Some(folder.write("vendor-list.json", consent::VENDOR_LIST)),
+            ..Privacy::default()
+        },
+        supply: Default::default(),
     }
 }
 
@@ -121,6 +127,9 @@ const GOLDEN: &[(&str, &str, Option<NoBidReason>)] = &[
     ("\"at\":1", "\"cur\":[\"GBP\",\"EUR\"]", Some(StaleRates)),
     ("\"at\":1", "\"wseat\":[\"other\"]", Some(Seat)),
     ("\"at\":1", "\"bseat\":[\"corebid\"]", Some(Seat)),
+    ("\"at\":1", "\"regs\":{\"gdpr\":1}", Some(NoConsent)),
+    ("\"at\":1", "\"regs\":{\"gdpr\":1},\"user\":{\"consent\":\"*all\"}", BIDS),
+    ("\"at\":1", "\"regs\":{\"gdpr\":1},\"user\":{\"consent\":\"*without\"}", Some(NoPurpose)),
     // Match.
     ("\"banner\":", "\"bannr\":", Some(Format)),
     ("\"banner\":{", "\"banner\":{\"w\":0},\"bannr\":{", Some(Format)),
@@ -201,7 +210,8 @@ fn each_document_ends_as_it_should() {
     for &(from, to, wanted) in GOLDEN {
         assert!(from == "{}" || plain.contains(from), "{from} is not in the plain request");
         let long = vec!["\"x.example\""; 257].join(",");
-        let body = if from == "{}" { plain.to_owned() } else { plain.replacen(from, &to.replace("*257", &long), 1) };
+        let to = to.replace("*257", &long).replace("*all", consent::ALL).replace("*without", consent::WITHOUT_ADS);
+        let body = if from == "{}" { plain.to_owned() } else { plain.replacen(from, &to, 1) };
         assert!(serde_json::from_str::<Value>(&body).is_ok(), "{body}");
         let outcome = bench.handle(ask("generic", body.as_bytes(), &bench));
         match (outcome, wanted) {

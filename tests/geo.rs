@@ -193,6 +193,8 @@ fn a_mistake_in_a_new_file_leaves_the_old_places_and_rates() {
             rates: Default::default(),
             geo: Some(folder.write("geo.mmdb", fs::read(fixture()).unwrap())),
             edge: Default::default(),
+            privacy: Default::default(),
+            supply: Default::default(),
         };
         let Source::Files { rates: origin, .. } = &mut source else { unreachable!() };
         origin.file = Some(folder.write("rates.toml", rates("1.1")));
@@ -239,6 +241,8 @@ fn a_mistake_in_a_new_file_leaves_the_old_places_and_rates() {
         rates: Default::default(),
         geo: Some(folder.path("geo.mmdb")),
         edge: Default::default(),
+        privacy: Default::default(),
+        supply: Default::default(),
     };
     assert!(Data::load(damaged, &Key([0; 32])).is_err());
 }

@@ -54,7 +54,7 @@ impl Bidder {
         let ends =
             CoreEnds { events: their_events, orders: their_orders, snapshots: their_snapshots, retired: their_retired };
         let (commands, their_commands) = sync_channel(8);
-        let options = Options { dir: dir.to_owned(), cpu: None, file_bytes, slots: 4, settings };
+        let options = Options { dir: dir.to_owned(), cpu: None, file_bytes, slots: 4, paths: false, settings };
         let handle = server::spawn(options, vec![ends], their_commands)?;
         let funding = Funding {
             campaign: CampaignId(7),
@@ -134,7 +134,14 @@ impl Bidder {
         self.tickets += 1;
         let (ticket, price) = (self.tickets, NoticePrice::Cpm(CpmMicros(1_000_000)));
         self.events
-            .offer(Event::Notice(Notice { ticket, kind: NoticeKind::Bill, price, multiplier: Multiplier::ONE, claim }))
+            .offer(Event::Notice(Notice {
+                ticket,
+                kind: NoticeKind::Bill,
+                price,
+                multiplier: Multiplier::ONE,
+                path: PathKey::NONE,
+                claim,
+            }))
             .unwrap();
         ticket
     }

@@ -36,6 +36,11 @@ const WAYS: [Way; 3] = [
 ];
 const HORIZONS: Horizons = Horizons { shortest: WAYS[1].1, longest: WAYS[2].1 };
 
+/// The supply path of a bid: each campaign has its own.
+fn path(claim: &Claim) -> PathKey {
+    PathKey::from_number(100 + u64::from(claim.campaign.0))
+}
+
 /// A price in money, as a fraction of whole numbers.
 fn cost(price: i64, rate: Rate, multiplier: Multiplier) -> i64 {
     let exact = price as u128 * u128::from(rate.0) * u128::from(multiplier.0);
@@ -301,20 +306,48 @@ impl World {
         };
         let ticket = self.sent.len() as u64;
         self.sent.push(Sent { bid, kind, priced: matches!(price, NoticePrice::Cpm(_)), seen: false, answered: false });
-        self.events[usize::from(core)].push_back(Event::Notice(Notice { ticket, kind, price, multiplier, claim }));
+        self.events[usize::from(core)].push_back(Event::Notice(Notice {
+            ticket,
+            kind,
+            price,
+            multiplier,
+            path: path(&claim),
+            claim,
+        }));
     }
 
     fn events(&mut self, core: u8, count: usize) {
         for _ in 0..count {
             let Some(event) = self.events[usize::from(core)].pop_front() else { return };
-            let before = self.spend(&event);
+            let (before, heard, sales) = (self.spend(&event), self.heard(&event), self.sales(&event));
             self.reconciler.on_event(self.now, CoreId(core), event);
             if let Event::Notice(notice) = event {
                 let after = self.spend(&event);
                 self.sent[notice.ticket as usize].seen = true;
-                self.expect(&notice, (after.0 - before.0, after.1 - before.1));
+                let booked = (after.0 - before.0, after.1 - before.1);
+                self.expect(&notice, booked);
+                let told = |marks: Marks| marks.any(Marks::WON.and(Marks::BILLED));
+                let billed = self.heard(&event).any(Marks::BILLED) && !heard.any(Marks::BILLED);
+                let won = told(self.heard(&event)) && !told(heard);
+                let now = self.sales(&event);
+                let counted = now.iter().zip(sales).map(|(after, before)| after - before);
+                let expected = [u64::from(won), u64::from(billed), (booked.0 + booked.1) as u64];
+                assert_eq!(counted.collect::<Vec<_>>(), expected, "wins, bills and spend of its path");
             }
         }
+    }
+
+    /// What was heard of the bid a notice is about.
+    fn heard(&self, event: &Event) -> Marks {
+        let Event::Notice(Notice { claim, .. }) = event else { return Marks::default() };
+        self.reconciler.books().marks(claim.lease, claim.reservation, claim.expires)
+    }
+
+    /// Wins, bills and spend of the supply path a notice is about.
+    fn sales(&self, event: &Event) -> [u64; 3] {
+        let Event::Notice(Notice { path, .. }) = event else { return [0; 3] };
+        let sales = self.reconciler.gauges().paths.iter().find(|(key, _)| key == path);
+        sales.map_or([0; 3], |(_, sales)| [&sales.wins, &sales.bills, &sales.spend_micros].map(|counter| counter.get()))
     }
 
     /// Settled and excess of the campaign a notice is about.
@@ -513,7 +546,7 @@ impl World {
 
 fn reconciler(books: Books, now: Now, horizons: Horizons) -> Reconciler {
     let settings = Settings { node: NodeId(1), cores: CORES, horizons };
-    Reconciler::new(settings, books, Arc::new(Gauges::new(CAMPAIGNS as usize)), now)
+    Reconciler::new(settings, books, Arc::new(Gauges::new(CAMPAIGNS as usize).with_paths()), now)
 }
 
 fn total(campaign: u32) -> Option<Micros> {
@@ -683,7 +716,7 @@ fn a_budget_cut_stops_the_campaign() {
 fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
     let ticket = u64::MAX;
     let price = NoticePrice::Cpm(claim.price);
-    let notice = Notice { ticket, kind, price, multiplier: claim.terms.multiplier, claim };
+    let notice = Notice { ticket, kind, price, multiplier: claim.terms.multiplier, path: path(&claim), claim };
     world.reconciler.on_event(world.now, CoreId(0), Event::Notice(notice));
     while let Some(batch) = world.reconciler.records() {
         let mut bytes = &batch.bytes[..];
@@ -879,7 +912,8 @@ fn notices_of_a_test_book_nothing() {
 fn heard_again(world: &mut World, claims: &[Claim]) -> bool {
     for claim in claims {
         let (price, multiplier) = (NoticePrice::Cpm(claim.price), claim.terms.multiplier);
-        let notice = Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price, multiplier, claim: *claim };
+        let path = path(claim);
+        let notice = Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price, multiplier, path, claim: *claim };
         world.reconciler.on_event(world.now, CoreId(1), Event::Notice(notice));
     }
     world.reconciler.orders(CoreId(1)).retain(|order| !matches!(order, Order::Noticed { ticket: u64::MAX, .. }));

@@ -6,6 +6,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -13,8 +14,9 @@ use std::thread;
 use corebid::bid::probe::{Blind, StageTimer};
 use corebid::bid::server::Backend;
 use corebid::bid::{Ask, Outcome};
-use corebid::config::Config;
+use corebid::clock;
 use corebid::config::exchange::Format;
+use corebid::config::{Config, Exchange, Velocity};
 use corebid::lab::bench::Bench;
 use corebid::launch::{Launch, Node};
 use corebid::limits;
@@ -23,6 +25,8 @@ use corebid::metrics::core::CoreMetrics;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
 use corebid::snapshot::edge::Files;
+use corebid::snapshot::supply::{Body, Builder, Kind, Origin, Policy};
+use corebid::units::UnixMillis;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -151,7 +155,26 @@ fn documents(seed: u64) -> Vec<Vec<u8>> {
     all
 }
 
-/// Campaigns for each thing a request may be asked for: any, a segment, a cap.
+/// Who may sell what on the site of [`request`]; what its chain says is in [`chained`].
+fn table(folder: &Folder) -> PathBuf {
+    let mut builder = Builder::new(&folder.path("")).unwrap();
+    let tomorrow = UnixMillis(clock::wall().0 + UnixMillis::DAY);
+    let sellers = r#"{"sellers":[{"seller_id":"7","seller_type":"PUBLISHER","domain":"news.example"}]}"#;
+    builder.sellers_json("ssp.example", sellers.as_bytes(), tomorrow).unwrap();
+    let named = Body::Good(b"ssp.example, 7, DIRECT\n");
+    builder.ads_txt(Kind::AdsTxt, "news.example", named, tomorrow).unwrap();
+    let path = folder.path("supply.bin");
+    builder.finish().unwrap().write(&path).unwrap();
+    path
+}
+
+/// A request with this account in its supply chain, as JSON.
+fn chained(sid: &str) -> Vec<u8> {
+    let node = format!("{{\"asi\":\"ssp\\u002eexample\",\"sid\":\"{sid}\",\"hp\":1}}");
+    request("r", &format!(",\"source\":{{\"schain\":{{\"complete\":1,\"ver\":\"1.0\",\"nodes\":[{node}]}}}}"))
+}
+
+/// Campaigns for each thing a request may be asked for: any, a segment, a cap, a supply path.
 fn campaigns(folder: &Folder) -> Source {
     folder.write(
         "profiles.ndjson",
@@ -165,7 +188,7 @@ fn campaigns(folder: &Folder) -> Source {
             3,
             "[campaigns.targeting]\ncountries = { exclude = [\"FRA\"] }\nsites = { exclude = [\"x.example\"] }\n",
         )
-        + &campaign(4, "");
+        + &campaign(4, "supply = \"require\"\n");
     // Long enough to be packed.
     let text = text.replace("<b>", &format!("<b>{}", "a banner ".repeat(100)));
     Source::Files {
@@ -180,6 +203,8 @@ fn campaigns(folder: &Folder) -> Source {
             bots: Some(folder.write("bots.txt", "Googlebot\nbot | cubot\n")),
             data_centers: Some(folder.write("centers.txt", "192.0.2.0/24\n2001:db8::/32\n")),
         },
+        privacy: Default::default(),
+        supply: Origin { table: Some(table(folder)), ..Origin::default() },
     }
 }
 
@@ -192,8 +217,15 @@ fn a_decision_allocates_nothing() {
             let mut config = Config::demo(std::path::Path::new(""));
             // Every filter of the edge is asked.
             config.edge.duplicates_ms = Some(200);
+            config.edge.impossible_devices = true;
+            config.edge.velocity = Some(Velocity { per_ip: Some(9), per_user: Some(9), seconds: 1 });
+            config.supply.paths = true;
             config.exchanges[0].qps = Some(1000);
             config.exchanges[0].countries.exclude = vec!["PRK".into()];
+            let mut strict = Exchange::generic("strict");
+            strict.domain = Some("ssp.example".into());
+            strict.supply = Some(Policy::Prefer);
+            config.exchanges.push(strict);
             config.edge.formats = Some([Format::Banner].into_iter().collect());
             let mut bench = Bench::new(&config, &data).unwrap();
             let metrics: &CoreMetrics = Box::leak(Box::default());
@@ -202,21 +234,29 @@ fn a_decision_allocates_nothing() {
                 let plain = String::from_utf8(request("r", "")).unwrap();
                 documents.push(plain.replace("\"devicetype\":2", device).into_bytes());
             }
+            for sid in ["7", "\\u0037", "8", "\\u0038", &"\\n".repeat(limits::CHAIN_BYTES)] {
+                documents.push(chained(sid));
+            }
             documents.push(b"[".repeat(limits::BODY_BYTES));
             documents.push(request("r", &format!(",\"ext\":\"{}\"", "x".repeat(limits::BODY_BYTES - 1000))));
             // Not one to warm up: all the memory there will be was taken by `BidCore::new`.
-            let mut bids = 0;
+            let (mut bids, mut verified) = (0, 0);
             let counts = counted(|| {
                 for body in &documents {
-                    for exchange in ["generic", "nobody"] {
+                    for exchange in ["generic", "strict", "nobody"] {
                         let ask = Ask { exchange: exchange.as_bytes(), body, arrived: bench.now().boot };
-                        bids += u32::from(matches!(bench.handle_with(ask, &mut Blind).0, Outcome::Bid { .. }));
+                        let bid = u32::from(matches!(bench.handle_with(ask, &mut Blind).0, Outcome::Bid { .. }));
+                        bids += bid;
+                        verified += if exchange == "strict" { bid } else { 0 };
                         bench.handle_with(ask, &mut StageTimer::new(metrics));
                     }
                 }
             });
             none(&format!("{source:?}"), counts);
-            assert!(bids > 300, "{source:?}: only {bids} bids");
+            assert!(
+                bids > 300 && verified > 1,
+                "{source:?}: only {bids} bids, {verified} of them on a path that was asked for"
+            );
         });
     }
 }
@@ -292,6 +332,9 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     let mut config = Config::demo(&folder.path("data"));
     config.server.listen.set_port(0);
     config.server.backend = backend;
+    config.supply.paths = true;
+    config.audit.file = Some(folder.path("compliance.ndjson"));
+    config.audit.sample = std::num::NonZeroU32::new(3).unwrap();
     let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: 0 };
     let mut node: Node = launch.start().unwrap();
     eventually("money", || node.is_funded().then_some(()));

@@ -9,6 +9,7 @@ use std::path::Path;
 use corebid::limits;
 use corebid::wire::json::{Level, Raw, Scratch, Text};
 use corebid::wire::openrtb::agent::{self, Browser, Os};
+use corebid::wire::openrtb::chain::{Form, SupplyChain};
 use corebid::wire::openrtb::mime::Mimes;
 use corebid::wire::openrtb::native::{AssetKind, NativeRequest};
 use corebid::wire::openrtb::request::{
@@ -44,7 +45,7 @@ mod scanned {
             "imps": request.imps.iter().map(|one| imp(&request, one)).collect::<Vec<_>>(),
             "all_imps": request.all_imps, "cattax": request.cattax, "acat": strings(request.acat), "wlang": strings(request.wlang),
             "categories": request.categories.map(strings), "categories_tax": request.categories_tax,
-            "content_language": text(request.content_language), "dsa_required": request.dsa_required,
+            "content_language": text(request.content_language), "dsa": [json!(request.dsa.required), json!(request.dsa.publisher_renders), json!(request.dsa.wants_parameters)],
             "cur": strings(request.cur), "bcat": strings(request.bcat), "badv": strings(request.badv),
             "bapp": strings(request.bapp), "wseat": strings(request.wseat), "bseat": strings(request.bseat),
             "channel": match request.channel {
@@ -58,8 +59,21 @@ mod scanned {
             "user_id": text(request.user_id), "buyeruid": text(request.buyeruid), "eids": raw(request.eids),
             "consent": text(request.consent), "user_geo": geo(&request.user_geo),
             "coppa": request.coppa, "gdpr": request.gdpr, "us_privacy": text(request.us_privacy), "gpp": text(request.gpp),
-            "gpp_sid": request.gpp_sid.integers().collect::<Vec<_>>(), "gpc": request.gpc, "schain": raw(request.schain),
+            "gpp_sid": request.gpp_sid.integers().collect::<Vec<_>>(), "gpc": request.gpc, "schain": chain(&request.schain),
+            "partner": text(request.partner),
         }))
+    }
+
+    fn chain(chain: &SupplyChain<'_>) -> Value {
+        let nodes: Vec<_> = chain.nodes.iter().map(|node| json!([text(node.asi), text(node.sid), node.pays])).collect();
+        match chain.form {
+            Form::Absent => Value::Null,
+            Form::Malformed => {
+                assert!(nodes.is_empty() && !chain.complete);
+                "malformed".into()
+            }
+            Form::Chain => json!({ "complete": chain.complete, "nodes": nodes }),
+        }
     }
 
     fn imp(request: &BidRequest<'_>, imp: &Imp<'_>) -> Value {
@@ -171,8 +185,7 @@ mod oracle {
     fn read(root: &Value) -> Said {
         object(root)?;
         let (site, app, dooh) = (at(root, "site")?, at(root, "app")?, at(root, "dooh")?);
-        let (device, user, regs, source) =
-            (at(root, "device")?, at(root, "user")?, at(root, "regs")?, at(root, "source")?);
+        let (device, user, regs) = (at(root, "device")?, at(root, "user")?, at(root, "regs")?);
         let (user_ext, regs_ext, root_ext) = (ext(user)?, ext(regs)?, ext(root)?);
         let (channel, subject) = match (site.is_null(), app.is_null(), dooh.is_null()) {
             (false, ..) => ("site", site),
@@ -217,6 +230,8 @@ mod oracle {
         let named = subject_cats.iter().any(|list| !list.is_empty());
         let mut categories = subject_cats.clone();
         categories.push(if named && subject_tax != content_tax { Vec::new() } else { content_cats.clone() });
+        let disclosed = inner(regs_ext, "dsa")?;
+        let dsa = |key| Ok::<_, ScanError>(integer(at(disclosed, key)?)?.map(|value| value.clamp(0, 255)));
         let mut said = json!({
             "id": id, "at": integer(at(root, "at")?)?.map_or(2, |value| value.clamp(0, 65_535)),
             "tmax": integer(at(root, "tmax")?)?.unwrap_or(0).clamp(0, 4_294_967_295), "test": flag(at(root, "test")?)? == Some(true),
@@ -225,7 +240,7 @@ mod oracle {
             "wlang": strings(or(at(root, "wlang")?, at(root, "wlangb")?))?,
             "categories": categories, "categories_tax": if named { subject_tax } else { content_tax },
             "content_language": text(or(at(content, "language")?, at(content, "langb")?))?,
-            "dsa_required": integer(at(inner(regs_ext, "dsa")?, "dsarequired")?)?.unwrap_or(0).clamp(0, 255),
+            "dsa": [json!(dsa("dsarequired")?.unwrap_or(0)), json!(dsa("pubrender")?), json!(dsa("datatopub")?.unwrap_or(0) > 0)],
             "channel": channel, "domain": text(of(&["site", "dooh"], "domain")?)?, "page": text(of(&["site"], "page")?)?,
             "bundle": text(of(&["app"], "bundle")?)?, "publisher": text(at(owner, "id")?)?,
             "device": {
@@ -248,7 +263,9 @@ mod oracle {
                 Value::String(string) => string == "1",
                 other => flag(other)? == Some(true),
             },
-            "schain": object(or(or(at(source, "schain")?, at(ext(source)?, "schain")?), at(root_ext, "schain")?))?,
+            "schain": chain(&root["source"], root_ext).unwrap_or("malformed".into()),
+            "partner": text(or(at(subject, "inventorypartnerdomain")?, at(ext(subject)?, "inventorypartnerdomain")?))
+                .unwrap_or_default(),
         });
         let mut too_much = false;
         for list in lists {
@@ -265,6 +282,30 @@ mod oracle {
         }
         said["imps"] = imps.into();
         Ok(said)
+    }
+
+    /// A chain is none of version 1, or too long, without spoiling the rest of the request.
+    fn chain(source: &Value, root_ext: &Value) -> Said {
+        let found = or(or(at(source, "schain")?, at(ext(source)?, "schain")?), at(root_ext, "schain")?);
+        if found.is_null() {
+            return Ok(Value::Null);
+        }
+        let version = at(found, "ver")?;
+        let text_of_version = text(version)?;
+        let one = |value: &Value| match value {
+            Value::Bool(flag) => Ok(*flag),
+            other => integer(other).map(|value| value == Some(1)),
+        };
+        let mut nodes = Vec::new();
+        for node in elements(at(found, "nodes")?)? {
+            let node = if node.is_object() { node } else { return Err(ScanError::NotABidRequest) };
+            nodes.push(json!([text(at(node, "asi")?)?, text(at(node, "sid")?)?, one(at(node, "hp")?)?]));
+        }
+        let version_1 = version.is_null() || text_of_version == "1" || text_of_version.starts_with("1.");
+        match version_1 && nodes.len() <= 16 {
+            true => Ok(json!({ "complete": one(at(found, "complete")?)?, "nodes": nodes })),
+            false => Err(ScanError::NotABidRequest),
+        }
     }
 
     /// `room`: for deals, of all impressions together.
@@ -737,6 +778,7 @@ fn fields_are_read_as_documented() {
     let scratches = &mut scratches();
     let imp = |fields: &str| format!("{{\"id\":\"1\",\"imp\":[{{\"id\":\"1\",{fields}}}]}}");
     let root = |fields: &str| format!("{{\"id\":\"1\",\"imp\":[{{\"id\":\"1\"}}],{fields}}}");
+    let schain = |fields: &str| root(&format!("\"source\":{{\"schain\":{{{fields}}}}}"));
     let long_list = |n: usize| format!("[{}]", vec!["\"x\""; n].join(","));
     for body in [
         "{}".into(),
@@ -772,6 +814,35 @@ fn fields_are_read_as_documented() {
         root(r#""source":{"ext":{"schain":{"nodes":[]}}}"#),
         root(r#""ext":{"schain":{"nodes":[1]}}"#),
         root(r#""source":{"schain":[]}"#),
+        root(r#""source":[],"ext":{"schain":{}}"#),
+        root(r#""source":{"schain":null,"ext":{"schain":null}},"ext":{"schain":{"complete":1}}"#),
+        root(r#""source":{"schain":{"complete":1,"ver":"1.0"},"ext":{"schain":"x"}},"ext":{"schain":1}"#),
+        schain(
+            r#""complete":1,"ver":"1.0","nodes":[{"asi":"a\u002eexample","sid":"\"1\/2\"","hp":1,"rid":"x","name":1}]"#,
+        ),
+        schain(r#""complete":true,"ver":"1.1","nodes":[{"asi":"a.example","sid":"1","hp":true},{"hp":0},{"hp":2}]"#),
+        schain(r#""complete":1.0,"ver":"1","nodes":[{"asi":null,"sid":"","hp":1e0}]"#),
+        schain(r#""complete":0,"ver":null,"nodes":null"#),
+        schain(r#""complete":2,"nodes":[]"#),
+        schain(r#""complete":"1","nodes":[]"#),
+        schain(r#""complete":1,"ver":"2.0""#),
+        schain(r#""complete":1,"ver":"10""#),
+        schain(r#""complete":1,"ver":"""#),
+        schain(r#""complete":1,"ver":1.0"#),
+        schain(r#""complete":1,"nodes":{}"#),
+        schain(r#""complete":1,"nodes":[null]"#),
+        schain(r#""complete":1,"nodes":[{"asi":"a.example","sid":1,"hp":1}]"#),
+        schain(r#""complete":1,"nodes":[{"asi":["a.example"],"sid":"1","hp":1}]"#),
+        schain(r#""complete":1,"nodes":[{"asi":"a.example","sid":"1","hp":"1"}]"#),
+        schain(&format!(r#""complete":1,"nodes":[{}]"#, vec![r#"{"asi":"a","sid":"1","hp":1}"#; 16].join(","))),
+        schain(&format!(r#""complete":1,"nodes":[{}]"#, vec![r#"{"asi":"a","sid":"1","hp":1}"#; 17].join(","))),
+        root(r#""site":{"inventorypartnerdomain":"p.example","ext":{"inventorypartnerdomain":"q.example"}}"#),
+        root(r#""app":{"ext":{"inventorypartnerdomain":"q\u002eexample"}}"#),
+        root(
+            r#""dooh":{"inventorypartnerdomain":"p.example","inventorypartnedomain":"q","inventory_artnerdomain":"r"}"#,
+        ),
+        root(r#""site":{"inventory\u0070artnerdomain":"p.example","inventory\u005fartnerdomain":"q"}"#),
+        root(r#""site":{"inventorypartnerdomain":7,"ext":[]}"#),
         root(r#""bcat":["a",null,"b\"]c"]"#),
         root(r#""badv":["a",1]"#),
         root(r#""badv":[["a"]]"#),
@@ -1031,10 +1102,17 @@ mod made {
         ("sectioncat", Texts(CATS)),
         ("pagecat", Texts(CATS)),
         ("cattax", Number),
+        ("inventorypartnerdomain", Text(WORDS)),
+        ("ext", Object(&[("inventorypartnerdomain", Text(WORDS))])),
         (
             "content",
             Object(&[("cat", Texts(CATS)), ("cattax", Number), ("language", Text(WORDS)), ("langb", Text(WORDS))]),
         ),
+    ]);
+    const CHAIN: Kind = Object(&[
+        ("complete", Flag),
+        ("ver", Text(&["1.0", "1", "1.1", "2.0", "10", "\\u0031.0", ""])),
+        ("nodes", Objects(18, &[("asi", Text(WORDS)), ("sid", Text(WORDS)), ("hp", Flag)])),
     ]);
     const SUA: Kind = Object(&[
         ("browsers", Objects(3, &[("brand", Text(BRANDS))])),
@@ -1067,7 +1145,15 @@ mod made {
         ("dooh", SUBJECT),
         ("device", Object(DEVICE)),
         ("user", Object(&[("id", Text(WORDS)), ("geo", GEO), ("ext", Object(&[("consent", Text(WORDS))]))])),
-        ("regs", Object(&[("ext", Object(&[("dsa", Object(&[("dsarequired", Number)]))]))])),
+        (
+            "regs",
+            Object(&[(
+                "ext",
+                Object(&[("dsa", Object(&[("dsarequired", Number), ("pubrender", Number), ("datatopub", Number)]))]),
+            )]),
+        ),
+        ("source", Object(&[("schain", CHAIN), ("ext", Object(&[("schain", CHAIN)]))])),
+        ("ext", Object(&[("schain", CHAIN)])),
     ];
     const NATIVE: &[(&str, Kind)] = &[
         (

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use corebid::bid::{Ask, Outcome};
+use corebid::clock;
 use corebid::config::Config;
 use corebid::lab::bench::Bench;
 use corebid::limits;
@@ -13,10 +14,14 @@ use corebid::ring::message::Event;
 use corebid::ring::spsc;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
-use corebid::units::{LeaseId, Micros, Slot};
+use corebid::snapshot::demo;
+use corebid::snapshot::supply::{Body, Builder, Kind, Origin, Policy};
+use corebid::units::{LeaseId, Micros, Slot, UnixMillis};
 use corebid::wire::http;
 use corebid::wire::json::Scratch;
+use corebid::wire::openrtb::nobid::NoBidReason;
 use corebid::wire::openrtb::request::{BidRequest, scan};
+use serde_json::{Value, json};
 
 /// One operation.
 pub(crate) struct Case {
@@ -41,6 +46,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "handle_late_no", make: || handled(&[(Class::ScoredBelowFloor, 1)]) },
     Case { name: "handle_bid", make: || handled(&[(Class::Bid, 1)]) },
     Case { name: "handle_mix", make: || handled(&Mix::default().classes) },
+    Case { name: "path_unasked", make: || pathed(Policy::Off) },
+    Case { name: "path_verified", make: || pathed(Policy::Require) },
     Case { name: "ring_event", make: ring },
 ];
 
@@ -73,6 +80,75 @@ fn handled(classes: &[(Class, u32)]) -> Operation {
         assert!(outcome != Outcome::Broken);
     })
 }
+
+/// Decides on requests that come over a reseller, all of whom the files know, and that no campaign has the size for. The rest
+/// is the same whatever the policy: the difference is what the chain costs.
+fn pathed(policy: Policy) -> Operation {
+    let folder = std::env::temp_dir().join(format!("corebid-paths-{}-{}", std::process::id(), policy.label()));
+    std::fs::create_dir_all(&folder).expect("a folder for the table");
+    let table = folder.join("supply.bin");
+    let mut builder = Builder::new(&folder).expect("a folder for the table");
+    let expires = UnixMillis(clock::wall().0 + 365 * UnixMillis::DAY);
+    let resellers = RESELLERS.map(|at| {
+        let seller =
+            |id: String| format!("{{\"seller_id\":\"{id}\",\"seller_type\":\"PUBLISHER\",\"is_confidential\":1}}");
+        let sellers: Vec<String> = (0..BODIES).map(|site| seller(format!("publisher-{site}"))).collect();
+        let file = format!("{{\"sellers\":[{}]}}", sellers.join(","));
+        builder.sellers_json(&format!("reseller{at}.example"), file.as_bytes(), expires).expect("room for the table");
+        format!("{{\"seller_id\":\"{at}\",\"seller_type\":\"INTERMEDIARY\",\"domain\":\"reseller{at}.example\"}}")
+    });
+    let file = format!("{{\"sellers\":[{}]}}", resellers.join(","));
+    builder.sellers_json("exchange.example", file.as_bytes(), expires).expect("room for the table");
+    let mut bodies = bodies(&[(Class::OddSize, 1)], Length::USUAL);
+    for (at, body) in bodies.iter_mut().enumerate() {
+        let (site, reseller) = (format!("site{at}.example"), RESELLERS[at % RESELLERS.len()]);
+        let named =
+            format!("reseller{reseller}.example, publisher-{at}, DIRECT\nexchange.example, {reseller}, RESELLER\n");
+        builder.ads_txt(Kind::AdsTxt, &site, Body::Good(named.as_bytes()), expires).expect("room for the table");
+        let mut request: Value = serde_json::from_slice(body).expect("a request");
+        let members = request.as_object_mut().expect("a request");
+        members.remove("app");
+        members.insert(
+            "site".into(),
+            json!({ "domain": site, "page": format!("https://{site}/"), "publisher": { "id": "1" } }),
+        );
+        let nodes = json!([
+            { "asi": format!("reseller{reseller}.example"), "sid": format!("publisher-{at}"), "hp": 1 },
+            { "asi": "exchange.example", "sid": reseller.to_string(), "hp": 1 },
+        ]);
+        members.insert("source".into(), json!({ "schain": { "complete": 1, "ver": "1.0", "nodes": nodes } }));
+        *body = request.to_string().into_bytes();
+    }
+    builder.finish().and_then(|supply| supply.write(&table)).expect("room for the table");
+    let campaigns = folder.join("campaigns.json");
+    std::fs::write(&campaigns, demo::file(Some(CAMPAIGNS))).expect("room for the campaigns");
+    let source = Source::Files {
+        campaigns,
+        profiles: None,
+        model: None,
+        rates: Default::default(),
+        geo: None,
+        edge: Default::default(),
+        privacy: Default::default(),
+        supply: Origin { table: Some(table), ..Origin::default() },
+    };
+    let data = Data::load(source, &Key([1; 32])).expect("written a moment ago");
+    std::fs::remove_dir_all(&folder).expect("written a moment ago");
+    let mut config = Config::demo(std::path::Path::new(""));
+    config.exchanges[0].domain = Some("exchange.example".into());
+    config.exchanges[0].supply = Some(policy);
+    let mut bench = Bench::new(&config, &data).expect("a kernel with randomness");
+    let mut next = 0;
+    Box::new(move || {
+        let body = &bodies[next % BODIES];
+        next += 1;
+        let outcome = bench.handle(Ask { exchange: b"generic", body, arrived: bench.now().boot });
+        assert!(matches!(outcome, Outcome::NoBid(NoBidReason::NoMatch)), "{outcome:?}");
+    })
+}
+
+/// Those of [`pathed`], by number.
+const RESELLERS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /// Requests of the demo's mix that end alike.
 pub(crate) struct Ending {

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use corebid::ring::message::{Agreed, Claim, NoticeKind, NoticePrice};
 use corebid::units::{
-    BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, Rate, ReservationId, Terms,
-    UnixMillis, UserKey,
+    BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, PathKey, Rate, ReservationId,
+    Terms, UnixMillis, UserKey,
 };
 use corebid::wire::notice::{Signer, Verified, url_bytes};
 use corebid::wire::price::{Reading, Scheme, multiplier};
@@ -26,6 +26,8 @@ const SIGNED: Claim = Claim {
     terms: Terms { rate: Rate(1_100_000_000), multiplier: Multiplier(30_300_000) },
 };
 
+const PATH: PathKey = PathKey([16; 6]);
+
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(1, &[7; 32]));
 
 static READINGS: LazyLock<[Reading; 3]> = LazyLock::new(|| {
@@ -35,7 +37,7 @@ static READINGS: LazyLock<[Reading; 3]> = LazyLock::new(|| {
 /// The path that was signed for a kind, without the query.
 fn genuine(kind: NoticeKind) -> Vec<u8> {
     let mut out = [0; url_bytes(0)];
-    let length = SIGNER.sign(&SIGNED).write(kind, b"", Scheme::Google, &mut out).expect("room for a URL");
+    let length = SIGNER.sign(&SIGNED, PATH).write(kind, b"", Scheme::Google, &mut out).expect("room for a URL");
     out[..length].split(|byte| *byte == b'?').next().unwrap_or_default().to_vec()
 }
 
@@ -44,8 +46,8 @@ static GENUINE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| NoticeKind::ALL.map(ge
 fn verify(target: &[u8]) {
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     match SIGNER.verify(target) {
-        Verified::Claim { kind, claim, query } => {
-            assert_eq!(claim, SIGNED);
+        Verified::Claim { kind, claim, path: supply, query } => {
+            assert_eq!((claim, supply), (SIGNED, PATH));
             assert!(multiplier(query, claim.terms.multiplier) <= claim.terms.multiplier);
             for reading in &*READINGS {
                 if let NoticePrice::Cpm(price) = reading.price(query) {

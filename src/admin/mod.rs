@@ -1,4 +1,6 @@
-//! Housekeeping's HTTP: `/metrics`, `/live`, `/ready`. It reads what others count and never makes them wait.
+//! Housekeeping's HTTP: `/metrics`, `/live`, `/ready`, `/api`. It reads what others count and never makes them wait.
+
+pub mod paths;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
+use paths::Paths;
 
 /// What the admin port shows.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub struct Observed {
     pub registry: Registry,
     /// The bid cores.
     pub cores: Vec<&'static CoreMetrics>,
+    /// Supply paths, if they are counted.
+    pub paths: Option<Paths>,
     /// Whether they were told to stop.
     pub draining: AtomicBool,
 }
@@ -40,6 +45,7 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/metrics", get(metrics))
         .route("/live", get(|| async { "1" }))
         .route("/ready", get(ready))
+        .route("/api/supply/paths", get(supply_paths))
         .with_state(observed)
 }
 
@@ -48,6 +54,16 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> Response {
     match text::encode(&mut body, &observed.registry) {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// 409 where paths are not counted: the path of the URL is right, the configuration is another.
+async fn supply_paths(State(observed): State<Arc<Observed>>) -> Response {
+    let view = observed.paths.as_ref().map(|paths| serde_json::to_string(&paths.view()));
+    match view {
+        None => StatusCode::CONFLICT.into_response(),
+        Some(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Some(Err(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

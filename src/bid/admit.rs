@@ -2,6 +2,7 @@
 
 use crate::bid::choose::Takes;
 use crate::bid::edge::Countries;
+use crate::bid::supply::Demand;
 use crate::config::Config;
 use crate::config::exchange::{Field, Formats, Rules};
 use crate::limits;
@@ -37,6 +38,8 @@ pub struct Exchange {
     pub countries: Option<Countries>,
     /// The formats that are bid on: of its rules, those that `[edge]` leaves.
     pub formats: Formats,
+    /// What is asked of what it sells.
+    pub demand: Demand,
     /// What is agreed with it.
     pub rules: Rules,
 }
@@ -70,6 +73,11 @@ impl Exchanges {
             limited: exchange.qps.is_some(),
             countries: Countries::of(&[&config.edge.countries, &exchange.countries]),
             formats: config.edge.formats.map_or(exchange.rules.formats, |formats| formats.both(exchange.rules.formats)),
+            demand: Demand {
+                sender: exchange.domain.as_deref().unwrap_or_default().as_bytes().into(),
+                policy: config.supply.policy_of(exchange),
+                no_ads_txt: config.supply.no_ads_txt,
+            },
             rules: exchange.rules,
         };
         Exchanges(config.exchanges.iter().enumerate().map(exchange).collect())

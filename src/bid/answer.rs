@@ -14,10 +14,10 @@ use crate::bid::quote::Quote;
 use crate::config::exchange::{self, Billing, Field, Version};
 use crate::limits;
 use crate::ring::message::{NoticeKind, Reserved};
-use crate::snapshot::campaign::markup::{Markup, Values};
+use crate::snapshot::campaign::markup::{Markup, Signals, Values};
 use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
 use crate::snapshot::marks::CONTENT_1_0;
-use crate::units::{BidId, CpmMicros, LeaseId, Micros, Nanos, Terms, UserKey};
+use crate::units::{BidId, CpmMicros, LeaseId, Micros, Nanos, PathKey, Terms, UserKey};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Stream};
 use crate::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter};
@@ -125,11 +125,15 @@ pub struct Letter<'a> {
     /// What is answered.
     pub request: &'a BidRequest<'a>,
     /// In which currency.
-    pub quote: Quote,
+    pub quote: &'a Quote,
+    /// Whether the GDPR applies, if anybody says.
+    pub gdpr: Option<bool>,
     /// All bids or none.
     pub together: bool,
     /// About whom.
     pub user: UserKey,
+    /// The supply path that wins count for.
+    pub path: PathKey,
 }
 
 /// Writes the response with as many of the bids as fit, and gives back the money of those that do not.
@@ -145,7 +149,7 @@ pub fn write(
     leases: &mut Leases,
     response: &mut [u8],
 ) -> Result<Written, NoBidReason> {
-    let Letter { request, quote, together, user } = letter;
+    let Letter { request, quote, together, user, path, .. } = letter;
     let exchange = scene.exchange;
     let mut writer = ResponseWriter::new(response, request.id.raw);
     let mut bids: ArrayVec<(Backed, Reserved), { limits::BIDS }> = ArrayVec::new();
@@ -159,14 +163,15 @@ pub fn write(
             terms: backed.terms,
             lease: backed.lease(),
             user: *user,
+            path: *path,
             exchange,
             test: request.test,
         });
         let imp = &request.imps[backed.offer.imp as usize];
         let form = Form::new(campaign, imp, &backed.offer, exchange, &deed);
         let billing = form.billing(memory);
-        let values = form.values(request, quote, billing);
-        let written = writer.bid(&form.bid(request, billing), |out| {
+        let values = form.values(letter, billing);
+        let written = writer.bid(&form.bid(request, *user, billing), |out| {
             if exchange.rules.adm == exchange::Markup::Inline {
                 form.markup(memory, &values, out);
             }
@@ -224,7 +229,7 @@ impl<'a> Form<'a> {
         if agreed == Billing::Impression && !has_place() { Billing::Burl } else { agreed }
     }
 
-    fn bid(&self, request: &BidRequest<'a>, billing: Billing) -> Bid<'a> {
+    fn bid(&self, request: &BidRequest<'a>, user: UserKey, billing: Billing) -> Bid<'a> {
         let Form { campaign, imp, offer, deed, creative, stream, .. } = *self;
         let protocol = self.version.map(|(protocol, _)| *protocol);
         let rules = &self.exchange.rules;
@@ -264,10 +269,12 @@ impl<'a> Form<'a> {
             // Whether we want a place of its own in the pod: we take any (2.6 section 7.6, AdCOM "Slot Position in Pod").
             slot_in_pod: pod.filter(|_| recent).map(|_| 0),
             kind: recent.then_some(kind),
+            dsa: campaign.dsa.as_deref().and_then(|disclosure| disclosure.of(request.dsa, user != UserKey::NOBODY)),
         }
     }
 
-    fn values(&self, request: &BidRequest<'a>, quote: &'a Quote, billing: Billing) -> Values<'a> {
+    fn values(&self, letter: &Letter<'a>, billing: Billing) -> Values<'a> {
+        let Letter { request, quote, gdpr, .. } = *letter;
         // Random already, and the page that shows the bid knows it anyway.
         let BidId(id) = self.deed.bid_id();
         let cachebuster = id.first_chunk().expect("longer than a number");
@@ -281,6 +288,13 @@ impl<'a> Form<'a> {
             price_macro: self.exchange.rules.price.price_macro().as_bytes(),
             click_macro: self.exchange.click_macro.as_bytes(),
             bill_url: if billing == Billing::Impression { self.deed.url(NoticeKind::Bill) } else { b"" },
+            signals: Signals {
+                gdpr,
+                consent: request.consent.raw,
+                gpp: request.gpp.raw,
+                gpp_sections: request.gpp_sid,
+                us_privacy: request.us_privacy.raw,
+            },
         }
     }
 

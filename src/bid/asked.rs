@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use crate::bid::comply;
+use crate::bid::comply::Personal;
 use crate::bid::eligible::Scene;
 use crate::limits;
 use crate::snapshot::Snapshot;
@@ -38,13 +38,13 @@ pub fn read<'r, 's>(
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
     agents: &mut Agents,
+    personal: Option<&Personal>,
 ) -> Result<Option<Place<'s>>, ScanError> {
     parts.inventory(request)?;
     let index = &snapshot.targeting;
     if index.asks_place_details() {
-        parts.person(request)?;
         // Of somebody who may not be known, the region is near enough.
-        if comply::personal(request).is_some() {
+        if personal.is_some() {
             parts.place_details(request)?;
         }
     }
@@ -57,7 +57,7 @@ pub fn read<'r, 's>(
             parts.person(request)?;
         }
     }
-    locate(snapshot, parts, request)
+    locate(snapshot, parts, request, personal)
 }
 
 /// Where the address of the device is, if the request names no country and there is a file that knows: its country and region,
@@ -67,6 +67,7 @@ pub fn locate<'r, 's>(
     snapshot: &'s Snapshot,
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
+    personal: Option<&Personal>,
 ) -> Result<Option<Place<'s>>, ScanError> {
     if snapshot.geo.is_none() || !request.place().country.is_empty() {
         return Ok(None);
@@ -74,9 +75,12 @@ pub fn locate<'r, 's>(
     parts.person(request)?;
     let device = &request.device;
     let place = [device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw));
-    let whole = comply::personal(request).is_some();
     Ok(place.map(|place| {
-        if whole { place } else { Place { country: place.country, region: place.region, ..Place::default() } }
+        if personal.is_some() {
+            place
+        } else {
+            Place { country: place.country, region: place.region, ..Place::default() }
+        }
     }))
 }
 

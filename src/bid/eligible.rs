@@ -7,6 +7,7 @@ use crate::bid::Outcome;
 use crate::bid::admit::Exchange;
 use crate::bid::asked::{self, Unescaped};
 use crate::bid::blocks::Blocks;
+use crate::bid::comply::Leave;
 use crate::bid::fits::Place;
 use crate::bid::floor::Exchanged;
 use crate::bid::offers::{Offer, Offers};
@@ -67,6 +68,7 @@ impl Memory {
         scene: Scene<'_>,
         parts: &mut Parts<'r, '_>,
         request: &mut BidRequest<'r>,
+        leave: &Leave,
         offers: &mut Offers,
         probe: &mut P,
     ) -> Result<(), Outcome> {
@@ -77,7 +79,7 @@ impl Memory {
         let mut first_sale = Some(sale);
         let Memory { candidates, blocks, unescaped, native: natives, hours, agents } = self;
         let snapshot = scene.snapshot;
-        let place = asked::read(snapshot, parts, request, agents)?;
+        let place = asked::read(snapshot, parts, request, agents, leave.personal.as_ref())?;
         let request = &*request;
         hours.refresh(&snapshot.calendar, snapshot.version, scene.now.wall);
         let categories = asked::categories(request);

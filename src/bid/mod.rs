@@ -13,6 +13,7 @@ pub mod admit;
 pub mod edge;
 pub mod comply;
 pub mod supply;
+pub mod paths;
 pub mod quote;
 pub mod eligible;
 pub mod asked;
@@ -33,12 +34,13 @@ pub mod paper;
 pub mod ids;
 pub mod user;
 pub mod probe;
+pub mod audit;
 
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::config::exchange::NoBidForm;
-use crate::config::{Config, NODES};
+use crate::config::{self, Config, NODES};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
@@ -58,8 +60,10 @@ use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
 
 use admit::Exchanges;
 use answer::Letter;
+use audit::{Auditor, Recorder};
 use budget::Leases;
 use choose::choose;
+use comply::Basis;
 use edge::duplicates::Duplicates;
 use edge::quota::Shares;
 use eligible::Scene;
@@ -67,6 +71,7 @@ use frequency::FrequencyShard;
 use ids::{BidIds, Snowflake, WORKERS};
 use offers::{Offers, keep};
 use paper::Paper;
+use paths::Path;
 use probe::Probe;
 use profile::ProfileShard;
 use quote::Quote;
@@ -120,10 +125,13 @@ impl From<ScanError> for Outcome {
 pub struct Seed {
     exchanges: Exchanges,
     duplicates_ms: Option<u32>,
+    impossible_devices: bool,
+    velocity: Option<config::Velocity>,
     users: UserKeys,
     profiles: Profiles,
     paper: Paper,
     snapshot: Box<Snapshot>,
+    auditor: Option<Auditor>,
 }
 
 impl Seed {
@@ -139,6 +147,8 @@ impl Seed {
         Ok(Seed {
             exchanges: Exchanges::new(config),
             duplicates_ms: config.edge.duplicates_ms,
+            impossible_devices: config.edge.impossible_devices,
+            velocity: config.edge.velocity,
             users: data.users.clone(),
             profiles: data.profiles.clone(),
             paper: Paper {
@@ -150,7 +160,14 @@ impl Seed {
                 bids: BidIds::from_kernel()?,
             },
             snapshot: data.snapshot(),
+            auditor: None,
         })
+    }
+
+    /// The same, of a core that records how it treats some requests.
+    #[must_use]
+    pub fn audited(self, auditor: Option<Auditor>) -> Seed {
+        Seed { auditor, ..self }
     }
 }
 
@@ -179,6 +196,8 @@ pub struct BidCore {
     pub quotas: Shares,
     duplicates: Duplicates,
     room: edge::Room,
+    watch: edge::Watch,
+    path: supply::Room,
     users: UserKeys,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
@@ -192,18 +211,23 @@ pub struct BidCore {
     scanner: json::Scratch,
     offers: Box<Offers>,
     memory: eligible::Memory,
+    /// Keeps the compliance log, if there is one.
+    auditor: Option<Auditor>,
     not_send: PhantomData<Rc<()>>,
 }
 
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, duplicates_ms, users, profiles, paper, snapshot } = seed;
+        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, users, profiles, paper, snapshot, auditor } =
+            seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
         BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
+            watch: edge::Watch::new(impossible_devices, velocity),
+            path: supply::Room::default(),
             tells_why,
             exchanges,
             users,
@@ -217,6 +241,7 @@ impl BidCore {
             scanner: json::Scratch::new(limits::BODY_BYTES),
             offers: Box::default(),
             memory: eligible::Memory::default(),
+            auditor,
             not_send: PhantomData,
         }
     }
@@ -228,7 +253,22 @@ impl BidCore {
     /// crosses_threads::<corebid::bid::BidCore>();
     /// ```
     pub fn handle<P: Probe>(&mut self, now: Now, ask: Ask<'_>, response: &mut [u8], probe: &mut P) -> Outcome {
+        if self.auditor.as_mut().is_some_and(Auditor::is_due) {
+            return self.recorded(now, ask, response, probe);
+        }
         self.decide(now, ask, response, probe).unwrap_or_else(|no| no)
+    }
+
+    /// As [`BidCore::handle`], for the compliance log too.
+    #[cold]
+    fn recorded<P: Probe>(&mut self, now: Now, ask: Ask<'_>, response: &mut [u8], probe: &mut P) -> Outcome {
+        let exchange = self.exchanges.by_path(ask.exchange).map(|exchange| exchange.id);
+        let mut recorder = Recorder::new(probe, now.wall, exchange);
+        let outcome = self.decide(now, ask, response, &mut recorder).unwrap_or_else(|no| no);
+        if let Some(auditor) = &mut self.auditor {
+            auditor.record(recorder.ended(outcome));
+        }
+        outcome
     }
 
     /// The path of a request. Each stage is a line or two; each `?` is a no, with its one reason.
@@ -257,25 +297,31 @@ impl BidCore {
         let mut parts = Parts::open(ask.body, &mut self.scanner, &mut request)?;
         let deadline = admit::deadline_with_tmax(now, ask.arrived, deadline, request.tmax, exchange)?;
         probe.scanned(scene, &request, deadline);
+        let path = Path::of(metrics, exchange, &mut parts, &mut request);
 
         probe.enter(Stage::Comply);
         comply::clear(&request, exchange)?;
         let quote = Quote::of(&request, exchange, &scene.exchanged())?;
         probe.quoted(scene, quote);
-        edge::clear(scene, &mut parts, &mut request, &mut self.room)?;
-        let leave = comply::leave(scene, &mut parts, &mut request)?;
-        let _verdict = supply::check(scene, &mut parts, &mut request)?;
+        edge::clear(scene, &mut parts, &mut request, &mut self.room, &mut self.watch)?;
+        let basis = Basis::of(scene, &mut parts, &mut request)?;
+        probe.cleared(scene, &request, basis);
+        let leave = basis.leave()?;
+        edge::pace(&request, exchange, now, leave.personal.as_ref(), &mut self.watch)?;
+        let verdict = supply::check(scene, &mut parts, &mut request, &mut self.path, probe)?;
 
         probe.enter(Stage::Match);
-        memory.find(scene, &mut parts, &mut request, offers, probe)?;
+        memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
         metrics.candidates.add(offers.len() as u64);
+        keep(offers, probe, NoBidReason::Transparency, |offer| {
+            snapshot.campaign(offer.campaign).discloses(request.dsa)
+        })?;
+        supply::suit(scene, verdict, offers, probe)?;
 
         probe.enter(Stage::Know);
-        if request.dsa_required >= comply::DSA_REQUIRED {
-            return Err(NoBidReason::Transparency.into());
-        }
         let copies =
-            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)?;
+            edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
+                .inspect_err(|no| path.refused(*no))?;
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
@@ -320,13 +366,15 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
-        let letter = Letter { request: &request, quote, together: chosen.together, user: user.key() };
+        let (gdpr, together, claimed) = (basis.gdpr.said(), chosen.together, path.claimed(leave.purposes));
+        let letter = Letter { request: &request, quote: &quote, gdpr, together, user: user.key(), path: claimed };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
             self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");
             user.will_see(snapshot.campaign(backed.offer.campaign), &mut self.frequency, day, now);
             metrics.bid_micros.add(backed.money.0 as u64);
+            path.bid(claimed, backed.money);
             valid_until = valid_until.min(backed.valid_until());
         }
         if let Some(copies) = copies.filter(|_| !request.test) {

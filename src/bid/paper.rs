@@ -7,7 +7,7 @@ use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
 use crate::snapshot::campaign::Campaign;
 use crate::units::{
-    BidId, CpmMicros, Incarnation, LeaseId, Micros, Multiplier, NodeId, Now, Slot, Terms, UnixMillis, UserKey,
+    BidId, CpmMicros, Incarnation, LeaseId, Micros, Multiplier, NodeId, Now, PathKey, Slot, Terms, UnixMillis, UserKey,
 };
 use crate::wire::notice::{self, Signer, Verified};
 use crate::wire::price::{self, Reading};
@@ -50,6 +50,8 @@ pub struct Draft<'a> {
     pub lease: LeaseId,
     /// To whom it would be shown.
     pub user: UserKey,
+    /// The supply path that a win counts for.
+    pub path: PathKey,
     /// Who asked.
     pub exchange: &'a Exchange,
     /// Whether it was a test, so that nothing is reserved or billed.
@@ -73,6 +75,8 @@ pub struct Heard {
     pub price: NoticePrice,
     /// How many impressions it is for, at most what was claimed.
     pub multiplier: Multiplier,
+    /// The supply path it counts for.
+    pub path: PathKey,
     /// The bid.
     pub claim: Claim,
 }
@@ -80,7 +84,7 @@ pub struct Heard {
 impl Paper {
     /// Draws up a bid.
     pub fn draw(&mut self, draft: Draft<'_>) -> Deed {
-        let Draft { now, campaign, price, terms, lease, user, exchange, test } = draft;
+        let Draft { now, campaign, price, terms, lease, user, path, exchange, test } = draft;
         let claim = Claim {
             reservation: self.reservations.next(now.wall),
             lease,
@@ -95,7 +99,7 @@ impl Paper {
             exchange: exchange.key,
             agreed: exchange.agreed().and(Agreed::TEST.when(test)),
         };
-        let signed = self.signer.sign(&claim);
+        let signed = self.signer.sign(&claim, path);
         let mut urls = [[0; URL_BYTES]; 3];
         let lengths = NoticeKind::ALL.map(|kind| {
             // The bill's may stand elsewhere than in `burl`.
@@ -115,7 +119,7 @@ impl Paper {
     /// Whether its price is encrypted is part of what was signed; only the keys are the exchange's of today.
     #[inline]
     pub fn read(&self, target: &[u8], exchanges: &Exchanges) -> Option<Heard> {
-        let Verified::Claim { kind, claim, query } = self.signer.verify(target) else { return None };
+        let Verified::Claim { kind, claim, path, query } = self.signer.verify(target) else { return None };
         let price = match exchanges.by_key(claim.exchange).map(|exchange| &exchange.reading) {
             _ if !claim.agreed.any(Agreed::ENCRYPTED) => Reading::Plain.price(query),
             Some(reading @ Reading::Encrypted(..)) => reading.price(query),
@@ -124,7 +128,7 @@ impl Paper {
         // Asked for only where there is more than one to count.
         let claimed = claim.terms.multiplier;
         let multiplier = if claimed != Multiplier::ONE { price::multiplier(query, claimed) } else { claimed };
-        Some(Heard { kind, price, multiplier, claim })
+        Some(Heard { kind, price, multiplier, path, claim })
     }
 }
 
@@ -194,6 +198,7 @@ mod tests {
             terms: Terms { multiplier: Multiplier(30_300_000), ..Terms::PLAIN },
             lease: LeaseId(7),
             user: UserKey(8),
+            path: PathKey([9; 6]),
             exchange: exchanges.by_name("screens").unwrap(),
             test: false,
         };
@@ -209,11 +214,11 @@ mod tests {
         };
         let hidden = String::from_utf8(cipher.encrypt(&[9; 16], 2_500_000).to_vec()).unwrap();
         for (multiplier, cost) in [("30.3", 75_750), ("10", 25_000), ("99", 75_750), ("", 75_750)] {
-            let Heard { kind, price, multiplier, claim } =
+            let Heard { kind, price, multiplier, path, claim } =
                 paper.read(&called(&hidden, multiplier), &exchanges).unwrap();
-            assert_eq!((kind, claim), (NoticeKind::Bill, deed.claim));
+            assert_eq!((kind, path, claim), (NoticeKind::Bill, draft.path, deed.claim));
             let NoticePrice::Cpm(cpm) = price else { panic!("{price:?}") };
-            assert_eq!(Notice { ticket: 0, kind, price, multiplier, claim }.cost(cpm), Micros(cost));
+            assert_eq!(Notice { ticket: 0, kind, price, multiplier, path, claim }.cost(cpm), Micros(cost));
         }
         let price = |target: &[u8], exchanges: &Exchanges| paper.read(target, exchanges).unwrap().price;
         assert_eq!(price(&called("2.5", ""), &exchanges), NoticePrice::Unreadable);

@@ -2,6 +2,7 @@
 
 use crate::bid::answer::Backed;
 use crate::bid::choose::Chosen;
+use crate::bid::comply::Basis;
 use crate::bid::eligible::{Natives, Scene};
 use crate::bid::offers::Offer;
 use crate::bid::quote::Quote;
@@ -10,6 +11,7 @@ use crate::bid::user::User;
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
+use crate::snapshot::supply::{Path, Verdict};
 use crate::snapshot::targeting::{Asked, Candidate};
 use crate::units::Nanos;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -49,6 +51,14 @@ pub trait Probe {
     /// The currency of the answer is settled.
     #[inline]
     fn quoted(&mut self, _scene: Scene<'_>, _quote: Quote) {}
+
+    /// What the law and the user allow is known.
+    #[inline]
+    fn cleared(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _basis: Basis) {}
+
+    /// What the files say of the path that the request took is known. Not said if nobody asks.
+    #[inline]
+    fn supplied(&mut self, _scene: Scene<'_>, _path: &Path<'_>, _verdict: Verdict) {}
 
     /// An impression is not sold to us at all. May be said twice.
     #[inline]

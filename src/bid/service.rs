@@ -1,5 +1,6 @@
 //! What a bid core answers to HTTP: bid requests, notices, the ready probe; and the orders it carries out between them.
 
+use crate::bid::audit::Auditor;
 use crate::bid::notices::Pending;
 use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
@@ -193,7 +194,8 @@ impl Bidder {
     }
 
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Some(Heard { kind, price, multiplier, claim }) = self.core.paper.read(request.path, &self.core.exchanges)
+        let Some(Heard { kind, price, multiplier, path, claim }) =
+            self.core.paper.read(request.path, &self.core.exchanges)
         else {
             self.metrics.notices_forged.add(1);
             return done(answer::empty(out, Empty::Forbidden, request.persistence));
@@ -201,7 +203,7 @@ impl Bidder {
         self.metrics.notice_of(kind).add(1);
         let refused = !self.pending.has_room() || {
             let ticket = self.pending.park(token, arrived, request.persistence);
-            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, claim })).is_err()
+            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, path, claim })).is_err()
         };
         if refused {
             self.pending.take(token);
@@ -251,6 +253,7 @@ impl Bidder {
         metrics.profile_misses.set(profiles.misses);
         metrics.fingerprint_evictions.set(self.core.duplicates.evictions());
         metrics.frequency_evictions.set(self.core.frequency.evictions());
+        metrics.audit_lost.set(self.core.auditor.as_ref().map_or(0, Auditor::lost));
     }
 
     fn swap_snapshots(&mut self) {

@@ -1,11 +1,13 @@
 //! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
 
+pub mod consent;
 pub mod demo;
 pub mod explain;
 pub mod floor;
 pub mod load;
 pub mod price;
 pub mod serve;
+pub mod supply;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,6 +36,10 @@ enum Command {
     Explain(explain::Args),
     /// Exchange-encrypted prices
     Price(price::Args),
+    /// What a consent string says: TCF, GPP or US privacy. One that cannot be read ends with exit code 1
+    Consent(consent::Args),
+    /// Supply chains, and the files that say who may sell what
+    Supply(supply::Args),
 }
 
 /// What went wrong, in one line for stderr, and how the process ends.
@@ -80,6 +86,8 @@ pub fn run() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Price(args) => price::run(&args),
+        Command::Consent(args) => consent::run(&args),
+        Command::Supply(args) => supply::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,27 @@ pub struct Edge {
     pub data_centers: Option<PathBuf>,
     /// A copy of a request that was bid on is not answered within this time, ms.
     pub duplicates_ms: Option<u32>,
+    /// Devices whose own statements contradict each other are turned away.
+    pub impossible_devices: bool,
+    /// Addresses and users that ask more often are turned away.
+    pub velocity: Option<Velocity>,
+}
+
+/// How often one source may ask, on one core. At least one of the two limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Velocity {
+    /// Requests of one IPv4 address, or of one IPv6 network of 64 bits.
+    pub per_ip: Option<u32>,
+    /// Requests for one user.
+    pub per_user: Option<u32>,
+    /// In so many seconds.
+    #[serde(default = "a_minute")]
+    pub seconds: u32,
+}
+
+fn a_minute() -> u32 {
+    60
 }
 
 /// Countries to answer, as ISO 3166-1 alpha-3 codes: those included, or all where none are, but for those excluded.
@@ -40,6 +61,10 @@ pub struct Countries {
 
 /// Longest [`Edge::duplicates_ms`]: a user who comes back later than that comes back.
 const DUPLICATES_MS: u32 = 10_000;
+/// Most requests of [`Velocity`]: beyond, it is no limit.
+const VELOCITY: u32 = 1_000_000;
+/// Longest window of [`Velocity`], seconds: a day's traffic of a household is no flood.
+const VELOCITY_SECONDS: u32 = 3_600;
 
 impl Edge {
     /// The files it names.
@@ -63,12 +88,34 @@ impl Edge {
                 )));
             }
         }
+        if let Some(velocity) = self.velocity {
+            velocity.validate()?;
+        }
         match self.duplicates_ms {
             Some(ms) if !(1..=DUPLICATES_MS).contains(&ms) => {
                 Err(ConfigError(format!("edge.duplicates_ms {ms}: 1 to {DUPLICATES_MS}; leave it out for none")))
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Velocity {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let Velocity { per_ip, per_user, seconds } = *self;
+        if per_ip.is_none() && per_user.is_none() {
+            return Err(ConfigError("edge.velocity: per_ip, per_user or both; leave it out for no limit".into()));
+        }
+        for (key, value, most) in [
+            ("per_ip", per_ip, VELOCITY),
+            ("per_user", per_user, VELOCITY),
+            ("seconds", Some(seconds), VELOCITY_SECONDS),
+        ] {
+            if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
+                return Err(ConfigError(format!("edge.velocity.{key} {value}: 1 to {most}")));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use super::edge::Countries;
 use crate::limits;
 use crate::ring::message::NoticeKind;
 use crate::secrets::Key;
+use crate::snapshot::supply::Policy;
 use crate::units::{Currency, ExchangeId, ExchangeKey};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::response::SEAT_BYTES;
@@ -42,6 +43,10 @@ pub struct Exchange {
     pub qps: Option<u32>,
     /// Countries that are answered, besides what `[edge]` says.
     pub countries: Countries,
+    /// The domain that it sells under: the last node of its supply chains, `sellers.json` in it.
+    pub domain: Option<String>,
+    /// What is asked of the supply paths of its requests, if not what `[supply]` says.
+    pub supply: Option<Policy>,
     /// What is agreed with it.
     pub rules: Rules,
 }
@@ -316,6 +321,8 @@ macro_rules! section {
             click_macro: Option<String>,
             qps: Option<u32>,
             countries: Countries,
+            domain: Option<String>,
+            supply: Option<Policy>,
             nbr: BTreeMap<String, u16>,
             $($key: Option<$type>,)*
         }
@@ -397,6 +404,8 @@ impl TryFrom<Section> for Exchange {
             click_macro: section.click_macro.unwrap_or_default(),
             qps: section.qps,
             countries: section.countries,
+            domain: section.domain,
+            supply: section.supply,
             reading: if rules.price.is_encrypted() { Reading::Blind } else { Reading::Plain },
             rules,
         };

@@ -206,3 +206,20 @@ pub const APP_AGENTS: &[(&str, &str, u8)] = &[
         5,
     ),
 ];
+
+/// Consent strings of TCF 2.3, created on 2026-06-01, with consent to all purposes: of some 800 vendors and of a few, vendor 1
+/// among them.
+pub const CONSENT: [&str; 2] = [
+    "CQlH_MAQlH_MAEsABBENBkFgAP_gAAAAAAYgImNvbe29t7b29t7b23tvb23tvbe29vbe29t7b21t7b23tvbW2tvbe29tba29t7b21trbW3tvbW2ttba29t7a21trb23trbW2tvbe29tba29t7b23trb23tvbe2tvbe29t7b29t7b23tvb23tvbe29vbe29t7b21t7b23tvbW2tvbe29tba29t7b21sAAAAAA.IJYQAYAAglgA",
+    "CQlH_MAQlH_MAEsABBENBkFgAP_gAAAAAAYgF5wCIAAgAEAAQABQAHAAaABMAC2AvMAAAAAA.IJYQAYAAglgA",
+];
+
+/// The same with purposes 2 and 7, and a few more: nobody may be known.
+pub const CONSENT_CONTEXTUAL: [&str; 2] = [
+    "CQlH_MAQlH_MAEsABBENBkFgAEIAAAAAAAYgImNvbe29t7b29t7b23tvb23tvbe29vbe29t7b21t7b23tvbW2tvbe29tba29t7b21trbW3tvbW2ttba29t7a21trb23trbW2tvbe29tba29t7b23trb23tvbe2tvbe29t7b29t7b23tvb23tvbe29vbe29t7b21t7b23tvbW2tvbe29tba29t7b21sAAAAAA.IJYQAYAAglgA",
+    "CQlH_MAQlH_MAEsABBENBkFgAELAAAAAAAYgF5wCIAAgAEAAQABQAHAAaABMAC2AvMAAAAAA.IJYQAYAAglgA",
+];
+
+/// The same with purposes 1, 3 and 4: none that an advertisement needs.
+pub const CONSENT_WITHOUT_ADS: [&str; 2] =
+    ["CQlH_MAQlH_MAEsABBENBkFgALAAAAAAAAYgF5wCIAAgAEAAQABQAHAAaABMAC2AvMAAAAAA.IJYQAYAAglgA"; 2];

@@ -2,6 +2,7 @@
 
 use super::counter::Counter;
 use super::histogram::Histogram;
+use super::paths::{PathCounts, Table};
 use super::stage::Stage;
 use crate::ring::message::{NoticeKind, Noticed};
 use crate::units::Nanos;
@@ -69,6 +70,10 @@ pub struct CoreMetrics {
     pub fingerprints: Counter,
     /// Bids that were forgotten before the window for their copies was over.
     pub fingerprint_evictions: Counter,
+    /// Records of the compliance log that found its ring full.
+    pub audit_lost: Counter,
+    /// By supply path, if `supply.paths` is set.
+    pub paths: Table<PathCounts>,
     /// Time from the turn that saw a request to the turn's submission, ns.
     pub service: Histogram,
     /// Time from arrival to answer of notices, ns.
@@ -109,6 +114,8 @@ impl Default for CoreMetrics {
             frequency_evictions: Counter::default(),
             fingerprints: Counter::default(),
             fingerprint_evictions: Counter::default(),
+            audit_lost: Counter::default(),
+            paths: Table::default(),
             service: Histogram::default(),
             notice: Histogram::default(),
             stages: std::array::from_fn(|_| Histogram::default()),
@@ -117,6 +124,12 @@ impl Default for CoreMetrics {
 }
 
 impl CoreMetrics {
+    /// Counters, by supply path too if `paths` says so.
+    pub fn new(paths: bool) -> CoreMetrics {
+        let paths = if paths { Table::with_room() } else { Table::default() };
+        CoreMetrics { paths, ..CoreMetrics::default() }
+    }
+
     /// Whether the core holds a living lease, so that it can bid.
     pub fn is_funded(&self, now: Nanos) -> bool {
         now.0 < self.leased_until_ns.get()

@@ -3,5 +3,6 @@
 pub mod stage;
 pub mod counter;
 pub mod histogram;
+pub mod paths;
 pub mod core;
 pub mod render;

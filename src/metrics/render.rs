@@ -49,6 +49,9 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
         core.fingerprint_evictions.get()
     }),
+    ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
+        core.audit_lost.get()
+    }),
     ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
 ];
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crate::metrics::counter::Counter;
+use crate::metrics::paths::{PathSales, Table};
 use crate::units::{Micros, Slot};
 
 /// How a number moves, which decides what a scraper may do with it.
@@ -34,12 +35,21 @@ macro_rules! gauges {
         pub struct Gauges {
             $(#[doc = $help] pub $name: Counter,)*
             spend: Box<[AtomicI64]>,
+            /// By supply path, if they are counted.
+            pub paths: Table<PathSales>,
         }
 
         impl Gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
-                Self { $($name: Counter::default(),)* spend: (0..slots).map(|_| AtomicI64::new(0)).collect() }
+                let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
+                Self { $($name: Counter::default(),)* spend, paths: Table::default() }
+            }
+
+            /// The same, counting by supply path too.
+            #[must_use]
+            pub fn with_paths(self) -> Self {
+                Self { paths: Table::with_room(), ..self }
             }
 
             /// Every number, with what it says.

@@ -3,8 +3,9 @@
 use super::books::{REMEMBERED_MINUTES, minute};
 use super::record::{Marks, Record};
 use super::{Reconciler, last_expired};
+use crate::metrics::paths::PathSales;
 use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
-use crate::units::{CoreId, CpmMicros, Micros, Now, UserKey};
+use crate::units::{CoreId, CpmMicros, Micros, Now, PathKey, UserKey};
 
 impl Reconciler {
     /// Decides a notice with a valid signature. Its answer leaves when all that was booked is on disk.
@@ -25,7 +26,7 @@ impl Reconciler {
             None
         } else {
             match notice.kind {
-                NoticeKind::Win => self.note(now, claim, Marks::WON),
+                NoticeKind::Win => self.won(now, notice),
                 NoticeKind::Loss => self.lost(now, claim),
                 NoticeKind::Bill => self.bill(now, notice),
             }
@@ -100,6 +101,27 @@ impl Reconciler {
         self.append(now.boot, heard(now, claim, marks));
     }
 
+    /// Records a win, and counts it for its supply path unless a bill has told of it already.
+    fn won(&mut self, now: Now, notice: &Notice) {
+        let claim = &notice.claim;
+        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
+        if !known.any(Marks::WON.and(Marks::BILLED)) {
+            self.sale(notice, |sales| sales.wins.add(1));
+        }
+        self.note(now, claim, Marks::WON);
+    }
+
+    /// Counts something for the supply path of a bid, if it has one that is counted.
+    fn sale(&self, notice: &Notice, count: impl FnOnce(&PathSales)) {
+        if notice.path == PathKey::NONE {
+            return;
+        }
+        let exchange = u64::from(notice.claim.exchange.0);
+        if let Some((_, sales)) = self.gauges.paths.claim(notice.path, |sales| sales.exchange.set(exchange)) {
+            count(sales);
+        }
+    }
+
     /// A loss frees its reservation where losses are final, unless a win or a bill was heard before: those are
     /// authoritative. Of an earlier incarnation's reservations it frees nothing; its leases end on their own.
     fn lost(&mut self, now: Now, claim: &Claim) {
@@ -157,6 +179,10 @@ impl Reconciler {
         );
         self.gauges.bills.add(1);
         self.gauges.spend_micros.add(amount.0 as u64);
+        self.sale(notice, |sales| {
+            sales.wins.add(u64::from(!known.any(Marks::WON)));
+            sales.billed(amount);
+        });
         if !marks.any(Marks::EXCESS)
             && let Some(holds) = self.holds.get_mut(&claim.lease)
         {

@@ -61,6 +61,8 @@ pub struct Options {
     pub file_bytes: u64,
     /// Slots that [`Gauges::spend`] covers.
     pub slots: usize,
+    /// Whether wins and spend are counted by supply path.
+    pub paths: bool,
     /// What the reconciler is told.
     pub settings: Settings,
 }
@@ -166,7 +168,8 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     if store.position.file == 0 {
         store.start_file().map_err(StartError::Open)?;
     }
-    let gauges = Arc::new(Gauges::new(options.slots));
+    let gauges = Gauges::new(options.slots);
+    let gauges = Arc::new(if options.paths { gauges.with_paths() } else { gauges });
     let (ready, started) = mpsc::sync_channel(1);
     let shared_gauges = gauges.clone();
     let thread = thread::Builder::new().name("reconcile".into()).spawn(move || {

@@ -5,7 +5,7 @@
 
 use crate::units::{
     BidId, CampaignId, CpmMicros, Day, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos,
-    NodeId, ReservationId, Slot, Terms, UnixMillis, UserKey,
+    NodeId, PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
 /// From a bid core to the reconciliation core.
@@ -168,6 +168,8 @@ pub struct Notice {
     pub price: NoticePrice,
     /// How many impressions the exchange counted, at most what was claimed.
     pub multiplier: Multiplier,
+    /// The supply path it counts for. Signed like the claim, and beside it: in it, it would cost an event a third cache line.
+    pub path: PathKey,
     /// What was signed.
     pub claim: Claim,
 }

@@ -8,6 +8,7 @@ pub mod markup;
 pub mod vast;
 pub mod native;
 pub mod daypart;
+pub mod dsa;
 mod file;
 mod slots;
 
@@ -19,9 +20,10 @@ use std::num::NonZeroU16;
 
 use crate::snapshot::document::FileError;
 use crate::snapshot::marks;
+use crate::snapshot::supply::Policy;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId, Slot, UnixMillis};
 use crate::wire::openrtb::agent::{Browser, Os};
-use crate::wire::openrtb::request::{Channel, Point};
+use crate::wire::openrtb::request::{Channel, Dsa, Point};
 
 /// A mistake in a campaign file: `file:line: what`.
 pub type CampaignError = FileError;
@@ -58,8 +60,12 @@ pub struct Definition {
     pub competes: Vec<String>,
     /// Takes all impressions of a page together or none (`seatbid.group`), and only where the request names them all.
     pub together: bool,
+    /// What it asks of the supply path of a request, besides what the exchange is asked for.
+    pub supply: Policy,
     /// Impressions per user and UTC day; `None` for no cap.
     pub frequency_cap: Option<NonZeroU16>,
+    /// What it discloses where the Digital Services Act asks; without it, nothing.
+    pub dsa: Option<dsa::Disclosure>,
     /// What it shows; at least one, at most 255.
     pub creatives: Vec<Creative>,
     /// Whom it wants.
@@ -97,8 +103,12 @@ pub struct Campaign {
     pub together: bool,
     /// See [`Definition::competes`]; as marks.
     pub competes: Box<[u64]>,
+    /// See [`Definition::supply`].
+    pub supply: Policy,
     /// See [`Definition::frequency_cap`].
     pub frequency_cap: Option<NonZeroU16>,
+    /// See [`Definition::dsa`]; rendered.
+    pub dsa: Option<Box<dsa::Rendered>>,
     /// See [`Definition::creatives`].
     pub creatives: Vec<Creative>,
     /// See [`Definition::targeting`].
@@ -124,8 +134,20 @@ impl Campaign {
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
         let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
-        let Definition { adomain, cat, cat_in, app, competes, together, frequency_cap, creatives, targeting, .. } =
-            definition;
+        let Definition {
+            adomain,
+            cat,
+            cat_in,
+            app,
+            competes,
+            together,
+            supply,
+            frequency_cap,
+            dsa,
+            creatives,
+            targeting,
+            ..
+        } = definition;
         assert!(cpm.0 > 0 && cpm <= MAX_CPM, "campaign {}: a price of {} micros CPM", id.0, cpm.0);
         assert!((1..=255).contains(&creatives.len()), "campaign {}: {} creatives", id.0, creatives.len());
         Campaign {
@@ -153,10 +175,18 @@ impl Campaign {
             app,
             together,
             competes: competes.iter().map(|label| marks::label(label.as_bytes())).collect(),
+            supply,
             frequency_cap,
+            dsa: dsa.map(|disclosure| Box::new(disclosure.render())),
             creatives,
             targeting,
         }
+    }
+
+    /// Whether it bids, and only on some supply paths.
+    #[inline]
+    pub fn asks_supply(&self) -> bool {
+        self.enabled && self.supply != Policy::Off
     }
 
     /// Its categories in a taxonomy (`cattax`); `None` if it names none there.
@@ -173,6 +203,12 @@ impl Campaign {
     #[inline]
     pub fn has_categories(&self) -> bool {
         !self.cat.is_empty() || !self.cat_in.is_empty()
+    }
+
+    /// Whether a bid of it discloses what a request demands.
+    #[inline]
+    pub fn discloses(&self, dsa: Dsa) -> bool {
+        !dsa.is_required() || self.dsa.as_deref().is_some_and(|disclosure| disclosure.suits(dsa))
     }
 
     /// Whether the two may stand side by side: they are of one advertiser, or compete for nothing both name.

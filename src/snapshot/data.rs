@@ -12,10 +12,13 @@ use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::rates::{self, NoRate, Rates};
+use super::supply::{self, Supply};
+use super::vendor::{Privacy, Vendor};
 use super::{Snapshot, World, demo};
 use crate::clock;
 use crate::config::{self, Config, ConfigError};
 use crate::secrets::Key;
+use crate::units::VendorId;
 
 /// Where campaigns and profiles come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,10 @@ pub enum Source {
         geo: Option<PathBuf>,
         /// Whom to turn away.
         edge: Files,
+        /// Who we are in consent strings.
+        privacy: config::Privacy,
+        /// Who may sell what.
+        supply: supply::Origin,
     },
     /// `--demo`: untargeted campaigns for the common sizes.
     BuiltIn,
@@ -51,7 +58,8 @@ impl Source {
             account: config.data.currency,
             max_age_hours: config.data.rates_max_age_hours,
         };
-        Source::Files { campaigns, profiles, model, rates, geo, edge: Files::of(&config.edge) }
+        let (edge, privacy, supply) = (Files::of(&config.edge), config.privacy.clone(), supply::Origin::of(config));
+        Source::Files { campaigns, profiles, model, rates, geo, edge, privacy, supply }
     }
 
     /// What `--demo` (no count) or `--demo=N` asks for.
@@ -62,10 +70,11 @@ impl Source {
     /// The files whose change asks for a reload.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
         let (files, edge) = match self {
-            Source::Files { campaigns, model, rates, geo, edge, .. } => {
-                ([Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref()], Some(edge))
+            Source::Files { campaigns, model, rates, geo, edge, privacy, supply, .. } => {
+                let (vendors, table) = (privacy.vendor_list.as_ref(), supply.table.as_ref());
+                ([Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref(), vendors, table], Some(edge))
             }
-            _ => ([None; 4], None),
+            _ => ([None; 6], None),
         };
         files.into_iter().flatten().map(PathBuf::as_path).chain(edge.into_iter().flat_map(Files::iter))
     }
@@ -84,7 +93,8 @@ pub struct Data {
     /// The base of profiles.
     pub profiles: Profiles,
     slots: Slots,
-    geo: Option<Atlas>,
+    geo: Option<Stamped<Geo>>,
+    supply: Option<Stamped<Supply>>,
     /// Built once; what every core gets shares its data.
     snapshot: Snapshot,
 }
@@ -123,7 +133,7 @@ impl Data {
         let users = UserKeys::new(user_key.0.first_chunk().expect("a key is longer than 16 bytes"));
         let nothing = Snapshot::new(0, Vec::new(), Linear::default(), World::default());
         let (profiles, slots) = (Profiles::default(), Slots::new());
-        let mut data = Data { source, users, profiles, slots, geo: None, snapshot: nothing };
+        let mut data = Data { source, users, profiles, slots, geo: None, supply: None, snapshot: nothing };
         // There is nothing yet that a file with a mistake could leave in use.
         if let Some(Kept { error, .. }) = data.reload().kept.into_iter().next() {
             return Err(error);
@@ -136,25 +146,46 @@ impl Data {
         Ok(data)
     }
 
-    /// Reads campaigns, model and rates again, and the geo file and the lists of whom to turn away if they have changed;
+    /// Reads campaigns, model and rates again, and the geo file, the supply table and the lists of whom to turn away if they have changed;
     /// profiles stay. Every file is taken up or kept by itself: a mistake in one holds up none of the others.
     pub fn reload(&mut self) -> Reloaded {
         let (now, old) = (clock::wall(), &self.snapshot);
         let mut kept = Vec::new();
         let (campaigns, model, world) = match &self.source {
-            Source::Files { campaigns, model, rates, geo, edge, .. } => {
-                let atlas = geo.as_deref().map(|path| Atlas::load(path, self.geo.as_ref()));
-                if let Some(atlas) = atlas.and_then(|atlas| taken("places", atlas, &mut kept)) {
-                    self.geo = Some(atlas);
+            Source::Files { campaigns, model, rates, geo, edge, privacy, supply, .. } => {
+                let places = geo.as_deref().map(|path| Stamped::load(path, self.geo.as_ref(), Geo::load));
+                if let Some(places) = places.and_then(|places| taken("places", places, &mut kept)) {
+                    self.geo = Some(places);
+                }
+                let table = supply.table.as_deref();
+                let table = table.map(|path| Stamped::load(path, self.supply.as_ref(), |path| supply.load(path)));
+                if let Some(table) = table.and_then(|table| taken("sellers", table, &mut kept)) {
+                    self.supply = Some(table);
                 }
                 let rates = taken("rates", Rates::load(rates, now), &mut kept);
                 let edge = Edge::load(edge, &old.edge, &mut kept);
+                let vendor = match (privacy.vendor, &privacy.vendor_list) {
+                    (Some(id), Some(list)) => {
+                        taken("vendor list", Vendor::load(list, VendorId(id)), &mut kept).or(old.privacy.vendor)
+                    }
+                    _ => None,
+                };
+                let privacy = Privacy { vendor, assume: privacy.assume_gdpr };
                 let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load);
                 let model = taken("weights", model, &mut kept);
-                let campaigns = taken("campaigns", campaign::load(campaigns, &mut self.slots), &mut kept);
-                let geo = self.geo.as_ref().map(|atlas| atlas.geo.clone());
+                let read = campaign::load(campaigns, &mut self.slots).and_then(|read| match supply.lacks(&read) {
+                    Some(what) => Err(FileError { path: campaigns.clone(), line: 0, what }),
+                    None => Ok(read),
+                });
+                let campaigns = taken("campaigns", read, &mut kept);
+                let geo = self.geo.as_ref().map(Stamped::shared);
+                let supply = self.supply.as_ref().map(Stamped::shared);
                 let rates = rates.unwrap_or_else(|| old.rates.clone());
-                (campaigns, model.unwrap_or_else(|| old.model.clone()), World { rates, geo, edge, privacy: old.privacy, supply: old.supply.clone(), now })
+                (
+                    campaigns,
+                    model.unwrap_or_else(|| old.model.clone()),
+                    World { rates, geo, edge, privacy, supply, now },
+                )
             }
             Source::BuiltIn => (Some(demo::built_in(&mut self.slots)), Linear::default(), World::at(now)),
             Source::Synthetic(count) => {
@@ -206,21 +237,29 @@ pub(super) fn taken<T>(what: &'static str, read: Result<T, FileError>, kept: &mu
     read.map_err(|error| kept.push(Kept { what, error })).ok()
 }
 
-/// The geo file as it was when it was read.
-#[derive(Clone, Debug)]
-struct Atlas {
-    geo: Arc<Geo>,
-    /// When the file was changed, and how long it is: the file is large and changes twice a week.
+/// A large file that seldom changes, as it was when it was read.
+#[derive(Debug)]
+struct Stamped<T> {
+    content: Arc<T>,
+    /// When the file was changed, and how long it is.
     stamp: Option<(SystemTime, u64)>,
 }
 
-impl Atlas {
+impl<T> Stamped<T> {
     /// Reads the file; `old` is kept if it has not changed since.
-    fn load(path: &Path, old: Option<&Atlas>) -> Result<Atlas, FileError> {
+    fn load(
+        path: &Path,
+        old: Option<&Stamped<T>>,
+        read: impl FnOnce(&Path) -> Result<T, FileError>,
+    ) -> Result<Stamped<T>, FileError> {
         let stamp = std::fs::metadata(path).and_then(|data| Ok((data.modified()?, data.len()))).ok();
         match old {
-            Some(old) if stamp.is_some() && old.stamp == stamp => Ok(old.clone()),
-            _ => Ok(Atlas { geo: Arc::new(Geo::load(path)?), stamp }),
+            Some(old) if stamp.is_some() && old.stamp == stamp => Ok(Stamped { content: old.shared(), stamp }),
+            _ => Ok(Stamped { content: Arc::new(read(path)?), stamp }),
         }
+    }
+
+    fn shared(&self) -> Arc<T> {
+        self.content.clone()
     }
 }

@@ -597,7 +597,9 @@ impl Plan {
             app: None,
             competes: Vec::new(),
             together: false,
+            supply: Default::default(),
             frequency_cap: None,
+            dsa: None,
             creatives: self.ads.into_iter().map(|(order, ad)| ad.render(order)).collect(),
             targeting: self.targeting,
         };

@@ -13,7 +13,7 @@ pub mod demo;
 pub mod model;
 pub mod profiles;
 pub mod rates;
-mod country;
+pub mod country;
 pub mod geo;
 pub mod calendar;
 pub mod targeting;
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub privacy: vendor::Privacy,
     /// Who may sell what, if there is a table of it.
     pub supply: Option<Arc<supply::Supply>>,
+    /// Whether some campaign asks for it, whatever the exchanges do.
+    pub campaigns_ask_supply: bool,
 }
 
 /// What a snapshot holds besides campaigns and model.
@@ -66,9 +68,10 @@ pub struct World {
 }
 
 impl World {
-    /// One without files, at this time.
+    /// One without files, at this time: that of the demo.
     fn at(now: UnixMillis) -> World {
-        World { now, ..World::default() }
+        let privacy = vendor::Privacy { vendor: Some(vendor::Vendor::DEMO), ..Default::default() };
+        World { now, privacy, ..World::default() }
     }
 }
 
@@ -104,7 +107,20 @@ impl Snapshot {
     ) -> Snapshot {
         let calendar = calendar::Calendar::of(now, targeting.zones());
         let calendar = Arc::new(calendar.expect("the zones of campaigns are checked as they are read"));
-        Snapshot { version, campaigns, targeting, model, rates, geo, calendar, edge, privacy, supply }
+        let campaigns_ask_supply = campaigns.iter().any(campaign::Campaign::asks_supply);
+        Snapshot {
+            version,
+            campaigns,
+            targeting,
+            model,
+            rates,
+            geo,
+            calendar,
+            edge,
+            privacy,
+            supply,
+            campaigns_ask_supply,
+        }
     }
 
     /// Whether some core has a copy of this snapshot, so that dropping this one frees little. Every snapshot has a calendar

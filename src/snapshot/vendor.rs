@@ -157,17 +157,23 @@ struct Entry {
 }
 
 /// How consent is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Privacy {
     /// Who we are in consent strings; without it nobody under the GDPR has consented to us.
     pub vendor: Option<Vendor>,
-    /// Whether the GDPR applies to a request from the EEA or the United Kingdom that does not say whether it does.
-    pub gdpr_by_country: bool,
+    /// Whether the GDPR applies to a request that does not say.
+    pub assume: Assume,
 }
 
-impl Default for Privacy {
-    /// The strict side.
-    fn default() -> Privacy {
-        Privacy { vendor: None, gdpr_by_country: true }
-    }
+/// When the GDPR applies to a request that does not say whether it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assume {
+    /// If its country is one where it applies.
+    #[default]
+    ByCountry,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }

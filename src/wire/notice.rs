@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! http://host:port/notice/bill/<token>?p=${AUCTION_PRICE}
-//! token = base64url( key id · claim    · tag )       the tag depends on the kind; the query is not signed
-//!                    1        71 or 86   16 (bill) or 8 (win, loss)
+//! token = base64url( key id · claim      · tag )     the tag depends on the kind; the query is not signed
+//!                    1        71 to 92     16 (bill) or 8 (win, loss)
 //! ```
 //!
 //! Terms are written only where they are not [`Terms::PLAIN`]: 15 bytes, and `&m=${AUCTION_MULTIPLIER}` for a bid that pays
-//! for more or less than one impression.
+//! for more or less than one impression. So is the supply path, where its wins are counted: 6 bytes.
 //!
 //! A bid needs three URLs, and three HMACs would be the dearest thing in its answer. One is enough: the 32 bytes of
 //! HMAC-SHA256 over the claim are cut into three parts that share no bit, one per kind. HMAC is a pseudo-random function,
@@ -23,8 +23,8 @@ use super::base64::{decode, encode, encoded};
 use super::price::Scheme;
 use crate::ring::message::{Agreed, Claim, NoticeKind};
 use crate::units::{
-    BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, Rate, ReservationId, Terms,
-    UnixMillis, UserKey,
+    BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, PathKey, Rate, ReservationId,
+    Terms, UnixMillis, UserKey,
 };
 
 /// A notice key: 256 random bits.
@@ -32,14 +32,20 @@ pub type Key = [u8; 32];
 
 /// Key id and claim under plain terms.
 const SIGNED: usize = 72;
-/// Key id, claim and terms.
-const SIGNED_TERMS: usize = SIGNED + 15;
+/// Terms.
+const TERMS_BYTES: usize = 15;
+/// The key of a supply path.
+const PATH_BYTES: usize = 6;
+/// All there can be.
+const SIGNED_MOST: usize = SIGNED + TERMS_BYTES + PATH_BYTES;
+/// Every length there is.
+const LENGTHS: [usize; 4] = [SIGNED, SIGNED + PATH_BYTES, SIGNED + TERMS_BYTES, SIGNED_MOST];
 // Whole groups of three bytes, so that the three tokens of a bid have the same digits up to the tag.
-const _: () = assert!(SIGNED.is_multiple_of(3) && SIGNED_TERMS.is_multiple_of(3));
+const _: () = assert!(SIGNED.is_multiple_of(3) && TERMS_BYTES.is_multiple_of(3) && PATH_BYTES.is_multiple_of(3));
 /// The longest tag.
 const TAG: usize = 16;
 /// The longest token, in base64url without padding.
-const TOKEN: usize = encoded(SIGNED_TERMS + TAG);
+const TOKEN: usize = encoded(SIGNED_MOST + TAG);
 /// What every notice path starts with.
 const PATH: &[u8] = b"/notice/";
 /// What stands before the price macro.
@@ -48,7 +54,9 @@ const PRICE: &[u8] = b"?p=";
 const MULTIPLIER: &[u8] = b"&m=${AUCTION_MULTIPLIER}";
 /// In the byte of what is agreed: terms follow.
 const TERMS: u8 = 0x80;
-const _: () = assert!(Agreed::ALL.0 & TERMS == 0);
+/// In the same byte: a supply path follows.
+const PATHED: u8 = 0x40;
+const _: () = assert!(Agreed::ALL.0 & (TERMS | PATHED) == 0);
 // Bounds of the multiplier make room for its seven bytes.
 const _: () = assert!(Multiplier::MAX.0 < 1 << 56);
 
@@ -95,7 +103,7 @@ pub struct Signer {
 #[derive(Debug)]
 pub struct Signed {
     /// The digits that every token begins with.
-    digits: [u8; encoded(SIGNED_TERMS)],
+    digits: [u8; encoded(SIGNED_MOST)],
     /// How many.
     length: usize,
     mac: [u8; 32],
@@ -112,6 +120,8 @@ pub enum Verified<'t> {
         kind: NoticeKind,
         /// What was signed.
         claim: Claim,
+        /// The supply path that was signed with it.
+        path: PathKey,
         /// What was not: the price that the exchange filled in, and whatever it added.
         query: &'t [u8],
     },
@@ -143,10 +153,10 @@ impl Signer {
     }
 
     /// One HMAC for all three URLs of a bid.
-    pub fn sign(&self, claim: &Claim) -> Signed {
-        let (signed, length) = pack(self.active, claim);
+    pub fn sign(&self, claim: &Claim, path: PathKey) -> Signed {
+        let (signed, length) = pack(self.active, claim, path);
         let (_, key) = &self.keys[0];
-        let mut digits = [0; encoded(SIGNED_TERMS)];
+        let mut digits = [0; encoded(SIGNED_MOST)];
         encode(&signed[..length], &mut digits[..encoded(length)]);
         Signed {
             digits,
@@ -166,9 +176,10 @@ impl Signer {
             return Verified::Malformed;
         };
         let tag = kind.tag();
-        let plain = token.len() == encoded(SIGNED + tag.len());
-        let length = if plain { SIGNED } else { SIGNED_TERMS };
-        let mut bytes = [0; SIGNED_TERMS + TAG];
+        let Some(length) = LENGTHS.into_iter().find(|length| token.len() == encoded(length + tag.len())) else {
+            return Verified::Malformed;
+        };
+        let mut bytes = [0; SIGNED_MOST + TAG];
         let bytes = &mut bytes[..length + tag.len()];
         if !decode(token, bytes) {
             return Verified::Malformed;
@@ -181,7 +192,7 @@ impl Signer {
             return Verified::Forged;
         }
         match unpack(signed) {
-            Some(claim) => Verified::Claim { kind, claim, query },
+            Some((claim, path)) => Verified::Claim { kind, claim, path, query },
             None => Verified::Malformed,
         }
     }
@@ -246,8 +257,8 @@ fn split_kind(path: &[u8]) -> Option<(NoticeKind, &[u8])> {
 }
 
 /// Big-endian; how many bytes it takes.
-fn pack(key: u8, claim: &Claim) -> ([u8; SIGNED_TERMS], usize) {
-    let mut out = [0; SIGNED_TERMS];
+fn pack(key: u8, claim: &Claim, path: PathKey) -> ([u8; SIGNED_MOST], usize) {
+    let mut out = [0; SIGNED_MOST];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
         out[at..at + bytes.len()].copy_from_slice(bytes);
@@ -255,7 +266,8 @@ fn pack(key: u8, claim: &Claim) -> ([u8; SIGNED_TERMS], usize) {
     };
     let Terms { rate, multiplier } = claim.terms;
     let plain = claim.terms == Terms::PLAIN;
-    put(&[key, claim.agreed.0 | if plain { 0 } else { TERMS }]);
+    let pathless = path == PathKey::NONE;
+    put(&[key, claim.agreed.0 | if plain { 0 } else { TERMS } | if pathless { 0 } else { PATHED }]);
     put(&claim.reservation.0.to_be_bytes());
     put(&claim.lease.0.to_be_bytes());
     put(&claim.price.0.to_be_bytes());
@@ -270,12 +282,15 @@ fn pack(key: u8, claim: &Claim) -> ([u8; SIGNED_TERMS], usize) {
         put(&rate.0.to_be_bytes());
         put(&multiplier.0.to_be_bytes()[1..]);
     }
-    debug_assert!(at == SIGNED || at == SIGNED_TERMS);
+    if !pathless {
+        put(&path.0);
+    }
+    debug_assert!(LENGTHS.contains(&at));
     (out, at)
 }
 
 /// `None` for what no [`pack`] of a bid makes: the other length, terms that are no terms, money that cannot be counted.
-fn unpack(signed: &[u8]) -> Option<Claim> {
+fn unpack(signed: &[u8]) -> Option<(Claim, PathKey)> {
     let (_, mut rest) = signed.split_first()?;
     fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
         let (bytes, after) = rest.split_first_chunk::<N>()?;
@@ -294,7 +309,7 @@ fn unpack(signed: &[u8]) -> Option<Claim> {
         incarnation: Incarnation(u32::from_be_bytes(take(&mut rest)?)),
         node: NodeId(u16::from_be_bytes(take(&mut rest)?)),
         exchange: ExchangeKey(u32::from_be_bytes(take(&mut rest)?)),
-        agreed: Agreed(agreed & !TERMS),
+        agreed: Agreed(agreed & !(TERMS | PATHED)),
         terms: Terms::PLAIN,
     };
     if agreed & TERMS != 0 {
@@ -302,8 +317,12 @@ fn unpack(signed: &[u8]) -> Option<Claim> {
         let [a, b, c, d, e, f, g] = take(&mut rest)?;
         claim.terms = Terms { rate, multiplier: Multiplier(u64::from_be_bytes([0, a, b, c, d, e, f, g])) };
     }
-    let known = claim.agreed.0 & !Agreed::ALL.0 == 0;
-    (known && rest.is_empty() && claim.terms.checked_money(claim.price).is_some()).then_some(claim)
+    let mut path = PathKey::NONE;
+    if agreed & PATHED != 0 {
+        path = PathKey(take(&mut rest)?);
+    }
+    let known = claim.agreed.0 & !Agreed::ALL.0 == 0 && (agreed & PATHED == 0 || path != PathKey::NONE);
+    (known && rest.is_empty() && claim.terms.checked_money(claim.price).is_some()).then_some((claim, path))
 }
 
 #[cfg(test)]
@@ -346,6 +365,10 @@ mod tests {
         (rate, multiplier).prop_map(|(rate, multiplier)| Terms { rate, multiplier })
     }
 
+    fn paths() -> impl Strategy<Value = PathKey> {
+        prop_oneof![Just(PathKey::NONE), any::<[u8; 6]>().prop_map(PathKey)]
+    }
+
     fn kinds() -> impl Strategy<Value = NoticeKind> {
         prop::sample::select(NoticeKind::ALL.to_vec())
     }
@@ -354,9 +377,9 @@ mod tests {
         Signer::new(1, &[7; 32])
     }
 
-    fn target(signer: &Signer, kind: NoticeKind, claim: &Claim) -> Vec<u8> {
+    fn target(signer: &Signer, kind: NoticeKind, claim: &Claim, path: PathKey) -> Vec<u8> {
         let mut out = [0; url_bytes(12)];
-        let length = signer.sign(claim).write(kind, b"http://a.b:1", Scheme::Plain, &mut out).unwrap();
+        let length = signer.sign(claim, path).write(kind, b"http://a.b:1", Scheme::Plain, &mut out).unwrap();
         out[12..length].to_vec()
     }
 
@@ -366,19 +389,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_signed_comes_back(claim in claims(), kind in kinds(), more in "[a-z]{0,3}=[^#]{0,9}") {
+        fn what_was_signed_comes_back(claim in claims(), path in paths(), kind in kinds(), more in "[a-z]{0,3}=[^#]{0,9}") {
             let signer = signer();
-            let mut target = filled(&target(&signer, kind, &claim), "1.25");
+            let mut target = filled(&target(&signer, kind, &claim, path), "1.25");
             target.extend_from_slice(format!("&{more}").as_bytes());
             let asked = if claim.terms.multiplier == Multiplier::ONE { "" } else { "&m=${AUCTION_MULTIPLIER}" };
             let query = format!("p=1.25{asked}&{more}");
-            prop_assert_eq!(signer.verify(&target), Verified::Claim { kind, claim, query: query.as_bytes() });
+            prop_assert_eq!(signer.verify(&target), Verified::Claim { kind, claim, path, query: query.as_bytes() });
         }
 
         #[test]
-        fn any_other_byte_in_the_signed_part_is_refused(claim in claims(), kind in kinds(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        fn any_other_byte_in_the_signed_part_is_refused(claim in claims(), path in paths(), kind in kinds(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let signer = signer();
-            let mut target = target(&signer, kind, &claim);
+            let mut target = target(&signer, kind, &claim, path);
             let at = at.index(token_end(&target));
             prop_assume!(target[at] != byte);
             target[at] = byte;
@@ -387,15 +410,15 @@ mod tests {
         }
 
         #[test]
-        fn no_kind_passes_for_another(claim in claims(), kind in kinds(), other in kinds()) {
+        fn no_kind_passes_for_another(claim in claims(), path in paths(), kind in kinds(), other in kinds()) {
             prop_assume!(kind != other);
             let signer = signer();
-            let target = String::from_utf8(target(&signer, kind, &claim)).unwrap();
+            let target = String::from_utf8(target(&signer, kind, &claim, path)).unwrap();
             let moved = target.replace(kind.label(), other.label());
             // Also with the tag cut or filled to the length of the other kind's.
             let (path, query) = moved.split_once('?').unwrap();
             let mut path = path.to_owned();
-            for signed in [SIGNED, SIGNED_TERMS] {
+            for signed in LENGTHS {
                 let wanted = PATH.len() + other.label().len() + 1 + encoded(signed + other.tag().len());
                 while path.len() < wanted { path.push('A'); }
                 path.truncate(wanted);
@@ -420,12 +443,17 @@ mod tests {
     fn every_bit_of_a_token_matters() {
         let signer = signer();
         let terms = Terms { rate: Rate(1_100_000_000), multiplier: Multiplier(30_300_000) };
-        for (kind, terms) in NoticeKind::ALL.into_iter().flat_map(|kind| [(kind, Terms::PLAIN), (kind, terms)]) {
+        let all = [
+            (Terms::PLAIN, PathKey::NONE, SIGNED),
+            (Terms::PLAIN, PathKey([3; 6]), SIGNED + PATH_BYTES),
+            (terms, PathKey::NONE, SIGNED + TERMS_BYTES),
+            (terms, PathKey([3; 6]), SIGNED_MOST),
+        ];
+        for (kind, (terms, path, signed)) in NoticeKind::ALL.into_iter().flat_map(|kind| all.map(|one| (kind, one))) {
             let claim = Claim { terms, ..sample() };
-            let mut bytes = [0; SIGNED_TERMS + TAG];
-            let target = target(&signer, kind, &claim);
+            let mut bytes = [0; SIGNED_MOST + TAG];
+            let target = target(&signer, kind, &claim, path);
             let token = &target[PATH.len() + kind.label().len() + 1..token_end(&target)];
-            let signed = if terms == Terms::PLAIN { SIGNED } else { SIGNED_TERMS };
             let length = signed + kind.tag().len();
             assert!(decode(token, &mut bytes[..length]));
             for bit in 0..length * 8 {
@@ -441,7 +469,7 @@ mod tests {
 
     fn sample() -> Claim {
         let bytes: [u8; SIGNED] = std::array::from_fn(|at| if at == 1 { 5 } else { at as u8 });
-        unpack(&bytes).unwrap()
+        unpack(&bytes).unwrap().0
     }
 
     fn token_end(target: &[u8]) -> usize {
@@ -451,23 +479,30 @@ mod tests {
     /// Signed with our key or not: what no bid claims is not believed.
     #[test]
     fn a_claim_that_no_bid_makes_is_malformed() {
-        let (good, length) = pack(1, &Claim { terms: Terms { rate: Rate(1), multiplier: Multiplier(1) }, ..sample() });
+        const TERMS_END: usize = SIGNED + TERMS_BYTES;
+        let terms = Terms { rate: Rate(1), multiplier: Multiplier(1) };
+        let (good, length) = pack(1, &Claim { terms, ..sample() }, PathKey::NONE);
         assert!(unpack(&good[..length]).is_some());
         for (at, byte, why) in [
             (1, 5, "terms beyond what is agreed"),
             (1, 0x88, "a bit of the future"),
+            (1, 0xC5, "a path beyond what there is"),
             (SIGNED + 7, 0, "no rate"),
             (SIGNED, 255, "a rate beyond its bound"),
-            (SIGNED_TERMS - 1, 0, "no multiplier"),
-            (SIGNED_TERMS - 7, 255, "a multiplier beyond its bound"),
+            (TERMS_END - 1, 0, "no multiplier"),
+            (TERMS_END - 7, 255, "a multiplier beyond its bound"),
         ] {
             let mut bad = good;
             bad[at] = byte;
             assert_eq!(unpack(&bad[..length]), None, "{why}");
         }
         assert_eq!(unpack(&good[..SIGNED]), None, "terms cut off");
+        let (mut pathed, length) = pack(1, &sample(), PathKey::OTHER);
+        assert_eq!(unpack(&pathed[..length]), Some((sample(), PathKey::OTHER)));
+        pathed[length - 1] = 0;
+        assert_eq!(unpack(&pathed[..length]), None, "a path that is none");
         let overflow = Terms { rate: Rate::MAX, multiplier: Multiplier::MAX };
-        let (dear, length) = pack(1, &Claim { price: CpmMicros(i64::MAX), terms: overflow, ..sample() });
+        let (dear, length) = pack(1, &Claim { price: CpmMicros(i64::MAX), terms: overflow, ..sample() }, PathKey::NONE);
         assert_eq!(unpack(&dear[..length]), None, "money that cannot be counted");
     }
 
@@ -475,7 +510,8 @@ mod tests {
     fn plain_terms_cost_no_bytes_and_others_ask_for_the_multiplier() {
         let url = |terms, scheme| {
             let mut out = [0; url_bytes(0)];
-            let length = signer().sign(&Claim { terms, ..sample() }).write(NoticeKind::Bill, b"", scheme, &mut out);
+            let signed = signer().sign(&Claim { terms, ..sample() }, PathKey::NONE);
+            let length = signed.write(NoticeKind::Bill, b"", scheme, &mut out);
             String::from_utf8(out[..length.unwrap()].to_vec()).unwrap()
         };
         let plain = url(Terms::PLAIN, Scheme::Plain);
@@ -490,7 +526,7 @@ mod tests {
     fn a_replaced_key_is_accepted_until_it_is_dropped() {
         let old = signer();
         let mut new = Signer::new(2, &[9; 32]);
-        let target = target(&old, NoticeKind::Bill, &sample());
+        let target = target(&old, NoticeKind::Bill, &sample(), PathKey::NONE);
         assert_eq!(new.verify(&target), Verified::Forged);
         new.accept(1, &[7; 32]);
         assert!(matches!(new.verify(&target), Verified::Claim { .. }));
@@ -499,7 +535,7 @@ mod tests {
     #[test]
     fn a_buffer_too_short_is_refused_and_the_exact_one_taken() {
         let longest = Claim { terms: Terms { rate: Rate(1), multiplier: Multiplier(2) }, ..sample() };
-        let signed = signer().sign(&longest);
+        let signed = signer().sign(&longest, PathKey::OTHER);
         let mut out = [0; url_bytes(12)];
         let length = signed.write(NoticeKind::Bill, b"http://a.b:1", Scheme::Openx, &mut out).unwrap();
         assert_eq!(length, url_bytes(12));

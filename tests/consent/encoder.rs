@@ -67,6 +67,7 @@ impl Vendors {
 #[derive(Clone, Debug)]
 pub(crate) enum Segment {
     Disclosed(Vendors),
+    #[allow(dead_code, reason = "the bench writes none")]
     Allowed(Vendors),
     /// With so many custom purposes.
     Publisher(u8),

@@ -7,4 +7,7 @@ mod support;
 
 mod duplicates;
 mod filters;
+mod impossible;
+mod node;
 mod quota;
+mod velocity;

@@ -367,7 +367,7 @@ fn targets() {
     let banners = |w: u64, h: u64| json!([{ "id": "1", "banner": { "w": w, "h": h } }]);
     let site = json!({ "domain": "a.news.example", "cat": ["IAB17-2"], "content": { "language": "en" } });
     let device = json!({ "devicetype": 4, "connectiontype": 2, "geo": { "country": "DEU", "region": "BE" } });
-    let base = json!({ "id": "r", "site": site, "device": device, "user": { "buyeruid": "u1" },
+    let base = json!({ "id": "r", "site": site, "device": device, "user": { "buyeruid": "u1" }, "regs": { "gdpr": 0 },
         "badv": ["plain.example", "loud.example", "rival.example"] });
     let with = |w: u64, h: u64, more: Value| {
         let mut request = base.clone();
@@ -383,7 +383,7 @@ fn targets() {
             with(300, 250, json!({})),
             vec![
                 ("/user/buyeruid", json!("u2"), not),
-                ("/regs", json!({ "gdpr": 1 }), not),
+                ("/regs", json!({ "gdpr": 1 }), "has no consent"),
                 ("/device/lmt", json!(1), not),
             ],
         ),

@@ -5,9 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
 mod files;
 mod gzip;
 mod life;
 mod notices;
+mod paths;
 mod policy;
 mod requests;

@@ -193,8 +193,6 @@ fn without_consent_a_bid_is_contextual() {
     let mut client = bidder.client();
     let user = ",\"user\":{\"buyeruid\":\"in\"}";
     let restricted = [
-        ",\"regs\":{\"gdpr\":1}",
-        ",\"regs\":{\"ext\":{\"gdpr\":1}}",
         ",\"regs\":{\"coppa\":1}",
         ",\"regs\":{\"us_privacy\":\"1YYN\"}",
         ",\"regs\":{\"gpp\":\"DBABMA~1\",\"gpp_sid\":[7]}",
@@ -204,6 +202,11 @@ fn without_consent_a_bid_is_contextual() {
         for _ in 0..3 {
             assert_eq!(cids(&client.debug(&request("r", &format!("{user}{more}")))), [3], "{more}");
         }
+    }
+    // Nobody under the GDPR has consented to a bidder that is no vendor.
+    for more in [",\"regs\":{\"gdpr\":1}", ",\"regs\":{\"ext\":{\"gdpr\":1}}"] {
+        let answer = client.debug(&request("r", &format!("{user}{more}")));
+        assert_eq!(answer.reason(), Some("no_consent"), "{more}");
     }
     let lookups = bidder.metric("corebid_profile_hits_total", "") + bidder.metric("corebid_profile_misses_total", "");
     assert_eq!(lookups, 0, "a profile was looked up without leave");

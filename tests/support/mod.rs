@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test may wait")]
 
 pub mod client;
+pub mod consent;
 pub mod process;
 
 use std::fs;

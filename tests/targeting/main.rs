@@ -148,7 +148,9 @@ fn one(id: u32, targeting: Targeting) -> Campaign {
         cat_in: vec![],
         competes: vec![],
         together: false,
+        supply: Default::default(),
         frequency_cap: None,
+        dsa: None,
         creatives: vec![worlds::creative(BANNER)],
         targeting,
     };

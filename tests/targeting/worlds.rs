@@ -225,7 +225,9 @@ prop_compose! {
             cat_in: vec![],
             competes: vec![],
             together: false,
+            supply: Default::default(),
             frequency_cap: None,
+            dsa: None,
             creatives: shapes.into_iter().map(creative).collect(),
             targeting: thin(targeting, keep),
         })

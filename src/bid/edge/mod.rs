@@ -1,13 +1,17 @@
 //! The edge: requests that are turned away before the campaigns are asked, with the least reading that tells them.
 //!
 //! The rate is held before the body is looked at ([`quota`]); countries, names, addresses and user agents after the terms of
-//! the request and before its impressions; copies of an auction that was bid on when a campaign wants one ([`duplicates`]).
-//! Whatever is not configured is not read.
+//! the request and before its impressions, and last of them devices that do not exist ([`impossible`]) and addresses that ask too
+//! often ([`velocity`]); users who do, once it is known whether they may be known; copies of an auction that was bid on when
+//! a campaign wants one ([`duplicates`]). Whatever is not configured is not read.
 
 pub mod duplicates;
+pub mod impossible;
 pub mod quota;
+pub mod velocity;
 
 use crate::bid::Outcome;
+use crate::bid::admit::Exchange;
 use crate::bid::asked::{self, Unescaped};
 use crate::bid::comply::Personal;
 use crate::bid::eligible::Scene;
@@ -18,6 +22,8 @@ use crate::wire::json::Text;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Parts};
 use duplicates::{Duplicates, Fingerprint, fingerprint};
+use impossible::Contradiction;
+use velocity::{Source, Velocity};
 
 /// Turns a request away for where it comes from. Reads of it what the lists and the exchange ask for.
 #[inline]
@@ -26,11 +32,12 @@ pub fn clear<'r>(
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
     room: &mut Room,
+    watch: &mut Watch,
 ) -> Result<(), Outcome> {
     let edge = &scene.snapshot.edge;
     if let Some(countries) = &scene.exchange.countries {
         parts.inventory(request)?;
-        let place = asked::locate(scene.snapshot, parts, request)?;
+        let place = asked::locate(scene.snapshot, parts, request, None)?;
         if !countries.answer(asked::country(request, place.as_ref())) {
             return Err(NoBidReason::GeoFilter.into());
         }
@@ -42,9 +49,10 @@ pub fn clear<'r>(
             return Err(NoBidReason::Blocklisted.into());
         }
     }
-    if edge.asks_device() {
+    if edge.asks_device() || watch.agents.is_some() {
         parts.inventory(request)?;
         parts.person(request)?;
+        // Without the string, so that what `os` says is known by itself.
         parts.agent(request, |_| Default::default())?;
         let device = &request.device;
         if !edge.data_centers.is_empty()
@@ -54,11 +62,68 @@ pub fn clear<'r>(
         {
             return Err(NoBidReason::DataCenter.into());
         }
-        if edge.bots.is_bot(agent(device.ua, &mut room.agent)) {
+        let ua = agent(device.ua, &mut room.agent);
+        if edge.bots.is_bot(ua) {
             return Err(NoBidReason::KnownBot.into());
+        }
+        let said = watch.agents.as_mut().map(|agents| agents.of(ua));
+        if said.is_some_and(|said| Contradiction::of(device.kind, device.os, said).is_some()) {
+            return Err(NoBidReason::ImpossibleDevice.into());
+        }
+    }
+    // Last, so that nobody is counted who is turned away for something else.
+    if watch.addresses.is_on() && !request.test {
+        parts.person(request)?;
+        let mut addresses = [request.device.ip, request.device.ipv6].into_iter();
+        let source = addresses.find_map(|text| Source::of(text.unescape(&mut room.agent)?));
+        if source.is_some_and(|source| watch.addresses.over(source, scene.now.boot)) {
+            return Err(NoBidReason::Velocity.into());
         }
     }
     Ok(())
+}
+
+/// Turns a user away who asks too often. Nobody is counted who may not be known, or who has no id. After [`Parts::person`].
+#[inline]
+pub fn pace(
+    request: &BidRequest<'_>,
+    exchange: &Exchange,
+    now: Now,
+    personal: Option<&Personal>,
+    watch: &mut Watch,
+) -> Result<(), Outcome> {
+    if !watch.users.is_on() || request.test {
+        return Ok(());
+    }
+    let Some(_personal) = personal else { return Ok(()) };
+    // Our own id and the advertising id mean the same user everywhere, the exchange's only there.
+    let id = match [request.buyeruid, request.user_id, request.device.ifa].map(|id| id.raw) {
+        [[], [], []] => return Ok(()),
+        [[], [], ifa] => (1, 0, ifa),
+        [[], user, _] => (2, exchange.id.0, user),
+        [own, ..] => (3, 0, own),
+    };
+    if watch.users.over(id, now.boot) { Err(NoBidReason::Velocity.into()) } else { Ok(()) }
+}
+
+/// What a core looks for besides the lists, and has seen.
+#[derive(Debug)]
+pub struct Watch {
+    /// If devices that do not exist are turned away.
+    agents: Option<impossible::Agents>,
+    addresses: Velocity,
+    users: Velocity,
+}
+
+impl Watch {
+    /// As the configuration says. Takes all the memory it will ever use.
+    pub fn new(impossible_devices: bool, velocity: Option<config::Velocity>) -> Watch {
+        let limit = |of: fn(&config::Velocity) -> Option<u32>| {
+            Velocity::new(velocity.as_ref().and_then(of), velocity.map_or(0, |velocity| velocity.seconds))
+        };
+        let agents = impossible_devices.then(impossible::Agents::default);
+        Watch { agents, addresses: limit(|velocity| velocity.per_ip), users: limit(|velocity| velocity.per_user) }
+    }
 }
 
 /// The fingerprint that copies of this request have, if copies are looked for; no if one was bid on a moment ago.

@@ -15,6 +15,7 @@ use crate::config::exchange::Field;
 use crate::metrics::stage::Stage;
 use crate::snapshot::campaign::{Ad, Campaign, Creative, StreamAd};
 use crate::snapshot::marks;
+use crate::snapshot::supply::Verdict;
 use crate::snapshot::targeting::{Asked, Candidate, WhyNot, why_nots};
 use crate::units::SegmentId;
 use crate::wire::json::{Raw, Text};
@@ -117,11 +118,13 @@ pub(super) struct Question<'q> {
     pub(super) sale: &'q Sale<'q>,
     pub(super) place: &'q Place<'q>,
     pub(super) lists: &'q Lists,
+    /// What the files say of the supply path, if somebody asks.
+    pub(super) verdict: Option<Verdict>,
 }
 
 /// All that is in the way of a campaign until the user is known, in the order in which the match looks.
 pub(super) fn of(question: &Question<'_>, campaign: &Campaign, listed: Option<&Candidate>) -> Vec<Obstacle> {
-    let Question { scene, asked, sale, place, lists } = question;
+    let Question { scene, asked, sale, place, lists, verdict } = question;
     let offer = sale.offer();
     let targeting = why_nots(campaign, scene.snapshot.targeting.zones(), asked, &offer);
     let mut found: Vec<Obstacle> =
@@ -136,6 +139,11 @@ pub(super) fn of(question: &Question<'_>, campaign: &Campaign, listed: Option<&C
     if let Some(deal) = deal.filter(|deal| !welcomes(deal, &campaign.adomain)) {
         let detail = format!("deal {} is for other advertisers (wadomain)", text(deal.id));
         found.push(Obstacle::of(NoBidReason::Blocked, Some(detail)));
+    }
+    let unfit = |verdict: &Verdict| !campaign.supply.accepts(*verdict, scene.exchange.demand.no_ads_txt);
+    if let Some(verdict) = verdict.filter(unfit) {
+        let detail = format!("the supply path is {}, and its supply is {}", verdict.label(), campaign.supply.label());
+        found.push(Obstacle::of(NoBidReason::UnverifiedSupply, Some(detail)));
     }
     found
 }

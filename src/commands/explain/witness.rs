@@ -11,7 +11,8 @@ use super::obstacles::{self, Lists, Obstacle, text};
 use crate::bid::Outcome;
 use crate::bid::answer::Backed;
 use crate::bid::choose::Chosen;
-use crate::bid::comply;
+use crate::bid::comply::Basis;
+use crate::bid::comply::consent::Consent;
 use crate::bid::eligible::Scene;
 use crate::bid::offers::Offer;
 use crate::bid::probe::{Probe, Sight};
@@ -20,6 +21,7 @@ use crate::bid::user::User;
 use crate::limits;
 use crate::metrics::stage::Stage;
 use crate::snapshot::campaign::{Campaign, Shape};
+use crate::snapshot::supply::{Chain, Inventory, Path, Verdict};
 use crate::units::{CampaignIx, CpmMicros, Currency, Multiplier, Nanos, Rate, UserKey};
 use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -81,6 +83,10 @@ pub(super) struct Witness {
     account: Option<Currency>,
     imps: BTreeMap<u8, Placed>,
     considered: Vec<Considered>,
+    /// What the files say of the supply path, if somebody asks.
+    verdict: Option<Verdict>,
+    /// The user may be known.
+    personal: bool,
     /// No user is known.
     nobody: bool,
     winners: Vec<Offer>,
@@ -137,6 +143,74 @@ impl Probe for Witness {
         self.detail(Stage::Comply, pair, values);
     }
 
+    fn cleared(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, basis: Basis) {
+        let Basis { gdpr, consent, granted, sections, opt_outs } = basis;
+        let leave = basis.leave();
+        self.personal = leave.as_ref().is_ok_and(|leave| leave.personal.is_some());
+        let opt_outs: Vec<&str> = opt_outs.labels().collect();
+        let granted: Vec<u32> = granted.iter().collect();
+        let sections: Option<Vec<u32>> = sections.map(|sections| sections.iter().collect());
+        let mut values = json!({
+            "gdpr": gdpr.label(), "consent": consent.label(), "granted": granted, "gpp_sid": sections, "opt_outs": opt_outs,
+            "personal": self.personal,
+            "purposes": leave.as_ref().map_or_else(|_| Vec::new(), |leave| leave.purposes.iter().collect::<Vec<_>>()),
+        });
+        let mut line = match gdpr.applies() {
+            false => format!("GDPR does not apply ({})", gdpr.label()),
+            true => format!("GDPR applies ({}), consent string {}", gdpr.label(), consent.label()),
+        };
+        if let Consent::Read { created, policy, vendor } = consent {
+            let of = if vendor { "names us" } else { "does not name us" };
+            let _ = write!(line, " (of day {created}, policy version {policy}, {of}), purposes granted {granted:?}");
+            values["created_day"] = created.into();
+            values["policy"] = policy.into();
+            values["vendor"] = vendor.into();
+        }
+        if !opt_outs.is_empty() {
+            let _ = write!(line, "; opted out by {}", opt_outs.join(", "));
+        }
+        line += match (&leave, self.personal) {
+            (Err(_), _) => ": no bid",
+            (Ok(_), false) => ": contextual, the user is not known",
+            (Ok(_), true) => ": the user may be known",
+        };
+        self.detail(Stage::Comply, line, values);
+    }
+
+    fn supplied(&mut self, scene: Scene<'_>, path: &Path<'_>, verdict: Verdict) {
+        self.verdict = Some(verdict);
+        let plain = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let nodes = if let Chain::Nodes { nodes, .. } = path.chain { nodes } else { &[] };
+        let sellers: Vec<String> =
+            nodes.iter().map(|node| format!("{}/{}", plain(node.asi), plain(node.sid))).collect();
+        let chain = match path.chain {
+            Chain::Absent => "no supply chain".to_owned(),
+            Chain::Malformed => "a supply chain that is none".to_owned(),
+            Chain::Nodes { complete, .. } => {
+                let complete = if complete { "complete" } else { "incomplete" };
+                format!("a {complete} supply chain by {}", sellers.join(", "))
+            }
+        };
+        let (kind, inventory) = match path.inventory {
+            Inventory::Site(domain) => ("site", plain(domain)),
+            Inventory::App(bundle) => ("app", plain(bundle)),
+            Inventory::Unknown => ("inventory", "unknown".to_owned()),
+        };
+        let partner =
+            if path.partner.is_empty() { String::new() } else { format!(", shared with {}", plain(path.partner)) };
+        let (sender, policy) = (plain(path.sender), scene.exchange.demand.policy);
+        let line = format!(
+            "{chain} from {sender} for {kind} {inventory}{partner}: {}, and the exchange's policy is {}",
+            verdict.label(),
+            policy.label(),
+        );
+        let values = json!({
+            "supply": verdict.label(), "policy": policy.label(), "sender": sender, "sellers": sellers, kind: inventory,
+            "partner": plain(path.partner), "country": path.country.map(|code| plain(&code)),
+        });
+        self.detail(Stage::Comply, line, values);
+    }
+
     fn unsold(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, at: u8, reason: NoBidReason) {
         if self.imps.contains_key(&at) {
             return;
@@ -159,7 +233,7 @@ impl Probe for Witness {
         let of_campaign = |(index, campaign): (usize, &Campaign)| {
             let listed = candidates.iter().find(|candidate| candidate.campaign.0 as usize == index);
             obstacles::of(
-                &obstacles::Question { scene, asked, sale, place: &place, lists: &self.lists },
+                &obstacles::Question { scene, asked, sale, place: &place, lists: &self.lists, verdict: self.verdict },
                 campaign,
                 listed,
             )
@@ -194,8 +268,8 @@ impl Probe for Witness {
         self.detail(Stage::Match, line, values);
     }
 
-    fn known(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, user: &User<'_>) {
-        let personal = comply::personal(request).is_some();
+    fn known(&mut self, scene: Scene<'_>, _request: &BidRequest<'_>, user: &User<'_>) {
+        let personal = self.personal;
         self.nobody = user.key() == UserKey::NOBODY;
         let who = match (personal, !self.nobody, user.profile()) {
             (false, ..) => "the user may not be known: no profile, no frequency cap".to_owned(),

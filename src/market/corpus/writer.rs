@@ -40,6 +40,17 @@ macro_rules! put {
     ($to:expr, $($format:tt)*) => { $to.json.write_fmt(format_args!($($format)*)).expect("memory") };
 }
 
+/// What law a request says it is under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Law {
+    /// None that keeps anything from us.
+    Neither,
+    /// It is of a child.
+    Child,
+    /// The GDPR, with a consent string, long or short, or without.
+    Gdpr(Option<[&'static str; 2]>),
+}
+
 impl Writer<'_> {
     fn write(mut self) -> Vec<u8> {
         // 2.5 has the newer fields under `ext`.
@@ -48,7 +59,7 @@ impl Writer<'_> {
             Some(inventory) => matches!(inventory, Inventory::App(_)),
             None => self.random.chance(0.45),
         };
-        let private = self.random.chance(0.12);
+        let law = self.draw_law();
         let wanted = self.random.between(self.length.0 as u64, self.length.1 as u64) as usize;
         put!(self, "{{\"id\":\"{:016x}{:016x}\"", self.random.bits(), self.random.bits());
         self.terms();
@@ -62,8 +73,8 @@ impl Writer<'_> {
         }
         self.device(app);
         self.source(old);
-        self.regs(old, private);
-        self.user(old, private, wanted);
+        self.regs(old, law);
+        self.user(old, law, wanted);
         self.json.push('}');
         self.json.into_bytes()
     }
@@ -395,32 +406,46 @@ impl Writer<'_> {
 
     /// `source` with the supply chain, where the version keeps it.
     fn source(&mut self, old: bool) {
-        let mut nodes = format!("{{\"asi\":\"exchange.example\",\"sid\":\"{}\",\"hp\":1}}", self.random.below(100_000));
+        let mut nodes = String::new();
         for _ in 0..self.random.below(3) {
             let _ = write!(
                 nodes,
-                ",{{\"asi\":\"reseller{}.example\",\"sid\":\"r{}\",\"rid\":\"{:08x}\",\"hp\":1}}",
+                "{{\"asi\":\"reseller{}.example\",\"sid\":\"r{}\",\"rid\":\"{:08x}\",\"hp\":1}},",
                 self.random.below(40),
                 self.random.below(10_000),
                 self.random.bits() as u32
             );
         }
+        // Who sends a request comes last.
+        let _ = write!(nodes, "{{\"asi\":\"exchange.example\",\"sid\":\"{}\",\"hp\":1}}", self.random.below(100_000));
         let chain = format!("\"schain\":{{\"complete\":1,\"ver\":\"1.0\",\"nodes\":[{nodes}]}}");
         let chain = if old { format!("\"ext\":{{{chain}}}") } else { chain };
         put!(self, ",\"source\":{{\"fd\":1,\"tid\":\"{}\",{chain}}}", uuid(&mut self.random));
     }
 
-    /// `regs`: `private` requests are under GDPR without consent, or of children.
-    fn regs(&mut self, old: bool, private: bool) {
-        let gdpr = u8::from(private && self.random.chance(0.8));
-        let coppa = u8::from(private && gdpr == 0);
+    /// Whose law a request is under.
+    fn draw_law(&mut self) -> Law {
+        match self.random.below(1000) {
+            0..880 => Law::Neither,
+            880..904 => Law::Child,
+            904..925 => Law::Gdpr(None),
+            925..970 => Law::Gdpr(Some(words::CONSENT)),
+            970..990 => Law::Gdpr(Some(words::CONSENT_CONTEXTUAL)),
+            _ => Law::Gdpr(Some(words::CONSENT_WITHOUT_ADS)),
+        }
+    }
+
+    /// `regs`.
+    fn regs(&mut self, old: bool, law: Law) {
+        let gdpr = u8::from(matches!(law, Law::Gdpr(_)));
+        let coppa = u8::from(law == Law::Child);
         let fields = format!("\"gdpr\":{gdpr},\"us_privacy\":\"{}\"", *self.random.pick(&["1---", "1YNN", "1-N-"]));
         let fields = if old { format!("\"ext\":{{{fields}}}") } else { fields };
         put!(self, ",\"regs\":{{\"coppa\":{coppa},{fields}}}");
     }
 
     /// `user`, and in it as many segments as make the body as long as it should be.
-    fn user(&mut self, old: bool, private: bool, wanted: usize) {
+    fn user(&mut self, old: bool, law: Law, wanted: usize) {
         let user = self.random.zipf(USERS);
         put!(self, ",\"user\":{{\"id\":\"x{user}\"");
         if self.random.chance(0.7) {
@@ -434,12 +459,18 @@ impl Writer<'_> {
                 *self.random.pick(&["M", "F", "O"])
             );
         }
-        if !private && self.random.chance(0.7) && self.json.len() + 250 < wanted {
-            let ids = self.ids(wanted);
-            match old {
-                true => put!(self, ",\"ext\":{{{ids}}}"),
-                false => put!(self, ",{ids}"),
+        let ids = match law {
+            Law::Gdpr(Some([long, short])) => {
+                let consent = if self.json.len() + long.len() + 100 < wanted { long } else { short };
+                Some(format!("\"consent\":\"{consent}\""))
             }
+            Law::Neither if self.random.chance(0.7) && self.json.len() + 250 < wanted => Some(self.ids(wanted)),
+            _ => None,
+        };
+        match ids {
+            Some(ids) if old => put!(self, ",\"ext\":{{{ids}}}"),
+            Some(ids) => put!(self, ",{ids}"),
+            None => {}
         }
         put!(
             self,

@@ -1,6 +1,7 @@
 //! The campaign file: TOML or JSON with the same keys, described in docs/CAMPAIGNS.md.
 
 mod creative;
+mod dsa;
 mod targeting;
 mod words;
 
@@ -13,6 +14,7 @@ use toml::value::{Datetime, Offset};
 use crate::limits;
 use crate::snapshot::campaign::{Campaign, CampaignError, Definition, Flight, MAX_CPM, Slots};
 use crate::snapshot::document::{self, Fault, Node, Table, fault};
+use crate::snapshot::supply::Policy;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, UnixMillis};
 use words::{category, domain, each, name, some};
 
@@ -85,9 +87,11 @@ fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
         app: table.read("app", name)?,
         competes: table.read("competes", |node| each(node, NAMED, name))?.unwrap_or_default(),
         together: table.read("together", Node::bool)?.unwrap_or(false),
+        supply: table.read("supply", supply)?.unwrap_or_default(),
         frequency_cap: table
             .read("frequency_cap", |node| node.integer(1..=i64::from(u16::MAX)))?
             .and_then(|cap| NonZeroU16::new(cap as u16)),
+        dsa: table.read("dsa", dsa::read)?,
         creatives: table.need("creatives", |node| some(node, 255, creative::read))?,
         targeting: table.read("targeting", targeting::read)?.unwrap_or_default(),
     };
@@ -122,6 +126,15 @@ fn amount(node: Node, most: i64) -> Result<i64, Fault> {
         micros if micros <= 0 => fault(line, "must be greater than 0"),
         micros if micros > most => fault(line, format!("must be at most {}", most / 1_000_000)),
         micros => Ok(micros),
+    }
+}
+
+fn supply(node: Node) -> Result<Policy, Fault> {
+    let line = node.line;
+    let text = node.text()?;
+    match Policy::ALL.into_iter().find(|policy| policy.label() == text) {
+        Some(policy) => Ok(policy),
+        None => fault(line, format!("{text:?} is no policy: require, prefer or off")),
     }
 }
 

@@ -7,9 +7,9 @@
 mod coding;
 mod compile;
 
-use crate::limits::{EXCHANGE_MACRO_BYTES, NOTICE_URL_BYTES, VALUE_BYTES};
+use crate::limits::{EXCHANGE_MACRO_BYTES, NOTICE_URL_BYTES, SIGNAL_BYTES, VALUE_BYTES};
 use crate::units::BidId;
-use crate::wire::json::Text;
+use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::response::{Out, SEAT_BYTES};
 use coding::Coding;
 pub use compile::{Context, Language, Part, is_address};
@@ -45,6 +45,11 @@ enum Value {
     Price,
     BillUrl,
     ClickMacro,
+    Gdpr,
+    Consent,
+    Gpp,
+    GppSections,
+    UsPrivacy,
 }
 
 /// In which answers a part of the markup stands.
@@ -84,6 +89,30 @@ pub struct Values<'a> {
     pub click_macro: &'a [u8],
     /// Where the impression event is the bill: the signed URL that books it. Else empty.
     pub bill_url: &'a [u8],
+    /// What the request says of consent.
+    pub signals: Signals<'a>,
+}
+
+/// Privacy signals of a request, for those whose pixels are in the markup. None says nothing; of the strings, one that is not
+/// of unreserved characters or longer than [`SIGNAL_BYTES`] does too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Signals<'a> {
+    /// Whether the GDPR applies: `${GDPR}`.
+    pub gdpr: Option<bool>,
+    /// `user.consent`: `${GDPR_CONSENT_755}`, whatever the number of the vendor.
+    pub consent: &'a [u8],
+    /// `regs.gpp`: `${GPP_STRING_755}`.
+    pub gpp: &'a [u8],
+    /// `regs.gpp_sid`: `${GPP_SID}`, with commas.
+    pub gpp_sections: Raw<'a>,
+    /// `regs.us_privacy`: `${US_PRIVACY}`.
+    pub us_privacy: &'a [u8],
+}
+
+impl Signals<'_> {
+    /// A request that says nothing.
+    pub const NONE: Signals<'static> =
+        Signals { gdpr: None, consent: b"", gpp: b"", gpp_sections: Raw(b""), us_privacy: b"" };
 }
 
 impl Markup {
@@ -149,6 +178,11 @@ impl Value {
             Value::Price => out.put(values.price_macro),
             Value::BillUrl => out.put(values.bill_url),
             Value::ClickMacro => out.put(values.click_macro),
+            Value::Gdpr => out.put(values.signals.gdpr.map_or(b"", |applies| if applies { b"1" } else { b"0" })),
+            Value::Consent => coding::signal(values.signals.consent, out),
+            Value::Gpp => coding::signal(values.signals.gpp, out),
+            Value::GppSections => coding::sections(values.signals.gpp_sections, coding, out),
+            Value::UsPrivacy => coding::signal(values.signals.us_privacy, out),
         }
     }
 
@@ -163,6 +197,10 @@ impl Value {
             Value::CacheBuster => 20,
             Value::Price | Value::ClickMacro => EXCHANGE_MACRO_BYTES,
             Value::BillUrl => NOTICE_URL_BYTES,
+            Value::Gdpr => 1,
+            Value::Consent | Value::Gpp => SIGNAL_BYTES,
+            Value::GppSections => coding::SECTIONS * (2 + coding.growth()),
+            Value::UsPrivacy => SIGNAL_BYTES,
         }
     }
 }

@@ -1,7 +1,23 @@
 //! Who may sell what: the sellers.json files of exchanges and the ads.txt and app-ads.txt files of publishers, compiled into
 //! one table that is asked on the bid path.
 
-use crate::units::UnixMillis;
+mod origin;
+mod policy;
+mod hash;
+mod table;
+mod record;
+mod check;
+mod spill;
+mod build;
+mod file;
+
+use std::fmt;
+
+pub use build::{Body, Builder, Read};
+pub use hash::{Kind, domain};
+pub use origin::Origin;
+pub use policy::{NoAdsTxt, Stale};
+use table::Table;
 
 /// One node of a supply chain (IAB SupplyChain object 1.0), without the escapes of its JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +117,58 @@ pub enum Policy {
     Require,
 }
 
-/// The compiled files.
-#[derive(Debug, Default)]
-pub struct Supply {}
+/// The compiled files: five hash tables of keyed hashes, no text. Large, immutable, one for all cores.
+#[derive(Clone, Default)]
+pub struct Supply {
+    /// A file past its expiry counts as if it were not; otherwise there is none.
+    pub stale_open: bool,
+    key: hash::Key,
+    /// Who is named in which ads.txt or app-ads.txt.
+    pairs: Table<1>,
+    /// The entries of all sellers.json.
+    sellers: Table<2>,
+    /// Whose app-ads.txt is an app's.
+    apps: Table<2>,
+    /// Whose sellers.json there is, and whom the operator blocks.
+    systems: Table<4>,
+    /// The publishers' files.
+    files: Table<8>,
+    /// What few files have: more than one manager, partners.
+    more: Box<[u32]>,
+    counts: Counts,
+}
+
+/// How much of what a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// ads.txt and app-ads.txt files, those that are known to be absent included.
+    pub files: u64,
+    /// Sellers they name, each once a file.
+    pub pairs: u64,
+    /// sellers.json files.
+    pub systems: u64,
+    /// Their sellers, each once a file.
+    pub sellers: u64,
+    /// Apps with a developer.
+    pub apps: u64,
+}
 
 impl Supply {
-    /// What the files say of a path at this time.
-    pub fn check(&self, _path: &Path<'_>, _now: UnixMillis) -> Verdict {
-        Verdict::NoAdsTxt
+    /// How much it holds.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Bytes of memory, and within less than a kilobyte of the file.
+    pub fn bytes(&self) -> usize {
+        let (few, many) = (self.apps.bytes() + self.systems.bytes(), self.pairs.bytes() + self.sellers.bytes());
+        few + many + self.files.bytes() + size_of_val(&self.more[..])
+    }
+}
+
+/// Its sizes: the rest is a quarter of a gigabyte of hashes.
+impl fmt::Debug for Supply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supply").field("counts", &self.counts).field("bytes", &self.bytes()).finish_non_exhaustive()
     }
 }

@@ -21,6 +21,11 @@ impl Sections {
     /// The EU's, TCF.
     pub const TCF_EU: Sections = Sections(1 << TCF_EU);
 
+    /// The ids, 0 to 63.
+    pub fn iter(self) -> impl Iterator<Item = u32> {
+        (0..64).filter(move |id| self.0 >> id & 1 == 1)
+    }
+
     /// Whether it has any of `other`.
     pub const fn any(self, other: Sections) -> bool {
         self.0 & other.0 != 0

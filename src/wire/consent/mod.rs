@@ -49,6 +49,11 @@ impl Purposes {
         Purposes(self.0 & other.0)
     }
 
+    /// Those there are, 1 to 24.
+    pub fn iter(self) -> impl Iterator<Item = u32> {
+        (1..=24).filter(move |&purpose| self.has(Purposes::of(purpose)))
+    }
+
     /// Whether it has all of `other`.
     #[inline]
     pub const fn has(self, other: Purposes) -> bool {

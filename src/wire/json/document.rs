@@ -206,7 +206,11 @@ impl<'a, 's> Document<'a, 's> {
     /// The values of an object's fields, in the order of `keys`; all absent if the object is.
     // Not inlined: with one copy of the walk per call, varied bodies take a tenth longer.
     #[inline(never)]
-    pub fn fields<const N: usize>(&self, token: Token, keys: &Keys<N>) -> Result<[Token; N], WrongType> {
+    pub fn fields<const N: usize, const LONG: bool>(
+        &self,
+        token: Token,
+        keys: &Keys<N, LONG>,
+    ) -> Result<[Token; N], WrongType> {
         const { assert!(N < FIELDS) };
         let mut found = [Token::ABSENT; FIELDS];
         match self.kind(token) {
@@ -227,19 +231,19 @@ impl<'a, 's> Document<'a, 's> {
 
     /// Which of `keys` this is; `N` for none.
     #[inline(always)]
-    fn field<const N: usize>(&self, key: Token, keys: &Keys<N>) -> usize {
+    fn field<const N: usize, const LONG: bool>(&self, key: Token, keys: &Keys<N, LONG>) -> usize {
         let name = self.between_quotes(key);
         if self.may_be_escaped(key, name) && name.contains(&b'\\') {
             let mut buffer = [0; LONGEST_KEY];
             return match (Text { raw: name, escaped: true }).unescape(&mut buffer) {
-                Some(name) => keys.find(Name::of(name)),
+                Some(name) => keys.find(Name::of(name), name),
                 None => N,
             };
         }
         let start = self.start(key) + 1;
         match self.body.get(start..start + 8) {
-            Some(word) => keys.find(Name::read(word, name)),
-            None => keys.find(Name::of(name)),
+            Some(word) => keys.find(Name::read(word, name), name),
+            None => keys.find(Name::of(name), name),
         }
     }
 }
@@ -247,11 +251,13 @@ impl<'a, 's> Document<'a, 's> {
 /// Fields that one object can be asked for, and a place for all others.
 const FIELDS: usize = 32;
 /// The longest key that can be asked for, bytes.
-const LONGEST_KEY: usize = 16;
+const LONGEST_KEY: usize = 24;
+/// The longest keys that a [`Name`] tells apart, bytes.
+const TOLD_APART: usize = 16;
 /// Places of a key table.
 const PLACES: usize = 64;
 
-/// A key in two words and a length, which tell all keys of up to [`LONGEST_KEY`] bytes apart.
+/// A key in two words and a length, which tell all keys of up to [`TOLD_APART`] bytes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Name {
     /// The first eight bytes, filled up with 0.
@@ -291,19 +297,35 @@ impl Name {
     }
 }
 
-/// The names of the fields an object is asked for, with a hash under which no two of them meet, found when compiled.
+/// The names of the fields an object is asked for, with a hash under which no two of them meet, found when compiled. `LONG` if
+/// one of them is longer than a word at each end tells: only such lists pay for comparing it whole.
 #[derive(Debug)]
-pub struct Keys<const N: usize> {
+pub struct Keys<const N: usize, const LONG: bool = false> {
+    texts: [&'static str; N],
     names: [Name; N],
     multiplier: u64,
     /// Which name is at each place of the table; any where there is none.
     places: [u8; PLACES],
 }
 
-impl<const N: usize> Keys<N> {
-    /// A table of distinct names of at most 16 bytes; to be evaluated when compiled, where a panic is an error.
-    pub const fn new(names: [&str; N]) -> Keys<N> {
+/// Whether [`Keys`] of these names must be `LONG`.
+pub const fn are_long(names: &[&str]) -> bool {
+    let mut n = 0;
+    while n < names.len() {
+        if names[n].len() > TOLD_APART {
+            return true;
+        }
+        n += 1;
+    }
+    false
+}
+
+impl<const N: usize, const LONG: bool> Keys<N, LONG> {
+    /// A table of distinct names of at most 24 bytes; to be evaluated when compiled, where a panic is an error.
+    pub const fn new(names: [&'static str; N]) -> Keys<N, LONG> {
+        assert!(LONG == are_long(&names));
         let mut keys = Keys {
+            texts: names,
             names: [Name { first: 0, last: 0, length: 0 }; N],
             multiplier: 0x9e37_79b9_7f4a_7c15,
             places: [0; PLACES],
@@ -339,10 +361,11 @@ impl<const N: usize> Keys<N> {
 
     /// Which name this is; `N` for none.
     #[inline(always)]
-    fn find(&self, name: Name) -> usize {
+    fn find(&self, name: Name, text: &[u8]) -> usize {
         let candidate = usize::from(self.places[name.place(self.multiplier)]);
         let known = self.names[candidate];
         let same = (known.first ^ name.first) | (known.last ^ name.last) | (known.length ^ name.length) as u64 == 0;
-        if same { candidate } else { N }
+        let exactly = same && (!LONG || text.len() <= TOLD_APART || text == self.texts[candidate].as_bytes());
+        if exactly { candidate } else { N }
     }
 }

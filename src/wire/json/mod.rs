@@ -21,6 +21,6 @@ mod number;
 mod text;
 
 pub use block::Level;
-pub use document::{Document, Keys, Token, WrongType};
+pub use document::{Document, Keys, Token, WrongType, are_long};
 pub use index::{Broken, Scratch};
 pub use text::{Raw, Text};

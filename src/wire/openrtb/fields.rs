@@ -14,7 +14,9 @@ use crate::wire::json::{Document, Raw, Token, WrongType};
 macro_rules! fields {
     ($document:expr, $token:expr; $($name:ident $key:literal)*) => {
         let [$($name),*] = {
-            static KEYS: $crate::wire::json::Keys<{ [$($key),*].len() }> = $crate::wire::json::Keys::new([$($key),*]);
+            use $crate::wire::json::{Keys, are_long};
+            const NAMES: &[&str] = &[$($key),*];
+            static KEYS: Keys<{ NAMES.len() }, { are_long(NAMES) }> = Keys::new([$($key),*]);
             $document.fields($token, &KEYS)?
         };
     };

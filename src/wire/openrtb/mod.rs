@@ -3,6 +3,7 @@
 mod fields;
 pub mod mime;
 pub mod agent;
+pub mod chain;
 pub mod request;
 pub mod native;
 pub mod response;

@@ -9,6 +9,7 @@ mod impression;
 use arrayvec::ArrayVec;
 
 use super::agent::{Browser, Os};
+use super::chain::SupplyChain;
 use super::mime::Mimes;
 use crate::limits;
 use crate::units::{CpmMicros, Multiplier};
@@ -42,8 +43,8 @@ pub struct BidRequest<'a> {
     pub acat: Raw<'a>,
     /// `wlang`, or `wlangb`: an array of strings.
     pub wlang: Raw<'a>,
-    /// `regs.ext.dsa.dsarequired`; from 2 on, a bid without DSA information is not accepted.
-    pub dsa_required: u8,
+    /// `regs.ext.dsa`. Read by [`Parts::person`].
+    pub dsa: Dsa,
     /// `cattax`: the taxonomy of `bcat`; default 1, IAB Content Taxonomy 1.0.
     pub cattax: u16,
     /// `badv`: an array of strings.
@@ -95,8 +96,11 @@ pub struct BidRequest<'a> {
     pub gpp_sid: Raw<'a>,
     /// `regs.ext.gpc` is "1" (or 1).
     pub gpc: bool,
-    /// `source.schain` (2.6), `source.ext.schain` (2.5) or `ext.schain` (2.4).
-    pub schain: Raw<'a>,
+    /// `source.schain` (2.6), `source.ext.schain` (2.5) or `ext.schain` (2.4). Read by [`Parts::chain`].
+    pub schain: SupplyChain<'a>,
+    /// `inventorypartnerdomain` of the site, app or dooh, or of its `ext` in 2.5: who shares the inventory with its owner. Read
+    /// by [`Parts::chain`].
+    pub partner: Text<'a>,
 }
 
 impl<'a> BidRequest<'a> {
@@ -111,6 +115,31 @@ impl<'a> BidRequest<'a> {
     #[inline]
     pub fn place(&self) -> &Geo<'a> {
         if self.user_geo.country.is_empty() { &self.device.geo } else { &self.user_geo }
+    }
+}
+
+/// What a bid has to disclose under the Digital Services Act (IAB Tech Lab, DSA Transparency extension).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dsa {
+    /// `dsarequired`: 0 not required, 1 supported, 2 and 3 required; 0 if absent.
+    pub required: u8,
+    /// `pubrender`: whether the publisher shows it: 0 it cannot, 1 it can, 2 it does.
+    pub publisher_renders: Option<u8>,
+    /// `datatopub` is 1 or 2: user parameters may be sent; 0 if absent.
+    pub wants_parameters: bool,
+}
+
+impl Dsa {
+    /// Whether a bid without it is not accepted.
+    #[inline]
+    pub const fn is_required(self) -> bool {
+        self.required >= 2
+    }
+
+    /// Whether a bid with it is.
+    #[inline]
+    pub const fn is_supported(self) -> bool {
+        self.required >= 1
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Bid<'a> {
     pub slot_in_pod: Option<i8>,
     /// `mtype`; left out before 2.6.
     pub kind: Option<MarkupType>,
+    /// The members of `ext.dsa`, in two pieces.
+    pub dsa: Option<[&'a [u8]; 2]>,
 }
 
 /// What a bid's markup is (2.6 section 4.2.3, `mtype`).
@@ -203,6 +205,12 @@ impl<'b> ResponseWriter<'b> {
         if let Some(kind) = bid.kind {
             out.field(br#","mtype":"#, kind as u64);
         }
+        if let Some([members, transparency]) = bid.dsa {
+            out.put(br#","ext":{"dsa":{"#);
+            out.put(members);
+            out.put(transparency);
+            out.put(b"}}");
+        }
         out.put(b"}");
     }
 }
@@ -347,6 +355,7 @@ mod tests {
         protocol: None,
         slot_in_pod: None,
         kind: Some(MarkupType::Native),
+        dsa: None,
     };
 
     /// Everything a bid can have.
@@ -367,6 +376,7 @@ mod tests {
         protocol: Some(7),
         slot_in_pod: Some(-1),
         kind: Some(MarkupType::Video),
+        dsa: Some([br#""behalf":"A","paid":"B""#, br#","transparency":[]"#]),
         ..BARE
     };
 
@@ -389,7 +399,7 @@ mod tests {
                  "nurl": "http://h/notice/win/x", "burl": "http://h/notice/bill/x", "lurl": "http://h/notice/loss/x",
                  "adm": "<a href=\"x\">", "adomain": ["a.example"], "cid": "7", "crid": "c1", "cat": ["483"],
                  "cattax": 7, "attr": [1, 63], "language": "de", "w": 300, "h": 250, "dur": 15, "protocol": 7,
-                 "slotinpod": -1, "mtype": 2},
+                 "slotinpod": -1, "mtype": 2, "ext": {"dsa": {"behalf": "A", "paid": "B", "transparency": []}}},
                 {"id": "000102030405060708090a0b0c0d0eff", "impid": "1", "price": 0.000001, "adomain": [],
                  "cid": "7", "crid": "c1", "mtype": 4}]}]})
         );

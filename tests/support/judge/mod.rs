@@ -58,6 +58,7 @@ impl Judge {
     pub(crate) fn verdict(&self, request: &Value, response: &Value) -> Result<usize, String> {
         only(response, &["id", "seatbid", "cur"])?;
         sure(text(&response["id"])? == text(&request["id"])?, "the id is another request's")?;
+        sure(!lacks_consent(request), "the request is under the GDPR and has no consent")?;
         let currency = text(&response["cur"])?;
         money::currency(&self.exchange, request, currency)?;
         let seats = response["seatbid"].as_array().ok_or("no seatbid")?;
@@ -194,6 +195,14 @@ fn is_private(request: &Value) -> bool {
         || !us_allows
         || either("gpp").as_str().is_some_and(|text| !text.is_empty())
         || elements(either("gpp_sid")).next().is_some()
+}
+
+/// Whether the request says that the GDPR applies, and has no string that could let anybody process anything.
+fn lacks_consent(request: &Value) -> bool {
+    let (regs, user) = (&request["regs"], &request["user"]);
+    let strings = [&user["consent"], &user["ext"]["consent"], &regs["gpp"], &regs["ext"]["gpp"]];
+    let silent = |value: &&Value| value.as_str().is_none_or(str::is_empty);
+    (flag(&regs["gdpr"]) || regs["gdpr"].is_null() && flag(&regs["ext"]["gdpr"])) && strings.iter().all(silent)
 }
 
 fn sure(holds: bool, what: &str) -> Verdict {

@@ -3,8 +3,8 @@
 //! Each coding leaves the unreserved characters of RFC 3986 section 2.3 as they are and spells out every other ASCII character,
 //! so that no quote, bracket, space or escape of anybody's syntax is ever among them, whatever the markup around it is.
 
-use crate::limits::VALUE_BYTES;
-use crate::wire::json::Text;
+use crate::limits::{SIGNAL_BYTES, VALUE_BYTES};
+use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::response::Out;
 
 /// How a value is spelt within the JSON string that markup is in.
@@ -38,6 +38,26 @@ pub(super) fn text(text: Text<'_>, coding: Coding, out: &mut Out<'_>) {
     match text.unescape(&mut room) {
         Some(plain) if plain.len() <= VALUE_BYTES => bytes(plain, coding, out),
         _ => out.refuse(),
+    }
+}
+
+/// Writes a privacy signal, which every coding leaves as it is; nothing if it is none.
+pub(super) fn signal(signal: &[u8], out: &mut Out<'_>) {
+    if signal.len() <= SIGNAL_BYTES && signal.iter().copied().all(is_unreserved) {
+        out.put(signal);
+    }
+}
+
+/// Sections of a GPP string that are named in markup: more than one applies nowhere today.
+pub(super) const SECTIONS: usize = 8;
+
+/// Writes the ids of GPP sections, below 100, with commas between them.
+pub(super) fn sections(ids: Raw<'_>, coding: Coding, out: &mut Out<'_>) {
+    for (at, id) in ids.integers().filter(|id| (0..100).contains(id)).take(SECTIONS).enumerate() {
+        if at > 0 {
+            bytes(b",", coding, out);
+        }
+        out.integer(id as u64);
     }
 }
 

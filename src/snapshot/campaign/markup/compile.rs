@@ -75,6 +75,12 @@ fn macros(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+/// Whether a macro is this one, of some vendor.
+fn is_of_vendor(name: &str, kind: &str) -> bool {
+    let vendor = name.strip_prefix(kind).unwrap_or_default();
+    !vendor.is_empty() && vendor.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether what follows `before` is part of a URL: a scheme or a network path stands there, and nothing that ends a URL since.
 fn is_in_url(before: &str) -> bool {
     let ends = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b')');
@@ -141,6 +147,11 @@ impl<'a> Builder<'a> {
             "AUCTION_PRICE" => Value::Price,
             "CACHEBUSTER" => Value::CacheBuster,
             "BILL_URL" => Value::BillUrl,
+            "GDPR" => Value::Gdpr,
+            "GPP_SID" => Value::GppSections,
+            "US_PRIVACY" => Value::UsPrivacy,
+            _ if is_of_vendor(name, "GDPR_CONSENT_") => Value::Consent,
+            _ if is_of_vendor(name, "GPP_STRING_") => Value::Gpp,
             "AUCTION_AD_ID" => {
                 self.literal(when, literal);
                 let id = coded(self.context.creative, coding);

@@ -13,6 +13,7 @@ struct Said {
     price_macro: &'static str,
     click_macro: &'static str,
     bill_url: &'static str,
+    signals: Signals<'static>,
 }
 
 const SAID: Said = Said {
@@ -22,6 +23,7 @@ const SAID: Said = Said {
     price_macro: "${AUCTION_PRICE}",
     click_macro: "",
     bill_url: "",
+    signals: Signals::NONE,
 };
 
 const BID: [u8; 16] = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
@@ -49,6 +51,7 @@ fn written(markup: &Markup, said: &Said, escapes: bool, room: usize) -> Option<S
         price_macro: text(said.price_macro),
         click_macro: text(said.click_macro),
         bill_url: text(said.bill_url),
+        signals: said.signals,
     };
     let mut buffer = vec![0; room];
     let mut out = Out::new(&mut buffer);
@@ -196,6 +199,7 @@ fn said() -> impl Strategy<Value = Said> {
             price_macro,
             click_macro,
             bill_url,
+            signals: Signals::NONE,
         },
     )
 }
@@ -286,4 +290,37 @@ fn parts_stand_where_they_should() {
     let markup = Markup::compile_parts(&parts, context(Language::Xml)).unwrap();
     assert_eq!(read(&markup, &SAID, false), "ac");
     assert_eq!(read(&markup, &Said { bill_url: "http://h/", ..SAID }, false), "a<b>http://h/</b>c");
+}
+
+#[test]
+fn those_who_have_a_pixel_learn_of_the_consent() {
+    let url = "https://t.example/?g=${GDPR}&c=${GDPR_CONSENT_755}&p=${GPP_STRING_12}&s=${GPP_SID}&u=${US_PRIVACY}";
+    let text = format!("{url} ${{GDPR_CONSENT_}} ${{GDPR_CONSENT_7x}} ${{GPP_SID}}");
+    let markup = Markup::compile(&text, context(Language::Html)).unwrap();
+    let exchange = "${GDPR_CONSENT_} ${GDPR_CONSENT_7x}";
+    assert_eq!(read(&markup, &SAID, false), format!("https://t.example/?g=&c=&p=&s=&u= {exchange} "));
+    let signals = Signals {
+        gdpr: Some(true),
+        consent: b"CPSG_8A.IA-A",
+        gpp: b"DBABMA~CPSG.YAAA~1YNN",
+        gpp_sections: Raw(b"[2, 7.0]"),
+        us_privacy: b"1YNN",
+    };
+    assert_eq!(
+        read(&markup, &Said { signals, ..SAID }, false),
+        format!("https://t.example/?g=1&c=CPSG_8A.IA-A&p=DBABMA~CPSG.YAAA~1YNN&s=2%2C7&u=1YNN {exchange} 2&#x2C;7")
+    );
+    // What is no such string would not stay in its place.
+    let long = [b'A'; SIGNAL_BYTES + 1];
+    let signals = Signals {
+        gdpr: Some(false),
+        consent: b"\\u0022",
+        gpp: Box::leak(Box::new(long)),
+        gpp_sections: Raw(b"[-1, 123456, 6]"),
+        us_privacy: b"1Y N",
+    };
+    assert_eq!(
+        read(&markup, &Said { signals, ..SAID }, false),
+        format!("https://t.example/?g=0&c=&p=&s=6&u= {exchange} 6")
+    );
 }

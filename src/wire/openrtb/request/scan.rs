@@ -1,7 +1,7 @@
 //! From a body to a [`BidRequest`]: the fields in use, each with its type, part by part.
 
 use super::impression::impression;
-use super::{BidRequest, Channel, Geo, Imp, Point};
+use super::{BidRequest, Channel, Dsa, Geo, Imp, Point};
 use crate::limits;
 use crate::wire::json::{Broken, Document, Raw, Scratch, Text, Token, WrongType};
 use crate::wire::openrtb::agent::{self, Browser, Os};
@@ -41,7 +41,8 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     parts.content(into)?;
     parts.agent(into, agent::of)?;
     parts.person(into)?;
-    parts.chain(into)
+    parts.chain(into);
+    Ok(())
 }
 
 /// A checked request, read part by part: whoever is turned away by its terms costs no look at its impressions, and who wants
@@ -62,8 +63,11 @@ pub struct Parts<'a, 's> {
     /// Read already: asking again costs nothing.
     inventory_read: bool,
     person_read: bool,
+    chain_read: bool,
     /// `cat`, `sectioncat`, `pagecat`, `cattax` and `content` of the subject.
     topic: [Token; 5],
+    /// `inventorypartnerdomain` and `ext` of the subject.
+    partner: [Token; 2],
     /// `lmt`, `dnt`, `ip`, `ipv6`, `language`, `ifa` of the device.
     identity: [Token; 6],
     /// `ua`, `os`, `sua` and `ext` of the device.
@@ -124,7 +128,9 @@ impl<'a, 's> Parts<'a, 's> {
             ext,
             inventory_read: false,
             person_read: false,
+            chain_read: false,
             topic: [Token::ABSENT; 5],
+            partner: [Token::ABSENT; 2],
             identity: [Token::ABSENT; 6],
             agent: [Token::ABSENT; 4],
             place: [Token::ABSENT; 4],
@@ -163,8 +169,9 @@ impl<'a, 's> Parts<'a, 's> {
         let document = &self.document;
         fields!(document, self.subject;
             domain "domain" page "page" bundle "bundle" publisher "publisher" cat "cat" sectioncat "sectioncat"
-            pagecat "pagecat" cattax "cattax" content "content");
+            pagecat "pagecat" cattax "cattax" content "content" partner "inventorypartnerdomain" subject_ext "ext");
         self.topic = [cat, sectioncat, pagecat, cattax, content];
+        self.partner = [partner, subject_ext];
         let (domain, page, bundle) = match into.channel {
             Channel::Site => (domain, page, Token::ABSENT),
             Channel::App => (Token::ABSENT, Token::ABSENT, bundle),
@@ -276,8 +283,8 @@ impl<'a, 's> Parts<'a, 's> {
         Ok(())
     }
 
-    /// Who it is about, and what may be known of them: the rest of `device` and `user`, and `regs`. After
-    /// [`Parts::inventory`].
+    /// Who it is about, and what may be known of them: the rest of `device` and `user`, and `regs`. Reads the inventory first,
+    /// if nobody has.
     ///
     /// # Errors
     /// A wrong type.
@@ -285,6 +292,7 @@ impl<'a, 's> Parts<'a, 's> {
         if std::mem::replace(&mut self.person_read, true) {
             return Ok(());
         }
+        self.inventory(into)?;
         let [id, buyeruid, eids, consent, _, ext] = self.user_fields()?;
         let document = &self.document;
         let [lmt, dnt, ip, ipv6, language, ifa] = self.identity;
@@ -303,13 +311,18 @@ impl<'a, 's> Parts<'a, 's> {
         Ok(())
     }
 
-    /// The supply chain, wherever the version keeps it.
-    ///
-    /// # Errors
-    /// A wrong type.
-    pub fn chain(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
-        into.schain = schain(&self.document, self.source, self.ext)?;
-        Ok(())
+    /// The supply chain and the inventory partner, wherever the version keeps them. What is wrong with the chain is said by
+    /// its form; a partner that is no string is none. After [`Parts::inventory`].
+    pub fn chain(&mut self, into: &mut BidRequest<'a>) {
+        self.systems(into);
+        into.partner = partner(&self.document, self.partner).unwrap_or_default();
+    }
+
+    /// The supply chain alone, which asks for nothing to be read before.
+    pub fn systems(&mut self, into: &mut BidRequest<'a>) {
+        if !std::mem::replace(&mut self.chain_read, true) {
+            into.schain.read(&self.document, schain(&self.document, self.source, self.ext));
+        }
     }
 
     /// `id`, `buyeruid`, `eids`, `consent`, `geo` and `ext` of the user.
@@ -344,8 +357,12 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
         coppa "coppa" gdpr "gdpr" us_privacy "us_privacy" gpp "gpp" gpp_sid "gpp_sid" ext "ext");
     fields!(document, extension(document, ext);
         ext_gdpr "gdpr" ext_us_privacy "us_privacy" ext_gpp "gpp" ext_gpp_sid "gpp_sid" gpc "gpc" dsa "dsa");
-    fields!(document, extension(document, dsa); dsarequired "dsarequired");
-    into.dsa_required = document.integer(dsarequired)?.map_or(0, saturated!(u8));
+    fields!(document, extension(document, dsa); dsarequired "dsarequired" pubrender "pubrender" datatopub "datatopub");
+    into.dsa = Dsa {
+        required: document.integer(dsarequired)?.map_or(0, saturated!(u8)),
+        publisher_renders: document.integer(pubrender)?.map(saturated!(u8)),
+        wants_parameters: document.integer(datatopub)?.is_some_and(|data| data > 0),
+    };
     into.coppa = document.flag(coppa)?.unwrap_or(false);
     into.gdpr = document.flag(either(document, gdpr, ext_gdpr))?;
     into.us_privacy = document.text(either(document, us_privacy, ext_us_privacy))?;
@@ -363,9 +380,24 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
     Ok(())
 }
 
-fn schain<'a>(document: &Document<'a, '_>, source: Token, ext: Token) -> Result<Raw<'a>, ScanError> {
+/// Where the chain is; 2.6 goes first.
+fn schain(document: &Document<'_, '_>, source: Token, ext: Token) -> Result<Token, WrongType> {
     fields!(document, source; schain "schain" source_ext "ext");
+    if document.is_present(schain) {
+        return Ok(schain);
+    }
     fields!(document, extension(document, source_ext); schain_2_5 "schain");
+    if document.is_present(schain_2_5) {
+        return Ok(schain_2_5);
+    }
     fields!(document, extension(document, ext); schain_2_4 "schain");
-    Ok(document.object(either(document, either(document, schain, schain_2_5), schain_2_4))?)
+    Ok(schain_2_4)
+}
+
+fn partner<'a>(document: &Document<'a, '_>, [partner, ext]: [Token; 2]) -> Result<Text<'a>, WrongType> {
+    if document.is_present(partner) {
+        return document.text(partner);
+    }
+    fields!(document, extension(document, ext); partner_2_5 "inventorypartnerdomain");
+    document.text(partner_2_5)
 }

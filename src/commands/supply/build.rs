@@ -1,0 +1,189 @@
+//! `corebid supply build`: the files that `corebid supply fetch` keeps, compiled into the table that a bidder loads.
+
+use std::io::{self, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::clock;
+use crate::commands::Failure;
+use crate::snapshot::supply::{Body, Builder, Counts, Kind, Read};
+use crate::supply::store::{Entry, Kind as Fetched, Status, Store};
+
+/// What `corebid supply build` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The folder of `corebid supply fetch`
+    #[arg(value_name = "DIR")]
+    from: PathBuf,
+    /// The table to write; one that is there is replaced when the new one is whole
+    #[arg(value_name = "OUT")]
+    to: PathBuf,
+    /// Systems never to buy from: a line is an asi, or an asi and a seller's id; `#` starts a comment
+    #[arg(long, value_name = "FILE")]
+    blocked: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a build went.
+#[derive(Debug, Default, serde::Serialize)]
+struct Report {
+    /// ads.txt and app-ads.txt files in the table, those that are known to be absent included.
+    domains: u64,
+    /// Of these, those that are known to be absent.
+    absent: u64,
+    /// Files that were asked for and never had.
+    unavailable: u64,
+    /// Files that are not what their name says.
+    refused: u64,
+    /// Records of all files.
+    records: u64,
+    /// The same without repetitions and placeholders.
+    pairs: u64,
+    /// Lines, and entries of a sellers.json, that could not be understood.
+    skipped: u64,
+    /// sellers.json files in the table.
+    systems: u64,
+    /// Their sellers.
+    sellers: u64,
+    /// Apps with a developer.
+    apps: u64,
+    /// Blocked systems and sellers.
+    blocked: u64,
+    /// Of the table.
+    bytes: u64,
+    seconds: f64,
+    /// The most memory the process had, bytes; absent where the system does not tell.
+    peak_bytes: Option<u64>,
+}
+
+/// Runs it.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let start = clock::boot();
+    let at = |path: &Path, error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
+    let store = Store::open(&args.from).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => at(&args.from, &"no folder of `corebid supply fetch`"),
+        _ => at(&args.from, &error),
+    })?;
+    let folder = args.to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = Builder::new(folder)?;
+    let mut report = Report::default();
+    for entry in store.entries() {
+        add(&mut builder, &store, entry, &mut report)?;
+    }
+    store.apps().for_each(|(bundle, developer)| builder.app(bundle, developer));
+    if let Some(path) = &args.blocked {
+        report.blocked = block(&mut builder, path)?;
+    }
+    let supply = builder.finish().map_err(|error| at(folder, &error))?;
+    supply.write(&args.to).map_err(|error| at(&args.to, &format!("cannot write it: {error}")))?;
+
+    let Counts { files, pairs, systems, sellers, apps } = supply.counts();
+    let bytes = supply.bytes() as u64;
+    let seconds = clock::boot().since(start) as f64 / 1e9;
+    let report = Report { domains: files, pairs, systems, sellers, apps, bytes, seconds, peak_bytes: peak(), ..report };
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report, &args.to);
+    }
+    Ok(())
+}
+
+/// Adds a file of the store. One that is not what it should be is told and left out: the others are none the worse for it.
+fn add(builder: &mut Builder, store: &Store, entry: &Entry, report: &mut Report) -> Result<(), Failure> {
+    let of = |error: &io::Error| Failure::new(format!("{} of {}: {error}", entry.kind.file(), entry.domain));
+    let kind = match entry.kind {
+        Fetched::AdsTxt => Kind::AdsTxt,
+        Fetched::AppAdsTxt => Kind::AppAdsTxt,
+        Fetched::SellersJson => return add_sellers(builder, store, entry, report),
+    };
+    let text;
+    let body = match entry.status {
+        Status::Good => match store.body(entry) {
+            Ok(body) => {
+                text = body;
+                Body::Good(&text)
+            }
+            // The crawler replaced it a moment ago, or the disk lost it.
+            Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidData].contains(&error.kind()) => {
+                log::warn!("{} of {}: {error}; left out", entry.kind.file(), entry.domain);
+                report.refused += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(of(&error)),
+        },
+        Status::Absent => Body::Absent,
+        Status::Unavailable => {
+            report.unavailable += 1;
+            return Ok(());
+        }
+    };
+    report.absent += u64::from(body == Body::Absent);
+    let Read { records, skipped, refused } =
+        builder.ads_txt(kind, &entry.domain, body, entry.expires).map_err(|error| of(&error))?;
+    if let Some(why) = refused {
+        log::warn!("{} of {}: {}; left out", entry.kind.file(), entry.domain, why.label());
+    }
+    report.refused += u64::from(refused.is_some());
+    report.records += records;
+    report.skipped += skipped;
+    Ok(())
+}
+
+fn add_sellers(builder: &mut Builder, store: &Store, entry: &Entry, report: &mut Report) -> Result<(), Failure> {
+    if entry.status != Status::Good {
+        report.unavailable += 1;
+        return Ok(());
+    }
+    let read = |file| builder.sellers_json(&entry.domain, BufReader::with_capacity(1 << 16, file), entry.expires);
+    match store.reader(entry).and_then(read) {
+        Ok(summary) => report.skipped += summary.unnamed,
+        Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidData].contains(&error.kind()) => {
+            log::warn!("sellers.json of {}: {error}; left out", entry.domain);
+            report.refused += 1;
+        }
+        Err(error) => return Err(Failure::new(format!("sellers.json of {}: {error}", entry.domain))),
+    }
+    Ok(())
+}
+
+/// Reads a list of whom to block: how many there are.
+fn block(builder: &mut Builder, path: &Path) -> Result<u64, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{}: cannot read it: {error}", path.display())))?;
+    let mut blocked = 0;
+    for (line, number) in text.lines().zip(1..) {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (None, ..) => continue,
+            (Some(asi), sid, None) => builder.block(asi, sid)?,
+            _ => {
+                let what = "write an asi, or an asi and a seller's id";
+                return Err(Failure::new(format!("{}:{number}: {line:?} is neither: {what}", path.display())));
+            }
+        }
+        blocked += 1;
+    }
+    Ok(blocked)
+}
+
+fn print(report: &Report, to: &Path) {
+    let Report { domains, absent, unavailable, refused, records, pairs, skipped, .. } = report;
+    println!("domains    {domains} ({absent} of them declare nothing)");
+    println!("records    {records}, {pairs} without repetitions");
+    println!("sellers    {} of {} systems", report.sellers, report.systems);
+    println!("apps       {}", report.apps);
+    println!("blocked    {}", report.blocked);
+    println!("skipped    {skipped} lines; {refused} files are not what they should be, {unavailable} were never had");
+    println!("table      {} bytes in {}", report.bytes, to.display());
+    let peak = report.peak_bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MB", bytes / 1_000_000));
+    println!("took       {:.1} s, {peak} of memory at most", report.seconds);
+}
+
+/// The most memory this process had (`VmHWM`, proc(5)), bytes.
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
