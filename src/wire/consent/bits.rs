@@ -1,5 +1,7 @@
 //! The bits of base64url text, read where they stand: six in a character, nothing is decoded that nobody asks for.
 
+use super::digits::{LANES, sextet, sextets};
+
 /// Text whose characters are all digits of base64url, as a row of bits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bits<'a> {
@@ -10,22 +12,25 @@ pub(super) struct Bits<'a> {
 const LOOK: usize = 43;
 
 impl<'a> Bits<'a> {
-    /// The bits of `text`, which somebody has found [`clean`].
-    pub(super) fn of_clean(text: &'a [u8]) -> Bits<'a> {
+    /// The bits of `text`, which somebody has had [`separators`] look at. What is no digit gives anything.
+    pub(super) fn of(text: &'a [u8]) -> Bits<'a> {
         Bits { text }
     }
 
     /// The bits of `text`; `None` if it is empty or has a character that is no digit.
     pub(super) fn new(text: &'a [u8]) -> Option<Bits<'a>> {
-        (!text.is_empty() && clean(text, b'-')).then_some(Bits { text })
+        (!text.is_empty() && separators(text) == Some(0)).then_some(Bits { text })
     }
 
     /// The first 240, to take several fields out of.
     #[inline]
     pub(super) fn head(self) -> Option<Head> {
-        let (chunks, _) = self.text.as_chunks::<8>();
-        let [a, b, c, d, e, ..] = chunks else { return None };
-        Some(Head([sextets(*a), sextets(*b), sextets(*c), sextets(*d), sextets(*e)]))
+        (self.len() >= 240).then(|| {
+            let [a, b] = self.sixteen(0);
+            let [c, d] = self.sixteen(16);
+            let [e, _] = self.sixteen(32);
+            Head([a, b, c, d, e])
+        })
     }
 
     /// How many there are.
@@ -44,35 +49,49 @@ impl<'a> Bits<'a> {
     /// The bit at `at`; none that is not there is set.
     #[inline]
     pub(super) fn has(self, at: usize) -> bool {
-        self.look(at) >> 63 == 1
+        self.text.get(at / 6).is_some_and(|digit| sextet(*digit) >> (5 - at % 6) & 1 == 1)
     }
 
     /// The bits from `at` on at the high end of a word: [`LOOK`] of them at least, zeros beyond the last.
     #[inline]
     pub(super) fn look(self, at: usize) -> u64 {
-        self.eight(at / 6) << (16 + at % 6)
+        self.sixteen(at / 6)[0] << (16 + at % 6)
     }
 
-    /// The 48 bits of eight characters, zeros for those beyond the last.
+    /// The bits of sixteen characters, 48 in a word, zeros for those beyond the last.
     #[inline]
-    fn eight(self, first: usize) -> u64 {
-        match self.text.get(first..).unwrap_or_default().first_chunk::<8>() {
-            Some(chunk) => sextets(*chunk),
+    fn sixteen(self, first: usize) -> [u64; 2] {
+        sextets(match self.text.get(first..).and_then(|rest| rest.first_chunk::<LANES>()) {
+            Some(chunk) => *chunk,
             None => self.last(first),
-        }
+        })
     }
 
-    fn last(self, first: usize) -> u64 {
+    /// The characters from `first` on, fewer than sixteen, and zeros.
+    fn last(self, first: usize) -> [u8; LANES] {
         let rest = self.text.get(first..).unwrap_or_default();
-        let mut chunk = [b'A'; 8];
+        if let Some(last) = self.text.last_chunk::<LANES>() {
+            let there = 8 * rest.len() as u32;
+            let digits = u128::from_le_bytes(*last).checked_shr(128 - there).unwrap_or(0);
+            return (digits | u128::from_le_bytes([b'A'; LANES]) << there).to_le_bytes();
+        }
+        let mut chunk = [b'A'; LANES];
         chunk[..rest.len()].copy_from_slice(rest);
-        sextets(chunk)
+        chunk
     }
 
     /// Reads on from `at`.
     #[inline]
     pub(super) fn from(self, at: usize) -> Reader<'a> {
-        Reader { bits: self, at, held: self.look(at), count: 48 - (at % 6) as u32, next: at / 6 + 8 }
+        let (first, before) = (at / 6, at % 6);
+        let [held, spare] = self.sixteen(first);
+        Reader {
+            bits: self,
+            held: held << (16 + before),
+            count: 48 - before as u32,
+            spare: Some(spare),
+            next: first + 8,
+        }
     }
 }
 
@@ -93,15 +112,15 @@ impl Head {
 
 /// Reads bits one after the other. Which characters come next does not depend on what was read, so that a core can have them
 /// ready; a list of ranges, whose entries tell where the next begins, is read several times as fast as by [`Bits::get`].
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     bits: Bits<'a>,
-    /// Where the next bit stands; may run beyond the last, where zeros are.
-    at: usize,
     /// Bits that are ready, at the high end.
     held: u64,
     count: u32,
-    /// The character after them.
+    /// The bits of the next eight characters, if they were read with those before.
+    spare: Option<u64>,
+    /// The character after those that are ready; may be beyond the last, where zeros are.
     next: usize,
 }
 
@@ -114,44 +133,89 @@ impl Reader<'_> {
     pub(super) fn take(&mut self, width: u32) -> u32 {
         debug_assert!(0 < width && width <= Self::MOST);
         if self.count < width {
-            self.held |= self.bits.eight(self.next) << 16 >> self.count;
+            let more = self.spare.take().unwrap_or_else(|| {
+                let [more, spare] = self.bits.sixteen(self.next);
+                self.spare = Some(spare);
+                more
+            });
+            self.held |= more << 16 >> self.count;
             self.count += 48;
             self.next += 8;
         }
         let value = self.held >> (64 - width);
         self.held <<= width;
         self.count -= width;
-        self.at += width as usize;
         value as u32
+    }
+
+    /// Jumps over `width` bits.
+    #[inline]
+    pub(super) fn skip(&mut self, width: usize) {
+        *self = self.bits.from(self.at() + width);
     }
 
     /// Where the next bit stands.
     #[inline]
     pub(super) fn at(&self) -> usize {
-        self.at
+        self.next * 6 - self.count as usize
+    }
+
+    /// How many there are from it on; `None` if more were read than there are.
+    #[inline]
+    pub(super) fn left(&self) -> Option<usize> {
+        self.bits.len().checked_sub(self.at())
+    }
+
+    /// Whether the bit so many after the next is set; none that is not there is.
+    #[inline]
+    pub(super) fn has(&self, ahead: usize) -> bool {
+        self.bits.has(self.at() + ahead)
     }
 }
 
-/// Whether all characters are digits of base64url or `separator`. Written so that sixteen are looked at at a time: a string
-/// is believed only as a whole, and this is the one thing that looks at all of it.
+/// How many `.` a text has whose other characters are all digits of base64url; `None` if there is another character, or more
+/// `.` than any consent string has. A string is believed only as a whole, and this is the one thing that looks at all of it: it
+/// is written so that compilers look at sixteen characters in one register.
 #[inline]
-pub(super) fn clean(text: &[u8], separator: u8) -> bool {
-    // All bits or none, which is what a comparison of vectors gives. From `-` to `9` there are two more, `.` and `/`.
-    let good = |byte: u8| {
-        let letter = u8::from((byte | 0x20).wrapping_sub(b'a') < 26).wrapping_neg();
-        let number = u8::from(byte.wrapping_sub(b'-') < 13 && byte != b'/' && byte != b'.').wrapping_neg();
-        let others = u8::from(byte == b'_' || byte == separator).wrapping_neg();
-        letter | number | others
-    };
-    let (chunks, rest) = text.as_chunks::<16>();
-    let mut all = [u8::MAX; 16];
+pub(super) fn separators(text: &[u8]) -> Option<u32> {
+    let (mut bad, mut dots) = ([0_u8; LANES], [0_u8; LANES]);
+    let (chunks, rest) = text.as_chunks::<LANES>();
     for chunk in chunks {
-        for (all, byte) in all.iter_mut().zip(chunk) {
-            *all &= good(*byte);
+        for ((bad, dots), byte) in bad.iter_mut().zip(&mut dots).zip(chunk) {
+            *bad |= badness(*byte);
+            *dots = dots.saturating_add(u8::from(*byte == b'.'));
         }
     }
-    let last = rest.iter().fold(u8::MAX, |all, byte| all & good(*byte));
-    all == [u8::MAX; 16] && last == u8::MAX
+    if let (Some(last), false) = (text.last_chunk::<LANES>(), rest.is_empty()) {
+        // Those before `rest` are looked at a second time, but not counted again.
+        let again = (LANES - rest.len()) as u8;
+        for (((bad, dots), byte), place) in bad.iter_mut().zip(&mut dots).zip(last).zip(0_u8..) {
+            *bad |= badness(*byte);
+            *dots = dots.saturating_add(u8::from(*byte == b'.') & u8::from(place >= again));
+        }
+    } else {
+        for ((bad, dots), byte) in bad.iter_mut().zip(&mut dots).zip(rest) {
+            *bad |= badness(*byte);
+            *dots += u8::from(*byte == b'.');
+        }
+    }
+    let (bad, dots) = (u128::from_le_bytes(bad), u128::from_le_bytes(dots));
+    let (low, high) = (dots as u64, (dots >> 64) as u64);
+    if bad != 0 || (low | high) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
+        return None;
+    }
+    // The highest byte of the product is the sum of all bytes.
+    Some(((low + high).wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32)
+}
+
+/// Zero for a digit and for `.`. How far a byte is from the letters, and from what lies from `-` to `9`, is the least that says
+/// so: comparisons of unsigned bytes are two instructions.
+#[inline(always)]
+fn badness(byte: u8) -> u8 {
+    let from_letters = (byte | 0x20).wrapping_sub(b'a').saturating_sub(25);
+    let from_numbers = byte.wrapping_sub(b'-').saturating_sub(b'9' - b'-');
+    let neither = from_letters.min(from_numbers);
+    neither & u8::from(byte == b'_').wrapping_sub(1) | u8::from(byte == b'/')
 }
 
 /// The parts of `text` between separators.
@@ -167,38 +231,4 @@ pub(super) fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
         rest = after;
         Some(part)
     })
-}
-
-/// The same byte eight times.
-const fn all(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// The values of eight digits, the first in the highest byte. What is no digit gives anything.
-///
-/// The low five bits of a digit and a sum that depends on its kind: 36 for numbers, 37 less for letters and `_`, which have
-/// bit 6; 26 more for small letters, with bit 5 too; 33 more for `_`, whose low bits are all set; 13 more for `-`, the only
-/// one without bits 4 and 6.
-#[inline]
-const fn values(chunk: [u8; 8]) -> u64 {
-    let text = u64::from_be_bytes(chunk);
-    let low = text & all(0x1f);
-    let high = text >> 6 & all(1);
-    let small = text >> 5 & high;
-    let underscore = low.wrapping_add(all(1)) >> 5 & all(1);
-    let dash = !(text >> 4 | high) & all(1);
-    low.wrapping_add(all(36))
-        .wrapping_sub(high.wrapping_mul(37))
-        .wrapping_add(small.wrapping_mul(26))
-        .wrapping_add(underscore.wrapping_mul(33))
-        .wrapping_add(dash.wrapping_mul(13))
-}
-
-/// The 48 bits of eight digits: neighbours are moved together, then pairs, then fours.
-#[inline]
-const fn sextets(chunk: [u8; 8]) -> u64 {
-    let ones = values(chunk);
-    let twos = (ones & 0x3f00_3f00_3f00_3f00) >> 2 | ones & 0x003f_003f_003f_003f;
-    let fours = (twos & 0x0fff_0000_0fff_0000) >> 4 | twos & 0x0000_0fff_0000_0fff;
-    (fours & 0x00ff_ffff_0000_0000) >> 8 | fours & 0x0000_0000_00ff_ffff
 }
