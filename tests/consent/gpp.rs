@@ -62,7 +62,7 @@ fn string(sections: &BTreeMap<u32, String>) -> String {
 
 /// A section of the United States with the values of its fields, by name, and what its subsections say.
 #[derive(Clone, Debug)]
-struct Section {
+pub(crate) struct Section {
     id: u32,
     version: u64,
     fields: Vec<(&'static str, u64)>,
@@ -102,7 +102,7 @@ fn field_names(core: &'static str) -> Vec<&'static str> {
 }
 
 /// Sections most of whose fields say nothing, as in practice, so that each may decide.
-fn section() -> impl Strategy<Value = Section> {
+pub(crate) fn section() -> impl Strategy<Value = Section> {
     select(CORES.to_vec()).prop_flat_map(|(id, version, core)| {
         let names = field_names(core);
         let values = vec(prop_oneof![24 => select(vec![0, 2]), 1 => 0..4_u64], names.len());
@@ -129,6 +129,16 @@ fn any_section() -> impl Strategy<Value = (u32, (String, bool))> {
         2 => select(vec![ALL_PURPOSES, NO_PROFILE, "CQ", "none"]).prop_map(|text| (2, (text.to_owned(), true))),
         1 => select(vec![1, 3, 4, 5, 28, 40, 63, 64, 900]).prop_map(|id| (id, ("BFYAAAgA".to_owned(), false))),
     ]
+}
+
+/// A string of one section, of its own version or another.
+pub(crate) fn alone(section: &Section, version: Option<u64>) -> String {
+    let section = Section { version: version.unwrap_or(section.version), ..section.clone() };
+    string(&BTreeMap::from([(section.id, section.text())]))
+}
+
+pub(crate) fn id(section: &Section) -> u32 {
+    section.id
 }
 
 fn ids(sections: &BTreeSet<u32>) -> Sections {
@@ -208,6 +218,23 @@ fn iab_leaves(name: &str, section: &Value) -> bool {
         && !children
         && section["Gpc"] != true
         && section["MspaMode"] != 2
+}
+
+/// The same, where 3, which means nothing, is a no too (decision 0015).
+pub(crate) fn decoded_leaves(section: &Value) -> bool {
+    let fields = section.as_object().unwrap().iter();
+    !fields.into_iter().any(|(name, value)| match name.as_str() {
+        "SaleOptOut" | "SharingOptOut" | "TargetedAdvertisingOptOut" | "MspaServiceProviderMode" => {
+            *value == 1 || *value == 3
+        }
+        "MspaMode" => *value == 2 || *value == 3,
+        "KnownChildSensitiveDataConsents" => match value {
+            Value::Array(ages) => ages.iter().any(|age| *age != 0),
+            age => *age != 0,
+        },
+        "Gpc" => *value == true,
+        _ => false,
+    })
 }
 
 /// What IAB's library calls the sections, from 6 on.
