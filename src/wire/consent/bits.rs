@@ -1,6 +1,7 @@
 //! The bits of base64url text, read where they stand: six in a character, nothing is decoded that nobody asks for.
 
 use super::digits::{LANES, sextet, sextets};
+use crate::limits;
 
 /// Text whose characters are all digits of base64url, as a row of bits.
 #[derive(Clone, Copy, Debug)]
@@ -174,24 +175,45 @@ impl Reader<'_> {
 }
 
 /// How many `.` a text has whose other characters are all digits of base64url; `None` if there is another character, or more
-/// `.` than any consent string has. A string is believed only as a whole, and this is the one thing that looks at all of it: it
-/// is written so that compilers look at sixteen characters in one register.
+/// `.` than any consent string has. A string is believed only as a whole, and this is the one thing that looks at all of it.
 #[inline]
 pub(super) fn separators(text: &[u8]) -> Option<u32> {
-    let (mut bad, mut dots) = ([0_u8; LANES], [0_u8; LANES]);
-    let (chunks, rest) = text.as_chunks::<LANES>();
+    #[cfg(target_arch = "x86_64")]
+    if text.len() >= 32 && is_x86_feature_detected!("avx2") {
+        // SAFETY: the machine has AVX2.
+        return unsafe { separators_avx2(text) };
+    }
+    separators_by::<16>(text)
+}
+
+/// With registers of twice the length, in a third of the instructions.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn separators_avx2(text: &[u8]) -> Option<u32> {
+    separators_by::<32>(text)
+}
+
+/// The same, written so that compilers look at `N` characters in one register: they are counted by their place in it.
+#[inline(always)]
+fn separators_by<const N: usize>(text: &[u8]) -> Option<u32> {
+    const { assert!(limits::CONSENT_BYTES <= 16 * 255, "a place may count more than a byte holds") };
+    if text.len() > limits::CONSENT_BYTES {
+        return None;
+    }
+    let (mut bad, mut dots) = ([0_u8; N], [0_u8; N]);
+    let (chunks, rest) = text.as_chunks::<N>();
     for chunk in chunks {
         for ((bad, dots), byte) in bad.iter_mut().zip(&mut dots).zip(chunk) {
             *bad |= badness(*byte);
-            *dots = dots.saturating_add(u8::from(*byte == b'.'));
+            *dots = dots.wrapping_add(u8::from(*byte == b'.'));
         }
     }
-    if let (Some(last), false) = (text.last_chunk::<LANES>(), rest.is_empty()) {
+    if let (Some(last), false) = (text.last_chunk::<N>(), rest.is_empty()) {
         // Those before `rest` are looked at a second time, but not counted again.
-        let again = (LANES - rest.len()) as u8;
+        let again = (N - rest.len()) as u8;
         for (((bad, dots), byte), place) in bad.iter_mut().zip(&mut dots).zip(last).zip(0_u8..) {
             *bad |= badness(*byte);
-            *dots = dots.saturating_add(u8::from(*byte == b'.') & u8::from(place >= again));
+            *dots = dots.wrapping_add(u8::from(*byte == b'.' && place >= again));
         }
     } else {
         for ((bad, dots), byte) in bad.iter_mut().zip(&mut dots).zip(rest) {
@@ -199,13 +221,15 @@ pub(super) fn separators(text: &[u8]) -> Option<u32> {
             *dots += u8::from(*byte == b'.');
         }
     }
-    let (bad, dots) = (u128::from_le_bytes(bad), u128::from_le_bytes(dots));
-    let (low, high) = (dots as u64, (dots >> 64) as u64);
-    if bad != 0 || (low | high) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
-        return None;
+    let (mut any_bad, mut many, mut sums) = (0, 0, 0);
+    for (bad, dots) in bad.as_chunks::<8>().0.iter().zip(dots.as_chunks::<8>().0) {
+        let dots = u64::from_le_bytes(*dots);
+        any_bad |= u64::from_le_bytes(*bad);
+        many |= dots & 0xf8f8_f8f8_f8f8_f8f8;
+        sums += dots & 0x0707_0707_0707_0707;
     }
     // The highest byte of the product is the sum of all bytes.
-    Some(((low + high).wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32)
+    (any_bad | many == 0).then_some((sums.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32)
 }
 
 /// Zero for a digit and for `.`. How far a byte is from the letters, and from what lies from `-` to `9`, is the least that says
@@ -215,7 +239,7 @@ fn badness(byte: u8) -> u8 {
     let from_letters = (byte | 0x20).wrapping_sub(b'a').saturating_sub(25);
     let from_numbers = byte.wrapping_sub(b'-').saturating_sub(b'9' - b'-');
     let neither = from_letters.min(from_numbers);
-    neither & u8::from(byte == b'_').wrapping_sub(1) | u8::from(byte == b'/')
+    neither & u8::from(byte == b'_').wrapping_sub(1) | u8::from(byte == b'/').wrapping_neg()
 }
 
 /// The parts of `text` between separators.

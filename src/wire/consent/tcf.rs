@@ -5,7 +5,6 @@
 
 use super::Purposes;
 use super::bits::{Bits, Reader, separators};
-use crate::limits;
 use crate::units::VendorId;
 
 /// What a string says to one vendor.
@@ -74,15 +73,13 @@ const ENTRY: u32 = 1 + ID;
 impl Tcf {
     /// Reads a string; `None` if it is not a whole string of version 2 in good base64url.
     pub fn read(string: &[u8], vendor: VendorId) -> Option<Tcf> {
-        if string.len() > limits::CONSENT_BYTES {
-            return None;
-        }
         // Where a segment ends is asked only once its fields are read. One whose fields run over a separator is cut short: then
         // fewer are found than there are.
         let mut separators = separators(string)?;
         let (mut tcf, mut end) = Tcf::read_core(Bits::of(string), vendor)?;
         let mut seen = 0_u8;
-        while let Some(more) = memchr::memchr(b'.', string.get(end..)?) {
+        // Encoders fill a segment up with a few zeros.
+        while let Some(more) = string.get(end..)?.iter().position(|character| *character == b'.') {
             separators -= 1;
             let start = end + more + 1;
             let mut reader = Bits::of(string).from(start * 6);
