@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 
+use crate::encoder::number;
 use crate::tcf::{damaged, said};
 use crate::{gpp, reference};
 
@@ -180,15 +181,20 @@ proptest! {
 #[test]
 fn only_the_decoder_takes() {
     let long = format!("{}{}", crate::ALL_PURPOSES, "A".repeat(limits::CONSENT_BYTES));
-    // Vendor 9 where 5 is the highest, and a range from 4 to 2.
-    let above = crate::tcf::with_consents("0000000000000101".to_owned() + "1000000000001" + "0" + "0000000000001001");
-    let backwards = crate::tcf::with_consents(
-        "0000000000000101".to_owned() + "1000000000001" + "1" + "0000000000000100" + "0000000000000010",
-    );
+    // One entry, where 5 is the highest vendor.
+    let one = |first: u64, last: u64| {
+        let (range, end) = if first == last { ("0", String::new()) } else { ("1", number(last, 16)) };
+        crate::tcf::with_consents(number(5, 16) + "1" + &number(1, 12) + range + &number(first, 16) + &end)
+    };
+    for fine in [one(5, 5), one(4, 5)] {
+        assert_eq!(same(&fine, &[3, 4, 5, 6]), Ok(()));
+        assert!(Tcf::read(fine.as_bytes(), VendorId(5)).is_some_and(|tcf| tcf.vendor_consent), "{fine}");
+    }
     for (string, why) in [
         ("BOEB7cAOEB7cAAKABBAABk____AAV8AA", Only::Version1),
-        (&above, Only::Contradiction),
-        (&backwards, Only::Contradiction),
+        (&one(6, 6), Only::Contradiction),
+        (&one(4, 6), Only::Contradiction),
+        (&one(4, 3), Only::Contradiction),
         (&long, Only::Long),
     ] {
         let decoded = consent::Tcf::decode(string).unwrap();
