@@ -10,6 +10,7 @@ use corebid::wire::consent::tcf::Tcf;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 #[path = "../tests/consent/encoder.rs"]
+#[allow(dead_code, reason = "no string here has a segment that is out of use")]
 mod encoder;
 use encoder::{Said, Segment, Vendors};
 
@@ -55,7 +56,7 @@ fn consent(criterion: &mut Criterion) {
         ("ranges_5", string(entries(5), true, Vec::new())),
         ("ranges_20", string(entries(20), true, Vec::new())),
         ("ranges_55", string(entries(55), true, Vec::new())),
-        ("ranges_2000", string((1..=2_000).map(|n| n * 2 - 1).collect(), true, Vec::new())),
+        ("ranges_400", string((1..=400).map(|n| n * 2 - 1).collect(), true, Vec::new())),
     ];
     for (name, string) in &cases {
         let name = format!("consent/tcf/{name} ({} bytes)", string.len());

@@ -62,7 +62,7 @@ fn string(sections: &BTreeMap<u32, String>) -> String {
 
 /// A section of the United States with the values of its fields, by name, and what its subsections say.
 #[derive(Clone, Debug)]
-struct Section {
+pub(crate) struct Section {
     id: u32,
     version: u64,
     fields: Vec<(&'static str, u64)>,
@@ -102,7 +102,7 @@ fn field_names(core: &'static str) -> Vec<&'static str> {
 }
 
 /// Sections most of whose fields say nothing, as in practice, so that each may decide.
-fn section() -> impl Strategy<Value = Section> {
+pub(crate) fn section() -> impl Strategy<Value = Section> {
     select(CORES.to_vec()).prop_flat_map(|(id, version, core)| {
         let names = field_names(core);
         let values = vec(prop_oneof![24 => select(vec![0, 2]), 1 => 0..4_u64], names.len());
@@ -129,6 +129,16 @@ fn any_section() -> impl Strategy<Value = (u32, (String, bool))> {
         2 => select(vec![ALL_PURPOSES, NO_PROFILE, "CQ", "none"]).prop_map(|text| (2, (text.to_owned(), true))),
         1 => select(vec![1, 3, 4, 5, 28, 40, 63, 64, 900]).prop_map(|id| (id, ("BFYAAAgA".to_owned(), false))),
     ]
+}
+
+/// A string of one section, of its own version or another.
+pub(crate) fn alone(section: &Section, version: Option<u64>) -> String {
+    let section = Section { version: version.unwrap_or(section.version), ..section.clone() };
+    string(&BTreeMap::from([(section.id, section.text())]))
+}
+
+pub(crate) fn id(section: &Section) -> u32 {
+    section.id
 }
 
 fn ids(sections: &BTreeSet<u32>) -> Sections {
@@ -210,6 +220,23 @@ fn iab_leaves(name: &str, section: &Value) -> bool {
         && section["MspaMode"] != 2
 }
 
+/// The same, where 3, which means nothing, is a no too (decision 0015).
+pub(crate) fn decoded_leaves(section: &Value) -> bool {
+    let fields = section.as_object().unwrap().iter();
+    !fields.into_iter().any(|(name, value)| match name.as_str() {
+        "SaleOptOut" | "SharingOptOut" | "TargetedAdvertisingOptOut" | "MspaServiceProviderMode" => {
+            *value == 1 || *value == 3
+        }
+        "MspaMode" => *value == 2 || *value == 3,
+        "KnownChildSensitiveDataConsents" => match value {
+            Value::Array(ages) => ages.iter().any(|age| *age != 0),
+            age => *age != 0,
+        },
+        "Gpc" => *value == true,
+        _ => false,
+    })
+}
+
 /// What IAB's library calls the sections, from 6 on.
 #[rustfmt::skip]
 const NAMES: [&str; 22] = [
@@ -267,5 +294,19 @@ fn us_privacy_strings_are_read_as_prebid_does() {
         let string = sample["us_privacy"].as_str().unwrap();
         let leaves = sample["valid"] == true && sample["opt_out_of_sale"] == false;
         assert_eq!(us_privacy::allows_sale(string.as_bytes()), leaves, "{string}");
+    }
+}
+
+#[test]
+fn every_field_of_every_section_alone() {
+    for (id, version, core) in CORES {
+        let names = field_names(core);
+        for (place, value) in (0..names.len()).flat_map(|place| (0..4).map(move |value| (place, value))) {
+            let mut fields: Vec<_> = names.iter().map(|name| (*name, 0)).collect();
+            fields[place].1 = value;
+            let section = Section { id, version, fields, control: None };
+            let string = string(&BTreeMap::from([(id, section.text())]));
+            assert_eq!(Gpp::read(string.as_bytes(), None, US).opted_out, !section.leaves(), "{section:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Consent strings: what they say to one vendor, what that permits it, beside a slow reference and IAB's own libraries.
 
+mod both;
 mod encoder;
 mod gpp;
 mod gvl;

@@ -20,6 +20,8 @@ fn bits(text: &str) -> Option<Vec<bool>> {
 struct Cursor {
     bits: Vec<bool>,
     at: usize,
+    /// An entry was above its list's `MaxVendorId`, or ended before it started.
+    contradiction: bool,
 }
 
 impl Cursor {
@@ -38,34 +40,35 @@ impl Cursor {
         let most = self.number(16)?;
         let mut vendors = vec![false; 65_536];
         if self.number(1)? == 0 {
-            for vendor in 1..=most {
-                vendors[vendor] = self.number(1)? == 1;
-            }
+            let bits = self.flags(most)?;
+            vendors[1..=most].copy_from_slice(&bits);
         } else {
             for (first, last) in self.ranges()? {
-                if last > most {
-                    return None;
-                }
-                vendors[first..=last].fill(true);
+                self.contradiction |= last > most;
+                (first..=last).for_each(|vendor| vendors[vendor] = true);
             }
         }
         Some(vendors)
     }
 
-    fn ranges(&mut self) -> Option<Vec<(usize, usize)>> {
+    fn ranges(&mut self) -> Option<Vec<Range>> {
         let mut ranges = Vec::new();
         for _ in 0..self.number(12)? {
             let range = self.number(1)? == 1;
             let first = self.number(16)?;
             let last = if range { self.number(16)? } else { first };
-            if first == 0 || last < first {
+            if first == 0 || last == 0 {
                 return None;
             }
+            self.contradiction |= last < first;
             ranges.push((first, last));
         }
         Some(ranges)
     }
 }
+
+/// From a vendor to a vendor, both of them in it.
+type Range = (usize, usize);
 
 /// All of a string that concerns vendors.
 struct Whole {
@@ -77,13 +80,14 @@ struct Whole {
     interests: Vec<bool>,
     vendor_consents: Vec<bool>,
     vendor_interests: Vec<bool>,
-    restrictions: Vec<(usize, usize, Vec<(usize, usize)>)>,
+    restrictions: Vec<(usize, usize, Vec<Range>)>,
     disclosed: Option<Vec<bool>>,
+    contradiction: bool,
 }
 
 fn decode(string: &str) -> Option<Whole> {
     let mut segments = string.split('.');
-    let mut core = Cursor { bits: bits(segments.next()?)?, at: 0 };
+    let mut core = Cursor { bits: bits(segments.next()?)?, at: 0, contradiction: false };
     let version = core.number(6)?;
     let created = core.number(36)?;
     let _last_updated = core.number(36)?;
@@ -120,10 +124,11 @@ fn decode(string: &str) -> Option<Whole> {
         vendor_interests,
         restrictions,
         disclosed: None,
+        contradiction: core.contradiction,
     };
     let mut kinds = Vec::new();
     for segment in segments {
-        let mut segment = Cursor { bits: bits(segment)?, at: 0 };
+        let mut segment = Cursor { bits: bits(segment)?, at: 0, contradiction: false };
         let kind = segment.number(3)?;
         if kinds.contains(&kind) {
             return None;
@@ -141,8 +146,14 @@ fn decode(string: &str) -> Option<Whole> {
             }
             _ => return None,
         }
+        whole.contradiction |= segment.contradiction;
     }
     Some(whole)
+}
+
+/// Whether a string is whole but for an entry above its list's `MaxVendorId`, or one that ends before it starts.
+pub(crate) fn contradicts_itself(string: &str) -> bool {
+    decode(string).is_some_and(|whole| whole.contradiction)
 }
 
 fn purposes(flags: &[bool]) -> Purposes {
@@ -152,7 +163,7 @@ fn purposes(flags: &[bool]) -> Purposes {
 
 /// What a string says to one vendor; `None` if it cannot be read.
 pub(crate) fn read(string: &[u8], vendor: VendorId) -> Option<Tcf> {
-    let whole = decode(std::str::from_utf8(string).ok()?)?;
+    let whole = decode(std::str::from_utf8(string).ok()?).filter(|whole| !whole.contradiction)?;
     let vendor = usize::from(vendor.0);
     let restricted = [0, 1, 2].map(|kind| {
         let mut flags = [false; 24];

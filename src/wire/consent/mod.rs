@@ -1,6 +1,7 @@
 //! Consent strings, as a bid core reads them: only the bits that say something about us, without allocation. `corebid consent`
 //! decodes whole strings ([`crate::commands::consent`]).
 
+mod digits;
 mod bits;
 pub mod tcf;
 mod states;

@@ -4,8 +4,7 @@
 //! jumped over; lists of ranges have to be walked to find where they end.
 
 use super::Purposes;
-use super::bits::{Bits, Reader, clean, parts};
-use crate::limits;
+use super::bits::{Bits, Reader, separators};
 use crate::units::VendorId;
 
 /// What a string says to one vendor.
@@ -54,39 +53,41 @@ mod core {
 
 /// `SegmentType` of the segments after the core.
 mod segment {
-    pub(super) const DISCLOSED: u64 = 1;
+    /// The width of `SegmentType`, bits.
+    pub(super) const KIND: u32 = 3;
+    pub(super) const DISCLOSED: u32 = 1;
     /// Out of use since TCF 2.2; where it still stands it has to be well formed.
-    pub(super) const ALLOWED: u64 = 2;
-    pub(super) const PUBLISHER: u64 = 3;
-    /// Where a segment's own fields begin, bits.
-    pub(super) const FIELDS: usize = 3;
+    pub(super) const ALLOWED: u32 = 2;
+    pub(super) const PUBLISHER: u32 = 3;
 }
 
 /// `MaxVendorId`, `VendorId`, in bits.
-const ID: usize = 16;
+const ID: u32 = 16;
 /// `NumEntries`, `NumPubRestrictions`, in bits.
-const COUNT: usize = 12;
+const COUNT: u32 = 12;
 /// `PurposeId`, `RestrictionType`, in bits.
-const RESTRICTION: usize = 6 + 2;
+const RESTRICTION: u32 = 6 + 2;
 /// The shortest entry of a list of ranges, bits: that it is no range, and the vendor.
-const ENTRY: usize = 1 + ID;
+const ENTRY: u32 = 1 + ID;
 
 impl Tcf {
     /// Reads a string; `None` if it is not a whole string of version 2 in good base64url.
     pub fn read(string: &[u8], vendor: VendorId) -> Option<Tcf> {
-        if string.len() > limits::CONSENT_BYTES || !clean(string, b'.') {
-            return None;
-        }
-        let mut segments = parts(string, b'.');
-        let mut tcf = Tcf::read_core(Bits::of_clean(segments.next()?), vendor)?;
+        // Where a segment ends is asked only once its fields are read. One whose fields run over a separator is cut short: then
+        // fewer are found than there are.
+        let mut separators = separators(string)?;
+        let (mut tcf, mut end) = Tcf::read_core(Bits::of(string), vendor)?;
         let mut seen = 0_u8;
-        for segment in segments {
-            let segment = Bits::of_clean(segment);
-            let kind = segment.get(0, segment::FIELDS)?;
+        // Encoders fill a segment up with a few zeros.
+        while let Some(more) = string.get(end..)?.iter().position(|character| *character == b'.') {
+            separators -= 1;
+            let start = end + more + 1;
+            let mut reader = Bits::of(string).from(start * 6);
+            let kind = reader.take(segment::KIND);
             match kind {
-                segment::DISCLOSED => tcf.disclosed = Some(list(segment, segment::FIELDS, vendor)?.0),
-                segment::ALLOWED => drop(list(segment, segment::FIELDS, vendor)?),
-                segment::PUBLISHER => publisher(segment)?,
+                segment::DISCLOSED => tcf.disclosed = Some(list(&mut reader, vendor)?),
+                segment::ALLOWED => drop(list(&mut reader, vendor)?),
+                segment::PUBLISHER => publisher(&mut reader),
                 _ => return None,
             }
             // Which of two would hold? Nobody says.
@@ -94,34 +95,36 @@ impl Tcf {
                 return None;
             }
             seen |= 1 << kind;
+            end = reader.at().div_ceil(6);
         }
-        Some(tcf)
+        (separators == 0).then_some(tcf)
     }
 
-    fn read_core(bits: Bits<'_>, vendor: VendorId) -> Option<Tcf> {
-        let field = |(at, width): (usize, usize)| bits.get(at, width);
-        if field(core::VERSION)? != 2 || field(core::CMP)? < FIRST_CMP {
+    /// Reads the core segment; comes with the character after its last field.
+    fn read_core(bits: Bits<'_>, vendor: VendorId) -> Option<(Tcf, usize)> {
+        let head = bits.head()?;
+        if head.field(core::VERSION) != 2 || head.field(core::CMP) < FIRST_CMP {
             return None;
         }
-        let publisher = field(core::PUBLISHER)?;
+        let publisher = head.field(core::PUBLISHER);
         let letters = [(publisher >> 6 & 63) as u8, (publisher & 63) as u8];
         if letters.iter().any(|letter| *letter > LAST_LETTER) {
             return None;
         }
-        let (vendor_consent, at) = list(bits, core::VENDORS, vendor)?;
-        let (vendor_interest, at) = list(bits, at, vendor)?;
-        Some(Tcf {
-            created: field(core::CREATED)?,
-            policy: field(core::POLICY)? as u8,
+        let mut reader = bits.from(core::VENDORS);
+        let tcf = Tcf {
+            created: head.field(core::CREATED),
+            policy: head.field(core::POLICY) as u8,
             purpose_one_treatment: publisher >> 12 == 1,
             publisher_country: letters.map(|letter| (b'A' + letter).to_ascii_uppercase()),
-            consents: purposes(field(core::CONSENTS)?),
-            interests: purposes(field(core::INTERESTS)?),
-            vendor_consent,
-            vendor_interest,
+            consents: purposes(head.field(core::CONSENTS)),
+            interests: purposes(head.field(core::INTERESTS)),
+            vendor_consent: list(&mut reader, vendor)?,
+            vendor_interest: list(&mut reader, vendor)?,
             disclosed: None,
-            restricted: restrictions(bits, at, vendor)?,
-        })
+            restricted: restrictions(&mut reader, vendor)?,
+        };
+        Some((tcf, reader.at().div_ceil(6)))
     }
 }
 
@@ -130,65 +133,71 @@ fn purposes(field: u64) -> Purposes {
     Purposes((field as u32).reverse_bits() >> 8)
 }
 
-/// Whether a list of vendors (consents, interests, disclosed) has one, and where the list ends.
-fn list(bits: Bits<'_>, at: usize, vendor: VendorId) -> Option<(bool, usize)> {
-    let head = bits.get(at, ID + 1)?;
-    let (most, ranges) = ((head >> 1) as usize, head & 1 == 1);
-    let at = at + ID + 1;
+/// Whether a list of vendors (consents, interests, disclosed) has one.
+fn list(reader: &mut Reader<'_>, vendor: VendorId) -> Option<bool> {
+    let head = reader.take(ID + 1);
+    let (most, ranges) = (head >> 1, head & 1 == 1);
     if ranges {
-        return entries(bits, at, vendor, most);
+        return entries(reader, vendor, most);
     }
     let place = usize::from(vendor.0).wrapping_sub(1);
-    let has = place < most && bits.has(at + place);
-    (at + most <= bits.len()).then_some((has, at + most))
+    let has = place < most as usize && reader.has(place);
+    reader.skip(most as usize);
+    Some(has)
 }
 
 /// The same of a list of single vendors and ranges of them, none of which is above `most`. Nothing relies on their order: a
 /// vendor is in the list if it is in any of its entries.
-fn entries(bits: Bits<'_>, at: usize, vendor: VendorId, most: usize) -> Option<(bool, usize)> {
-    let count = bits.get(at, COUNT)? as usize;
-    let at = at + COUNT;
-    if at + count * ENTRY > bits.len() {
+#[inline]
+fn entries(reader: &mut Reader<'_>, vendor: VendorId, most: u32) -> Option<bool> {
+    let count = reader.take(COUNT);
+    if count as usize * ENTRY as usize > reader.left()? {
         return None;
     }
-    let (vendor, most) = (u32::from(vendor.0), most as u32);
-    let mut reader: Reader<'_> = bits.from(at);
+    let vendor = u32::from(vendor.0);
+    // In registers while it reads.
+    let mut entries = *reader;
     let (mut has, mut wrong) = (false, false);
     for _ in 0..count {
-        let entry = reader.take(ENTRY as u32);
+        let entry = entries.take(ENTRY);
         let first = entry & 0xffff;
-        let last = if entry == first { first } else { reader.take(ID as u32) };
-        has |= first <= vendor && vendor <= last;
-        wrong |= first == 0 || last < first || last > most;
+        if entry == first {
+            has |= first == vendor;
+            // Also if it is 0.
+            wrong |= first.wrapping_sub(1) >= most;
+        } else {
+            let last = entries.take(ID);
+            has |= first <= vendor && vendor <= last;
+            wrong |= first == 0 || last < first || last > most;
+        }
     }
-    (!wrong && reader.at() <= bits.len()).then_some((has, reader.at()))
+    *reader = entries;
+    (!wrong).then_some(has)
 }
 
 /// Which purposes the publisher restricts for a vendor, by the type of restriction.
-fn restrictions(bits: Bits<'_>, at: usize, vendor: VendorId) -> Option<[Purposes; 3]> {
+fn restrictions(reader: &mut Reader<'_>, vendor: VendorId) -> Option<[Purposes; 3]> {
     let mut restricted = [Purposes::NONE; 3];
-    let count = bits.get(at, COUNT)?;
-    let mut at = at + COUNT;
-    for _ in 0..count {
-        let head = bits.get(at, RESTRICTION)?;
-        let (has, end) = entries(bits, at + RESTRICTION, vendor, usize::from(u16::MAX))?;
+    for _ in 0..reader.take(COUNT) {
+        let head = reader.take(RESTRICTION);
         let (purpose, kind) = (head >> 2, (head & 3) as usize);
+        let start = reader.at();
+        let has = entries(reader, vendor, u32::from(u16::MAX))?;
         // One that restricts nobody says nothing, whatever it names.
-        let nobody = end == at + RESTRICTION + COUNT;
+        let nobody = reader.at() == start + COUNT as usize;
         if !nobody && (purpose == 0 || kind == restricted.len()) {
             return None;
         }
         if has && purpose <= 24 {
             restricted[kind].0 |= 1 << (purpose - 1);
         }
-        at = end;
     }
     Some(restricted)
 }
 
-/// Checks that a `publisherTC` segment is whole; it is about the publisher's own purposes.
-fn publisher(bits: Bits<'_>) -> Option<()> {
-    let custom = segment::FIELDS + 24 + 24;
-    let count = bits.get(custom, 6)? as usize;
-    (custom + 6 + 2 * count <= bits.len()).then_some(())
+/// Reads over a `publisherTC` segment, which is about the publisher's own purposes.
+fn publisher(reader: &mut Reader<'_>) {
+    reader.skip(24 + 24);
+    let custom = reader.take(6);
+    reader.skip(2 * custom as usize);
 }
