@@ -70,7 +70,7 @@ fn decide(bench: &mut Bench, request: &Value) -> (Option<NoBidReason>, bool, Vec
         Outcome::NoBid(reason) => Some(reason),
         Outcome::Broken => panic!("{body}"),
     };
-    let leave = saw.basis.expect("the request was cleared").leave();
+    let leave = saw.basis.expect("the request was cleared").allowed();
     (reason, saw.known, leave.map_or(Vec::new(), |leave| leave.purposes.iter().collect()))
 }
 

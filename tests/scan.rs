@@ -59,7 +59,7 @@ mod scanned {
             "user_id": text(request.user_id), "buyeruid": text(request.buyeruid), "eids": raw(request.eids),
             "consent": text(request.consent), "user_geo": geo(&request.user_geo),
             "coppa": request.coppa, "gdpr": request.gdpr, "us_privacy": text(request.us_privacy), "gpp": text(request.gpp),
-            "gpp_sid": request.gpp_sid.integers().collect::<Vec<_>>(), "gpc": request.gpc, "schain": chain(&request.schain),
+            "gpp_sid": request.gpp_sid.integers().collect::<Vec<_>>(), "gpc": request.gpc, "contradictory": request.contradictory, "schain": chain(&request.schain),
             "partner": text(request.partner),
         }))
     }
@@ -230,6 +230,27 @@ mod oracle {
         let named = subject_cats.iter().any(|list| !list.is_empty());
         let mut categories = subject_cats.clone();
         categories.push(if named && subject_tax != content_tax { Vec::new() } else { content_cats.clone() });
+        // What is said in both places, the newer first; what says nothing is not there.
+        let both = |places: [&Value; 2], key: &str, read: &dyn Fn(&Value) -> Said| -> Result<Vec<Value>, ScanError> {
+            let mut said = Vec::new();
+            for place in places {
+                said.push(read(at(place, key)?)?);
+            }
+            said.retain(|value| *value != json!("") && *value != json!([]));
+            said.push(read(&Value::Null)?);
+            if said.len() > 1 {
+                said.pop();
+            }
+            Ok(said)
+        };
+        let of_text = |value: &Value| Ok(json!(text(value)?));
+        let of_list = |value: &Value| Ok(json!(integers(value)?));
+        let consent = both([user, user_ext], "consent", &of_text)?;
+        let us_privacy = both([regs, regs_ext], "us_privacy", &of_text)?;
+        let gpp = both([regs, regs_ext], "gpp", &of_text)?;
+        let gpp_sid = both([regs, regs_ext], "gpp_sid", &of_list)?;
+        let gdpr = [flag(at(regs, "gdpr")?)?, flag(at(regs_ext, "gdpr")?)?];
+        let ifa = text(at(device, "ifa")?)?;
         let disclosed = inner(regs_ext, "dsa")?;
         let dsa = |key| Ok::<_, ScanError>(integer(at(disclosed, key)?)?.map(|value| value.clamp(0, 255)));
         let mut said = json!({
@@ -247,22 +268,21 @@ mod oracle {
                 "ua": text(at(device, "ua")?)?, "ip": text(at(device, "ip")?)?, "ipv6": text(at(device, "ipv6")?)?,
                 "kind": integer(at(device, "devicetype")?)?.unwrap_or(0).clamp(0, 255), "os": os as u8, "browser": browser as u8,
                 "carrier": text(at(device, "carrier")?)?,
-                "language": text(at(device, "language")?)?, "ifa": text(at(device, "ifa")?)?,
+                "language": text(at(device, "language")?)?, "ifa": if ifa.trim_matches(['0', '-']).is_empty() { "" } else { &ifa },
                 "connection": integer(at(device, "connectiontype")?)?.unwrap_or(0).clamp(0, 255),
                 "lmt": flag(at(device, "lmt")?)? == Some(true), "dnt": flag(at(device, "dnt")?)? == Some(true),
                 "geo": place,
             },
             "user_id": text(at(user, "id")?)?, "buyeruid": text(at(user, "buyeruid")?)?,
             "eids": array(or(at(user, "eids")?, at(user_ext, "eids")?))?,
-            "consent": text(or(at(user, "consent")?, at(user_ext, "consent")?))?, "user_geo": user_place,
-            "coppa": flag(at(regs, "coppa")?)? == Some(true), "gdpr": flag(or(at(regs, "gdpr")?, at(regs_ext, "gdpr")?))?,
-            "us_privacy": text(or(at(regs, "us_privacy")?, at(regs_ext, "us_privacy")?))?,
-            "gpp": text(or(at(regs, "gpp")?, at(regs_ext, "gpp")?))?,
-            "gpp_sid": integers(or(at(regs, "gpp_sid")?, at(regs_ext, "gpp_sid")?))?,
-            "gpc": match at(regs_ext, "gpc")? {
-                Value::String(string) => string == "1",
-                other => flag(other)? == Some(true),
-            },
+            "consent": consent[0], "user_geo": user_place, "coppa": flag(at(regs, "coppa")?)? == Some(true),
+            "gdpr": if gdpr.contains(&Some(true)) { Some(true) } else { gdpr[0].or(gdpr[1]) },
+            "us_privacy": us_privacy[0], "gpp": gpp[0], "gpp_sid": gpp_sid[0],
+            "contradictory": [consent, us_privacy, gpp, gpp_sid].iter().any(|both| both.len() > 1 && both[0] != both[1]),
+            "gpc": [at(regs, "gpc")?, at(regs_ext, "gpc")?].into_iter().any(|gpc| match gpc {
+                Value::String(string) => !["", "0", "false"].contains(&string.as_str()),
+                other => flag(other).map_or(true, |flag| flag == Some(true)),
+            }),
             "schain": chain(&root["source"], root_ext).unwrap_or("malformed".into()),
             "partner": text(or(at(subject, "inventorypartnerdomain")?, at(ext(subject)?, "inventorypartnerdomain")?))
                 .unwrap_or_default(),

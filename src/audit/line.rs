@@ -7,7 +7,6 @@ use crate::bid::Outcome;
 use crate::bid::audit::Treated;
 use crate::bid::comply::Basis;
 use crate::bid::comply::consent::Consent;
-use crate::wire::consent::Purposes;
 use crate::wire::openrtb::request::Channel;
 
 /// What docs/AUDIT.md explains, field by field. What the decision did not come to know is left out.
@@ -78,22 +77,23 @@ pub(super) fn write(treated: &Treated, exchanges: &[String], out: &mut Vec<u8>) 
 }
 
 fn allowed(basis: &Basis) -> Allowed {
-    let (created, policy, vendor_consent) = match basis.consent {
+    let consent = basis.consent();
+    let (created, policy, vendor_consent) = match consent {
         Consent::Read { created, policy, vendor } => (day(created), Some(policy), Some(vendor)),
         _ => (None, None, None),
     };
-    let leave = basis.leave().ok();
+    let allowed = basis.allowed().ok();
     Allowed {
-        gdpr: basis.gdpr.label(),
-        consent: basis.consent.label(),
+        gdpr: basis.gdpr().label(),
+        consent: consent.label(),
         created,
         policy,
         vendor_consent,
-        granted: basis.gdpr.applies().then(|| numbers(basis.granted)),
-        sections: basis.sections.map(|sections| (0..64).filter(|id| sections.0 >> id & 1 == 1).collect()),
-        opt_outs: basis.opt_outs.labels().collect(),
-        personal: leave.as_ref().is_some_and(|leave| leave.personal.is_some()),
-        purposes: leave.map_or_else(Vec::new, |leave| numbers(leave.purposes)),
+        granted: basis.granted().map(|granted| granted.iter().collect()),
+        sections: basis.sections().map(|sections| sections.iter().collect()),
+        opt_outs: basis.opt_outs().labels().collect(),
+        personal: allowed.is_some_and(|allowed| allowed.personal),
+        purposes: allowed.map_or_else(Vec::new, |allowed| allowed.purposes.iter().collect()),
     }
 }
 
@@ -101,8 +101,4 @@ fn allowed(basis: &Basis) -> Allowed {
 fn day(days: u32) -> Option<String> {
     let midnight = Timestamp::from_second(i64::from(days) * 86_400).ok()?;
     Some(midnight.strftime("%F").to_string())
-}
-
-fn numbers(purposes: Purposes) -> Vec<u32> {
-    (1..=24).filter(|&purpose| purposes.has(Purposes::of(purpose))).collect()
 }

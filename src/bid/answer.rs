@@ -130,6 +130,8 @@ pub struct Letter<'a> {
     pub gdpr: Option<bool>,
     /// All bids or none.
     pub together: bool,
+    /// Whether the user, and where they exactly are, may have been known.
+    pub known: bool,
     /// About whom.
     pub user: UserKey,
     /// The supply path that wins count for.
@@ -171,7 +173,7 @@ pub fn write(
         let form = Form::new(campaign, imp, &backed.offer, exchange, &deed);
         let billing = form.billing(memory);
         let values = form.values(letter, billing);
-        let written = writer.bid(&form.bid(request, *user, billing), |out| {
+        let written = writer.bid(&form.bid(request, letter.known, billing), |out| {
             if exchange.rules.adm == exchange::Markup::Inline {
                 form.markup(memory, &values, out);
             }
@@ -229,7 +231,7 @@ impl<'a> Form<'a> {
         if agreed == Billing::Impression && !has_place() { Billing::Burl } else { agreed }
     }
 
-    fn bid(&self, request: &BidRequest<'a>, user: UserKey, billing: Billing) -> Bid<'a> {
+    fn bid(&self, request: &BidRequest<'a>, known: bool, billing: Billing) -> Bid<'a> {
         let Form { campaign, imp, offer, deed, creative, stream, .. } = *self;
         let protocol = self.version.map(|(protocol, _)| *protocol);
         let rules = &self.exchange.rules;
@@ -269,7 +271,7 @@ impl<'a> Form<'a> {
             // Whether we want a place of its own in the pod: we take any (2.6 section 7.6, AdCOM "Slot Position in Pod").
             slot_in_pod: pod.filter(|_| recent).map(|_| 0),
             kind: recent.then_some(kind),
-            dsa: campaign.dsa.as_deref().and_then(|disclosure| disclosure.of(request.dsa, user != UserKey::NOBODY)),
+            dsa: campaign.dsa.as_deref().and_then(|disclosure| disclosure.of(request.dsa, known)),
         }
     }
 

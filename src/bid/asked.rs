@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use crate::bid::comply::Personal;
+use crate::bid::comply::{Leave, Personal};
 use crate::bid::eligible::Scene;
 use crate::limits;
 use crate::snapshot::Snapshot;
@@ -38,14 +38,14 @@ pub fn read<'r, 's>(
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
     agents: &mut Agents,
-    personal: Option<&Personal>,
+    leave: &Leave,
 ) -> Result<Option<Place<'s>>, ScanError> {
     parts.inventory(request)?;
     let index = &snapshot.targeting;
     if index.asks_place_details() {
         // Of somebody who may not be known, the region is near enough.
-        if personal.is_some() {
-            parts.place_details(request)?;
+        if leave.personal.is_some() {
+            parts.place_details(request, leave.exact_place.is_some())?;
         }
     }
     if index.asks_agent() {
@@ -57,7 +57,7 @@ pub fn read<'r, 's>(
             parts.person(request)?;
         }
     }
-    locate(snapshot, parts, request, personal)
+    locate(snapshot, parts, request, leave.personal.as_ref())
 }
 
 /// Where the address of the device is, if the request names no country and there is a file that knows: its country and region,
@@ -73,8 +73,7 @@ pub fn locate<'r, 's>(
         return Ok(None);
     }
     parts.person(request)?;
-    let device = &request.device;
-    let place = [device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw));
+    let place = by_address(snapshot, request);
     Ok(place.map(|place| {
         if personal.is_some() {
             place
@@ -82,6 +81,12 @@ pub fn locate<'r, 's>(
             Place { country: place.country, region: place.region, ..Place::default() }
         }
     }))
+}
+
+/// Where the address of the device is, if there is a file that knows. After [`Parts::person`].
+pub fn by_address<'s>(snapshot: &'s Snapshot, request: &BidRequest<'_>) -> Option<Place<'s>> {
+    let device = &request.device;
+    [device.ip, device.ipv6].into_iter().find_map(|address| snapshot.place(address.raw))
 }
 
 /// The country a request comes from; empty if nobody knows.

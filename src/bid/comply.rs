@@ -6,7 +6,7 @@ use crate::bid::admit::Exchange;
 use crate::bid::sale::holds;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::BidRequest;
-pub use consent::{Basis, Leave, Personal};
+pub use consent::{Allowed, Basis, Leave, Personal};
 
 /// Whether the exchange lets our seat bid.
 #[inline]

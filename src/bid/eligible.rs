@@ -79,7 +79,7 @@ impl Memory {
         let mut first_sale = Some(sale);
         let Memory { candidates, blocks, unescaped, native: natives, hours, agents } = self;
         let snapshot = scene.snapshot;
-        let place = asked::read(snapshot, parts, request, agents, leave.personal.as_ref())?;
+        let place = asked::read(snapshot, parts, request, agents, leave)?;
         let request = &*request;
         hours.refresh(&snapshot.calendar, snapshot.version, scene.now.wall);
         let categories = asked::categories(request);

@@ -322,6 +322,7 @@ impl BidCore {
         let copies =
             edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
                 .inspect_err(|no| path.refused(*no))?;
+        let known = leave.personal.is_some();
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
         keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
@@ -366,8 +367,8 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
-        let (gdpr, together, claimed) = (basis.gdpr.said(), chosen.together, path.claimed(leave.purposes));
-        let letter = Letter { request: &request, quote: &quote, gdpr, together, user: user.key(), path: claimed };
+        let (gdpr, together, claimed) = (basis.gdpr().said(), chosen.together, path.claimed(leave.purposes));
+        let letter = Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {

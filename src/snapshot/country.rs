@@ -53,6 +53,12 @@ pub fn alpha2(alpha3: &[u8]) -> Option<[u8; 2]> {
     Some(BY_ALPHA3[at].1)
 }
 
+/// The alpha-3 code of an alpha-2 code in any case; `None` if no country has it.
+pub fn alpha3_of(alpha2: [u8; 2]) -> Option<[u8; 3]> {
+    let capitals = alpha2.map(|letter| letter.to_ascii_uppercase());
+    alpha3(std::str::from_utf8(&capitals).ok()?)
+}
+
 /// The alpha-3 code of an alpha-2 code in capitals; `None` if no country has it.
 pub(super) fn alpha3(alpha2: &str) -> Option<[u8; 3]> {
     let codes = COUNTRIES.split_ascii_whitespace().find_map(|codes| codes.strip_prefix(alpha2))?;

@@ -13,7 +13,7 @@ use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::rates::{self, NoRate, Rates};
 use super::supply::{self, Supply};
-use super::vendor::{Privacy, Vendor};
+use super::vendor::{Privacy, Refused, Vendor};
 use super::{Snapshot, World, demo};
 use crate::clock;
 use crate::config::{self, Config, ConfigError};
@@ -104,13 +104,19 @@ pub struct Data {
 pub struct Kept {
     /// What the file holds, in the plural.
     pub what: &'static str,
-    /// The first mistake of the file, with its line.
+    /// The first mistake of the file, with its line; or what is said in it.
     pub error: FileError,
+    /// Whether what was read before stays in use; else nothing does.
+    pub serving: bool,
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; the old {} keep serving", self.error, self.what)
+        let Kept { what, error, serving } = self;
+        match serving {
+            true => write!(f, "{error}; the old {what} keep serving"),
+            false => write!(f, "{error}; from now on there are no {what}"),
+        }
     }
 }
 
@@ -164,11 +170,18 @@ impl Data {
                 }
                 let rates = taken("rates", Rates::load(rates, now), &mut kept);
                 let edge = Edge::load(edge, &old.edge, &mut kept);
-                let vendor = match (privacy.vendor, &privacy.vendor_list) {
-                    (Some(id), Some(list)) => {
-                        taken("vendor list", Vendor::load(list, VendorId(id)), &mut kept).or(old.privacy.vendor)
+                let vendor = privacy.vendor.zip(privacy.vendor_list.as_deref()).map(|(id, list)| Vendor::load(list, VendorId(id)));
+                let vendor = match vendor {
+                    Some(Err(Refused::Gone(error))) => {
+                        kept.push(Kept { what: "consents to us", error, serving: false });
+                        None
                     }
-                    _ => None,
+                    Some(Err(Refused::Broken(error))) => {
+                        taken::<()>("vendors", Err(error), &mut kept);
+                        old.privacy.vendor
+                    }
+                    Some(Ok(vendor)) => Some(vendor),
+                    None => None,
                 };
                 let privacy = Privacy { vendor, assume: privacy.assume_gdpr };
                 let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load);
@@ -234,7 +247,7 @@ impl Data {
 
 /// What was read; or a note that the old stays in use.
 pub(super) fn taken<T>(what: &'static str, read: Result<T, FileError>, kept: &mut Vec<Kept>) -> Option<T> {
-    read.map_err(|error| kept.push(Kept { what, error })).ok()
+    read.map_err(|error| kept.push(Kept { what, error, serving: true })).ok()
 }
 
 /// A large file that seldom changes, as it was when it was read.

@@ -16,6 +16,7 @@ use crate::bid::Outcome;
 use crate::bid::asked;
 use crate::bid::eligible::Scene;
 use crate::config::edge;
+use crate::snapshot::country;
 use crate::snapshot::vendor::Assume;
 use crate::units::VendorId;
 use crate::wire::consent::Purposes;
@@ -26,14 +27,21 @@ use crate::wire::json::Text;
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Parts};
 
-/// Proof that the user behind a request may be known. Only this stage makes one, and neither the profile shard nor the
-/// frequency shard can be asked without it.
+/// Proof that the user behind a request may be known. Only this stage makes one, of a request; without it the profile shard cannot
+/// be asked, and no user has a key that frequency could be counted by.
 ///
 /// ```compile_fail
 /// let forged = corebid::bid::comply::Personal(());
 /// ```
+/// ```compile_fail
+/// let forged = |basis: corebid::bid::comply::Basis| basis.leave();
+/// ```
 #[derive(Debug)]
 pub struct Personal(());
+
+/// Proof that the exact place of the device behind a request may be used.
+#[derive(Debug)]
+pub struct ExactPlace(());
 
 #[cfg(test)]
 impl Personal {
@@ -46,9 +54,22 @@ impl Personal {
 /// What a request lets us do with the data of the person behind it.
 #[derive(Debug)]
 pub struct Leave {
-    /// The user may be known: profile, frequency, ids, where exactly they are.
+    /// The user may be known: profile, frequency, ids, city and zip.
     pub personal: Option<Personal>,
+    /// So may the point on the map.
+    pub exact_place: Option<ExactPlace>,
     /// What the data of this request may be processed for.
+    pub purposes: Purposes,
+}
+
+/// What a request lets be done, for who only tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// See [`Leave::personal`].
+    pub personal: bool,
+    /// See [`Leave::exact_place`].
+    pub exact_place: bool,
+    /// See [`Leave::purposes`].
     pub purposes: Purposes,
 }
 
@@ -150,13 +171,16 @@ impl OptOuts {
     pub const US_PRIVACY: OptOuts = OptOuts(16);
     /// A section of `regs.gpp` that applies opts out, or cannot be read.
     pub const GPP: OptOuts = OptOuts(32);
-    const NAMED: [(OptOuts, &str); 6] = [
+    /// The request says one thing in one place and another in another.
+    pub const CONTRADICTION: OptOuts = OptOuts(64);
+    const NAMED: [(OptOuts, &str); 7] = [
         (OptOuts::COPPA, "coppa"),
         (OptOuts::LMT, "lmt"),
         (OptOuts::DNT, "dnt"),
         (OptOuts::GPC, "gpc"),
         (OptOuts::US_PRIVACY, "us_privacy"),
         (OptOuts::GPP, "gpp"),
+        (OptOuts::CONTRADICTION, "contradiction"),
     ];
 
     const fn when(self, said: bool) -> u8 {
@@ -175,24 +199,24 @@ impl OptOuts {
 }
 
 /// Everything that decides what a request lets us do; nothing that tells who is behind it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Basis {
-    /// Whether the GDPR applies.
-    pub gdpr: Gdpr,
-    /// The consent string.
-    pub consent: Consent,
-    /// What the consent strings grant us; meaningless where the GDPR does not apply.
-    pub granted: Purposes,
-    /// `regs.gpp_sid`, if the request has it.
-    pub sections: Option<Sections>,
-    /// What speaks against knowing the user.
-    pub opt_outs: OptOuts,
+    gdpr: Gdpr,
+    consent: Consent,
+    granted: Purposes,
+    place_granted: bool,
+    sections: Option<Sections>,
+    opt_outs: OptOuts,
 }
 
 impl Basis {
     /// What a request says. Reads `regs`, `user` and `device` of it.
     #[inline]
-    pub fn of<'r>(scene: Scene<'_>, parts: &mut Parts<'r, '_>, request: &mut BidRequest<'r>) -> Result<Basis, Outcome> {
+    pub fn of<'r>(
+        scene: Scene<'_>,
+        parts: &mut Parts<'r, '_>,
+        request: &mut BidRequest<'r>,
+    ) -> Result<Basis, Outcome> {
         parts.person(request)?;
         let privacy = &scene.snapshot.privacy;
         let us = VendorId(privacy.vendor.map_or(0, |vendor| vendor.id.0));
@@ -201,30 +225,39 @@ impl Basis {
             true => Gpp::default(),
             false => Gpp::read(plain(request.gpp), sections, us),
         };
+        let has_string = !request.consent.is_empty();
         let gdpr = match request.gdpr {
             Some(true) => Gdpr::Yes,
             _ if sections.is_some_and(|sections| sections.any(Sections::TCF_EU)) => Gdpr::BySection,
             Some(false) => Gdpr::No,
-            None if !request.consent.is_empty() || gpp.tcf.is_some() => Gdpr::ByString,
+            None if has_string || gpp.tcf.is_some() || gpp.tcf_damaged => Gdpr::ByString,
             None => match privacy.assume {
                 Assume::ByCountry if is_european(scene, parts, request)? => Gdpr::ByCountry,
                 Assume::Always => Gdpr::Assumed,
                 Assume::ByCountry | Assume::Never => Gdpr::Unsaid,
             },
         };
-        let (mut consent, mut granted) = (Consent::Unasked, Purposes::NONE);
+        // Consent to the exact place is among the sensitive data of the sections of the United States, which nobody here reads.
+        let states = sections.map_or(!request.gpp.is_empty(), |sections| sections.any(STATES));
+        let (mut consent, mut granted, mut place_granted) = (Consent::Unasked, Purposes::NONE, !states);
         if gdpr.applies() {
-            consent = if request.consent.is_empty() { Consent::Absent } else { Consent::Unreadable };
-            if let Some(vendor) = &privacy.vendor {
-                let own = (!request.consent.is_empty()).then(|| Tcf::read(plain(request.consent), us));
-                let strings = [own, gpp.tcf.map(Some)];
-                granted = if strings.iter().any(Option::is_some) { Purposes::ALL } else { Purposes::NONE };
+            let own = has_string.then(|| Tcf::read(plain(request.consent), us));
+            let of_gpp = (gpp.tcf.is_some() || gpp.tcf_damaged).then_some(gpp.tcf);
+            let strings = [own, of_gpp];
+            consent = match strings.iter().flatten().flatten().next() {
+                Some(tcf) => {
+                    let created = (tcf.created / DECISECONDS_A_DAY) as u32;
+                    Consent::Read { created, policy: tcf.policy, vendor: tcf.vendor_consent }
+                }
+                None if strings.iter().any(Option::is_some) => Consent::Unreadable,
+                None => Consent::Absent,
+            };
+            // Both grant, or none does.
+            if let Some(vendor) = privacy.vendor.filter(|_| consent != Consent::Absent && !request.contradictory) {
+                granted = Purposes::ALL;
                 for string in strings.into_iter().flatten() {
                     granted = granted.both(string.as_ref().map_or(Purposes::NONE, |tcf| vendor.permitted(tcf)));
-                }
-                if let Some(tcf) = own.flatten().or(gpp.tcf) {
-                    let created = (tcf.created / DECISECONDS_A_DAY) as u32;
-                    consent = Consent::Read { created, policy: tcf.policy, vendor: tcf.vendor_consent };
+                    place_granted &= string.as_ref().is_some_and(|tcf| vendor.permits_place(tcf));
                 }
             }
         }
@@ -236,15 +269,41 @@ impl Basis {
                 | OptOuts::DNT.when(device.dnt)
                 | OptOuts::GPC.when(request.gpc)
                 | OptOuts::US_PRIVACY.when(us_privacy)
-                | OptOuts::GPP.when(gpp.opted_out),
+                | OptOuts::GPP.when(gpp.opted_out)
+                | OptOuts::CONTRADICTION.when(request.contradictory),
         );
-        Ok(Basis { gdpr, consent, granted, sections, opt_outs })
+        Ok(Basis { gdpr, consent, granted, place_granted, sections, opt_outs })
     }
 
-    /// What it lets us do; no bid if it lets us do nothing.
+    /// Whether the GDPR applies.
+    pub fn gdpr(&self) -> Gdpr {
+        self.gdpr
+    }
+
+    /// The consent string.
+    pub fn consent(&self) -> Consent {
+        self.consent
+    }
+
+    /// What the consent strings grant us, if the GDPR applies.
+    pub fn granted(&self) -> Option<Purposes> {
+        self.gdpr.applies().then_some(self.granted)
+    }
+
+    /// `regs.gpp_sid`, if the request has it.
+    pub fn sections(&self) -> Option<Sections> {
+        self.sections
+    }
+
+    /// What speaks against knowing the user.
+    pub fn opt_outs(&self) -> OptOuts {
+        self.opt_outs
+    }
+
+    /// What it lets be done; no bid if that is nothing.
     #[inline]
-    pub fn leave(&self) -> Result<Leave, NoBidReason> {
-        let mut purposes = if self.gdpr.applies() { self.granted } else { Purposes::ALL };
+    pub fn allowed(&self) -> Result<Allowed, NoBidReason> {
+        let mut purposes = self.granted().unwrap_or(Purposes::ALL);
         if purposes == Purposes::NONE {
             return Err(NoBidReason::NoConsent);
         }
@@ -254,7 +313,19 @@ impl Basis {
         if !self.opt_outs.is_empty() {
             purposes = purposes.both(CONTEXTUAL);
         }
-        Ok(Leave { personal: purposes.has(PERSONAL).then_some(Personal(())), purposes })
+        let personal = purposes.has(PERSONAL);
+        Ok(Allowed { personal, exact_place: personal && self.place_granted, purposes })
+    }
+
+    /// The same, to be used.
+    #[inline]
+    pub(in crate::bid) fn leave(&self) -> Result<Leave, NoBidReason> {
+        let Allowed { personal, exact_place, purposes } = self.allowed()?;
+        Ok(Leave {
+            personal: personal.then_some(Personal(())),
+            exact_place: exact_place.then_some(ExactPlace(())),
+            purposes,
+        })
     }
 }
 
@@ -266,6 +337,9 @@ const CONTEXTUAL: Purposes = Purposes::BASIC_ADS.and(Purposes::MEASURE);
 
 /// Stands for every section id that [`Sections`] has no bit for.
 const BEYOND: i64 = 63;
+
+/// The sections of the United States.
+const STATES: Sections = Sections(u64::MAX << 6);
 
 const DECISECONDS_A_DAY: u64 = 864_000;
 
@@ -282,12 +356,26 @@ fn sections(request: &BidRequest<'_>) -> Option<Sections> {
     })
 }
 
-/// Whether the request comes from a country where the GDPR, or the United Kingdom's, applies.
-fn is_european<'r>(scene: Scene<'_>, parts: &mut Parts<'r, '_>, request: &mut BidRequest<'r>) -> Result<bool, Outcome> {
+/// Whether the request comes from a country where the GDPR, or the United Kingdom's, applies: by the country it names, and where
+/// that is none, by its address.
+fn is_european<'r>(
+    scene: Scene<'_>,
+    parts: &mut Parts<'r, '_>,
+    request: &mut BidRequest<'r>,
+) -> Result<bool, Outcome> {
     parts.inventory(request)?;
-    let place = asked::locate(scene.snapshot, parts, request, None)?;
-    let country = edge::index(asked::country(request, place.as_ref()));
-    Ok(country.is_some_and(|country| EUROPEAN.contains(&country)))
+    let mut code = [0; 4];
+    let length = code.iter_mut().zip(request.place().country.bytes()).map(|(place, byte)| *place = byte).count();
+    let european = |code: &[u8]| edge::index(code).map(|country| EUROPEAN.contains(&country));
+    let named = match &code[..length] {
+        // Not OpenRTB's way to write it, and understood.
+        [a, b] => country::alpha3_of([*a, *b]).and_then(|code| european(&code)),
+        code => european(code),
+    };
+    Ok(named.unwrap_or_else(|| {
+        let place = asked::by_address(scene.snapshot, request);
+        place.and_then(|place| european(&place.country?)).unwrap_or(false)
+    }))
 }
 
 /// The EEA with the outermost regions of its members, and the United Kingdom with Gibraltar.

@@ -23,6 +23,7 @@ use crate::metrics::stage::Stage;
 use crate::snapshot::campaign::{Campaign, Shape};
 use crate::snapshot::supply::{Chain, Inventory, Path, Verdict};
 use crate::units::{CampaignIx, CpmMicros, Currency, Multiplier, Nanos, Rate, UserKey};
+use crate::wire::consent::Purposes;
 use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp};
@@ -144,16 +145,17 @@ impl Probe for Witness {
     }
 
     fn cleared(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, basis: Basis) {
-        let Basis { gdpr, consent, granted, sections, opt_outs } = basis;
-        let leave = basis.leave();
-        self.personal = leave.as_ref().is_ok_and(|leave| leave.personal.is_some());
-        let opt_outs: Vec<&str> = opt_outs.labels().collect();
-        let granted: Vec<u32> = granted.iter().collect();
-        let sections: Option<Vec<u32>> = sections.map(|sections| sections.iter().collect());
+        let (gdpr, consent) = (basis.gdpr(), basis.consent());
+        let allowed = basis.allowed();
+        self.personal = allowed.is_ok_and(|allowed| allowed.personal);
+        let numbers = |purposes: Purposes| purposes.iter().collect::<Vec<u32>>();
+        let opt_outs: Vec<&str> = basis.opt_outs().labels().collect();
+        let granted = basis.granted().map(numbers).unwrap_or_default();
+        let sections: Option<Vec<u32>> = basis.sections().map(|sections| sections.iter().collect());
         let mut values = json!({
             "gdpr": gdpr.label(), "consent": consent.label(), "granted": granted, "gpp_sid": sections, "opt_outs": opt_outs,
-            "personal": self.personal,
-            "purposes": leave.as_ref().map_or_else(|_| Vec::new(), |leave| leave.purposes.iter().collect::<Vec<_>>()),
+            "personal": self.personal, "exact_place": allowed.is_ok_and(|allowed| allowed.exact_place),
+            "purposes": allowed.map_or_else(|_| Vec::new(), |allowed| numbers(allowed.purposes)),
         });
         let mut line = match gdpr.applies() {
             false => format!("GDPR does not apply ({})", gdpr.label()),
@@ -169,7 +171,7 @@ impl Probe for Witness {
         if !opt_outs.is_empty() {
             let _ = write!(line, "; opted out by {}", opt_outs.join(", "));
         }
-        line += match (&leave, self.personal) {
+        line += match (allowed, self.personal) {
             (Err(_), _) => ": no bid",
             (Ok(_), false) => ": contextual, the user is not known",
             (Ok(_), true) => ": the user may be known",

@@ -42,6 +42,8 @@ impl Sections {
 pub struct Gpp {
     /// What the section of the EU says of our vendor; `None` if it has none, or one that cannot be read.
     pub tcf: Option<Tcf>,
+    /// The section of the EU applies, and what there is of it cannot be read: no consent.
+    pub tcf_damaged: bool,
     /// A section that applies opts out of sale, of sharing or of targeted advertising, is about a child, is under a service
     /// provider's contract, carries Global Privacy Control, is missing, or cannot be read. Of the section of the EU
     /// [`Gpp::tcf`] says all.
@@ -52,8 +54,12 @@ impl Gpp {
     /// Reads the sections of a string that apply: those of `applicable` (`regs.gpp_sid`), all that the string has if nothing
     /// says which.
     pub fn read(string: &[u8], applicable: Option<Sections>, vendor: VendorId) -> Gpp {
-        let unread = Gpp { tcf: None, opted_out: applicable.is_none_or(|wanted| wanted.0 & !Sections::TCF_EU.0 != 0) };
-        sections(string, applicable, vendor).unwrap_or(unread)
+        let unread = || Gpp {
+            tcf: None,
+            tcf_damaged: !string.is_empty() && applicable.is_some_and(|wanted| wanted.any(Sections::TCF_EU)),
+            opted_out: applicable.is_none_or(|wanted| wanted.0 & !Sections::TCF_EU.0 != 0),
+        };
+        sections(string, applicable, vendor).unwrap_or_else(unread)
     }
 }
 
@@ -82,7 +88,10 @@ fn sections(string: &[u8], applicable: Option<Sections>, vendor: VendorId) -> Op
             if applicable.is_none_or(|wanted| wanted.has(section)) {
                 found.0 |= 1_u64.checked_shl(section).unwrap_or(0);
                 match section {
-                    TCF_EU => gpp.tcf = Tcf::read(text, vendor),
+                    TCF_EU => {
+                        gpp.tcf = Tcf::read(text, vendor);
+                        gpp.tcf_damaged = gpp.tcf.is_none();
+                    }
                     US_PRIVACY => gpp.opted_out |= !us_privacy::allows_sale(text),
                     // Canada's (5) asks for a consent of its own kind that nobody reads here.
                     other => gpp.opted_out |= states::leaves(other, text) != Some(true),

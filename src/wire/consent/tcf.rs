@@ -18,6 +18,8 @@ pub struct Tcf {
     pub purpose_one_treatment: bool,
     /// `PublisherCC`.
     pub publisher_country: [u8; 2],
+    /// `SpecialFeatureOptIns`, of special feature 1: to use precise geolocation data.
+    pub precise_place: bool,
     /// `PurposesConsent`.
     pub consents: Purposes,
     /// `PurposesLITransparency`.
@@ -44,6 +46,8 @@ mod core {
     pub(super) const CREATED: (usize, usize) = (6, 36);
     pub(super) const CMP: (usize, usize) = (78, 12);
     pub(super) const POLICY: (usize, usize) = (132, 6);
+    /// The first of `SpecialFeatureOptIns`.
+    pub(super) const PRECISE_PLACE: (usize, usize) = (140, 1);
     pub(super) const CONSENTS: (usize, usize) = (152, 24);
     pub(super) const INTERESTS: (usize, usize) = (176, 24);
     /// `PurposeOneTreatment` and, in twice six bits, `PublisherCC`.
@@ -117,6 +121,7 @@ impl Tcf {
             policy: head.field(core::POLICY) as u8,
             purpose_one_treatment: publisher >> 12 == 1,
             publisher_country: letters.map(|letter| (b'A' + letter).to_ascii_uppercase()),
+            precise_place: head.field(core::PRECISE_PLACE) == 1,
             consents: purposes(head.field(core::CONSENTS)),
             interests: purposes(head.field(core::INTERESTS)),
             vendor_consent: list(&mut reader, vendor)?,

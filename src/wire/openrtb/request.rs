@@ -86,7 +86,7 @@ pub struct BidRequest<'a> {
     pub user_geo: Geo<'a>,
     /// `regs.coppa`.
     pub coppa: bool,
-    /// `regs.gdpr`, or `regs.ext.gdpr` in 2.5; absent is unknown.
+    /// `regs.gdpr`, or `regs.ext.gdpr` in 2.5: yes if either says so; absent is unknown.
     pub gdpr: Option<bool>,
     /// `regs.us_privacy`, or `regs.ext.us_privacy`.
     pub us_privacy: Text<'a>,
@@ -94,8 +94,10 @@ pub struct BidRequest<'a> {
     pub gpp: Text<'a>,
     /// `regs.gpp_sid`, or `regs.ext.gpp_sid`: an array of integers.
     pub gpp_sid: Raw<'a>,
-    /// `regs.ext.gpc` is "1" (or 1).
+    /// `regs.ext.gpc`, or `regs.gpc`, is "1" or something else that does not deny it.
     pub gpc: bool,
+    /// `regs.us_privacy`, `regs.gpp`, `regs.gpp_sid` or `user.consent` says one thing in its place of 2.6 and another under `ext`.
+    pub contradictory: bool,
     /// `source.schain` (2.6), `source.ext.schain` (2.5) or `ext.schain` (2.4). Read by [`Parts::chain`].
     pub schain: SupplyChain<'a>,
     /// `inventorypartnerdomain` of the site, app or dooh, or of its `ext` in 2.5: who shares the inventory with its owner. Read
@@ -381,7 +383,7 @@ pub struct Device<'a> {
     pub carrier: Text<'a>,
     /// `language`.
     pub language: Text<'a>,
-    /// `ifa`.
+    /// `ifa`; nothing if it is of zeros.
     pub ifa: Text<'a>,
     /// `connectiontype`; 0 is unknown.
     pub connection: u8,

@@ -37,7 +37,7 @@ pub fn scan<'a>(body: &'a [u8], scratch: &mut Scratch, into: &mut BidRequest<'a>
     let mut parts = Parts::open(body, scratch, into)?;
     parts.impressions(into)?;
     parts.inventory(into)?;
-    parts.place_details(into)?;
+    parts.place_details(into, true)?;
     parts.content(into)?;
     parts.agent(into, agent::of)?;
     parts.person(into)?;
@@ -203,17 +203,18 @@ impl<'a, 's> Parts<'a, 's> {
         Ok(())
     }
 
-    /// More than the region of the place that applies. After [`Parts::inventory`].
+    /// More than the region of the place that applies; the point only if it is to be known `exact`ly. After
+    /// [`Parts::inventory`].
     ///
     /// # Errors
     /// A wrong type.
-    pub fn place_details(&self, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
+    pub fn place_details(&self, into: &mut BidRequest<'a>, exact: bool) -> Result<(), ScanError> {
         let document = &self.document;
         let [city, zip, lat, lon] = self.place;
         let geo = if into.user_geo.country.is_empty() { &mut into.device.geo } else { &mut into.user_geo };
         geo.city = document.text(city)?;
         geo.zip = document.text(zip)?;
-        geo.point = point(document, lat, lon)?;
+        geo.point = if exact { point(document, lat, lon)? } else { None };
         Ok(())
     }
 
@@ -301,13 +302,14 @@ impl<'a, 's> Parts<'a, 's> {
         into.device.ip = document.text(ip)?;
         into.device.ipv6 = document.text(ipv6)?;
         into.device.language = document.text(language)?;
-        into.device.ifa = document.text(ifa)?;
+        into.device.ifa = id_of_somebody(document.text(ifa)?);
+        into.contradictory = false;
         regs(document, self.regs, into)?;
         fields!(document, extension(document, ext); ext_eids "eids" ext_consent "consent");
         into.user_id = document.text(id)?;
         into.buyeruid = document.text(buyeruid)?;
         into.eids = document.array(either(document, eids, ext_eids))?;
-        into.consent = document.text(either(document, consent, ext_consent))?;
+        into.consent = said(document, consent, ext_consent, &mut into.contradictory)?;
         Ok(())
     }
 
@@ -354,9 +356,9 @@ fn point(document: &Document<'_, '_>, lat: Token, lon: Token) -> Result<Option<P
 
 fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>) -> Result<(), ScanError> {
     fields!(document, token;
-        coppa "coppa" gdpr "gdpr" us_privacy "us_privacy" gpp "gpp" gpp_sid "gpp_sid" ext "ext");
+        coppa "coppa" gdpr "gdpr" us_privacy "us_privacy" gpp "gpp" gpp_sid "gpp_sid" gpc "gpc" ext "ext");
     fields!(document, extension(document, ext);
-        ext_gdpr "gdpr" ext_us_privacy "us_privacy" ext_gpp "gpp" ext_gpp_sid "gpp_sid" gpc "gpc" dsa "dsa");
+        ext_gdpr "gdpr" ext_us_privacy "us_privacy" ext_gpp "gpp" ext_gpp_sid "gpp_sid" ext_gpc "gpc" dsa "dsa");
     fields!(document, extension(document, dsa); dsarequired "dsarequired" pubrender "pubrender" datatopub "datatopub");
     into.dsa = Dsa {
         required: document.integer(dsarequired)?.map_or(0, saturated!(u8)),
@@ -364,20 +366,52 @@ fn regs<'a>(document: &Document<'a, '_>, token: Token, into: &mut BidRequest<'a>
         wants_parameters: document.integer(datatopub)?.is_some_and(|data| data > 0),
     };
     into.coppa = document.flag(coppa)?.unwrap_or(false);
-    into.gdpr = document.flag(either(document, gdpr, ext_gdpr))?;
-    into.us_privacy = document.text(either(document, us_privacy, ext_us_privacy))?;
-    into.gpp = document.text(either(document, gpp, ext_gpp))?;
-    let sections = either(document, gpp_sid, ext_gpp_sid);
-    let mut named = false;
-    for section in document.elements(sections)? {
-        named |= document.integer(section)?.is_some();
-    }
-    into.gpp_sid = if named { document.array(sections)? } else { Raw::default() };
-    into.gpc = match document.text(gpc) {
-        Ok(text) => text.eq_str("1"),
-        Err(WrongType) => document.flag(gpc)?.unwrap_or(false),
+    into.gdpr = match (document.flag(gdpr)?, document.flag(ext_gdpr)?) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (said, earlier) => said.or(earlier),
     };
+    let contradictory = &mut into.contradictory;
+    into.us_privacy = said(document, us_privacy, ext_us_privacy, contradictory)?;
+    into.gpp = said(document, gpp, ext_gpp, contradictory)?;
+    let [sections, earlier] = [named(document, gpp_sid)?, named(document, ext_gpp_sid)?];
+    *contradictory |= !sections.is_empty() && !earlier.is_empty() && !sections.integers().eq(earlier.integers());
+    into.gpp_sid = if sections.is_empty() { earlier } else { sections };
+    into.gpc = is_signalled(document, gpc) || is_signalled(document, ext_gpc);
     Ok(())
+}
+
+/// A privacy text, from whichever of its places has one. Where both do and say different things, none can be relied on.
+fn said<'a>(
+    document: &Document<'a, '_>,
+    place: Token,
+    earlier_place: Token,
+    contradictory: &mut bool,
+) -> Result<Text<'a>, WrongType> {
+    let [text, earlier] = [document.text(place)?, document.text(earlier_place)?];
+    *contradictory |= !text.is_empty() && !earlier.is_empty() && text.raw != earlier.raw;
+    Ok(if text.is_empty() { earlier } else { text })
+}
+
+/// A list of integers; one that names none says nothing.
+fn named<'a>(document: &Document<'a, '_>, list: Token) -> Result<Raw<'a>, WrongType> {
+    let mut named = false;
+    for element in document.elements(list)? {
+        named |= document.integer(element)?.is_some();
+    }
+    if named { document.array(list) } else { Ok(Raw::default()) }
+}
+
+/// Whether Global Privacy Control is signalled: by "1", and by whatever else does not deny it.
+fn is_signalled(document: &Document<'_, '_>, gpc: Token) -> bool {
+    match document.text(gpc) {
+        Ok(text) => !(text.is_empty() || text.eq_str("0") || text.eq_str("false")),
+        Err(WrongType) => document.flag(gpc).map_or(true, |flag| flag.unwrap_or(false)),
+    }
+}
+
+/// An advertising id that is somebody's: one of zeros is everybody's who has none.
+fn id_of_somebody(id: Text<'_>) -> Text<'_> {
+    if id.raw.iter().all(|byte| matches!(byte, b'0' | b'-')) { Text::default() } else { id }
 }
 
 /// Where the chain is; 2.6 goes first.
