@@ -18,8 +18,8 @@ pub(super) fn sextets(chunk: [u8; LANES]) -> [u64; 2] {
 pub(super) fn sextet(digit: u8) -> u8 {
     let from_numbers = match digit {
         b'-' => 17,
-        ..=b'9' => 4,
-        ..b'_' => -65,
+        b'0'..=b'9' => 4,
+        b'A'..=b'Z' => -65,
         b'_' => -32,
         _ => -71_i8,
     };
