@@ -152,7 +152,12 @@ impl Reader<'_> {
     /// Jumps over `width` bits.
     #[inline]
     pub(super) fn skip(&mut self, width: usize) {
-        *self = self.bits.from(self.at() + width);
+        if width < self.count as usize {
+            self.held <<= width;
+            self.count -= width as u32;
+        } else {
+            *self = self.bits.from(self.at() + width);
+        }
     }
 
     /// Where the next bit stands.

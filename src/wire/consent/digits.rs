@@ -18,8 +18,8 @@ pub(super) fn sextets(chunk: [u8; LANES]) -> [u64; 2] {
 pub(super) fn sextet(digit: u8) -> u8 {
     let from_numbers = match digit {
         b'-' => 17,
-        ..=b'9' => 4,
-        ..b'_' => -65,
+        b'0'..=b'9' => 4,
+        b'A'..=b'Z' => -65,
         b'_' => -32,
         _ => -71_i8,
     };
@@ -37,8 +37,8 @@ mod portable {
     }
 }
 
-/// In registers of SSE2, which all x86-64 have. Compilers do not find this by themselves, and it takes a third of the
-/// instructions of their best.
+/// In registers of SSE2, which all x86-64 have. Compilers do not find this by themselves: a read of three lists of 56 entries takes
+/// three quarters of the instructions that it takes with a table, and half of those with a loop (decision 0015).
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
