@@ -24,6 +24,7 @@ fn string(ids: BTreeSet<u16>, ranges: bool, restrictions: Vec<(u8, u8, Vendors)>
         created: 17_800_000_000,
         cmp: 10,
         policy: 5,
+        precise_place: true,
         consents: 0b11_1111_1111 << 14,
         interests: 0b01_0000_1011 << 14,
         purpose_one_treatment: false,

@@ -130,6 +130,14 @@ fn the_table() {
     check(json!({ "device.geo.country": "DEU", "regs.gdpr": 0 }), (None, true, &all));
     check(json!({ "user.consent": consent::NOTHING }), none);
     check(json!({ "user.consent": "x" }), none);
+    check(json!({ "device.geo.country": "DE" }), none);
+    check(json!({ "device.geo.country": "us" }), (None, true, &all));
+    check(json!({ "device.geo.country": "XX" }), (None, true, &all));
+    // Both places of a field are filled.
+    check(json!({ "regs.gdpr": 0, "regs.ext": { "gdpr": 1 } }), none);
+    check(json!({ "regs.gdpr": 1, "user.consent": "", "user.ext": { "consent": consent::ALL } }), known);
+    check(json!({ "regs.gdpr": 1, "user.consent": consent::ALL, "user.ext": { "consent": consent::ALL } }), known);
+    check(json!({ "regs.gdpr": 1, "user.consent": consent::ALL, "user.ext": { "consent": consent::NOTHING } }), none);
     // GPP.
     let eu = |tcf: &str| format!("DBABMA~{tcf}");
     check(json!({ "regs.gpp": eu(consent::ALL), "regs.gpp_sid": [2] }), known);
@@ -153,6 +161,14 @@ fn the_table() {
         json!({ "regs.ext": { "gpp": "DBABTA~1YYN", "gpp_sid": [2], "gdpr": 1 }, "user.consent": consent::ALL }),
         known,
     );
+    check(json!({ "regs.us_privacy": "1YNN", "regs.ext": { "us_privacy": "1YYN" } }), out);
+    check(json!({ "regs.us_privacy": "", "regs.ext": { "us_privacy": "1YYN" } }), out);
+    check(json!({ "regs.us_privacy": "1YNN", "regs.ext": { "us_privacy": "1YNN" } }), (None, true, &all));
+    check(json!({ "regs.gpp_sid": [0], "regs.ext": { "gpp_sid": [7] } }), out);
+    // A section of the EU that is cut short.
+    let cut = eu(&consent::NOTHING[..consent::NOTHING.len() - 16]);
+    check(json!({ "regs.gpp": cut }), none);
+    check(json!({ "regs.gpp": cut, "regs.gpp_sid": [2], "user.consent": consent::ALL }), none);
     // Whoever has opted out is not known, whatever the consent.
     for more in [
         json!({ "regs.coppa": 1 }),
@@ -161,6 +177,8 @@ fn the_table() {
         json!({ "regs.us_privacy": "1YYN" }),
         json!({ "regs.us_privacy": "1Y" }),
         json!({ "regs.ext": { "gpc": "1" } }),
+        json!({ "regs.ext": { "gpc": "true" } }),
+        json!({ "regs.gpc": 1 }),
     ] {
         check(more.clone(), out);
         let mut both = more;
@@ -170,6 +188,63 @@ fn the_table() {
         both["user.consent"] = consent::NOTHING.into();
         check(both, none);
     }
+}
+
+/// Where a device exactly is takes an opt-in of its own.
+#[test]
+fn the_exact_place_is_asked_for_apart() {
+    let folder = Folder::new("place");
+    let mut bench = bench(&folder, true, Assume::ByCountry);
+    let mut exact = |more: Value| {
+        let mut request = request();
+        request["regs"] = more["regs"].clone();
+        request["user"]["consent"] = more["consent"].clone();
+        let body = request.to_string();
+        let ask = Ask { exchange: b"generic", body: body.as_bytes(), arrived: bench.now().boot };
+        let mut saw = Saw::default();
+        bench.handle_with(ask, &mut saw);
+        saw.basis.unwrap().allowed().unwrap()
+    };
+    let places = |allowed: corebid::bid::comply::Allowed| (allowed.personal, allowed.exact_place);
+    assert_eq!(places(exact(json!({ "regs": {} }))), (true, true));
+    assert_eq!(places(exact(json!({ "regs": { "coppa": 1 } }))), (false, false));
+    assert_eq!(places(exact(json!({ "regs": { "gdpr": 1 }, "consent": consent::ALL }))), (true, false));
+    assert_eq!(places(exact(json!({ "regs": { "gdpr": 1 }, "consent": consent::ALL_AND_PLACE }))), (true, true));
+    let states = json!({ "regs": { "gpp": "DBABLA~BVQqAAAAAgA.QA", "gpp_sid": [7] } });
+    assert_eq!(places(exact(states)), (true, false));
+}
+
+/// A list that says that we are gone ends every consent to us; one that cannot be read ends nothing.
+#[test]
+fn who_left_the_vendor_list_has_no_consent() {
+    let folder = Folder::new("gone");
+    let list = folder.write("vendor-list.json", consent::VENDOR_LIST);
+    let privacy = Privacy { vendor: Some(1), vendor_list: Some(list), ..Privacy::default() };
+    let source = Source::Files {
+        campaigns: folder.write("campaigns.toml", campaign(1, "")),
+        profiles: None,
+        model: None,
+        rates: Default::default(),
+        geo: None,
+        edge: Default::default(),
+        privacy,
+        supply: Default::default(),
+    };
+    let mut data = Data::load(source, &Key([0; 32])).unwrap();
+    folder.write("vendor-list.json", "{");
+    let said = data.reload().kept[0].to_string();
+    assert!(said.ends_with("the old vendors keep serving"), "{said}");
+    assert!(data.snapshot().privacy.vendor.is_some());
+    folder.write(
+        "vendor-list.json",
+        consent::VENDOR_LIST.replace("\"id\":1,", "\"id\":1,\"deletedDate\":\"2026-01-01T00:00:00Z\","),
+    );
+    let said = data.reload().kept[0].to_string();
+    assert!(
+        said.contains("vendor 1 was deleted") && said.ends_with("from now on there are no consents to us"),
+        "{said}"
+    );
+    assert!(data.snapshot().privacy.vendor.is_none());
 }
 
 #[test]
@@ -234,7 +309,7 @@ struct Gpp {
     eu: Option<usize>,
 }
 
-fn gpps() -> [Gpp; 10] {
+fn gpps() -> [Gpp; 11] {
     let gpp = |text: &str, states, eu: Option<usize>| Gpp {
         text: text.replace('*', eu.map_or("", |eu| CONSENTS[eu].0)),
         states,
@@ -250,6 +325,7 @@ fn gpps() -> [Gpp; 10] {
         gpp("DBABLA~BVQVAAAAAgA.QA", &[(7, true)], None),
         gpp("DBACNYA~*~1YYN", &[(6, true)], Some(1)),
         gpp("DBACNYA~*~1YNN", &[(6, false)], Some(3)),
+        gpp("DBABMA~*", &[], Some(6)),
         gpp("garbage", &[], None),
     ]
 }
@@ -301,7 +377,8 @@ impl Said {
         let Gpp { text: gpp, states: found, eu } = &gpps()[self.gpp];
         let sid = SECTIONS[self.gpp_sid];
         let applies = |section: i64| sid.is_empty() || sid.contains(&section);
-        let eu = eu.filter(|_| applies(2));
+        // What should be there and is garbage is a string that cannot be read.
+        let eu = eu.or((gpp == "garbage" && sid.contains(&2)).then_some(6)).filter(|_| applies(2));
         let gdpr = self.gdpr == Some(true)
             || sid.contains(&2)
             || self.gdpr.is_none() && (self.consent > 0 || eu.is_some() || COUNTRIES[self.country].1);
@@ -337,7 +414,7 @@ proptest! {
     #[test]
     fn requests_are_treated_as_the_table_says(
         said in (
-            any::<Option<bool>>(), 0..CONSENTS.len(), 0..10usize, 0..SECTIONS.len(), 0..US_PRIVACY.len(), 0..COUNTRIES.len(),
+            any::<Option<bool>>(), 0..CONSENTS.len(), 0..11usize, 0..SECTIONS.len(), 0..US_PRIVACY.len(), 0..COUNTRIES.len(),
             prop::array::uniform4(prop::bool::weighted(0.1)), any::<bool>(),
         ).prop_map(|(gdpr, consent, gpp, gpp_sid, us_privacy, country, flags, old)| Said {
             gdpr, consent, gpp, gpp_sid, us_privacy, country, flags, old,

@@ -249,6 +249,12 @@ mod oracle {
         let us_privacy = both([regs, regs_ext], "us_privacy", &of_text)?;
         let gpp = both([regs, regs_ext], "gpp", &of_text)?;
         let gpp_sid = both([regs, regs_ext], "gpp_sid", &of_list)?;
+        let gpc = [at(regs, "gpc")?, at(regs_ext, "gpc")?].into_iter().any(|gpc| match gpc {
+            Value::String(string) => !["", "0", "false"].contains(&string.as_str()),
+            other => flag(other).map_or(true, |flag| flag == Some(true)),
+        });
+        let contradictory =
+            [&consent, &us_privacy, &gpp, &gpp_sid].iter().any(|both| both.len() > 1 && both[0] != both[1]);
         let gdpr = [flag(at(regs, "gdpr")?)?, flag(at(regs_ext, "gdpr")?)?];
         let ifa = text(at(device, "ifa")?)?;
         let disclosed = inner(regs_ext, "dsa")?;
@@ -278,11 +284,8 @@ mod oracle {
             "consent": consent[0], "user_geo": user_place, "coppa": flag(at(regs, "coppa")?)? == Some(true),
             "gdpr": if gdpr.contains(&Some(true)) { Some(true) } else { gdpr[0].or(gdpr[1]) },
             "us_privacy": us_privacy[0], "gpp": gpp[0], "gpp_sid": gpp_sid[0],
-            "contradictory": [consent, us_privacy, gpp, gpp_sid].iter().any(|both| both.len() > 1 && both[0] != both[1]),
-            "gpc": [at(regs, "gpc")?, at(regs_ext, "gpc")?].into_iter().any(|gpc| match gpc {
-                Value::String(string) => !["", "0", "false"].contains(&string.as_str()),
-                other => flag(other).map_or(true, |flag| flag == Some(true)),
-            }),
+            "contradictory": contradictory,
+            "gpc": gpc,
             "schain": chain(&root["source"], root_ext).unwrap_or("malformed".into()),
             "partner": text(or(at(subject, "inventorypartnerdomain")?, at(ext(subject)?, "inventorypartnerdomain")?))
                 .unwrap_or_default(),

@@ -433,7 +433,7 @@ fn campaigns_that_cannot_be_answered_are_kept_out_by_a_reload() {
     folder.write("campaigns.toml", campaign(2, "supply = \"require\""));
     let kept: Vec<Kept> = data.reload().kept;
     assert!(
-        matches!(&kept[..], [Kept { what: "campaigns", error }] if error.what.contains("domain of exchange")),
+        matches!(&kept[..], [Kept { what: "campaigns", error, serving: true }] if error.what.contains("domain of exchange")),
         "{kept:?}"
     );
     assert_eq!(data.campaigns()[0].id.0, 1);

@@ -33,6 +33,6 @@ pub(crate) fn check(input: &[u8]) {
     assert!(applicable.is_none_or(|wanted| wanted.any(Sections::TCF_EU)) || gpp.tcf.is_none());
     let as_section = Gpp::read(&[b"DBABMA~", string].concat(), Some(Sections::TCF_EU), vendor);
     if !string.contains(&b'~') && string.len() + 7 <= limits::CONSENT_BYTES {
-        assert_eq!(as_section, Gpp { tcf: read, opted_out: false });
+        assert_eq!(as_section, Gpp { tcf: read, tcf_damaged: read.is_none(), opted_out: false });
     }
 }

@@ -368,7 +368,8 @@ impl BidCore {
 
         probe.enter(Stage::Answer);
         let (gdpr, together, claimed) = (basis.gdpr().said(), chosen.together, path.claimed(leave.purposes));
-        let letter = Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed };
+        let letter =
+            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {

@@ -170,7 +170,10 @@ impl Data {
                 }
                 let rates = taken("rates", Rates::load(rates, now), &mut kept);
                 let edge = Edge::load(edge, &old.edge, &mut kept);
-                let vendor = privacy.vendor.zip(privacy.vendor_list.as_deref()).map(|(id, list)| Vendor::load(list, VendorId(id)));
+                let vendor = privacy
+                    .vendor
+                    .zip(privacy.vendor_list.as_deref())
+                    .map(|(id, list)| Vendor::load(list, VendorId(id)));
                 let vendor = match vendor {
                     Some(Err(Refused::Gone(error))) => {
                         kept.push(Kept { what: "consents to us", error, serving: false });

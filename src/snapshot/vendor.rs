@@ -1,6 +1,7 @@
 //! Our entry in the Global Vendor List, and what a consent string permits us by it (decision 0015).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -177,6 +178,13 @@ pub enum Refused {
     Broken(FileError),
     /// It says that we are not in it, or no more: nobody has consented to us from now on.
     Gone(FileError),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Refused::Broken(error) | Refused::Gone(error)) = self;
+        error.fmt(f)
+    }
 }
 
 /// What is read of a Global Vendor List.

@@ -53,6 +53,7 @@ fn to(decoded: &consent::Tcf, vendor: u16) -> Tcf {
     Tcf {
         created: decoded.created.0,
         policy: decoded.policy_version as u8,
+        precise_place: decoded.special_feature_optins.iter().any(|feature| feature == 1),
         purpose_one_treatment: decoded.purpose_one_treatment,
         publisher_country: decoded.publisher_country_code.as_bytes().try_into().unwrap(),
         consents: set(decoded.purpose_consents.iter()),

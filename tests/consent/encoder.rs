@@ -79,6 +79,7 @@ pub(crate) struct Said {
     pub(crate) created: u64,
     pub(crate) cmp: u16,
     pub(crate) policy: u8,
+    pub(crate) precise_place: bool,
     pub(crate) consents: u32,
     pub(crate) interests: u32,
     pub(crate) purpose_one_treatment: bool,
@@ -104,7 +105,7 @@ impl Said {
             + &number(150, 12)
             + &number(self.policy.into(), 6)
             + "10"
-            + &number(0, 12)
+            + &number(u64::from(self.precise_place) << 11, 12)
             + &number(self.consents.into(), 24)
             + &number(self.interests.into(), 24)
             + &number(self.purpose_one_treatment.into(), 1)
@@ -143,6 +144,7 @@ impl Said {
         Tcf {
             created: self.created,
             policy: self.policy,
+            precise_place: self.precise_place,
             purpose_one_treatment: self.purpose_one_treatment,
             publisher_country: self.country.map(|letter| b'A' + letter),
             consents: purposes(self.consents),

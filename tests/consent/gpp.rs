@@ -163,10 +163,8 @@ proptest! {
         let denied = sections.iter().any(|(id, (_, leaves))| applies(id) && !leaves);
         let missing = applicable.iter().flatten().any(|id| *id != 2 && !sections.contains_key(id));
         let eu = sections.get(&2).filter(|_| applies(&2));
-        let expected = Gpp {
-            tcf: eu.and_then(|(text, _)| Tcf::read(text.as_bytes(), US)),
-            opted_out: denied || missing,
-        };
+        let tcf = eu.and_then(|(text, _)| Tcf::read(text.as_bytes(), US));
+        let expected = Gpp { tcf, tcf_damaged: eu.is_some() && tcf.is_none(), opted_out: denied || missing };
         prop_assert_eq!(Gpp::read(string.as_bytes(), applicable.as_ref().map(ids), US), expected, "{}", string);
     }
 
@@ -192,7 +190,9 @@ proptest! {
         let string = string(&sections);
         let string = if more { string + "~1YNN" } else { string[..string.rfind('~').unwrap()].to_owned() };
         let expected = !matches!(applicable, Some(Sections(0 | 4)));
-        prop_assert_eq!(Gpp::read(string.as_bytes(), applicable, US), Gpp { tcf: None, opted_out: expected }, "{}", string);
+        let tcf_damaged = applicable == Some(Sections::TCF_EU);
+        let expected = Gpp { tcf: None, tcf_damaged, opted_out: expected };
+        prop_assert_eq!(Gpp::read(string.as_bytes(), applicable, US), expected, "{}", string);
     }
 
     #[test]
@@ -250,7 +250,7 @@ fn iab_reads_the_same() {
         let string = sample["s"].as_str().unwrap();
         let read = Gpp::read(string.as_bytes(), None, US);
         if sample["ok"] == false {
-            assert_eq!(read, Gpp { tcf: None, opted_out: true }, "{string}");
+            assert_eq!(read, Gpp { tcf: None, opted_out: true, ..Gpp::default() }, "{string}");
             continue;
         }
         let sections = sample["sections"].as_object().unwrap();
@@ -262,7 +262,7 @@ fn iab_reads_the_same() {
             let id = 6 + NAMES.iter().position(|known| known == name).unwrap();
             let only = Gpp::read(string.as_bytes(), Some(Sections(1 << id)), US);
             let leaves = iab_leaves(name, section) && !of_no_version;
-            assert_eq!(only, Gpp { tcf: None, opted_out: !leaves }, "{string} {name}");
+            assert_eq!(only, Gpp { tcf: None, opted_out: !leaves, ..Gpp::default() }, "{string} {name}");
         }
     }
 }
@@ -273,14 +273,14 @@ fn published_strings() {
     // The example of the specification: TCF and US privacy.
     let example = format!("DBACNYA~{ALL_PURPOSES}~1YNN");
     let tcf = Tcf::read(ALL_PURPOSES.as_bytes(), US);
-    assert_eq!(read(&example, None), Gpp { tcf, opted_out: false });
-    assert_eq!(read(&example, Some(Sections::TCF_EU)), Gpp { tcf, opted_out: false });
-    assert_eq!(read(&example, Some(Sections(1 << 6))), Gpp { tcf: None, opted_out: false });
-    assert_eq!(read(&example, Some(Sections(1 << 6 | 1 << 7))), Gpp { tcf: None, opted_out: true });
+    assert_eq!(read(&example, None), Gpp { tcf, opted_out: false, ..Gpp::default() });
+    assert_eq!(read(&example, Some(Sections::TCF_EU)), Gpp { tcf, opted_out: false, ..Gpp::default() });
+    assert_eq!(read(&example, Some(Sections(1 << 6))), Gpp { tcf: None, opted_out: false, ..Gpp::default() });
+    assert_eq!(read(&example, Some(Sections(1 << 6 | 1 << 7))), Gpp { tcf: None, opted_out: true, ..Gpp::default() });
     // No string, and sections that apply.
-    assert_eq!(read("", Some(Sections(1 << 7))), Gpp { tcf: None, opted_out: true });
-    assert_eq!(read("", Some(Sections::TCF_EU)), Gpp { tcf: None, opted_out: false });
-    assert_eq!(read("", None), Gpp { tcf: None, opted_out: true });
+    assert_eq!(read("", Some(Sections(1 << 7))), Gpp { tcf: None, opted_out: true, ..Gpp::default() });
+    assert_eq!(read("", Some(Sections::TCF_EU)), Gpp { tcf: None, opted_out: false, ..Gpp::default() });
+    assert_eq!(read("", None), Gpp { tcf: None, opted_out: true, ..Gpp::default() });
     // Nothing applies, or nothing is there.
     assert_eq!(read(&example, Some(Sections(0))), Gpp::default());
     assert_eq!(read("DBAA", None), Gpp::default());

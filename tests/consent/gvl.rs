@@ -15,7 +15,7 @@ fn list(specification: u8) -> Value {
         "vendors": {
             "7": {
                 "id": 7, "name": "Ours", "purposes": [1, 3, 4], "legIntPurposes": [2, 7, 9, 10], "flexiblePurposes": [2, 7],
-                "specialPurposes": [1, 2], "features": [], "specialFeatures": [], "usesCookies": true,
+                "specialPurposes": [1, 2], "features": [], "specialFeatures": [2, 1], "usesCookies": true,
                 "dataRetention": {"stdRetention": 90}, "urls": [{"langId": "en", "privacy": "https://a.example"}],
             },
             "8": {
@@ -43,7 +43,9 @@ fn both_specifications_are_read() {
             by_consent: set(&[1, 3, 4]),
             by_interest: set(&[2, 7, 9, 10]),
             flexible: set(&[2, 7]),
+            precise_place: true,
             specification,
+            policy: 5,
         };
         assert_eq!(vendor, expected);
     }

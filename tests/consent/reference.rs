@@ -72,6 +72,7 @@ type Range = (usize, usize);
 
 /// All of a string that concerns vendors.
 struct Whole {
+    special_features: Vec<bool>,
     created: usize,
     policy: usize,
     purpose_one_treatment: bool,
@@ -94,7 +95,8 @@ fn decode(string: &str) -> Option<Whole> {
     let cmp = core.number(12)?;
     let _cmp_version_screen_language_list = core.number(12 + 6 + 12 + 12)?;
     let policy = core.number(6)?;
-    let _service_specific_stacks_features = core.number(1 + 1 + 12)?;
+    let _service_specific_stacks = core.number(1 + 1)?;
+    let special_features = core.flags(12)?;
     let consents = core.flags(24)?;
     let interests = core.flags(24)?;
     let purpose_one_treatment = core.number(1)? == 1;
@@ -116,6 +118,7 @@ fn decode(string: &str) -> Option<Whole> {
     let mut whole = Whole {
         created,
         policy,
+        special_features,
         purpose_one_treatment,
         country: country.to_uppercase(),
         consents,
@@ -179,6 +182,7 @@ pub(crate) fn read(string: &[u8], vendor: VendorId) -> Option<Tcf> {
     Some(Tcf {
         created: whole.created as u64,
         policy: whole.policy as u8,
+        precise_place: whole.special_features[0],
         purpose_one_treatment: whole.purpose_one_treatment,
         publisher_country: whole.country.as_bytes().try_into().ok()?,
         consents: purposes(&whole.consents),
@@ -205,7 +209,7 @@ pub(crate) fn may(vendor: &Vendor, tcf: &Tcf, purpose: u32) -> bool {
         None if tcf.created >= 1_772_323_200 * 10 => return false,
         _ => {}
     }
-    if tcf.policy >= 4 && vendor.specification < 3 {
+    if tcf.policy < 2 || tcf.policy > vendor.policy || tcf.policy >= 4 && vendor.specification < 3 {
         return false;
     }
     // 1. What we declared.

@@ -55,6 +55,7 @@ pub(crate) fn said() -> impl Strategy<Value = Said> {
                 created,
                 cmp,
                 policy,
+                precise_place: consents & 1 == 1,
                 consents,
                 interests,
                 purpose_one_treatment,
@@ -131,13 +132,14 @@ proptest! {
         often: [u32; 3],
         declared: [u32; 3],
         specification in 2..4_u8,
+        policy in 4..7_u8,
     ) {
         let mut tcf = said.to(US);
         (tcf.disclosed, tcf.vendor_consent, tcf.vendor_interest) = (disclosed, bits[0], bits[1]);
         tcf.restricted = [0, 1, 2].map(|kind| purposes_in(restricted[kind] & often[kind]));
         let [consent, interest, flexible] = declared.map(purposes_in);
         let by_interest = Purposes(interest.0 & !consent.0);
-        let vendor = Vendor { id: US, by_consent: consent, by_interest, flexible, specification };
+        let vendor = Vendor { by_consent: consent, by_interest, flexible, specification, policy, ..Vendor::DEMO };
         let permitted = vendor.permitted(&tcf);
         for purpose in 1..=24 {
             prop_assert_eq!(
@@ -307,6 +309,7 @@ fn the_longest_lists_are_read_to_their_end() {
         created: DISCLOSURE,
         cmp: 10,
         policy: 5,
+        precise_place: false,
         consents: 0,
         interests: 0,
         purpose_one_treatment: false,

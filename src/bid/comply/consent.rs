@@ -212,11 +212,7 @@ pub struct Basis {
 impl Basis {
     /// What a request says. Reads `regs`, `user` and `device` of it.
     #[inline]
-    pub fn of<'r>(
-        scene: Scene<'_>,
-        parts: &mut Parts<'r, '_>,
-        request: &mut BidRequest<'r>,
-    ) -> Result<Basis, Outcome> {
+    pub fn of<'r>(scene: Scene<'_>, parts: &mut Parts<'r, '_>, request: &mut BidRequest<'r>) -> Result<Basis, Outcome> {
         parts.person(request)?;
         let privacy = &scene.snapshot.privacy;
         let us = VendorId(privacy.vendor.map_or(0, |vendor| vendor.id.0));
@@ -358,11 +354,7 @@ fn sections(request: &BidRequest<'_>) -> Option<Sections> {
 
 /// Whether the request comes from a country where the GDPR, or the United Kingdom's, applies: by the country it names, and where
 /// that is none, by its address.
-fn is_european<'r>(
-    scene: Scene<'_>,
-    parts: &mut Parts<'r, '_>,
-    request: &mut BidRequest<'r>,
-) -> Result<bool, Outcome> {
+fn is_european<'r>(scene: Scene<'_>, parts: &mut Parts<'r, '_>, request: &mut BidRequest<'r>) -> Result<bool, Outcome> {
     parts.inventory(request)?;
     let mut code = [0; 4];
     let length = code.iter_mut().zip(request.place().country.bytes()).map(|(place, byte)| *place = byte).count();
