@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use corebid::bid::{Ask, Outcome};
 use corebid::clock;
-use corebid::config::Config;
+use corebid::config::{Config, Privacy};
 use corebid::lab::bench::Bench;
 use corebid::limits;
 use corebid::market::corpus::{self, Class, Length, Mix};
+use corebid::market::vocabulary::CONSENT;
 use corebid::ring::message::Event;
 use corebid::ring::spsc;
 use corebid::secrets::Key;
@@ -46,8 +47,9 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "handle_late_no", make: || handled(&[(Class::ScoredBelowFloor, 1)]) },
     Case { name: "handle_bid", make: || handled(&[(Class::Bid, 1)]) },
     Case { name: "handle_mix", make: || handled(&Mix::default().classes) },
-    Case { name: "path_unasked", make: || pathed(Policy::Off) },
-    Case { name: "path_verified", make: || pathed(Policy::Require) },
+    Case { name: "path_unasked", make: || pathed(Policy::Off, false) },
+    Case { name: "path_verified", make: || pathed(Policy::Require, false) },
+    Case { name: "path_and_consent", make: || pathed(Policy::Require, true) },
     Case { name: "ring_event", make: ring },
 ];
 
@@ -81,10 +83,12 @@ fn handled(classes: &[(Class, u32)]) -> Operation {
     })
 }
 
-/// Decides on requests that come over a reseller, all of whom the files know, and that no campaign has the size for. The rest
-/// is the same whatever the policy: the difference is what the chain costs.
-fn pathed(policy: Policy) -> Operation {
-    let folder = std::env::temp_dir().join(format!("corebid-paths-{}-{}", std::process::id(), policy.label()));
+/// Decides on requests that come over a reseller, all of whom the files know, with a consent string that grants us everything, and
+/// that no campaign has the size for. The rest is the same whatever the policy, and whether the GDPR applies: the difference is
+/// what the chain and the string cost.
+fn pathed(policy: Policy, gdpr: bool) -> Operation {
+    let name = format!("corebid-paths-{}-{}-{gdpr}", std::process::id(), policy.label());
+    let folder = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&folder).expect("a folder for the table");
     let table = folder.join("supply.bin");
     let mut builder = Builder::new(&folder).expect("a folder for the table");
@@ -117,8 +121,12 @@ fn pathed(policy: Policy) -> Operation {
             { "asi": "exchange.example", "sid": reseller.to_string(), "hp": 1 },
         ]);
         members.insert("source".into(), json!({ "schain": { "complete": 1, "ver": "1.0", "nodes": nodes } }));
+        members.insert("regs".into(), json!({ "gdpr": u8::from(gdpr) }));
+        members.insert("user".into(), json!({ "id": format!("u{at}"), "consent": CONSENT[0] }));
         *body = request.to_string().into_bytes();
     }
+    let vendors = folder.join("vendor-list.json");
+    std::fs::write(&vendors, VENDOR_LIST).expect("room for the list");
     builder.finish().and_then(|supply| supply.write(&table)).expect("room for the table");
     let campaigns = folder.join("campaigns.json");
     std::fs::write(&campaigns, demo::file(Some(CAMPAIGNS))).expect("room for the campaigns");
@@ -129,7 +137,7 @@ fn pathed(policy: Policy) -> Operation {
         rates: Default::default(),
         geo: None,
         edge: Default::default(),
-        privacy: Default::default(),
+        privacy: Privacy { vendor: Some(1), vendor_list: Some(vendors), ..Privacy::default() },
         supply: Origin { table: Some(table), ..Origin::default() },
     };
     let data = Data::load(source, &Key([1; 32])).expect("written a moment ago");
@@ -146,6 +154,10 @@ fn pathed(policy: Policy) -> Operation {
         assert!(matches!(outcome, Outcome::NoBid(NoBidReason::NoMatch)), "{outcome:?}");
     })
 }
+
+/// A Global Vendor List with vendor 1.
+const VENDOR_LIST: &str = r#"{"gvlSpecificationVersion":3,"vendorListVersion":1,"tcfPolicyVersion":5,"vendors":{"1":{"id":1,
+"purposes":[1,2,3,4,7,9,10],"legIntPurposes":[],"flexiblePurposes":[2,7]}}}"#;
 
 /// Those of [`pathed`], by number.
 const RESELLERS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];

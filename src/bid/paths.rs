@@ -8,6 +8,7 @@ use crate::bid::Outcome;
 use crate::bid::admit::Exchange;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::paths::PathCounts;
+use crate::snapshot::supply::domain;
 use crate::snapshot::targeting::codes;
 use crate::units::{Micros, PathKey};
 use crate::wire::consent::Purposes;
@@ -73,7 +74,7 @@ impl Path {
 fn each_system(chain: &SupplyChain<'_>, mut each: impl FnMut(&[u8])) {
     let mut room = [0; SYSTEM_BYTES];
     for SupplyChainNode { asi, .. } in &chain.nodes {
-        each(asi.unescape(&mut room).unwrap_or(asi.raw));
+        each(domain(asi.unescape(&mut room).unwrap_or(asi.raw)));
     }
     if chain.form == Form::Malformed {
         each(b"?");
@@ -148,6 +149,7 @@ mod tests {
         let first = key(&chain(&["owner.example", "reseller.example"]));
         for same in [
             chain(&["Owner.Example", "reseller.example"]),
+            chain(&["WWW.owner.example", "reseller.example."]),
             chain(&["owner.example", "reseller.example"]).replace("\"sid\":\"13\"", "\"sid\":\"other\""),
             chain(&["owner.example", "res\\u0065ller.example"]),
         ] {

@@ -1,6 +1,6 @@
 //! Consent: what the law and the person behind a request let us do.
 //!
-//! | what the request says | answer | user: profile, frequency, ids, exact place | purposes left |
+//! | what the request says | answer | user: profile, frequency, ids, city and zip | purposes left |
 //! |---|---|---|---|
 //! | GDPR applies, and no string grants us anything | 204 `no_consent` | | |
 //! | GDPR applies, purpose 2 is not granted | 204 `no_purpose` | | |
@@ -9,8 +9,8 @@
 //! | GDPR applies, purposes 1 to 4 are granted | as any | known | those granted |
 //! | none of it | as any | known | all |
 //!
-//! Where two signals speak, the narrower holds. Purpose 7 gates measurement, 9 and 10 gate training data. docs/CONSENT.md
-//! has the same table for people, and `tests/consent` a slow reference of it.
+//! Where two signals speak, the narrower holds; the exact place takes an opt-in of its own. Purpose 7 gates measurement, 9 and 10
+//! gate training data. docs/CONSENT.md has the same table for people, and `tests/privacy.rs` a slow copy of it.
 
 use crate::bid::Outcome;
 use crate::bid::asked;
