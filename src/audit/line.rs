@@ -97,8 +97,8 @@ fn allowed(basis: &Basis) -> Allowed {
     }
 }
 
-/// Days since 1970 as a date.
-fn day(days: u32) -> Option<String> {
+/// Days since 1970 as a date, ISO 8601.
+pub fn day(days: u32) -> Option<String> {
     let midnight = Timestamp::from_second(i64::from(days) * 86_400).ok()?;
     Some(midnight.strftime("%F").to_string())
 }

@@ -4,7 +4,7 @@
 //! write, records are lost and counted, an alarm metric stands, and bidding goes on.
 
 mod file;
-mod line;
+pub mod line;
 
 use std::fmt;
 use std::io;

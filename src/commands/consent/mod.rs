@@ -32,7 +32,7 @@ pub struct Args {
     /// Also say what the string says of this vendor of the Global Vendor List
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     vendor: Option<u16>,
-    /// Print one line of JSON, for a refused string too
+    /// Print one line of JSON, as for a refused string in any case
     #[arg(long)]
     json: bool,
 }
@@ -136,7 +136,7 @@ impl<'a> Line<'a> {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let read = decode(&args.string.to_string_lossy());
     let mut out = io::BufWriter::new(io::stdout().lock());
-    if args.json {
+    if args.json || read.is_err() {
         serde_json::to_writer(&mut out, &Line::of(&read, args.vendor))?;
         writeln!(out)?;
     } else if let Ok(decoded) = &read {

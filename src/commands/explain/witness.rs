@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::arithmetic::{self, Floor, amount, factor, rate};
 use super::obstacles::{self, Lists, Obstacle, text};
+use crate::audit::line::day;
 use crate::bid::Outcome;
 use crate::bid::answer::Backed;
 use crate::bid::choose::Chosen;
@@ -162,9 +163,10 @@ impl Probe for Witness {
             true => format!("GDPR applies ({}), consent string {}", gdpr.label(), consent.label()),
         };
         if let Consent::Read { created, policy, vendor } = consent {
+            let created = day(created).unwrap_or_default();
             let of = if vendor { "names us" } else { "does not name us" };
-            let _ = write!(line, " (of day {created}, policy version {policy}, {of}), purposes granted {granted:?}");
-            values["created_day"] = created.into();
+            let _ = write!(line, " (of {created}, policy version {policy}, {of}), purposes granted {granted:?}");
+            values["created"] = created.into();
             values["policy"] = policy.into();
             values["vendor"] = vendor.into();
         }
