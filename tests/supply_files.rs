@@ -105,6 +105,7 @@ fn what_is_no_text_file_is_refused_as_a_whole() {
         b"\xef\xbb\xbf \r\n<HTML lang=en>",
         b"<!-- served by us -->\n<!-- really --><head>",
         b"<?xml version=\"1.0\"?>",
+        b"\t<div class=\"x\">\na.com, 1, DIRECT",
     ];
     for page in pages {
         assert_eq!(ads_txt::refusal(page), Some(Refusal::Html));
@@ -112,11 +113,39 @@ fn what_is_no_text_file_is_refused_as_a_whole() {
     }
     let wide: Vec<u8> = "\u{feff}a.com, 1, DIRECT".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(lines(&wide), ["1: Refused(Utf16)"]);
-    // A file that authorizes nobody is not one of them, nor is one that only begins badly.
-    for text in ["", "# nothing", "<b>\na.com, 1, DIRECT", "<!-- ads.txt -->\na.com, 1, DIRECT", "<!-- "] {
+    // A file that authorizes nobody is not one of them, nor is one with a tag somewhere.
+    for text in ["", "# nothing", "# <html>\na.com, 1, DIRECT", "a.com, 1, DIRECT\n<html>"] {
         assert_eq!(ads_txt::refusal(text.as_bytes()), None, "{text}");
     }
-    assert_eq!(lines("<!-- ads.txt -->\na.com, 1, DIRECT"), ["1: FewFields", "a.com|1|Direct|-"]);
+}
+
+#[test]
+fn a_file_is_believed_if_it_says_something() {
+    for text in [
+        "a.com, 1, DIRECT",
+        "# ours\n\u{feff}placeholder.example.com, placeholder, DIRECT, placeholder",
+        "contact=me@a.com",
+        "SubDomain = b.a.com",
+        "inventorypartnerdomain=b.com",
+        "ownerdomain=",
+        "MANAGERDOMAIN=b.com, US",
+        "nonsense\nlang=en\na.com, 1, reseller",
+    ] {
+        assert!(ads_txt::says_something(text.as_bytes()), "{text}");
+    }
+    for text in [
+        "",
+        "\u{feff}",
+        "# nobody\n\n",
+        "Not found",
+        "lang=en\nclass=\"x\"",
+        "a.com, 1",
+        "<div class=\"x\">\na.com, 1, DIRECT",
+        " \n\u{feff}<p>\ncontact=me",
+        "<!-- ads.txt -->\na.com, 1, DIRECT",
+    ] {
+        assert!(!ads_txt::says_something(text.as_bytes()), "{text}");
+    }
 }
 
 /// A line as somebody might type it, with what was meant.
@@ -444,6 +473,9 @@ fn a_path_is_checked_against_the_files_at_hand() {
     trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"8","seller_type":"INTERMEDIARY","domain":"x.com"}]}"#);
     assert_check(&trial, "", "fail", "unknown_seller", Some(17));
     trial.request["source"]["schain"]["complete"] = json!(0);
+    // What is proven comes first.
+    assert_check(&trial, "", "fail", "unknown_seller", Some(17));
+    trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"7","seller_type":"INTERMEDIARY","domain":"x.com"}]}"#);
     assert_check(&trial, "", "fail", "incomplete", Some(16));
     trial.request["source"] = json!({});
     assert_check(&trial, "", "fail", "no_chain", Some(16));

@@ -3,7 +3,7 @@
 //! A file is text by the line: a record names who may sell (`domain, account, DIRECT or RESELLER[, authority]`), a variable
 //! says something of the publisher (`NAME=VALUE`), `#` starts a comment, and what follows a `;` is for extensions. A line that is
 //! neither is skipped, with a reason, and takes nothing else with it. Only what is no such file at all is refused as a whole:
-//! see [`refusal`], which whoever keeps a file asks first, for a file that authorizes nobody is something else.
+//! see [`refusal`]; whoever keeps a file asks [`says_something`] first, for a file that authorizes nobody is something else.
 
 use memchr::{memchr, memchr2};
 
@@ -105,6 +105,8 @@ pub enum Refusal {
     Html,
     /// UTF-16 by its byte order mark; the specification wants UTF-8.
     Utf16,
+    /// Neither a record nor a known variable: see [`says_something`].
+    Silent,
 }
 
 impl Refusal {
@@ -113,23 +115,33 @@ impl Refusal {
         match self {
             Refusal::Html => "a page (HTML), not a text file",
             Refusal::Utf16 => "UTF-16; the file must be UTF-8",
+            Refusal::Silent => "neither a record nor a known variable",
         }
     }
 }
 
-/// Whether a file is refused as a whole: then it says nothing, not even that nobody may sell.
+/// Whether a file is refused as a whole: then it says nothing, not even that nobody may sell. No line of an ads.txt begins with
+/// `<`, and what does is the beginning of a page.
 pub fn refusal(text: &[u8]) -> Option<Refusal> {
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
         return Some(Refusal::Utf16);
     }
-    let mut rest = trim(text);
-    while let Some(comment) = rest.strip_prefix(b"<!--") {
-        let end = memchr::memmem::find(comment, b"-->")?;
-        rest = trim(&comment[end + 3..]);
-    }
-    let starts = |tag: &str| rest.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()));
-    let page = ["<!doctype", "<html", "<head", "<body", "<title", "<meta", "<script", "<?xml"];
-    page.into_iter().any(starts).then_some(Refusal::Html)
+    trim(text).starts_with(b"<").then_some(Refusal::Html)
+}
+
+/// The variables of ads.txt 1.1, 3.5.1.
+const VARIABLES: [&str; 5] = ["CONTACT", "SUBDOMAIN", "INVENTORYPARTNERDOMAIN", "OWNERDOMAIN", "MANAGERDOMAIN"];
+
+/// Whether a file is to be believed: it is not refused, and has a record, be it the placeholder, or a variable of the specification. One
+/// that has neither is to be ignored, as servers send such for what they do not have; who authorizes nobody writes the
+/// placeholder (ads.txt 1.0.2 and later, 3.2.1).
+pub fn says_something(text: &[u8]) -> bool {
+    refusal(text).is_none()
+        && lines(text).any(|line| match line {
+            Line::Record(_) => true,
+            Line::Variable { name, .. } => VARIABLES.iter().any(|known| known.eq_ignore_ascii_case(name)),
+            Line::Skipped { .. } => false,
+        })
 }
 
 /// The lines of a file that say something. Of a refused file, one skipped line.
