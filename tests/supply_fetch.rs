@@ -94,6 +94,8 @@ const ODD_ANSWERS: &[(&str, &str, Odd)] = &[
     ("html", "a page", |_, out| text(out, "<!DOCTYPE html><html><body>a, b, DIRECT</body></html>")),
     ("empty", "neither a record", |_, out| text(out, "")),
     ("words", "neither a record", |_, out| text(out, "Not found\n")),
+    ("error", "neither a record", |_, out| text(out, "error=404\n")),
+    ("tag", "a page", |_, out| text(out, "<div class=\"x\">\nowner=nobody\na, b, DIRECT\n</div>")),
     ("type", "content type text/html", |_, out| reply(out, 200, "content-type: text/html\r\n", GOOD.as_bytes())),
     ("type-json", "content type", |_, out| reply(out, 200, "content-type: application/json\r\n", GOOD.as_bytes())),
     ("type-twice", "content type", |_, out| {
@@ -310,6 +312,7 @@ fn a_404_is_a_publishers_word_and_not_an_exchanges() {
 fn a_sellers_json_must_be_whole_json_of_any_type() {
     static TEXT: LazyLock<String> =
         LazyLock::new(|| format!("{{\"sellers\":[{{\"seller_id\":\"{}\"}}]}}", "1".repeat(1 << 20)));
+    static DEEP: LazyLock<String> = LazyLock::new(|| format!("{{\"sellers\":[],\"a\":{}", "[".repeat(8 << 20)));
     let folder = Folder::new("fetch");
     let web = Web::start(None, |request, out| {
         let (kind, body): (_, &[u8]) = match request.host.split('.').next().unwrap() {
@@ -321,14 +324,18 @@ fn a_sellers_json_must_be_whole_json_of_any_type() {
             "none" => ("application/json", br#"{"version":"1.0"}"#),
             "list" => ("application/json", b"[]"),
             "text" => ("application/json", TEXT.as_bytes()),
+            "deep" => ("application/json", DEEP.as_bytes()),
             _ => ("application/json", b"{\"sellers\":[]} trailing"),
         };
         reply(out, 200, &format!("content-type: {kind}\r\n"), body)
     });
-    let (good, bad) = (["json", "plain", "bom"], ["html", "cut", "none", "list", "text", "trailing"]);
+    let (good, bad) = (["json", "plain", "bom"], ["html", "cut", "none", "list", "text", "deep", "trailing"]);
     let targets: String = good.iter().chain(&bad).map(|name| format!("seller {name}.example\n")).collect();
     let run = fetch(&folder, &web, &targets, &[]);
-    assert_eq!((run.count("fetched"), run.count("failed")), (3, 6), "{}", run.stderr);
+    assert_eq!((run.count("fetched"), run.count("failed")), (3, 7), "{}", run.stderr);
+    for (name, error) in [("text", "a text that is too long"), ("deep", "nested too deep")] {
+        assert!(errors(&folder)[&format!("{name}.example")].ends_with(error), "{:?}", errors(&folder));
+    }
     let store = store(&folder);
     for name in good {
         assert_eq!(entry(&store, Kind::SellersJson, &format!("{name}.example")).status, Status::Good, "{name}");
@@ -488,6 +495,8 @@ fn files_that_a_file_names_are_fetched_too() {
         ("pub.example", "/ads.txt") => {
             let mut lines = String::from("subdomain=m.pub.example\nSubdomain=other.example\n");
             lines += "inventorypartnerdomain=Partner.example\n";
+            // A file of a public suffix would stand above everybody's.
+            lines += "inventorypartnerdomain=co.uk\ninventorypartnerdomain=com\n";
             text(out, &lines)
         }
         ("m.pub.example", "/ads.txt") => {
