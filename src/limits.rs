@@ -154,6 +154,8 @@ pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;
 pub const SELLERS_JSON_BYTES: u64 = 512 * 1024 * 1024;
 /// A text in it, bytes; a file with a longer one is not taken. Names and comments have some hundreds.
 pub const SELLERS_JSON_TEXT: usize = 64 * 1024;
+/// Lists and objects in one another in it: a seller's own `ext` begins at the fourth. Deeper ones are no sellers.json.
+pub const SELLERS_JSON_DEPTH: usize = 64;
 /// Subdomains, and inventory partners, of one file that are fetched too.
 pub const REFERENCES: usize = 100;
 /// Further files that are fetched for one target, over its subdomains and their partners: what one publisher can make us fetch.

@@ -5,6 +5,7 @@ mod support;
 use std::io::BufReader;
 use std::time::Instant;
 
+use corebid::limits::{SELLERS_JSON_DEPTH, SELLERS_JSON_TEXT};
 use corebid::supply::ads_txt::{self, Line, MAX_LINE, Reason, Record, Refusal};
 use corebid::supply::sellers_json::{self, Seller, SellerType, Summary};
 use proptest::prelude::*;
@@ -104,6 +105,8 @@ fn what_is_no_text_file_is_refused_as_a_whole() {
         b"<!DOCTYPE html><html>\na.com, 1, DIRECT\n</html>",
         b"\xef\xbb\xbf \r\n<HTML lang=en>",
         b"<!-- served by us -->\n<!-- really --><head>",
+        b"<!-- ads.txt -->\na.com, 1, DIRECT",
+        b" \n\t<div class=\"x\">\n",
         b"<?xml version=\"1.0\"?>",
         b"\t<div class=\"x\">\na.com, 1, DIRECT",
     ];
@@ -214,14 +217,11 @@ fn sellers(text: &str) -> (Result<Summary, sellers_json::Error>, Vec<String>) {
         format!("{seller_id} {seller_type} {}{confidential}{passthrough}", domain.unwrap_or("-"))
     };
     let (mut whole, mut streamed) = (Vec::new(), Vec::new());
-    let summary = sellers_json::read(text.as_bytes(), |seller| whole.push(say(seller)));
+    let summary = sellers_json::read_from(text.as_bytes(), |seller| whole.push(say(seller)));
     let again =
         sellers_json::read_from(BufReader::with_capacity(7, text.as_bytes()), |seller| streamed.push(say(seller)));
     assert_eq!(whole, streamed);
-    assert_eq!(summary.is_ok(), again.is_ok());
-    if summary.is_ok() {
-        assert_eq!(summary, again);
-    }
+    assert_eq!(summary, again);
     (summary, whole)
 }
 
@@ -269,14 +269,21 @@ fn what_names_nobody_is_skipped_with_its_index() {
         r#"{"seller_id":123456789012345678901234}"#,
     ];
     let objects = |entry: &str| entry.starts_with('{');
+    let list = entries.join(",\n\r\n  ");
     let (summary, read) =
-        sellers(&format!(r#"{{"sellers":[{{"seller_id":"a"}},{},{{"seller_id":"b"}}]}}"#, entries.join(",")));
+        sellers(&format!("{{\"sellers\":[\n{{\"seller_id\":\"a\"}}\n,{list},{{\"seller_id\":\"b\"}}]}}"));
     let summary = summary.unwrap();
     assert_eq!((read.len(), summary.sellers, summary.unnamed), (2, 2, 12));
     for (place, (entry, skipped)) in entries.iter().zip(&summary.skipped).enumerate() {
         let reason = if objects(entry) { sellers_json::Reason::NoSellerId } else { sellers_json::Reason::NoObject };
         assert_eq!((skipped.index, skipped.reason), (1 + place as u64, reason), "{entry}");
+        // The first stands on the third line, each of the others two lines below the one before.
+        assert_eq!(skipped.line, 3 + 2 * place as u64, "{entry}");
     }
+    // It is the line on which an entry begins, not those of its fields.
+    let (summary, _) = sellers("{\"sellers\":\n\n[ {\n\"name\":\n\"a\"}\n,\n[\n]]}");
+    let lines: Vec<u64> = summary.unwrap().skipped.iter().map(|skipped| skipped.line).collect();
+    assert_eq!(lines, [3, 7]);
 }
 
 #[test]
@@ -297,8 +304,34 @@ fn what_is_no_sellers_json_is_an_error_with_its_place() {
         let error = sellers(text).0.unwrap_err().to_string();
         assert!(error.contains(said) && !error.contains('\n'), "{text}: {error}");
     }
-    let deep = format!(r#"{{"sellers":[{}{}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    let _ = sellers(&deep);
+}
+
+#[test]
+fn texts_and_nesting_are_bounded_wherever_they_stand() {
+    let nested = |open: &str, close: &str, levels: usize| format!("{}7{}", open.repeat(levels), close.repeat(levels));
+    // The document, its list and the entry are three levels; a text's first quotation mark counts with it.
+    let (text, depth) = (SELLERS_JSON_TEXT - 1, SELLERS_JSON_DEPTH - 3);
+    let texts = [0, 1]
+        .map(|more| [format!("\"{}\"", "a".repeat(text + more)), format!("\"{}b\"", "\\n".repeat(text / 2 + more))]);
+    let deep = [0, 1].map(|more| [nested("[", "]", depth + more), nested("{\"a\":", "}", depth + more)]);
+    for place in ["seller_id", "name", "ext", "is_confidential"] {
+        for (more, values) in texts.iter().zip(&deep).map(|(texts, deep)| texts.iter().chain(deep)).enumerate() {
+            for value in values {
+                let inside = sellers(&format!(r#"{{"sellers":[{{"{place}":{value}}}]}}"#)).0;
+                let read = inside.map_err(|error| error.to_string());
+                assert_eq!(read.is_ok(), more == 0, "{place} {value:.20} {more}: {read:?}");
+                let told = ["a text that is too long", "nested too deep"];
+                assert!(
+                    read.as_ref().err().is_none_or(|error| told.iter().any(|told| error.ends_with(told))),
+                    "{place}: {read:?}"
+                );
+            }
+        }
+    }
+    // What stands in a text is no nesting, and many short texts are no long one.
+    assert!(sellers(&format!(r#"{{"a":"\"{}","sellers":[]}}"#, "[{".repeat(1000))).0.is_ok());
+    assert!(sellers(&format!(r#"{{"a":[{}1],"sellers":[]}}"#, r#""abc","#.repeat(SELLERS_JSON_TEXT))).0.is_ok());
+    assert!(sellers(&format!(r#"{{"a":{}1,"sellers":[]}}"#, " ".repeat(2 * SELLERS_JSON_TEXT))).0.is_ok());
 }
 
 /// A document of sellers, with what `serde_json` makes of each.
@@ -354,7 +387,7 @@ fn a_seller_type_is_one_of_three() {
     let mut types = Vec::new();
     let text = r#"{"sellers":[{"seller_id":1,"seller_type":"PUBLISHER"},{"seller_id":2,"seller_type":"Intermediary"},
         {"seller_id":3,"seller_type":"both"},{"seller_id":4}]}"#;
-    sellers_json::read(text.as_bytes(), |seller| types.push(seller.seller_type)).unwrap();
+    sellers_json::read_from(text.as_bytes(), |seller| types.push(seller.seller_type)).unwrap();
     assert_eq!(types, [Some(SellerType::Publisher), Some(SellerType::Intermediary), Some(SellerType::Both), None]);
 }
 
@@ -564,9 +597,6 @@ fn speed() {
     };
     let text = format!(r#"{{"version":"1.0","sellers":[{}{{}}]}}"#, repeat((0..1000).map(seller).collect()));
     let begun = Instant::now();
-    let summary = sellers_json::read(text.as_bytes(), |_| {}).unwrap();
-    print("sellers.json in memory", text.len(), summary.sellers, begun);
-    let begun = Instant::now();
     let summary = sellers_json::read_from(BufReader::with_capacity(1 << 16, text.as_bytes()), |_| {}).unwrap();
-    print("sellers.json as a stream", text.len(), summary.sellers, begun);
+    print("sellers.json", text.len(), summary.sellers, begun);
 }
