@@ -73,9 +73,6 @@ pub const SID_BYTES: usize = 64;
 pub const HOST_LEVELS: usize = 8;
 /// Managers of a publisher (`MANAGERDOMAIN`) that are kept: one for each country.
 pub const MANAGERS: usize = 256;
-/// Partners of a publisher (`INVENTORYPARTNERDOMAIN`) that are kept: a seller whom the publisher does not name costs a cache line
-/// for each.
-pub const PARTNERS: usize = 64;
 /// Subdomains with an ads.txt of their own (`SUBDOMAIN`) that are kept of a domain.
 pub const SUBDOMAINS: usize = 1024;
 
@@ -156,7 +153,8 @@ pub const SELLERS_JSON_BYTES: u64 = 512 * 1024 * 1024;
 pub const SELLERS_JSON_TEXT: usize = 64 * 1024;
 /// Lists and objects in one another in it: a seller's own `ext` begins at the fourth. Deeper ones are no sellers.json.
 pub const SELLERS_JSON_DEPTH: usize = 64;
-/// Subdomains, and inventory partners, of one file that are fetched too.
+/// Subdomains, and inventory partners, of one file that are fetched too. No more partners are kept in the supply table: a seller
+/// whom the publisher does not name costs a cache line for each.
 pub const REFERENCES: usize = 100;
 /// Further files that are fetched for one target, over its subdomains and their partners: what one publisher can make us fetch.
 pub const REFERENCES_OF_TARGET: usize = 200;

@@ -506,6 +506,9 @@ fn a_path_is_checked_against_the_files_at_hand() {
     trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"8","seller_type":"INTERMEDIARY","domain":"x.com"}]}"#);
     assert_check(&trial, "", "fail", "unknown_seller", Some(17));
     trial.request["source"]["schain"]["complete"] = json!(0);
+    // What is proven comes first.
+    assert_check(&trial, "", "fail", "unknown_seller", Some(17));
+    trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"7","seller_type":"INTERMEDIARY","domain":"x.com"}]}"#);
     assert_check(&trial, "", "fail", "incomplete", Some(16));
     trial.request["source"] = json!({});
     assert_check(&trial, "", "fail", "no_chain", Some(16));

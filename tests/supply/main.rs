@@ -16,7 +16,7 @@ use serde_json::json;
 use reference::{Declaration, Kept, Listed, SellerType, World};
 
 const DOMAINS: [&str; 4] = ["a.com", "b.com", "c.com", "d.com"];
-/// Hosts below the first of them.
+/// The first of them and hosts below it.
 const HOSTS: [&str; 4] = ["a.com", "news.a.com", "old.news.a.com", "shop.a.com"];
 const ACCOUNTS: [&str; 3] = ["1", "2", "x"];
 const BUNDLE: &str = "com.a.app";
@@ -26,8 +26,11 @@ const NOW: u64 = 1000;
 #[derive(Clone, Debug)]
 struct Case {
     nodes: Vec<(String, String)>,
+    /// Of the site, or of the app's developer.
     host: &'static str,
     is_app: bool,
+    /// The partner that the request names.
+    partner: Option<&'static str>,
     country: Option<[u8; 2]>,
     changes: Vec<Change>,
     /// Names are written in capitals, with `www.` and a dot at their end.
@@ -57,7 +60,8 @@ enum Change {
     Passthrough(Index, Option<&'static str>),
     ListedAgain(Index, Option<SellerType>),
     // The publisher.
-    NoFile,
+    /// Whether the crawler knows that it cannot be had.
+    NoFile(bool),
     NotFound,
     FileExpires(u64),
     NotNamed(Index),
@@ -68,7 +72,10 @@ enum Change {
     Subdomain(&'static str),
     SubdomainFile(&'static str, bool, Index),
     Partner(&'static str),
-    PartnerFile(&'static str, Option<bool>),
+    PartnerFile(&'static str, Option<bool>, Option<&'static str>),
+    PartnerExpires(&'static str, u64),
+    /// The first node is this partner's alone.
+    Partnered(&'static str, Option<SellerType>),
     NoInventory,
     // The operator.
     Block(&'static str, Option<&'static str>),
@@ -78,6 +85,7 @@ fn change() -> impl Strategy<Value = Change> {
     use Change::*;
     let index = any::<Index>;
     let domain = || select(&DOMAINS[..]);
+    let partner = || select([&DOMAINS[..], &HOSTS[1..]].concat());
     let account = || select(&ACCOUNTS[..]);
     let time = || select(vec![NOW - 1, NOW, NOW + 1]);
     let country = || select(vec![None, Some(*b"US"), Some(*b"DE")]);
@@ -107,7 +115,7 @@ fn change() -> impl Strategy<Value = Change> {
         (index(), kind()).prop_map(|(at, kind)| ListedAgain(at, kind)),
     ];
     let publisher = prop_oneof![
-        Just(NoFile),
+        any::<bool>().prop_map(NoFile),
         Just(NotFound),
         time().prop_map(FileExpires),
         index().prop_map(NotNamed),
@@ -116,8 +124,11 @@ fn change() -> impl Strategy<Value = Change> {
         (domain(), country(), kind()).prop_map(|(domain, country, kind)| Managed(domain, country, kind)),
         select(&HOSTS[1..]).prop_map(Subdomain),
         (select(&HOSTS[1..]), any::<bool>(), index()).prop_map(|(host, good, at)| SubdomainFile(host, good, at)),
-        domain().prop_map(Partner),
-        (domain(), any::<Option<bool>>()).prop_map(|(domain, names)| PartnerFile(domain, names)),
+        partner().prop_map(Partner),
+        (partner(), any::<Option<bool>>(), prop::option::of(domain()))
+            .prop_map(|(domain, names, owner)| PartnerFile(domain, names, owner)),
+        (partner(), time()).prop_map(|(domain, time)| PartnerExpires(domain, time)),
+        (partner(), kind()).prop_map(|(domain, kind)| Partnered(domain, kind)),
         Just(NoInventory),
     ];
     prop_oneof![1 => chain, 2 => systems, 3 => publisher]
@@ -127,16 +138,23 @@ fn case() -> impl Strategy<Value = Case> {
     let node = (select(&DOMAINS[..]), select(&ACCOUNTS[..])).prop_map(|(asi, sid)| (asi.to_owned(), sid.to_owned()));
     (
         prop::collection::vec(node, 1..4),
-        select(&HOSTS[..]),
+        select([&HOSTS[..], &[HOSTS[0]; 4]].concat()),
         any::<bool>(),
+        prop::option::weighted(0.2, select([&DOMAINS[..], &HOSTS[1..]].concat())),
         select(vec![None, Some(*b"US"), Some(*b"DE")]),
         prop::collection::vec(change(), 0..6),
         any::<bool>(),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(nodes, host, is_app, country, changes, loud, stale_open)| {
-            let host = if is_app { HOSTS[0] } else { host };
-            Case { nodes, host, is_app, country, changes, loud, stale_open }
+        .prop_map(|(nodes, host, is_app, partner, country, changes, loud, stale_open)| Case {
+            nodes,
+            host,
+            is_app,
+            partner,
+            country,
+            changes,
+            loud,
+            stale_open,
         })
 }
 
@@ -216,7 +234,10 @@ fn lay_out(case: &Case) -> (World, Route) {
                     kept.what.push(Listed { seller_type: *kind, ..first });
                 }
             }
-            Change::NoFile => root = None,
+            Change::NoFile(is_told) => {
+                root = None;
+                world.unavailable.extend(is_told.then(|| HOSTS[0].to_owned()));
+            }
             Change::NotFound => root = Some(Kept { what: None, expires: NOW + 1 }),
             Change::FileExpires(time) => {
                 if let Some(kept) = &mut root {
@@ -265,28 +286,50 @@ fn lay_out(case: &Case) -> (World, Route) {
                     file.partners.push((*domain).to_owned());
                 }
             }
-            Change::PartnerFile(domain, names) if *domain != HOSTS[0] => {
+            Change::PartnerFile(domain, names, owner) if *domain != HOSTS[0] => {
                 let records = case.nodes.clone();
                 let what = names.map(|names| Declaration {
                     records: if names { records } else { Vec::new() },
+                    owner: owner.map(str::to_owned),
                     ..Declaration::default()
                 });
                 others.insert((*domain).to_owned(), Kept { what, expires: NOW + 1 });
             }
-            Change::PartnerFile(..) => {}
+            Change::Partnered(domain, kind) if *domain != HOSTS[0] => {
+                if let Some(file) = file {
+                    file.partners.push((*domain).to_owned());
+                    file.records.retain(|record| *record != case.nodes[0]);
+                }
+                let records = vec![case.nodes[0].clone()];
+                let what = Some(Declaration { records, ..Declaration::default() });
+                others.insert((*domain).to_owned(), Kept { what, expires: NOW + 1 });
+                if let Some(kept) = world.sellers_json.get_mut(&case.nodes[0].0)
+                    && let Some(first) = kept.what.first_mut()
+                {
+                    (first.domain, first.seller_type) = (Some((*domain).to_owned()), *kind);
+                }
+            }
+            Change::PartnerFile(..) | Change::Partnered(..) => {}
+            Change::PartnerExpires(domain, time) => {
+                if let Some(kept) = others.get_mut(*domain) {
+                    kept.expires = *time;
+                }
+            }
             Change::NoInventory => route.has_inventory = false,
             Change::Block(system, account) => {
                 world.blocked.push(((*system).to_owned(), account.map(str::to_owned)));
             }
         }
     }
-    // A crawler asks for the files of subdomains only where the root's file names them.
-    if root.is_none() {
-        others.retain(|host, _| !HOSTS.contains(&host.as_str()));
+    // A developer's hosts have files of their own, and its partners' are those of sites.
+    if case.is_app {
+        let hosts = others.iter().filter(|(host, _)| HOSTS.contains(&host.as_str()));
+        world.app_ads_txt = hosts.map(|(host, kept)| (host.clone(), kept.clone())).collect();
     }
-    others.extend(root.map(|root| (HOSTS[0].to_owned(), root)));
-    *(if case.is_app { &mut world.app_ads_txt } else { &mut world.ads_txt }) = others;
-    world.developers.insert(BUNDLE.to_owned(), HOSTS[0].to_owned());
+    world.ads_txt = others;
+    let files = if case.is_app { &mut world.app_ads_txt } else { &mut world.ads_txt };
+    files.extend(root.map(|root| (HOSTS[0].to_owned(), root)));
+    world.developers.insert(BUNDLE.to_owned(), case.host.to_owned());
     route.nodes = has_chain.then_some(nodes);
     (world, route)
 }
@@ -311,6 +354,9 @@ fn compile(world: &World, loud: bool) -> Supply {
                 continue;
             };
             let mut text = String::from("# who may sell\n");
+            if file.records.is_empty() {
+                text += "placeholder.example.com, placeholder, DIRECT, placeholder\n";
+            }
             for (place, (asi, sid)) in file.records.iter().enumerate() {
                 let relation = if place % 2 == 0 { "DIRECT" } else { "reseller" };
                 writeln!(text, "{}, {sid}, {relation}", write(asi)).unwrap();
@@ -325,6 +371,13 @@ fn compile(world: &World, loud: bool) -> Supply {
             builder.ads_txt(kind, host, Body::Good(text.as_bytes()), UnixMillis(kept.expires)).unwrap();
         }
     }
+    for host in &world.unavailable {
+        for (kind, files) in [(Kind::AdsTxt, &world.ads_txt), (Kind::AppAdsTxt, &world.app_ads_txt)] {
+            if !files.contains_key(host) {
+                builder.ads_txt(kind, host, Body::Unavailable, UnixMillis(0)).unwrap();
+            }
+        }
+    }
     world.developers.iter().for_each(|(bundle, domain)| builder.app(bundle, domain));
     for (asi, account) in &world.blocked {
         builder.block(&write(asi), account.as_deref()).unwrap();
@@ -337,6 +390,10 @@ fn compile(world: &World, loud: bool) -> Supply {
 /// What the rules say, and what the table says.
 fn both(case: &Case) -> (Verdict, Verdict) {
     let (world, route) = lay_out(case);
+    let partner = case.partner.map_or(String::new(), |partner| match case.loud {
+        true => format!("WWW.{}.", partner.to_uppercase()),
+        false => partner.to_owned(),
+    });
     let nodes: Option<Vec<Node<'_>>> = route.nodes.as_ref().map(|nodes| {
         nodes.iter().map(|(asi, sid, pays)| Node { asi: asi.as_bytes(), sid: sid.as_bytes(), pays: *pays }).collect()
     });
@@ -351,7 +408,7 @@ fn both(case: &Case) -> (Verdict, Verdict) {
             (true, true) => Inventory::App(BUNDLE.as_bytes()),
             (true, false) => Inventory::Site(case.host.as_bytes()),
         },
-        partner: b"",
+        partner: partner.as_bytes(),
         country: case.country,
     };
     (world.verdict(&path, NOW), compile(&world, case.loud).check(&path, UnixMillis(NOW)))

@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) sellers_json: BTreeMap<String, Kept<Vec<Listed>>>,
     pub(crate) ads_txt: BTreeMap<String, Kept<File>>,
     pub(crate) app_ads_txt: BTreeMap<String, Kept<File>>,
+    /// Asked for and never had.
+    pub(crate) unavailable: Vec<String>,
     pub(crate) developers: BTreeMap<String, String>,
     pub(crate) blocked: Vec<(String, Option<String>)>,
     pub(crate) stale_open: bool,
@@ -66,10 +68,25 @@ fn sid(node: &Node<'_>) -> String {
     String::from_utf8_lossy(node.sid).trim().to_owned()
 }
 
-/// Whose file a publisher's is, and among which files it is to be found.
+/// What is said, the gravest first: what is proven in the order of the rules, then what else speaks against a path, then what
+/// is missing.
+const GRAVEST_FIRST: [Verdict; 10] = [
+    Verdict::NotTheSender,
+    Verdict::BlockedNode,
+    Verdict::UnknownSeller,
+    Verdict::WrongSellerType,
+    Verdict::Unauthorized,
+    Verdict::Incomplete,
+    Verdict::WrongSellerDomain,
+    Verdict::NoSellersJson,
+    Verdict::NoAdsTxt,
+    Verdict::Undeclared,
+];
+
+/// The file of whom a request names as publisher, and where it stands.
 struct Publisher<'w> {
-    domain: String,
-    files: &'w BTreeMap<String, Kept<File>>,
+    host: String,
+    file: Option<&'w File>,
 }
 
 impl World {
@@ -87,64 +104,60 @@ impl World {
                         return Verdict::Malformed;
                     }
                 }
-                if !complete {
-                    return Verdict::Incomplete;
-                }
-                if name(nodes[nodes.len() - 1].asi) != name(path.sender) {
-                    return Verdict::NotTheSender;
-                }
-                for node in nodes {
-                    for (asi, account) in &self.blocked {
-                        if name(node.asi) == *asi && account.as_ref().is_none_or(|account| *account == sid(node)) {
-                            return Verdict::BlockedNode;
-                        }
-                    }
-                }
-                self.against_files(path, nodes, now)
+                let said = self.everything(path, complete, nodes, now);
+                GRAVEST_FIRST.into_iter().find(|verdict| said.contains(verdict)).unwrap_or(Verdict::Verified)
             }
         }
     }
 
-    fn against_files(&self, path: &Path<'_>, nodes: &[Node<'_>], now: u64) -> Verdict {
-        let publisher = self.publisher(path.inventory);
-        let file = publisher.as_ref().and_then(|publisher| self.current(publisher.files, &publisher.domain, now));
-        let mut missing = None;
+    /// All that can be said against a chain that can be read.
+    fn everything(&self, path: &Path<'_>, complete: bool, nodes: &[Node<'_>], now: u64) -> Vec<Verdict> {
+        let mut said = Vec::new();
+        if !complete {
+            said.push(Verdict::Incomplete);
+        }
+        if name(nodes[nodes.len() - 1].asi) != name(path.sender) {
+            said.push(Verdict::NotTheSender);
+        }
+        let publisher = self.publisher(path.inventory, now);
         for (place, node) in nodes.iter().enumerate() {
+            for (asi, account) in &self.blocked {
+                if name(node.asi) == *asi && account.as_ref().is_none_or(|account| *account == sid(node)) {
+                    said.push(Verdict::BlockedNode);
+                }
+            }
             let Some(kept) = self.sellers_json.get(&name(node.asi)).filter(|kept| self.is_current(kept.expires, now))
             else {
-                missing = Some(Verdict::NoSellersJson);
+                said.push(Verdict::NoSellersJson);
                 continue;
             };
             let Some(seller) = kept.what.iter().find(|seller| seller.id == sid(node)) else {
-                return Verdict::UnknownSeller;
+                said.push(Verdict::UnknownSeller);
+                continue;
             };
             let domain =
                 seller.domain.as_ref().filter(|_| !seller.is_confidential).map(|domain| name(domain.as_bytes()));
-            let wrong = if place == 0 {
-                let owner = publisher.as_ref().map(|publisher| publisher.domain.clone());
-                first(seller, domain, file, owner, path.country)
-            } else {
-                later(seller, domain, &name(nodes[place - 1].asi))
-            };
-            if let Some(verdict) = wrong {
-                return verdict;
-            }
+            said.extend(match place {
+                0 if !complete => seller.seller_type.is_none().then_some(Verdict::WrongSellerType),
+                0 => self.first(seller, domain, node, &publisher, path, now),
+                _ => later(seller, domain, &name(nodes[place - 1].asi)),
+            });
         }
-        match file {
-            None => missing.unwrap_or(Verdict::NoAdsTxt),
-            Some(None) => missing.unwrap_or(Verdict::Undeclared),
-            Some(Some(declaration)) => {
-                let files = publisher.map_or(&self.ads_txt, |publisher| publisher.files);
-                for node in nodes {
-                    match self.authorizes(declaration, files, node, now) {
-                        Some(true) => {}
-                        Some(false) => return Verdict::Unauthorized,
-                        None => missing = missing.or(Some(Verdict::NoAdsTxt)),
+        match publisher.file {
+            None => said.push(Verdict::NoAdsTxt),
+            Some(None) => said.push(Verdict::Undeclared),
+            Some(Some(own)) => {
+                for node in nodes.iter().filter(|node| !lists(own, node)) {
+                    let partners = self.partners(own, &publisher.host, path.partner, now);
+                    if partners.iter().any(|(_, file)| file.is_some_and(|file| declares(file, node))) {
+                        continue;
                     }
+                    let unknown = partners.iter().any(|(_, file)| file.is_none());
+                    said.push(if unknown { Verdict::NoAdsTxt } else { Verdict::Unauthorized });
                 }
-                missing.unwrap_or(Verdict::Verified)
             }
         }
+        said
     }
 
     fn is_current(&self, expires: u64, now: u64) -> bool {
@@ -156,45 +169,88 @@ impl World {
     }
 
     /// Whose file applies.
-    fn publisher(&self, inventory: Inventory<'_>) -> Option<Publisher<'_>> {
+    fn publisher(&self, inventory: Inventory<'_>, now: u64) -> Publisher<'_> {
         match inventory {
-            Inventory::Unknown => None,
+            Inventory::Unknown => Publisher { host: String::new(), file: None },
             Inventory::App(bundle) => {
                 let bundle = String::from_utf8_lossy(bundle).trim().to_owned();
-                let files = &self.app_ads_txt;
-                Some(Publisher { domain: host_of_file(files, &name(self.developers.get(&bundle)?.as_bytes())), files })
+                let host = self.developers.get(&bundle).cloned().unwrap_or_default();
+                let file = self.current(&self.app_ads_txt, &host, now);
+                Publisher { host, file }
             }
             Inventory::Site(host) => {
-                let files = &self.ads_txt;
-                Some(Publisher { domain: host_of_file(files, &name(host)), files })
+                let host = host_of_file(&self.ads_txt, &name(host));
+                let file = self.current(&self.ads_txt, &host, now);
+                Publisher { host, file }
             }
         }
     }
 
-    /// Whether the publisher's file, or a partner's that it names, lists the node; `None` if that cannot be told.
-    fn authorizes(
-        &self,
-        declaration: &Declaration,
-        files: &BTreeMap<String, Kept<File>>,
-        node: &Node<'_>,
-        now: u64,
-    ) -> Option<bool> {
-        let lists = |file: &Declaration| {
-            file.records.iter().any(|(system, account)| *system == name(node.asi) && *account == sid(node))
-        };
-        if lists(declaration) {
-            return Some(true);
-        }
-        let mut told = Some(false);
-        for partner in &declaration.partners {
-            match self.current(files, &host_of_file(files, partner), now) {
-                Some(Some(file)) if lists(file) => return Some(true),
-                Some(_) => {}
-                None => told = None,
+    /// The partners that a publisher names, or that one of them which the request names, each with its file if it is known.
+    fn partners(&self, own: &Declaration, host: &str, asked: &[u8], now: u64) -> Vec<(String, Option<&File>)> {
+        let mut partners = Vec::new();
+        for partner in &own.partners {
+            if partner != host && (asked.is_empty() || name(asked) == *partner) {
+                partners.push((partner.clone(), self.current(&self.ads_txt, partner, now)));
             }
         }
-        told
+        partners
     }
+
+    /// The first node: the publisher, or who manages for it. Where a partner's file names the node and the publisher's does not,
+    /// the inventory is the partner's. What is wrong.
+    fn first(
+        &self,
+        seller: &Listed,
+        domain: Option<String>,
+        node: &Node<'_>,
+        publisher: &Publisher<'_>,
+        path: &Path<'_>,
+        now: u64,
+    ) -> Option<Verdict> {
+        if seller.seller_type.is_none() {
+            return Some(Verdict::WrongSellerType);
+        }
+        let is_intermediary = seller.seller_type == Some(SellerType::Intermediary);
+        let own = match publisher.file {
+            // It may be anybody's.
+            None => return None,
+            Some(None) => return is_intermediary.then_some(Verdict::WrongSellerType),
+            Some(Some(own)) => own,
+        };
+        let wrong = |host: &str, file: &Declaration| whose(seller, domain.as_ref(), host, file, path.country);
+        if lists(own, node) {
+            return wrong(&publisher.host, own);
+        }
+        let partners = self.partners(own, &publisher.host, path.partner, now);
+        let mut told = Vec::new();
+        for (host, file) in &partners {
+            if let Some(Some(file)) = file
+                && lists(file, node)
+            {
+                told.push(wrong(host, file));
+            }
+        }
+        if !told.is_empty() {
+            let right = told.contains(&None);
+            let domain = told.contains(&Some(Verdict::WrongSellerDomain));
+            return match (right, domain) {
+                (true, _) => None,
+                (false, true) => Some(Verdict::WrongSellerDomain),
+                (false, false) => Some(Verdict::WrongSellerType),
+            };
+        }
+        // It may be a partner's of whom nothing is known.
+        if partners.iter().any(|(_, file)| file.is_none()) { None } else { wrong(&publisher.host, own) }
+    }
+}
+
+fn lists(file: &Declaration, node: &Node<'_>) -> bool {
+    file.records.iter().any(|(system, account)| *system == name(node.asi) && *account == sid(node))
+}
+
+fn declares(file: &File, node: &Node<'_>) -> bool {
+    file.as_ref().is_some_and(|file| lists(file, node))
 }
 
 /// The domain whose file applies to a host: of the names of subdomains in the root's file the longest that it belongs to, else the
@@ -210,40 +266,28 @@ fn host_of_file(files: &BTreeMap<String, Kept<File>>, host: &str) -> String {
     longest.cloned().unwrap_or(root)
 }
 
-/// The first node: the publisher, or who manages for it. What is wrong.
-fn first(
+/// A seller that has a type against the file of whose inventory it should be. What is wrong.
+fn whose(
     seller: &Listed,
-    domain: Option<String>,
-    file: Option<&File>,
-    hosted_at: Option<String>,
+    domain: Option<&String>,
+    host: &str,
+    file: &Declaration,
     country: Option<[u8; 2]>,
 ) -> Option<Verdict> {
-    if seller.seller_type.is_none() {
-        return Some(Verdict::WrongSellerType);
-    }
     let is_intermediary = seller.seller_type == Some(SellerType::Intermediary);
-    let declaration = match file {
-        // It may be anybody's.
-        None => return None,
-        Some(None) if is_intermediary => return Some(Verdict::WrongSellerType),
-        Some(None) => return None,
-        Some(Some(declaration)) => declaration,
-    };
-    let manages = |domain: &String| {
-        let here = |at: &Option<[u8; 2]>| at.is_none() || *at == country;
-        declaration.managers.iter().any(|(manager, at)| manager == domain && here(at))
-    };
     let Some(domain) = domain else {
         return is_intermediary.then_some(Verdict::WrongSellerType);
     };
-    if manages(&domain) {
-        None
-    } else if is_intermediary {
-        Some(Verdict::WrongSellerType)
-    } else if declaration.owner.clone().or(hosted_at) == Some(domain) {
-        None
-    } else {
-        Some(Verdict::WrongSellerDomain)
+    for (manager, at) in &file.managers {
+        if manager == domain && (at.is_none() || *at == country) {
+            return None;
+        }
+    }
+    let owner = file.owner.as_deref().unwrap_or(host);
+    match (is_intermediary, owner == domain) {
+        (true, _) => Some(Verdict::WrongSellerType),
+        (false, true) => None,
+        (false, false) => Some(Verdict::WrongSellerDomain),
     }
 }
 

@@ -36,6 +36,10 @@ struct Report {
     unavailable: u64,
     /// Files that are not what their name says.
     refused: u64,
+    /// ads.txt files of subdomains that their root's file does not name, and of nobody's partners: left out.
+    unreferred: u64,
+    /// Partners and subdomains beyond those that are kept of one file; the verdict on who they might name is that nothing is known.
+    left_out: u64,
     /// Records of all files.
     records: u64,
     /// The same without repetitions and placeholders.
@@ -75,6 +79,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.blocked {
         report.blocked = block(&mut builder, path)?;
     }
+    report.unreferred = tell_unreferred(&builder);
     let supply = builder.finish().map_err(|error| at(folder, &error))?;
     supply.write(&args.to).map_err(|error| at(&args.to, &format!("cannot write it: {error}")))?;
 
@@ -107,28 +112,48 @@ fn add(builder: &mut Builder, store: &Store, entry: &Entry, report: &mut Report)
             }
             // The crawler replaced it a moment ago, or the disk lost it.
             Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidData].contains(&error.kind()) => {
-                log::warn!("{} of {}: {error}; left out", entry.kind.file(), entry.domain);
+                log::warn!("{} of {}: {error}; it counts as one that cannot be had", entry.kind.file(), entry.domain);
                 report.refused += 1;
-                return Ok(());
+                Body::Unavailable
             }
             Err(error) => return Err(of(&error)),
         },
         Status::Absent => Body::Absent,
         Status::Unavailable => {
             report.unavailable += 1;
-            return Ok(());
+            Body::Unavailable
         }
     };
     report.absent += u64::from(body == Body::Absent);
-    let Read { records, skipped, refused } =
+    let Read { records, skipped, left_out, refused } =
         builder.ads_txt(kind, &entry.domain, body, entry.expires).map_err(|error| of(&error))?;
     if let Some(why) = refused {
-        log::warn!("{} of {}: {}; left out", entry.kind.file(), entry.domain, why.label());
+        let (file, host) = (entry.kind.file(), &entry.domain);
+        log::warn!("{file} of {host}: {}; it counts as one that cannot be had", why.label());
     }
+    if left_out > 0 {
+        log::warn!("{} of {}: {left_out} partners or subdomains too many; left out", entry.kind.file(), entry.domain);
+    }
+    report.left_out += left_out;
     report.refused += u64::from(refused.is_some());
     report.records += records;
     report.skipped += skipped;
     Ok(())
+}
+
+/// Hosts that are named one by one where something is left out.
+const NAMED: usize = 20;
+
+/// Warns of files that are for nothing: how many there are.
+fn tell_unreferred(builder: &Builder) -> u64 {
+    let unreferred = builder.unreferred();
+    for host in unreferred.iter().take(NAMED) {
+        log::warn!("ads.txt of {host}: no SUBDOMAIN of its root domain's file and nobody's partner; left out");
+    }
+    if unreferred.len() > NAMED {
+        log::warn!("{} more are left out for the same reason", unreferred.len() - NAMED);
+    }
+    unreferred.len() as u64
 }
 
 fn add_sellers(builder: &mut Builder, store: &Store, entry: &Entry, report: &mut Report) -> Result<(), Failure> {
@@ -176,6 +201,7 @@ fn print(report: &Report, to: &Path) {
     println!("apps       {}", report.apps);
     println!("blocked    {}", report.blocked);
     println!("skipped    {skipped} lines; {refused} files are not what they should be, {unavailable} were never had");
+    println!("left out   {} files that nobody refers to, {} names too many", report.unreferred, report.left_out);
     println!("table      {} bytes in {}", report.bytes, to.display());
     let peak = report.peak_bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MB", bytes / 1_000_000));
     println!("took       {:.1} s, {peak} of memory at most", report.seconds);

@@ -3,20 +3,21 @@
 //! What stays in memory of a file is its name and what it says of its publisher; its records are hashes at once, and wait in
 //! a [`Spill`] until it is known how many there are. So a build takes the table, one file, and some tens of megabytes.
 //!
-//! Whatever can be decided once is decided here: which subdomains have a file of their own, and whose file an app's is.
+//! Whatever can be decided once is decided here: which hosts have a file of their own, whose file an app's is, and what a domain
+//! is that can be registered, so that nobody's line makes a file count for whole suffixes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use super::check::files;
 use super::hash::{BLOCKED, Key, Kind, domain, short};
-use super::record::{Account, File, Manager, Status, System, country};
+use super::record::{Account, File, Manager, More, Status, System, country};
 use super::spill::Spill;
 use super::table::Table;
 use super::{Counts, Supply};
 use crate::limits;
-use crate::supply::ads_txt::{Line, Refusal, lines, refusal};
+use crate::supply::ads_txt::{Line, Refusal, lines, refusal, says_something};
+use crate::supply::fetch::names;
 use crate::supply::sellers_json::{self, Summary};
 use crate::units::UnixMillis;
 
@@ -34,6 +35,8 @@ pub enum Body<'a> {
     Good(&'a [u8]),
     /// 404: the publisher declares nothing.
     Absent,
+    /// Neither: it was asked for, and nobody knows what it says.
+    Unavailable,
 }
 
 /// What was read of a file.
@@ -43,7 +46,9 @@ pub struct Read {
     pub records: u64,
     /// Lines that could not be understood.
     pub skipped: u64,
-    /// It is no such file, and counts as if there were none.
+    /// Partners and subdomains that it names beyond those that are kept.
+    pub left_out: u64,
+    /// It is no such file, and counts as one that cannot be had.
     pub refused: Option<Refusal>,
 }
 
@@ -58,23 +63,34 @@ pub struct Builder {
     /// Bundles, with the developer's domain as its place in `developers`.
     apps: Vec<(u64, u32)>,
     developers: HashMap<Box<str>, u32>,
+    has_default_owner: bool,
 }
 
-/// What a file says of its publisher.
+/// What a file says of its publisher. Names are in their stored form.
 #[derive(Debug)]
 struct Publisher {
     status: Status,
     expires: UnixMillis,
+    /// See [`File::owner`].
     owner: u32,
     managers: Vec<Manager>,
-    partners: Vec<Box<str>>,
-    subdomains: Vec<Box<str>>,
+    partners: BTreeSet<Box<str>>,
+    /// There are more.
+    is_cut: bool,
+    subdomains: BTreeSet<Box<str>>,
+    /// See [`File::applies`].
+    applies: bool,
 }
 
 impl Publisher {
     fn new(status: Status, expires: UnixMillis, owner: u32) -> Publisher {
-        let (managers, partners, subdomains) = (Vec::new(), Vec::new(), Vec::new());
-        Publisher { status, expires, owner, managers, partners, subdomains }
+        let (managers, partners, subdomains) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Publisher { status, expires, owner, managers, partners, is_cut: false, subdomains, applies: false }
+    }
+
+    /// Of a file that nobody has.
+    fn unknown() -> Publisher {
+        Publisher::new(Status::Unknown, UnixMillis(0), 0)
     }
 }
 
@@ -93,7 +109,14 @@ impl Builder {
             systems: HashMap::new(),
             apps: Vec::new(),
             developers: HashMap::new(),
+            has_default_owner: true,
         })
+    }
+
+    /// From here on, a file without OWNERDOMAIN does not tell its owner: for files of which it is not known where they stand. Otherwise
+    /// it is the domain where it stands.
+    pub fn without_default_owner(&mut self) {
+        self.has_default_owner = false;
     }
 
     /// Adds a publisher's file, each once.
@@ -104,15 +127,24 @@ impl Builder {
         let (mut read, name) = (Read::default(), name(host));
         let of = |text: &str| self.key.domain(domain(text.as_bytes()));
         let own = of(&name);
-        let Body::Good(text) = body else {
-            self.publishers.insert((kind, name), Publisher::new(Status::Absent, expires, short(own)));
-            return Ok(read);
+        let owner = if self.has_default_owner { short(own) } else { 0 };
+        let text = match body {
+            Body::Good(text) => text,
+            Body::Absent | Body::Unavailable => {
+                let publisher = match body {
+                    Body::Absent => Publisher::new(Status::Absent, expires, owner),
+                    _ => Publisher::unknown(),
+                };
+                self.publishers.insert((kind, name), publisher);
+                return Ok(read);
+            }
         };
-        read.refused = refusal(text);
+        read.refused = refusal(text).or_else(|| (!says_something(text)).then_some(Refusal::Silent));
         if read.refused.is_some() {
+            self.publishers.insert((kind, name), Publisher::unknown());
             return Ok(read);
         }
-        let mut publisher = Publisher::new(Status::Good, expires, short(own));
+        let mut publisher = Publisher::new(Status::Good, expires, owner);
         let (mut has_owner, file) = (false, self.key.file(kind, own));
         // Most files name one system many times in a row.
         let mut last = ("", of(""));
@@ -135,10 +167,17 @@ impl Builder {
                         (has_owner, publisher.owner) = (true, short(of(value)));
                     } else if is("MANAGERDOMAIN") && publisher.managers.len() < limits::MANAGERS {
                         publisher.managers.extend(manager(value, of));
-                    } else if is("SUBDOMAIN") && publisher.subdomains.len() < limits::SUBDOMAINS {
-                        publisher.subdomains.push(self::name(value));
-                    } else if is("INVENTORYPARTNERDOMAIN") && publisher.partners.len() < limits::PARTNERS {
-                        publisher.partners.push(self::name(value));
+                    } else if is("SUBDOMAIN") {
+                        let below = names::host(value).filter(|host| is_below(host, &name));
+                        if !keep(below, &mut publisher.subdomains, limits::SUBDOMAINS) {
+                            read.left_out += 1;
+                        }
+                    } else if is("INVENTORYPARTNERDOMAIN") {
+                        let partner =
+                            names::host(value).filter(|host| **host != *name && psl::domain_str(host).is_some());
+                        if !keep(partner, &mut publisher.partners, limits::REFERENCES) {
+                            (publisher.is_cut, read.left_out) = (true, read.left_out + 1);
+                        }
                     }
                 }
                 Line::Skipped { .. } => read.skipped += 1,
@@ -194,14 +233,28 @@ impl Builder {
         self.pairs.push([self.key.join(BLOCKED, seller)])
     }
 
+    /// The hosts whose ads.txt is for nothing, in their order: neither does the file of their root domain refer to it, nor does
+    /// anybody name them a partner. They are not in the table.
+    pub fn unreferred(&self) -> Vec<&str> {
+        let references = self.references();
+        let is_unreferred = |kind: Kind, name: &str| {
+            kind == Kind::AdsTxt && !references.applies(name) && !references.partners.contains(name)
+        };
+        let mut names: Vec<&str> =
+            self.publishers.keys().filter(|(kind, name)| is_unreferred(*kind, name)).map(|(_, name)| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The table.
     ///
     /// # Errors
     /// What was spilled cannot be read again.
     pub fn finish(mut self) -> io::Result<Supply> {
-        self.apply_subdomains();
+        self.settle();
+        let known = self.publishers.values().filter(|publisher| publisher.status != Status::Unknown).count();
         let mut supply = Supply { key: self.key, ..Supply::default() };
-        let mut counts = Counts { files: self.publishers.len() as u64, ..Counts::default() };
+        let mut counts = Counts { files: known as u64, ..Counts::default() };
         self.fill_files(&mut supply);
         let Builder { key, pairs, sellers, systems, apps, developers, .. } = self;
 
@@ -213,7 +266,8 @@ impl Builder {
 
         let mut of_developer = vec![NO_FILE; developers.len()];
         for (name, at) in developers {
-            of_developer[at as usize] = number(key, &supply.files, Kind::AppAdsTxt, &name);
+            let file = key.file(Kind::AppAdsTxt, key.domain(name.as_bytes()));
+            of_developer[at as usize] = supply.files.number(file).unwrap_or(NO_FILE);
         }
         supply.apps = Table::with_room(apps.len());
         for (hash, developer) in apps {
@@ -236,28 +290,35 @@ impl Builder {
         Ok(supply)
     }
 
-    /// A file of a subdomain counts only if the root's file names it, and then the root's does not count for it, had or not
-    /// (ads.txt 1.1, SUBDOMAIN: the referral is exclusive of the parent). The root is the highest domain of which there is a file: which
-    /// domains are registered is the crawler's to know.
-    fn apply_subdomains(&mut self) {
-        let root = |kind: Kind, name: &str| {
-            let known = |above: &&str| self.publishers.contains_key(&(kind, Box::from(*above)));
-            above(name).filter(known).last().map(str::to_owned)
-        };
-        let roots: HashMap<(Kind, Box<str>), Option<String>> =
-            self.publishers.keys().map(|(kind, name)| ((*kind, name.clone()), root(*kind, name))).collect();
-        let mut named = HashSet::new();
+    /// Who is named by files that count.
+    fn references(&self) -> References {
+        let mut references = References::default();
+        let ads_txt = |name: &str| self.publishers.get(&(Kind::AdsTxt, Box::from(name)));
         for ((kind, name), publisher) in &self.publishers {
-            if roots[&(*kind, name.clone())].is_none() {
-                let below = |host: &str| above(host).any(|above| above == &**name);
-                let subdomains = publisher.subdomains.iter().filter(|host| below(host));
-                named.extend(subdomains.map(|host| (*kind, host.clone())));
+            if *kind == Kind::AdsTxt && is_root(name) {
+                references.subdomains.extend(publisher.subdomains.iter().cloned());
             }
         }
-        self.publishers.retain(|file, _| roots[file].is_none() || named.contains(file));
-        for file in named {
-            let never = || Publisher::new(Status::Unknown, UnixMillis(0), 0);
-            self.publishers.entry(file).or_insert_with(never);
+        let subdomains = references.subdomains.iter().filter_map(|name| ads_txt(name));
+        let others = self.publishers.iter().filter(|((kind, name), _)| *kind == Kind::AppAdsTxt || is_root(name));
+        let partners = others.map(|(_, publisher)| publisher).chain(subdomains).flat_map(|of| of.partners.iter());
+        references.partners = partners.cloned().collect();
+        references
+    }
+
+    /// Whose file each is. An ads.txt applies to its host if that is a root domain, or if the root's file names it by SUBDOMAIN, and then
+    /// the root's does not apply to it, had or not (ads.txt 1.1, 3.5.1: the referral is exclusive of the parent). Others count as
+    /// a partner's or not at all. An app-ads.txt is that of the apps of which the crawler says so; SUBDOMAIN means nothing there.
+    fn settle(&mut self) {
+        let references = self.references();
+        self.publishers.retain(|(kind, name), publisher| {
+            publisher.applies = *kind == Kind::AppAdsTxt || references.applies(name);
+            publisher.applies || references.partners.contains(name)
+        });
+        for name in references.subdomains.union(&references.partners) {
+            let applies = references.applies(name);
+            let never = || Publisher { applies, ..Publisher::unknown() };
+            self.publishers.entry((Kind::AdsTxt, name.clone())).or_insert_with(never);
         }
     }
 
@@ -270,21 +331,57 @@ impl Builder {
         // All have their places now, so that those of partners are known.
         let mut more = vec![0];
         for ((kind, name), publisher) in &self.publishers {
+            let Publisher { status, expires, owner, applies, .. } = *publisher;
             let (first, managers) =
                 publisher.managers.split_first().map_or((Manager::default(), &[][..]), |(first, rest)| (*first, rest));
+            // A partner's partners are nobody's: one hop.
+            let partners: Vec<&str> = publisher.partners.iter().filter(|_| applies).map(|name| &**name).collect();
             let mut rest = 0;
-            if !managers.is_empty() || !publisher.partners.is_empty() {
-                rest = u32::try_from(more.len())
-                    .expect("bounded numbers of managers and partners of less than 2^24 files");
-                more.push(managers.len() as u32 | (publisher.partners.len() as u32) << 16);
-                more.extend(managers.iter().flat_map(|manager| [manager.domain, manager.country]));
-                more.extend(publisher.partners.iter().map(|host| number(self.key, &files, *kind, host)));
+            if !managers.is_empty() || !partners.is_empty() {
+                let numbers = partners.iter().map(|name| files.number(hash(Kind::AdsTxt, name)).unwrap_or(NO_FILE));
+                let start = More::write(&mut more, managers, numbers, publisher.is_cut);
+                rest = u32::try_from(start).expect("bounded numbers of managers and partners of less than 2^24 files");
             }
             let slot = room(&mut files, hash(*kind, name)).0;
-            File::write(slot, publisher.expires, publisher.status, publisher.owner, first, rest);
+            File::write(slot, expires, status, applies, owner, first, rest);
         }
         (supply.files, supply.more) = (files, more.into());
     }
+}
+
+/// Whom files that count name.
+#[derive(Debug, Default)]
+struct References {
+    /// By SUBDOMAIN, in the file of their root domain.
+    subdomains: HashSet<Box<str>>,
+    /// By INVENTORYPARTNERDOMAIN.
+    partners: HashSet<Box<str>>,
+}
+
+impl References {
+    fn applies(&self, name: &str) -> bool {
+        is_root(name) || self.subdomains.contains(name)
+    }
+}
+
+/// Whether somebody can have registered it: a public suffix and one name (ads.txt 1.1, 3.1).
+fn is_root(name: &str) -> bool {
+    psl::domain_str(name) == Some(name)
+}
+
+/// Whether this is the root domain of a host below it.
+fn is_below(host: &str, root: &str) -> bool {
+    host != root && psl::domain_str(host) == Some(root)
+}
+
+/// Adds what is a name to those that are kept, each once; false if there is no room for it.
+fn keep(name: Option<String>, names: &mut BTreeSet<Box<str>>, most: usize) -> bool {
+    let Some(name) = name.map(Box::from) else { return true };
+    let has_room = names.len() < most || names.contains(&name);
+    if has_room {
+        names.insert(name);
+    }
+    has_room
 }
 
 /// A table of the builder's has room for all it counted.
@@ -295,16 +392,6 @@ fn room<const W: usize>(table: &mut Table<W>, hash: u64) -> (&mut [u32; W], bool
 /// A domain as it is kept while the table is made.
 fn name(written: &str) -> Box<str> {
     String::from_utf8_lossy(domain(written.as_bytes())).to_ascii_lowercase().into()
-}
-
-/// The domains above a host, the nearest first, down to two labels.
-fn above(host: &str) -> impl Iterator<Item = &str> {
-    host.match_indices('.').map(|(at, _)| &host[at + 1..]).filter(|above| above.contains('.'))
-}
-
-/// The number of the file that applies to a host.
-fn number(key: Key, table: &Table<8>, kind: Kind, host: &str) -> u32 {
-    files(key, kind, host.as_bytes()).into_iter().find_map(|file| table.number(file)).unwrap_or(NO_FILE)
 }
 
 /// `MANAGERDOMAIN=domain[, country]`. With something else in the place of the country it is nobody's.

@@ -20,7 +20,7 @@ use crate::snapshot::document::FileError;
 
 const MAGIC: &[u8; 16] = b"corebid supply\n\0";
 /// Changes with anything that a reader must know: this layout, the hashes, what slots mean.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 /// Numbers in the head: layout, key, counts, lengths.
 const NUMBERS: usize = 1 + 2 + 5 + 6;
 const HEAD: usize = MAGIC.len() + 8 * NUMBERS;

@@ -1,11 +1,12 @@
 //! What the slots of the tables say.
 //!
 //! ```text
-//!   file     0 hash ── 1    2 expires ── 3 + status    4 owner    5 manager    6 its country    7 more
+//!   file     0 hash ── 1    2 expires ── 3 + status and role    4 owner    5 manager    6 its country    7 more
 //!   system   0 hash ── 1    2 expires ── 3 + flags
 //!   seller   0 fingerprint  1 domain + passthrough + type
 //!   app      0 fingerprint  1 number of the file's slot
 //!   pair     0 fingerprint
+//!   more     0 how many of each     managers with their countries     numbers of the partners' slots
 //! ```
 //!
 //! Times are milliseconds in 48 bits.
@@ -31,7 +32,7 @@ fn time([low, high]: [u32; 2]) -> UnixMillis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(super) enum Status {
-    /// The publisher says that there is one, and nobody has it.
+    /// It was asked for, or somebody says that there is one, and nobody has it.
     Unknown,
     /// 404: nothing is declared.
     Absent,
@@ -44,6 +45,14 @@ pub(super) enum Status {
 pub(super) struct File<'t>(pub(super) &'t [u32; 8]);
 
 impl File<'_> {
+    /// Beside the status: it is the file of its host, and of what is below. Without, it counts as a partner's alone.
+    const APPLIES: u16 = 4;
+
+    #[inline]
+    pub(super) fn applies(self) -> bool {
+        self.0[3] >> 16 & u32::from(File::APPLIES) != 0
+    }
+
     #[inline]
     pub(super) fn expires(self) -> UnixMillis {
         time([self.0[2], self.0[3]])
@@ -51,14 +60,14 @@ impl File<'_> {
 
     #[inline]
     pub(super) fn status(self) -> Status {
-        match self.0[3] >> 16 {
+        match self.0[3] >> 16 & 3 {
             2 => Status::Good,
             1 => Status::Absent,
             _ => Status::Unknown,
         }
     }
 
-    /// OWNERDOMAIN, [`hash::short`].
+    /// OWNERDOMAIN, [`hash::short`]; 0 if nobody knows whose the file is.
     #[inline]
     pub(super) fn owner(self) -> u32 {
         self.0[4]
@@ -70,7 +79,7 @@ impl File<'_> {
         Manager { domain: self.0[5], country: self.0[6] }
     }
 
-    /// Where in the list of the rest its own begins: how many more managers and partners there are, then these. 0 without.
+    /// Where in the list of the rest its own begins, see [`More`]. 0 without.
     #[inline]
     pub(super) fn more(self) -> u32 {
         self.0[7]
@@ -87,12 +96,52 @@ impl File<'_> {
         slot: &mut [u32; 8],
         expires: UnixMillis,
         status: Status,
+        applies: bool,
         owner: u32,
         first: Manager,
         more: u32,
     ) {
-        slot[2..4].copy_from_slice(&timed(expires, status as u16));
+        let role = if applies { File::APPLIES } else { 0 };
+        slot[2..4].copy_from_slice(&timed(expires, status as u16 | role));
         slot[4..].copy_from_slice(&[owner, first.domain, first.country, more]);
+    }
+}
+
+/// What few files have: managers after the first, and partners. It begins with a word that says how many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct More<'t> {
+    /// Domain and country of each, as in a [`Manager`].
+    pub(super) managers: &'t [[u32; 2]],
+    /// The numbers of their files' slots.
+    pub(super) partners: &'t [u32],
+    /// The file names more partners than are kept.
+    pub(super) is_cut: bool,
+}
+
+impl<'t> More<'t> {
+    const CUT: u32 = 1 << 31;
+
+    /// What begins here; nothing if that is not all there.
+    pub(super) fn read(words: &'t [u32]) -> Option<More<'t>> {
+        let (counts, list) = words.split_first()?;
+        let (managers, list) = list.split_at_checked(2 * (counts & 0xFFFF) as usize)?;
+        let partners = list.get(..((counts & !More::CUT) >> 16) as usize)?;
+        Some(More { managers: managers.as_chunks().0, partners, is_cut: counts & More::CUT != 0 })
+    }
+
+    /// Appends it; where it begins. Few enough of each are for the caller to see to: [`crate::limits::MANAGERS`],
+    /// [`crate::limits::REFERENCES`].
+    pub(super) fn write(
+        words: &mut Vec<u32>,
+        managers: &[Manager],
+        partners: impl ExactSizeIterator<Item = u32>,
+        is_cut: bool,
+    ) -> usize {
+        let start = words.len();
+        words.push(managers.len() as u32 | (partners.len() as u32) << 16 | if is_cut { More::CUT } else { 0 });
+        words.extend(managers.iter().flat_map(|manager| [manager.domain, manager.country]));
+        words.extend(partners);
+        start
     }
 }
 
