@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::time::Instant;
 
 use corebid::limits::{SELLERS_JSON_DEPTH, SELLERS_JSON_TEXT};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use support::Folder;
-use support::process::run;
+use support::process::{corebid, run};
 
 fn lines(text: impl AsRef<[u8]>) -> Vec<String> {
     let say = |line: Line<'_>| match line {
@@ -416,7 +416,23 @@ fn the_command_reports_a_file() {
     let report = report.unwrap();
     assert_eq!((code, &report["records"]), (Some(0), &json!(1)));
     assert_eq!(report["variables"], json!({ "version": "1.0" }));
-    assert_eq!(report["skipped"], json!([{ "index": 1, "reason": "no seller_id" }]));
+    assert_eq!(report["skipped"], json!([{ "line": 1, "index": 1, "reason": "no seller_id" }]));
+}
+
+#[test]
+fn the_command_reads_standard_input() {
+    for (kind, text) in [("sellers.json", r#"{"sellers":[{"seller_id":1}]}"#), ("ads.txt", "a.com, 1, DIRECT")] {
+        let mut child = corebid()
+            .args(["supply", "parse", "--kind", kind, "-", "--json"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &report["records"]), (Some(0), &json!(1)), "{kind}");
+    }
 }
 
 #[test]
@@ -425,8 +441,13 @@ fn the_command_refuses_in_one_line() {
     assert_eq!((code, &report.unwrap()["records"]), (Some(1), &json!(0)));
     assert!(stderr.contains("HTML"), "{stderr}");
     let (code, report, stderr) = parse("sellers.json", b"{\"sellers\":[\n{\"seller_id\":}]}");
-    assert_eq!((code, report), (Some(1), None));
+    let report = report.unwrap();
+    assert_eq!((code, &report["records"]), (Some(1), &json!(0)));
+    assert_eq!(report["refused"], "line 2, column 14: expected value");
     assert!(stderr.contains("file: line 2, column 14: expected value"), "{stderr}");
+    let (code, stdout, _) = run(&["supply", "parse", "--kind", "sellers.json", "/nowhere/s.json", "--json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(code == Some(1) && report["error"].as_str().unwrap().contains("/nowhere/s.json: cannot read it"));
     let (code, _, stderr) = run(&["supply", "parse", "--kind", "ads.txt", "/nowhere/ads.txt"]);
     assert!(code == Some(1) && stderr.contains("/nowhere/ads.txt: cannot read it"), "{stderr}");
     assert_eq!(run(&["supply", "parse", "--kind", "ads", "/nowhere/ads.txt"]).0, Some(2));
@@ -499,6 +520,11 @@ fn a_path_is_checked_against_the_files_at_hand() {
     trial.folder.write("page.txt", "<!doctype html>");
     assert_check(&trial, "--ads-txt @/page.txt", "unknown", "no_ads_txt", Some(11));
     assert_check(&trial, "--ads-txt @/page.txt --policy prefer", "pass", "no_ads_txt", None);
+    // Servers send an empty file for what they do not have; a publisher who authorizes nobody writes the placeholder.
+    for nothing in ["", "# none\n", "error=404\n"] {
+        trial.folder.write("none.txt", nothing);
+        assert_check(&trial, "--ads-txt @/none.txt", "unknown", "no_ads_txt", Some(11));
+    }
     trial.folder.write("y.json", "{\"sellers\":[{\"seller_id\":\"7\"");
     assert_check(&trial, "", "unknown", "no_sellers_json", Some(17));
     trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"7","seller_type":"INTERMEDIARY","domain":"z.com"}]}"#);
@@ -552,9 +578,55 @@ fn an_app_a_partner_and_a_manager_have_their_files_too() {
     assert_check(trial, "", "pass", "verified", None);
     trial.request["app"] = json!({ "bundle": "com.p.app", "publisher": { "domain": "p.com" } });
     assert_check(trial, "", "pass", "verified", None);
-    trial.request["app"] = json!({ "bundle": "com.p.app" });
-    assert_check(trial, "", "fail", "wrong_seller_domain", Some(17));
-    assert_check(trial, "--domain p.com", "pass", "verified", None);
+    // Its developer's host, by the rule of app-ads.txt, and a partner's ads.txt.
+    trial.request["app"] = json!({ "bundle": "com.p.app", "domain": "https://www.p.com/games" });
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\nINVENTORYPARTNERDOMAIN=q.com\n");
+    trial.folder.write("partner.txt", "y.com, 7, RESELLER\n");
+    assert_check(trial, "--partner-ads-txt q.com=@/partner.txt", "pass", "verified", None);
+}
+
+#[test]
+fn a_subdomain_has_the_file_of_its_root() {
+    let mut trial = Trial::new();
+    trial.request["site"] = json!({ "domain": "news.P.com" });
+    assert_check(&trial, "", "pass", "verified", None);
+    // Unless that refers to another: then it is another that is wanted.
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\ny.com, 7, RESELLER\nSUBDOMAIN=news.p.com\n");
+    assert_check(&trial, "", "unknown", "no_ads_txt", Some(11));
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\ny.com, 7, RESELLER\nOWNERDOMAIN=p.com\n");
+    assert_check(&trial, "--domain news.p.com", "pass", "verified", None);
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\n");
+    assert_check(&trial, "--domain news.p.com", "fail", "unauthorized", Some(12));
+}
+
+#[test]
+fn who_owns_what_nobody_knows_the_place_of_is_not_asked() {
+    let site = json!({ "domain": "10.0.0.1" });
+    for (channel, what) in
+        [("app", json!({ "bundle": "com.p.app" })), ("app", json!({})), ("site", json!({})), ("site", site)]
+    {
+        let mut trial = Trial::new();
+        trial.request.as_object_mut().unwrap().remove("site");
+        trial.request[channel] = what;
+        assert_check(&trial, "", "pass", "verified", None);
+        assert_check(&trial, "--ads-txt 404", "pass", "undeclared", None);
+        assert_check(&trial, "--domain p.com", "pass", "verified", None);
+        assert_check(&trial, "--domain q.com", "fail", "wrong_seller_domain", Some(17));
+        // Who says that it is somebody else's is believed, and who may sell is in the file anyway.
+        trial.folder.write("ads.txt", "x.com, 1, DIRECT\ny.com, 7, RESELLER\nOWNERDOMAIN=q.com\n");
+        assert_check(&trial, "", "fail", "wrong_seller_domain", Some(17));
+        trial.folder.write("ads.txt", "x.com, 1, DIRECT\n");
+        assert_check(&trial, "", "fail", "unauthorized", Some(12));
+    }
+    // An app without a bundle may yet say where its file stands.
+    let mut trial = Trial::new();
+    trial.request.as_object_mut().unwrap().remove("site");
+    for (domain, verdict, reason, nbr) in
+        [("p.com", "pass", "verified", None), ("q.com", "fail", "wrong_seller_domain", Some(17))]
+    {
+        trial.request["app"] = json!({ "domain": domain });
+        assert_check(&trial, "", verdict, reason, nbr);
+    }
 }
 
 #[test]
@@ -565,6 +637,10 @@ fn the_check_is_refused_in_one_line() {
         ("--sender y.com --sellers-json =@/x.json", 2),
         ("--sender y.com --policy off", 2),
         ("--ads-txt 404", 2),
+        ("--sender y.com --ads-txt @/ads.txt --domain co.uk", 2),
+        ("--sender y.com --sellers-json x.com=@/x.json www.X.com.=@/y.json", 2),
+        ("--sender y.com --partner-ads-txt q.com=@/ads.txt --partner-ads-txt Q.com=@/ads.txt", 2),
+        ("--sender y.com --ads-txt @/ads.txt --partner-ads-txt p.com=@/ads.txt", 2),
         ("--sender y.com --ads-txt @/missing.txt", 1),
         ("--sender y.com --sellers-json x.com=@/missing.json", 1),
     ];
@@ -576,6 +652,11 @@ fn the_check_is_refused_in_one_line() {
     trial.request = json!({ "imp": [] });
     let (code, _, stderr) = trial.run("--sender y.com --ads-txt 404");
     assert!(code == Some(1) && stderr.contains("request.json: not a BidRequest"), "{stderr}");
+    // Who reads JSON gets some.
+    let (code, stdout, stderr) = trial.run("--sender y.com --ads-txt 404 --json");
+    let said: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(code == Some(1) && said["error"].as_str().unwrap().ends_with("request.json: not a BidRequest"), "{stdout}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 /// `cargo test --release --test supply_files -- --ignored --nocapture`: a gigabyte of each, in MB/s.
