@@ -73,7 +73,7 @@ fn table(folder: &Folder, news: &str) -> Supply {
 
 const NEWS: &str = "ssp.example, pub-1, DIRECT\nssp.example, odd \"1\"/2, DIRECT\nfirst.example, pub-2, DIRECT\n\
                     ssp.example, first, RESELLER\nssp.example, blocked, RESELLER\nblocked.example, pub-2, DIRECT\n\
-                    ssp.example, secretive, RESELLER\nsecretive.example, pub-3, DIRECT\n";
+                    ssp.example, secretive, RESELLER\nsecretive.example, pub-3, DIRECT\nssp.example, gone-1, DIRECT\n";
 
 /// A folder with a table and a configuration; `supply` ends `[supply]`, `exchange` ends that of the exchange.
 fn configure(folder: &Folder, supply: &str, exchange: &str, campaigns: &str) -> String {
@@ -258,12 +258,18 @@ fn the_witness_tells_the_path_and_the_verdict() {
 fn paths() -> Vec<(String, Option<NoBidReason>, bool)> {
     let news = |source: &str| site("news.example", source, "");
     let resold = |asi: &str, sid: &str, account: &str| news(&chain_of(&[node(asi, sid), node(SENDER, account)]));
+    let part = |chain: String| news(&chain.replace("\"complete\":1", "\"complete\":0"));
     vec![
         (news(&direct("pub-1")), BIDS, true),
         (resold("first.example", "pub-2", "first"), BIDS, true),
         (news(""), Some(ChainIncomplete), true),
         (news("\"schain\":1"), Some(ChainIncomplete), true),
-        (news(&direct("pub-1").replace("\"complete\":1", "\"complete\":0")), Some(ChainIncomplete), true),
+        (part(direct("pub-1")), Some(ChainIncomplete), true),
+        // That it is a part makes what is wrong with it no better.
+        (part(chain_of(&[node("first.example", "pub-2")])), Some(ChainIncomplete), false),
+        (part(chain_of(&[node("blocked.example", "pub-2"), node(SENDER, "blocked")])), Some(ChainBlocked), false),
+        (part(direct("nobody")), Some(ChainBlocked), false),
+        (part(direct("unlisted")), Some(AdsTxtViolation), false),
         (news(&chain_of(&[node("first.example", "pub-2")])), Some(ChainIncomplete), false),
         (resold("blocked.example", "pub-2", "blocked"), Some(ChainBlocked), false),
         (news(&direct("nobody")), Some(ChainBlocked), false),

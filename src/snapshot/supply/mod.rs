@@ -66,13 +66,13 @@ pub struct Path<'a> {
     pub sender: &'a [u8],
     /// What is sold.
     pub inventory: Inventory<'a>,
-    /// `inventorypartnerdomain` of the site or app; empty without.
+    /// `inventorypartnerdomain` of the site or app: which of the publisher's partners it means; empty without.
     pub partner: &'a [u8],
     /// The country of the impression, ISO 3166-1 alpha-2 capitals, for managers of one country; `None` if unknown.
     pub country: Option<[u8; 2]>,
 }
 
-/// What the files say of a path. In the order in which it is told.
+/// What the files say of a path, in the order of the rules (docs/SUPPLY.md). Of several, what is proven is told before what is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Verdict {
@@ -133,7 +133,7 @@ pub struct Supply {
     systems: Table<4>,
     /// The publishers' files.
     files: Table<8>,
-    /// What few files have: more than one manager, partners.
+    /// What few files have, [`record::More`].
     more: Box<[u32]>,
     counts: Counts,
 }
@@ -141,7 +141,7 @@ pub struct Supply {
 /// How much of what a table holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// ads.txt and app-ads.txt files, those that are known to be absent included.
+    /// ads.txt and app-ads.txt files, those that are known to be absent included, those of which nothing is known not.
     pub files: u64,
     /// Sellers they name, each once a file.
     pub pairs: u64,
