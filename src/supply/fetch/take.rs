@@ -179,3 +179,24 @@ impl<R: Read> Read for Wire<'_, R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_sellers_json_waits_for_no_publishers_file() {
+        let meter = Meter::new(1);
+        let held = meter.reading.lock().unwrap();
+        let (done, is_done) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let read = || meter.references(Kind::SellersJson, "ssp.example", &b"{\"sellers\":[]}"[..]);
+            scope.spawn(move || done.send(read().is_ok()));
+            let in_time = is_done.recv_timeout(Duration::from_secs(20));
+            drop(held);
+            assert_eq!(in_time, Ok(true));
+        });
+    }
+}
