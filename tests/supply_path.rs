@@ -269,6 +269,8 @@ fn paths() -> Vec<(String, Option<NoBidReason>, bool)> {
         (part(chain_of(&[node("first.example", "pub-2")])), Some(ChainIncomplete), false),
         (part(chain_of(&[node("blocked.example", "pub-2"), node(SENDER, "blocked")])), Some(ChainBlocked), false),
         (part(direct("nobody")), Some(ChainBlocked), false),
+        (news(&direct("nobody").replace("\"hp\":1", "\"hp\":0")), Some(ChainBlocked), false),
+        (news(&direct("pub-1").replace("\"hp\":1", "\"hp\":0")), Some(ChainIncomplete), true),
         (part(direct("unlisted")), Some(AdsTxtViolation), false),
         (news(&chain_of(&[node("first.example", "pub-2")])), Some(ChainIncomplete), false),
         (resold("blocked.example", "pub-2", "blocked"), Some(ChainBlocked), false),

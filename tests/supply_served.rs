@@ -9,6 +9,8 @@ mod web;
 
 use std::fs;
 use std::io::{Result, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use support::process::{Bidder, run};
@@ -52,10 +54,11 @@ const TARGETS: &str = "site victim.co.uk\nsite evil.com\nsite root.example\nsite
                        app com.dev dev.example\napp com.games games.dev.example\napp com.broken broken.dev.example\n\
                        app com.none none.dev.example\n";
 
-fn supply(arguments: &[&str]) -> Value {
+/// What a command reports, and what it warns of.
+fn supply(arguments: &[&str]) -> (Value, String) {
     let (code, stdout, stderr) = run(&[&["supply"], arguments, &["--json"]].concat());
     assert_eq!(code, Some(0), "{arguments:?}\n{stderr}");
-    serde_json::from_str(&stdout).unwrap()
+    (serde_json::from_str(&stdout).unwrap(), stderr)
 }
 
 /// A request for what an account sells; `of` is its site or app.
@@ -74,7 +77,7 @@ fn a_bidder_goes_by_what_was_fetched() {
     let (targets, out, table) = (folder.text("targets"), folder.text("out"), folder.text("supply.bin"));
     let resolve = format!("*={}", web.address);
     supply(&["fetch", "--targets", &targets, "--out", &out, "--resolve", &resolve, "--timeout", "20"]);
-    let built = supply(&["build", &out, &table]);
+    let (built, _) = supply(&["build", &out, &table]);
     assert_eq!(
         [&built["systems"], &built["sellers"], &built["apps"], &built["unavailable"]],
         [&json!(1), &json!(SELLERS.len()), &json!(4), &json!(2)],
@@ -91,7 +94,7 @@ fn a_bidder_goes_by_what_was_fetched() {
     let app = |bundle: &str, more: &str| format!("\"app\":{{\"bundle\":\"{bundle}\"{more}}}");
     let partner = |name: &str| format!(",\"inventorypartnerdomain\":\"{name}\"");
     let (violation, unavailable) = (Some("ads_txt_violation"), Some("ads_txt_unavailable"));
-    for (of, account, reason) in [
+    let cases = [
         (site("victim.co.uk"), "victim", None),
         // Whatever others say of its public suffix, its file counts.
         (site("victim.co.uk"), "dev", violation),
@@ -112,9 +115,43 @@ fn a_bidder_goes_by_what_was_fetched() {
         // An error is not a 404, for which the root's file counts.
         (app("com.broken", ""), "dev", unavailable),
         (app("com.none", ""), "dev", None),
-    ] {
-        let body = request(&of, account);
-        assert_eq!(client.debug(body.as_bytes()).reason(), reason, "{body}");
+    ];
+    let mut told = Vec::new();
+    for (of, account, _) in &cases {
+        let answer = client.debug(request(of, account).as_bytes());
+        told.push((of.clone(), *account, answer.reason().map(str::to_owned)));
     }
+    assert_eq!(told, cases.map(|(of, account, reason)| (of, account, reason.map(str::to_owned))));
     bidder.stop();
+}
+
+/// A root's file that names its subdomains no more leaves theirs without a use.
+#[test]
+fn what_nobody_refers_to_is_left_out_and_told() {
+    const HOSTS: usize = 22;
+    let folder = Folder::new("supply-unreferred");
+    let forgets = Arc::new(AtomicBool::new(false));
+    let state = forgets.clone();
+    let web = Web::start(None, move |request: &Request, out: &mut dyn Write| {
+        let names = |host| format!("SUBDOMAIN=s{host:02}.root.example\n");
+        match &*request.host {
+            "root.example" if !state.load(Ordering::Relaxed) => text(out, &(0..HOSTS).map(names).collect::<String>()),
+            _ => text(out, "ssp.example, 1, DIRECT\n"),
+        }
+    });
+    folder.write("targets", "site root.example\n");
+    let (targets, out, table) = (folder.text("targets"), folder.text("out"), folder.text("supply.bin"));
+    let resolve = format!("*={}", web.address);
+    let round = || {
+        supply(&["fetch", "--targets", &targets, "--out", &out, "--resolve", &resolve, "--timeout", "20"]);
+        supply(&["build", &out, &table])
+    };
+    let (built, said) = round();
+    assert_eq!((&built["domains"], &built["unreferred"]), (&json!(1 + HOSTS), &json!(0)), "{said}");
+    forgets.store(true, Ordering::Relaxed);
+    let (built, said) = round();
+    assert_eq!((&built["domains"], &built["unreferred"]), (&json!(1), &json!(HOSTS)), "{said}");
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(told.len(), 21, "{said}");
+    assert!(told[0].contains("ads.txt of s00.root.example: ") && told[20].contains(" 2 more are "), "{said}");
 }

@@ -70,12 +70,13 @@ fn sid(node: &Node<'_>) -> String {
 
 /// What is said, the gravest first: what is proven in the order of the rules, then what else speaks against a path, then what
 /// is missing.
-const GRAVEST_FIRST: [Verdict; 10] = [
+const GRAVEST_FIRST: [Verdict; 11] = [
     Verdict::NotTheSender,
     Verdict::BlockedNode,
     Verdict::UnknownSeller,
     Verdict::WrongSellerType,
     Verdict::Unauthorized,
+    Verdict::Malformed,
     Verdict::Incomplete,
     Verdict::WrongSellerDomain,
     Verdict::NoSellersJson,
@@ -100,7 +101,7 @@ impl World {
                     return Verdict::Malformed;
                 }
                 for node in nodes {
-                    if name(node.asi).is_empty() || sid(node).is_empty() || sid(node).len() > 64 || !node.pays {
+                    if name(node.asi).is_empty() || sid(node).is_empty() || sid(node).len() > 64 {
                         return Verdict::Malformed;
                     }
                 }
@@ -113,6 +114,10 @@ impl World {
     /// All that can be said against a chain that can be read.
     fn everything(&self, path: &Path<'_>, complete: bool, nodes: &[Node<'_>], now: u64) -> Vec<Verdict> {
         let mut said = Vec::new();
+        let is_proper = nodes.iter().all(|node| node.pays);
+        if !is_proper {
+            said.push(Verdict::Malformed);
+        }
         if !complete {
             said.push(Verdict::Incomplete);
         }
@@ -138,7 +143,7 @@ impl World {
             let domain =
                 seller.domain.as_ref().filter(|_| !seller.is_confidential).map(|domain| name(domain.as_bytes()));
             said.extend(match place {
-                0 if !complete => seller.seller_type.is_none().then_some(Verdict::WrongSellerType),
+                0 if !complete || !is_proper => seller.seller_type.is_none().then_some(Verdict::WrongSellerType),
                 0 => self.first(seller, domain, node, &publisher, path, now),
                 _ => later(seller, domain, &name(nodes[place - 1].asi)),
             });

@@ -125,27 +125,36 @@ impl Builder {
     /// There is no room in the folder.
     pub fn ads_txt(&mut self, kind: Kind, host: &str, body: Body<'_>, expires: UnixMillis) -> io::Result<Read> {
         let (mut read, name) = (Read::default(), name(host));
-        let of = |text: &str| self.key.domain(domain(text.as_bytes()));
-        let own = of(&name);
+        let own = self.key.domain(name.as_bytes());
         let owner = if self.has_default_owner { short(own) } else { 0 };
-        let text = match body {
-            Body::Good(text) => text,
-            Body::Absent | Body::Unavailable => {
-                let publisher = match body {
-                    Body::Absent => Publisher::new(Status::Absent, expires, owner),
-                    _ => Publisher::unknown(),
-                };
-                self.publishers.insert((kind, name), publisher);
-                return Ok(read);
+        let publisher = match body {
+            Body::Good(text) => {
+                let mut publisher = Publisher::new(Status::Good, expires, owner);
+                read.refused = refusal(text).or_else(|| (!says_something(text)).then_some(Refusal::Silent));
+                match read.refused {
+                    None => self.read_ads_txt(self.key.file(kind, own), &name, text, &mut publisher, &mut read)?,
+                    Some(_) => publisher = Publisher::unknown(),
+                }
+                publisher
             }
+            Body::Absent => Publisher::new(Status::Absent, expires, owner),
+            Body::Unavailable => Publisher::unknown(),
         };
-        read.refused = refusal(text).or_else(|| (!says_something(text)).then_some(Refusal::Silent));
-        if read.refused.is_some() {
-            self.publishers.insert((kind, name), Publisher::unknown());
-            return Ok(read);
-        }
-        let mut publisher = Publisher::new(Status::Good, expires, owner);
-        let (mut has_owner, file) = (false, self.key.file(kind, own));
+        self.publishers.insert((kind, name), publisher);
+        Ok(read)
+    }
+
+    /// The records of a file, by its hash, go to the pairs; what it says of its publisher, to that.
+    fn read_ads_txt(
+        &mut self,
+        file: u64,
+        name: &str,
+        text: &[u8],
+        publisher: &mut Publisher,
+        read: &mut Read,
+    ) -> io::Result<()> {
+        let of = |text: &str| self.key.domain(domain(text.as_bytes()));
+        let mut has_owner = false;
         // Most files name one system many times in a row.
         let mut last = ("", of(""));
         for line in lines(text) {
@@ -168,13 +177,12 @@ impl Builder {
                     } else if is("MANAGERDOMAIN") && publisher.managers.len() < limits::MANAGERS {
                         publisher.managers.extend(manager(value, of));
                     } else if is("SUBDOMAIN") {
-                        let below = names::host(value).filter(|host| is_below(host, &name));
+                        let below = names::host(value).filter(|host| is_below(host, name));
                         if !keep(below, &mut publisher.subdomains, limits::SUBDOMAINS) {
                             read.left_out += 1;
                         }
                     } else if is("INVENTORYPARTNERDOMAIN") {
-                        let partner =
-                            names::host(value).filter(|host| **host != *name && psl::domain_str(host).is_some());
+                        let partner = names::host(value).filter(|host| host != name && psl::domain_str(host).is_some());
                         if !keep(partner, &mut publisher.partners, limits::REFERENCES) {
                             (publisher.is_cut, read.left_out) = (true, read.left_out + 1);
                         }
@@ -183,8 +191,7 @@ impl Builder {
                 Line::Skipped { .. } => read.skipped += 1,
             }
         }
-        self.publishers.insert((kind, name), publisher);
-        Ok(read)
+        Ok(())
     }
 
     /// Adds a system's sellers.json, each once. Of two entries with one id, the first counts.

@@ -65,7 +65,7 @@ impl Supply {
 
     /// An error where it is decided whatever else there is.
     fn judge(&self, path: &Path<'_>, now: UnixMillis) -> Result<Verdict, Verdict> {
-        let (nodes, complete) = shape(path)?;
+        let (nodes, lack) = shape(path)?;
         let places = Places::of(self, path.inventory);
         let hops: ArrayVec<Hop, { limits::CHAIN_NODES }> = nodes
             .iter()
@@ -83,17 +83,17 @@ impl Supply {
         let partner = named.map(|name| self.key.file(Kind::AdsTxt, self.key.domain(name)));
         let asked = Asked { country: country(path.country), partner, now };
         let declared = self.declared(&places, now);
-        let (fit, all_listed) = self.sellers_agree(&hops, complete, declared, asked)?;
+        let (fit, all_listed) = self.sellers_agree(&hops, lack, declared, asked)?;
         let authorized = match declared {
             Declared::Good(file) => self.authorizes(file, &hops, asked)?,
             Declared::Absent => Verdict::Undeclared,
             Declared::Unknown => Verdict::NoAdsTxt,
         };
-        Ok(match (complete, fit, all_listed) {
-            (false, ..) => Verdict::Incomplete,
-            (true, Fit::WrongDomain, _) => Verdict::WrongSellerDomain,
-            (true, _, false) => Verdict::NoSellersJson,
-            (true, _, true) => authorized,
+        Ok(match (lack, fit, all_listed) {
+            (Some(lack), ..) => lack,
+            (None, Fit::WrongDomain, _) => Verdict::WrongSellerDomain,
+            (None, _, false) => Verdict::NoSellersJson,
+            (None, _, true) => authorized,
         })
     }
 
@@ -145,7 +145,7 @@ impl Supply {
     fn sellers_agree(
         &self,
         hops: &[Hop],
-        complete: bool,
+        lack: Option<Verdict>,
         declared: Declared<'_>,
         asked: Asked,
     ) -> Result<(Fit, bool), Verdict> {
@@ -158,7 +158,7 @@ impl Supply {
                 let account = Account(listed[1]);
                 fit = fit.min(match before {
                     Some(before) => resells(account, before),
-                    None if complete => self.owns(account, hop, declared, asked),
+                    None if lack.is_none() => self.owns(account, hop, declared, asked),
                     // Who was before it is not told: it may be the publisher, or anybody who resells.
                     None => Fit::of(account.seller_type().is_some(), true),
                 });
@@ -263,22 +263,28 @@ impl Supply {
     }
 }
 
-/// What can be told of a chain without any file: its nodes, and whether these are all.
-fn shape<'p>(path: &Path<'p>) -> Result<(&'p [Node<'p>], bool), Verdict> {
+/// What can be told of a chain without any file: its nodes, and what it lacks if nothing worse is found.
+fn shape<'p>(path: &Path<'p>) -> Result<(&'p [Node<'p>], Option<Verdict>), Verdict> {
     let (complete, nodes) = match path.chain {
         Chain::Absent => return Err(Verdict::NoChain),
         Chain::Malformed => return Err(Verdict::Malformed),
         Chain::Nodes { complete, nodes } => (complete, nodes),
     };
     let is_whole = |node: &Node<'_>| {
-        node.pays
-            && (1..=DOMAIN_BYTES).contains(&domain(node.asi).len())
+        (1..=DOMAIN_BYTES).contains(&domain(node.asi).len())
             && (1..=limits::SID_BYTES).contains(&node.sid.trim_ascii().len())
     };
     match nodes.last() {
         Some(last) if nodes.len() <= limits::CHAIN_NODES && nodes.iter().all(is_whole) => {
             let is_the_sender = domain(last.asi).eq_ignore_ascii_case(domain(path.sender));
-            if is_the_sender { Ok((nodes, complete)) } else { Err(Verdict::NotTheSender) }
+            let lack = if nodes.iter().any(|node| !node.pays) {
+                Some(Verdict::Malformed)
+            } else if !complete {
+                Some(Verdict::Incomplete)
+            } else {
+                None
+            };
+            if is_the_sender { Ok((nodes, lack)) } else { Err(Verdict::NotTheSender) }
         }
         _ => Err(Verdict::Malformed),
     }
