@@ -151,6 +151,8 @@ pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;
 pub const SELLERS_JSON_BYTES: u64 = 512 * 1024 * 1024;
 /// A text in it, bytes; a file with a longer one is not taken. Names and comments have some hundreds.
 pub const SELLERS_JSON_TEXT: usize = 64 * 1024;
+/// Lists and objects in one another in it: a seller's own `ext` begins at the fourth. Deeper ones are no sellers.json.
+pub const SELLERS_JSON_DEPTH: usize = 64;
 /// Subdomains, and inventory partners, of one file that are fetched too. No more partners are kept in the supply table: a seller
 /// whom the publisher does not name costs a cache line for each.
 pub const REFERENCES: usize = 100;

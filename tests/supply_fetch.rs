@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use corebid::snapshot::supply::Supply;
 use corebid::supply::store::{Entry, Kind, Status, Store};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::Folder;
 use support::process::corebid;
 use web::{Request, Tls, Web, reply, text};
@@ -94,6 +95,8 @@ const ODD_ANSWERS: &[(&str, &str, Odd)] = &[
     ("html", "a page", |_, out| text(out, "<!DOCTYPE html><html><body>a, b, DIRECT</body></html>")),
     ("empty", "neither a record", |_, out| text(out, "")),
     ("words", "neither a record", |_, out| text(out, "Not found\n")),
+    ("error", "neither a record", |_, out| text(out, "error=404\n")),
+    ("tag", "a page", |_, out| text(out, "<div class=\"x\">\nowner=nobody\na, b, DIRECT\n</div>")),
     ("type", "content type text/html", |_, out| reply(out, 200, "content-type: text/html\r\n", GOOD.as_bytes())),
     ("type-json", "content type", |_, out| reply(out, 200, "content-type: application/json\r\n", GOOD.as_bytes())),
     ("type-twice", "content type", |_, out| {
@@ -310,6 +313,7 @@ fn a_404_is_a_publishers_word_and_not_an_exchanges() {
 fn a_sellers_json_must_be_whole_json_of_any_type() {
     static TEXT: LazyLock<String> =
         LazyLock::new(|| format!("{{\"sellers\":[{{\"seller_id\":\"{}\"}}]}}", "1".repeat(1 << 20)));
+    static DEEP: LazyLock<String> = LazyLock::new(|| format!("{{\"sellers\":[],\"a\":{}", "[".repeat(8 << 20)));
     let folder = Folder::new("fetch");
     let web = Web::start(None, |request, out| {
         let (kind, body): (_, &[u8]) = match request.host.split('.').next().unwrap() {
@@ -321,14 +325,18 @@ fn a_sellers_json_must_be_whole_json_of_any_type() {
             "none" => ("application/json", br#"{"version":"1.0"}"#),
             "list" => ("application/json", b"[]"),
             "text" => ("application/json", TEXT.as_bytes()),
+            "deep" => ("application/json", DEEP.as_bytes()),
             _ => ("application/json", b"{\"sellers\":[]} trailing"),
         };
         reply(out, 200, &format!("content-type: {kind}\r\n"), body)
     });
-    let (good, bad) = (["json", "plain", "bom"], ["html", "cut", "none", "list", "text", "trailing"]);
+    let (good, bad) = (["json", "plain", "bom"], ["html", "cut", "none", "list", "text", "deep", "trailing"]);
     let targets: String = good.iter().chain(&bad).map(|name| format!("seller {name}.example\n")).collect();
     let run = fetch(&folder, &web, &targets, &[]);
-    assert_eq!((run.count("fetched"), run.count("failed")), (3, 6), "{}", run.stderr);
+    assert_eq!((run.count("fetched"), run.count("failed")), (3, 7), "{}", run.stderr);
+    for (name, error) in [("text", "a text that is too long"), ("deep", "nested too deep")] {
+        assert!(errors(&folder)[&format!("{name}.example")].ends_with(error), "{:?}", errors(&folder));
+    }
     let store = store(&folder);
     for name in good {
         assert_eq!(entry(&store, Kind::SellersJson, &format!("{name}.example")).status, Status::Good, "{name}");
@@ -488,6 +496,8 @@ fn files_that_a_file_names_are_fetched_too() {
         ("pub.example", "/ads.txt") => {
             let mut lines = String::from("subdomain=m.pub.example\nSubdomain=other.example\n");
             lines += "inventorypartnerdomain=Partner.example\n";
+            // A file of a public suffix would stand above everybody's.
+            lines += "inventorypartnerdomain=co.uk\ninventorypartnerdomain=com\n";
             text(out, &lines)
         }
         ("m.pub.example", "/ads.txt") => {
@@ -629,9 +639,13 @@ fn a_kill_at_any_time_leaves_a_folder_that_can_be_read() {
             .unwrap();
         // Not at its start, and never at the same place.
         let state = folder.path("out").join("state.ndjson");
-        let lines = |path: &Path| fs::read(path).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
+        // A file that is fresh has a line too.
+        let files = |path: &Path| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            text.lines().filter_map(|line| line.split('"').nth(7)).collect::<HashSet<_>>().len()
+        };
         let enough = had.len() + 40 + 13 * kill;
-        support::eventually("some files", || (lines(&state) > enough).then_some(()));
+        support::eventually("some files", || (files(&state) > enough).then_some(()));
         child.kill().unwrap();
         child.wait().unwrap();
         let store = store(&folder);
@@ -657,6 +671,7 @@ fn bad_usage_is_told_in_one_line() {
         ("site a.example\nsight b.example", &[][..], "targets:2: "),
         ("# nothing\n", &[], "no targets"),
         ("site a.example", &["--every", "soon"], "--every"),
+        ("site a.example", &["--every", "0s"], "1m to 168h"),
         ("site a.example", &["--contact", "a\nb"], "--contact"),
         ("site a.example", &["--resolve", "a.example"], "--resolve"),
         ("site a.example", &["--ca", "/nowhere.pem"], "/nowhere.pem"),
@@ -669,31 +684,72 @@ fn bad_usage_is_told_in_one_line() {
 }
 
 #[test]
-fn rounds_follow_each_other() {
+fn a_crawler_between_its_rounds_keeps_others_off() {
     let folder = Folder::new("fetch");
     let web = Web::start(None, |_, out| text(out, GOOD));
     folder.write("targets", "site a.example");
     let resolve = format!("*={}", web.address);
     let mut child = corebid()
-        .args(["supply", "fetch", "--resolve", &resolve, "--every", "1s"])
+        .args(["supply", "fetch", "--resolve", &resolve, "--every", "1h", "--build", &folder.text("supply.bin")])
         .args(["--targets", &folder.text("targets"), "--out", &folder.text("out")])
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let mut seen = Vec::new();
-    let mut asked = |host: &str, times: usize| {
-        support::eventually(host, || {
-            seen.extend(web.take_seen());
-            (seen.iter().filter(|request| request.host == host).count() >= times).then_some(())
-        });
-    };
-    asked("a.example", 2);
-    // Another crawler keeps off.
-    let run = fetch(&folder, &web, "site a.example\nsite b.example", &[]);
+    support::eventually("a table", || folder.path("supply.bin").exists().then_some(()));
+    let run = fetch(&folder, &web, "site b.example", &[]);
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("another crawler writes to it"), "{}", run.stderr);
-    // The targets are read again.
-    asked("b.example", 1);
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// How many files the table has, as it says itself.
+fn table(folder: &Folder) -> u64 {
+    Supply::load(&folder.path("supply.bin")).unwrap().counts().files
+}
+
+#[test]
+fn a_round_ends_with_a_table_of_all_that_is_in_hand() {
+    let folder = Folder::new("fetch");
+    let (web, phase) = phases(|_, out| text(out, GOOD), |_, out| reply(out, 500, "", b""));
+    let blocked = folder.write("blocked.txt", "bad.example # they know why\nssp.example 9\n");
+    let (blocked, place) = (blocked.to_str().unwrap(), folder.text("supply.bin"));
+    let build = ["--build", &place, "--blocked", blocked];
+    let run = fetch(&folder, &web, "site a.example\nsite b.example", &build);
+    assert_eq!((run.code, run.count("fetched"), table(&folder)), (Some(0), 2, 2), "{}", run.stderr);
+    assert_eq!((&run.report["table"]["domains"], &run.report["table"]["blocked"]), (&json!(2), &json!(2)));
+    // One file more, and those of before that cannot be had now.
+    phase.store(1, Ordering::Relaxed);
+    let more = Web::start(None, |request, out| match &*request.host {
+        "c.example" => reply(out, 404, "", b""),
+        _ => reply(out, 500, "", b""),
+    });
+    let run = fetch(&folder, &more, "site a.example\nsite b.example\nsite c.example", &build);
+    assert_eq!((run.code, run.count("kept"), table(&folder)), (Some(0), 2, 3), "{}", run.stderr);
+    // Nothing could be asked, and whom to block is read all the same.
+    folder.write("blocked.txt", "bad.example\n");
+    let run = fetch(&folder, &web, "site a.example\nsite b.example\nsite c.example", &build);
+    assert_eq!((run.code, &run.report["table"]["blocked"]), (Some(1), &json!(1)), "{}", run.report);
+    // Of a folder with nothing in it no table is made, and the one that is there stays.
+    fs::remove_dir_all(folder.path("out")).unwrap();
+    let run = fetch(&folder, &web, "site a.example", &build);
+    assert_eq!((run.code, run.report.get("table"), table(&folder)), (Some(1), None, 3), "{}", run.stderr);
+    assert!(run.stderr.contains("stays what it was"), "{}", run.stderr);
+    // What would be refused after the round is refused before it.
+    web.take_seen();
+    folder.write("blocked.txt", "one two three\n");
+    for (more, wanted) in [
+        (&build[..], "blocked.txt:1: "),
+        (&["--build", "/nowhere/supply.bin"], "/nowhere"),
+        (&["--blocked", blocked], "--build"),
+    ] {
+        let run = fetch(&folder, &web, "site a.example", more);
+        assert_eq!(run.code, Some(2), "{wanted}");
+        assert!(run.stderr.contains(wanted), "{}", run.stderr);
+    }
+    assert!(web.take_seen().is_empty());
+    let left = fs::read_dir(folder.path("")).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let known = ["targets", "out", "supply.bin", "blocked.txt"];
+    assert!(left.into_iter().all(|name| known.contains(&&*name)), "something is left beside the table");
 }

@@ -2,16 +2,17 @@
 
 mod support;
 
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::time::Instant;
 
+use corebid::limits::{SELLERS_JSON_DEPTH, SELLERS_JSON_TEXT};
 use corebid::supply::ads_txt::{self, Line, MAX_LINE, Reason, Record, Refusal};
 use corebid::supply::sellers_json::{self, Seller, SellerType, Summary};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use support::Folder;
-use support::process::run;
+use support::process::{corebid, run};
 
 fn lines(text: impl AsRef<[u8]>) -> Vec<String> {
     let say = |line: Line<'_>| match line {
@@ -104,6 +105,8 @@ fn what_is_no_text_file_is_refused_as_a_whole() {
         b"<!DOCTYPE html><html>\na.com, 1, DIRECT\n</html>",
         b"\xef\xbb\xbf \r\n<HTML lang=en>",
         b"<!-- served by us -->\n<!-- really --><head>",
+        b"<!-- ads.txt -->\na.com, 1, DIRECT",
+        b" \n\t<div class=\"x\">\n",
         b"<?xml version=\"1.0\"?>",
         b"\t<div class=\"x\">\na.com, 1, DIRECT",
     ];
@@ -214,14 +217,11 @@ fn sellers(text: &str) -> (Result<Summary, sellers_json::Error>, Vec<String>) {
         format!("{seller_id} {seller_type} {}{confidential}{passthrough}", domain.unwrap_or("-"))
     };
     let (mut whole, mut streamed) = (Vec::new(), Vec::new());
-    let summary = sellers_json::read(text.as_bytes(), |seller| whole.push(say(seller)));
+    let summary = sellers_json::read_from(text.as_bytes(), |seller| whole.push(say(seller)));
     let again =
         sellers_json::read_from(BufReader::with_capacity(7, text.as_bytes()), |seller| streamed.push(say(seller)));
     assert_eq!(whole, streamed);
-    assert_eq!(summary.is_ok(), again.is_ok());
-    if summary.is_ok() {
-        assert_eq!(summary, again);
-    }
+    assert_eq!(summary, again);
     (summary, whole)
 }
 
@@ -269,14 +269,21 @@ fn what_names_nobody_is_skipped_with_its_index() {
         r#"{"seller_id":123456789012345678901234}"#,
     ];
     let objects = |entry: &str| entry.starts_with('{');
+    let list = entries.join(",\n\r\n  ");
     let (summary, read) =
-        sellers(&format!(r#"{{"sellers":[{{"seller_id":"a"}},{},{{"seller_id":"b"}}]}}"#, entries.join(",")));
+        sellers(&format!("{{\"sellers\":[\n{{\"seller_id\":\"a\"}}\n,{list},{{\"seller_id\":\"b\"}}]}}"));
     let summary = summary.unwrap();
     assert_eq!((read.len(), summary.sellers, summary.unnamed), (2, 2, 12));
     for (place, (entry, skipped)) in entries.iter().zip(&summary.skipped).enumerate() {
         let reason = if objects(entry) { sellers_json::Reason::NoSellerId } else { sellers_json::Reason::NoObject };
         assert_eq!((skipped.index, skipped.reason), (1 + place as u64, reason), "{entry}");
+        // The first stands on the third line, each of the others two lines below the one before.
+        assert_eq!(skipped.line, 3 + 2 * place as u64, "{entry}");
     }
+    // It is the line on which an entry begins, not those of its fields.
+    let (summary, _) = sellers("{\"sellers\":\n\n[ {\n\"name\":\n\"a\"}\n,\n[\n]]}");
+    let lines: Vec<u64> = summary.unwrap().skipped.iter().map(|skipped| skipped.line).collect();
+    assert_eq!(lines, [3, 7]);
 }
 
 #[test]
@@ -297,8 +304,34 @@ fn what_is_no_sellers_json_is_an_error_with_its_place() {
         let error = sellers(text).0.unwrap_err().to_string();
         assert!(error.contains(said) && !error.contains('\n'), "{text}: {error}");
     }
-    let deep = format!(r#"{{"sellers":[{}{}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    let _ = sellers(&deep);
+}
+
+#[test]
+fn texts_and_nesting_are_bounded_wherever_they_stand() {
+    let nested = |open: &str, close: &str, levels: usize| format!("{}7{}", open.repeat(levels), close.repeat(levels));
+    // The document, its list and the entry are three levels; a text's first quotation mark counts with it.
+    let (text, depth) = (SELLERS_JSON_TEXT - 1, SELLERS_JSON_DEPTH - 3);
+    let texts = [0, 1]
+        .map(|more| [format!("\"{}\"", "a".repeat(text + more)), format!("\"{}b\"", "\\n".repeat(text / 2 + more))]);
+    let deep = [0, 1].map(|more| [nested("[", "]", depth + more), nested("{\"a\":", "}", depth + more)]);
+    for place in ["seller_id", "name", "ext", "is_confidential"] {
+        for (more, values) in texts.iter().zip(&deep).map(|(texts, deep)| texts.iter().chain(deep)).enumerate() {
+            for value in values {
+                let inside = sellers(&format!(r#"{{"sellers":[{{"{place}":{value}}}]}}"#)).0;
+                let read = inside.map_err(|error| error.to_string());
+                assert_eq!(read.is_ok(), more == 0, "{place} {value:.20} {more}: {read:?}");
+                let told = ["a text that is too long", "nested too deep"];
+                assert!(
+                    read.as_ref().err().is_none_or(|error| told.iter().any(|told| error.ends_with(told))),
+                    "{place}: {read:?}"
+                );
+            }
+        }
+    }
+    // What stands in a text is no nesting, and many short texts are no long one.
+    assert!(sellers(&format!(r#"{{"a":"\"{}","sellers":[]}}"#, "[{".repeat(1000))).0.is_ok());
+    assert!(sellers(&format!(r#"{{"a":[{}1],"sellers":[]}}"#, r#""abc","#.repeat(SELLERS_JSON_TEXT))).0.is_ok());
+    assert!(sellers(&format!(r#"{{"a":{}1,"sellers":[]}}"#, " ".repeat(2 * SELLERS_JSON_TEXT))).0.is_ok());
 }
 
 /// A document of sellers, with what `serde_json` makes of each.
@@ -354,7 +387,7 @@ fn a_seller_type_is_one_of_three() {
     let mut types = Vec::new();
     let text = r#"{"sellers":[{"seller_id":1,"seller_type":"PUBLISHER"},{"seller_id":2,"seller_type":"Intermediary"},
         {"seller_id":3,"seller_type":"both"},{"seller_id":4}]}"#;
-    sellers_json::read(text.as_bytes(), |seller| types.push(seller.seller_type)).unwrap();
+    sellers_json::read_from(text.as_bytes(), |seller| types.push(seller.seller_type)).unwrap();
     assert_eq!(types, [Some(SellerType::Publisher), Some(SellerType::Intermediary), Some(SellerType::Both), None]);
 }
 
@@ -383,7 +416,23 @@ fn the_command_reports_a_file() {
     let report = report.unwrap();
     assert_eq!((code, &report["records"]), (Some(0), &json!(1)));
     assert_eq!(report["variables"], json!({ "version": "1.0" }));
-    assert_eq!(report["skipped"], json!([{ "index": 1, "reason": "no seller_id" }]));
+    assert_eq!(report["skipped"], json!([{ "line": 1, "index": 1, "reason": "no seller_id" }]));
+}
+
+#[test]
+fn the_command_reads_standard_input() {
+    for (kind, text) in [("sellers.json", r#"{"sellers":[{"seller_id":1}]}"#), ("ads.txt", "a.com, 1, DIRECT")] {
+        let mut child = corebid()
+            .args(["supply", "parse", "--kind", kind, "-", "--json"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &report["records"]), (Some(0), &json!(1)), "{kind}");
+    }
 }
 
 #[test]
@@ -392,8 +441,13 @@ fn the_command_refuses_in_one_line() {
     assert_eq!((code, &report.unwrap()["records"]), (Some(1), &json!(0)));
     assert!(stderr.contains("HTML"), "{stderr}");
     let (code, report, stderr) = parse("sellers.json", b"{\"sellers\":[\n{\"seller_id\":}]}");
-    assert_eq!((code, report), (Some(1), None));
+    let report = report.unwrap();
+    assert_eq!((code, &report["records"]), (Some(1), &json!(0)));
+    assert_eq!(report["refused"], "line 2, column 14: expected value");
     assert!(stderr.contains("file: line 2, column 14: expected value"), "{stderr}");
+    let (code, stdout, _) = run(&["supply", "parse", "--kind", "sellers.json", "/nowhere/s.json", "--json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(code == Some(1) && report["error"].as_str().unwrap().contains("/nowhere/s.json: cannot read it"));
     let (code, _, stderr) = run(&["supply", "parse", "--kind", "ads.txt", "/nowhere/ads.txt"]);
     assert!(code == Some(1) && stderr.contains("/nowhere/ads.txt: cannot read it"), "{stderr}");
     assert_eq!(run(&["supply", "parse", "--kind", "ads", "/nowhere/ads.txt"]).0, Some(2));
@@ -466,6 +520,11 @@ fn a_path_is_checked_against_the_files_at_hand() {
     trial.folder.write("page.txt", "<!doctype html>");
     assert_check(&trial, "--ads-txt @/page.txt", "unknown", "no_ads_txt", Some(11));
     assert_check(&trial, "--ads-txt @/page.txt --policy prefer", "pass", "no_ads_txt", None);
+    // Servers send an empty file for what they do not have; a publisher who authorizes nobody writes the placeholder.
+    for nothing in ["", "# none\n", "error=404\n"] {
+        trial.folder.write("none.txt", nothing);
+        assert_check(&trial, "--ads-txt @/none.txt", "unknown", "no_ads_txt", Some(11));
+    }
     trial.folder.write("y.json", "{\"sellers\":[{\"seller_id\":\"7\"");
     assert_check(&trial, "", "unknown", "no_sellers_json", Some(17));
     trial.folder.write("y.json", r#"{"sellers":[{"seller_id":"7","seller_type":"INTERMEDIARY","domain":"z.com"}]}"#);
@@ -519,9 +578,55 @@ fn an_app_a_partner_and_a_manager_have_their_files_too() {
     assert_check(trial, "", "pass", "verified", None);
     trial.request["app"] = json!({ "bundle": "com.p.app", "publisher": { "domain": "p.com" } });
     assert_check(trial, "", "pass", "verified", None);
-    trial.request["app"] = json!({ "bundle": "com.p.app" });
-    assert_check(trial, "", "fail", "wrong_seller_domain", Some(17));
-    assert_check(trial, "--domain p.com", "pass", "verified", None);
+    // Its developer's host, by the rule of app-ads.txt, and a partner's ads.txt.
+    trial.request["app"] = json!({ "bundle": "com.p.app", "domain": "https://www.p.com/games" });
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\nINVENTORYPARTNERDOMAIN=q.com\n");
+    trial.folder.write("partner.txt", "y.com, 7, RESELLER\n");
+    assert_check(trial, "--partner-ads-txt q.com=@/partner.txt", "pass", "verified", None);
+}
+
+#[test]
+fn a_subdomain_has_the_file_of_its_root() {
+    let mut trial = Trial::new();
+    trial.request["site"] = json!({ "domain": "news.P.com" });
+    assert_check(&trial, "", "pass", "verified", None);
+    // Unless that refers to another: then it is another that is wanted.
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\ny.com, 7, RESELLER\nSUBDOMAIN=news.p.com\n");
+    assert_check(&trial, "", "unknown", "no_ads_txt", Some(11));
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\ny.com, 7, RESELLER\nOWNERDOMAIN=p.com\n");
+    assert_check(&trial, "--domain news.p.com", "pass", "verified", None);
+    trial.folder.write("ads.txt", "x.com, 1, DIRECT\n");
+    assert_check(&trial, "--domain news.p.com", "fail", "unauthorized", Some(12));
+}
+
+#[test]
+fn who_owns_what_nobody_knows_the_place_of_is_not_asked() {
+    let site = json!({ "domain": "10.0.0.1" });
+    for (channel, what) in
+        [("app", json!({ "bundle": "com.p.app" })), ("app", json!({})), ("site", json!({})), ("site", site)]
+    {
+        let mut trial = Trial::new();
+        trial.request.as_object_mut().unwrap().remove("site");
+        trial.request[channel] = what;
+        assert_check(&trial, "", "pass", "verified", None);
+        assert_check(&trial, "--ads-txt 404", "pass", "undeclared", None);
+        assert_check(&trial, "--domain p.com", "pass", "verified", None);
+        assert_check(&trial, "--domain q.com", "fail", "wrong_seller_domain", Some(17));
+        // Who says that it is somebody else's is believed, and who may sell is in the file anyway.
+        trial.folder.write("ads.txt", "x.com, 1, DIRECT\ny.com, 7, RESELLER\nOWNERDOMAIN=q.com\n");
+        assert_check(&trial, "", "fail", "wrong_seller_domain", Some(17));
+        trial.folder.write("ads.txt", "x.com, 1, DIRECT\n");
+        assert_check(&trial, "", "fail", "unauthorized", Some(12));
+    }
+    // An app without a bundle may yet say where its file stands.
+    let mut trial = Trial::new();
+    trial.request.as_object_mut().unwrap().remove("site");
+    for (domain, verdict, reason, nbr) in
+        [("p.com", "pass", "verified", None), ("q.com", "fail", "wrong_seller_domain", Some(17))]
+    {
+        trial.request["app"] = json!({ "domain": domain });
+        assert_check(&trial, "", verdict, reason, nbr);
+    }
 }
 
 #[test]
@@ -532,6 +637,10 @@ fn the_check_is_refused_in_one_line() {
         ("--sender y.com --sellers-json =@/x.json", 2),
         ("--sender y.com --policy off", 2),
         ("--ads-txt 404", 2),
+        ("--sender y.com --ads-txt @/ads.txt --domain co.uk", 2),
+        ("--sender y.com --sellers-json x.com=@/x.json www.X.com.=@/y.json", 2),
+        ("--sender y.com --partner-ads-txt q.com=@/ads.txt --partner-ads-txt Q.com=@/ads.txt", 2),
+        ("--sender y.com --ads-txt @/ads.txt --partner-ads-txt p.com=@/ads.txt", 2),
         ("--sender y.com --ads-txt @/missing.txt", 1),
         ("--sender y.com --sellers-json x.com=@/missing.json", 1),
     ];
@@ -543,6 +652,11 @@ fn the_check_is_refused_in_one_line() {
     trial.request = json!({ "imp": [] });
     let (code, _, stderr) = trial.run("--sender y.com --ads-txt 404");
     assert!(code == Some(1) && stderr.contains("request.json: not a BidRequest"), "{stderr}");
+    // Who reads JSON gets some.
+    let (code, stdout, stderr) = trial.run("--sender y.com --ads-txt 404 --json");
+    let said: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(code == Some(1) && said["error"].as_str().unwrap().ends_with("request.json: not a BidRequest"), "{stdout}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 /// `cargo test --release --test supply_files -- --ignored --nocapture`: a gigabyte of each, in MB/s.
@@ -567,9 +681,6 @@ fn speed() {
     };
     let text = format!(r#"{{"version":"1.0","sellers":[{}{{}}]}}"#, repeat((0..1000).map(seller).collect()));
     let begun = Instant::now();
-    let summary = sellers_json::read(text.as_bytes(), |_| {}).unwrap();
-    print("sellers.json in memory", text.len(), summary.sellers, begun);
-    let begun = Instant::now();
     let summary = sellers_json::read_from(BufReader::with_capacity(1 << 16, text.as_bytes()), |_| {}).unwrap();
-    print("sellers.json as a stream", text.len(), summary.sellers, begun);
+    print("sellers.json", text.len(), summary.sellers, begun);
 }

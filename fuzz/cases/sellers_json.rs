@@ -1,15 +1,15 @@
-//! A sellers.json: the same in memory and as a stream, and what `serde_json` reads as a whole.
+//! A sellers.json: the same in pieces of any size, and what `serde_json` reads as a whole.
 
 use std::io::BufReader;
 
-use corebid::supply::sellers_json::{Seller, Summary, read, read_from};
+use corebid::supply::sellers_json::{Seller, Summary, read_from};
 use serde_json::Value;
 
 /// Checks one input.
 pub(crate) fn check(text: &[u8]) {
     let say = |seller: Seller<'_>| format!("{seller:?}");
     let (mut whole, mut streamed) = (Vec::new(), Vec::new());
-    let summary = read(text, |seller| whole.push(say(seller)));
+    let summary = read_from(text, |seller| whole.push(say(seller)));
     let again = read_from(BufReader::with_capacity(16, text), |seller| streamed.push(say(seller)));
     match (summary, again) {
         (Ok(summary), Ok(again)) => {
@@ -20,7 +20,7 @@ pub(crate) fn check(text: &[u8]) {
             let lines = 1 + text.iter().filter(|byte| **byte == b'\n').count();
             assert!(error.line <= lines && !error.what.is_empty() && !error.to_string().contains('\n'), "{error:?}");
         }
-        (summary, again) => panic!("in memory {summary:?}, as a stream {again:?}"),
+        (summary, again) => panic!("in one piece {summary:?}, in many {again:?}"),
     }
 }
 

@@ -5,11 +5,14 @@
 //! over whatever they are. An entry without a `seller_id` names nobody and is skipped. What is not JSON, or not an object with a
 //! list `sellers`, is an [`Error`], and what was read up to there does not count: a file that was cut is no shorter list.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::de::{IoRead, Read, SliceRead};
+use serde_json::de::IoRead;
+
+use crate::limits;
 
 /// How many skipped entries are told one by one. The rest is only counted, so that a file of nothing else takes no memory.
 pub const MAX_SKIPPED: usize = 100_000;
@@ -62,6 +65,8 @@ pub struct Summary {
 pub struct Skipped {
     /// Its place in the list, counted from 0.
     pub index: u64,
+    /// The line on which it begins, counted from 1.
+    pub line: u64,
     /// Why.
     pub reason: Reason,
 }
@@ -113,37 +118,78 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// Hands out the sellers of a file in memory, in their order.
-pub fn read(text: &[u8], each: impl FnMut(Seller<'_>)) -> Result<Summary, Error> {
-    walk(SliceRead::new(text.strip_prefix(BOM).unwrap_or(text)), each)
-}
-
-/// Hands out the sellers of a file as it is read, in their order. Holds the longest text of the file, and no more.
+/// Hands out the sellers of a file as it is read, in their order. Holds the longest text of the file, and no more: a text over
+/// [`limits::SELLERS_JSON_TEXT`] and what is nested deeper than [`limits::SELLERS_JSON_DEPTH`] are mistakes.
 pub fn read_from(mut file: impl io::BufRead, each: impl FnMut(Seller<'_>)) -> Result<Summary, Error> {
     match file.fill_buf() {
         Ok(start) if start.starts_with(BOM) => file.consume(BOM.len()),
         // A reader that fails tells it again.
         _ => {}
     }
-    walk(IoRead::new(file), each)
-}
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
-fn walk<'de>(file: impl Read<'de>, each: impl FnMut(Seller<'_>)) -> Result<Summary, Error> {
-    let mut reader = serde_json::Deserializer::new(file);
-    let summary = reader.deserialize_any(File { each, draft: Draft::default() })?;
+    let line = Cell::new(1);
+    let mut reader = serde_json::Deserializer::new(IoRead::new(Bounded::new(file, &line)));
+    let summary = reader.deserialize_any(File { each, draft: Draft::new(&line) })?;
     reader.end()?;
     Ok(summary)
 }
 
-/// The document.
-struct File<E> {
-    each: E,
-    draft: Draft,
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// A JSON document that takes no memory beyond its bounds: its reader holds a text whole, and a byte per level of what it passes
+/// over. It is read by the byte, as `serde_json` does, so that the line is that of the byte last read.
+struct Bounded<'l, R> {
+    inner: R,
+    line: &'l Cell<u64>,
+    inside: bool,
+    escaped: bool,
+    /// Of the text that the next byte is in.
+    length: usize,
+    depth: usize,
 }
 
-impl<'de, E: FnMut(Seller<'_>)> Visitor<'de> for File<E> {
+impl<'l, R> Bounded<'l, R> {
+    fn new(inner: R, line: &'l Cell<u64>) -> Self {
+        Bounded { inner, line, inside: false, escaped: false, length: 0, depth: 0 }
+    }
+
+    #[inline]
+    fn pass(&mut self, byte: u8) -> io::Result<()> {
+        match byte {
+            b'\n' => self.line.set(self.line.get() + 1),
+            _ if self.escaped => self.escaped = false,
+            b'"' => (self.inside, self.length) = (!self.inside, 0),
+            b'\\' if self.inside => self.escaped = true,
+            b'[' | b'{' if !self.inside => self.depth += 1,
+            b']' | b'}' if !self.inside => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.length += usize::from(self.inside);
+        let what = match () {
+            () if self.length > limits::SELLERS_JSON_TEXT => "a text that is too long",
+            () if self.depth > limits::SELLERS_JSON_DEPTH => "nested too deep",
+            () => return Ok(()),
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+}
+
+impl<R: io::BufRead> io::Read for Bounded<'_, R> {
+    #[inline]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let (Some(first), Some(&byte)) = (into.first_mut(), self.inner.fill_buf()?.first()) else { return Ok(0) };
+        *first = byte;
+        self.inner.consume(1);
+        self.pass(byte).map(|()| 1)
+    }
+}
+
+/// The document.
+struct File<'l, E> {
+    each: E,
+    draft: Draft<'l>,
+}
+
+impl<'de, E: FnMut(Seller<'_>)> Visitor<'de> for File<'_, E> {
     type Value = Summary;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,13 +224,13 @@ impl<'de, E: FnMut(Seller<'_>)> Visitor<'de> for File<E> {
 }
 
 /// `sellers`.
-struct List<'a, E> {
+struct List<'a, 'l, E> {
     each: &'a mut E,
-    draft: &'a mut Draft,
+    draft: &'a mut Draft<'l>,
     summary: &'a mut Summary,
 }
 
-impl<'de, E: FnMut(Seller<'_>)> DeserializeSeed<'de> for List<'_, E> {
+impl<'de, E: FnMut(Seller<'_>)> DeserializeSeed<'de> for List<'_, '_, E> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
@@ -192,7 +238,7 @@ impl<'de, E: FnMut(Seller<'_>)> DeserializeSeed<'de> for List<'_, E> {
     }
 }
 
-impl<'de, E: FnMut(Seller<'_>)> Visitor<'de> for List<'_, E> {
+impl<'de, E: FnMut(Seller<'_>)> Visitor<'de> for List<'_, '_, E> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,7 +256,8 @@ impl<'de, E: FnMut(Seller<'_>)> Visitor<'de> for List<'_, E> {
                 _ => {
                     let reason = if is_object { Reason::NoSellerId } else { Reason::NoObject };
                     if summary.skipped.len() < MAX_SKIPPED {
-                        summary.skipped.push(Skipped { index: summary.sellers + summary.unnamed, reason });
+                        let index = summary.sellers + summary.unnamed;
+                        summary.skipped.push(Skipped { index, line: draft.line, reason });
                     }
                     summary.unnamed += 1;
                 }
@@ -221,8 +268,12 @@ impl<'de, E: FnMut(Seller<'_>)> Visitor<'de> for List<'_, E> {
 }
 
 /// A seller while it is read. Its texts are used again for the next.
-#[derive(Debug, Default)]
-struct Draft {
+#[derive(Debug)]
+struct Draft<'l> {
+    /// Where the reader is.
+    now: &'l Cell<u64>,
+    /// Where the entry begins.
+    line: u64,
     key: String,
     seller_id: String,
     domain: String,
@@ -232,8 +283,15 @@ struct Draft {
     is_passthrough: bool,
 }
 
-impl Draft {
+impl<'l> Draft<'l> {
+    fn new(now: &'l Cell<u64>) -> Self {
+        let (key, seller_id, domain, word) = (String::new(), String::new(), String::new(), String::new());
+        let (seller_type, is_confidential, is_passthrough) = (None, false, false);
+        Draft { now, line: 0, key, seller_id, domain, word, seller_type, is_confidential, is_passthrough }
+    }
+
     fn clear(&mut self) {
+        self.line = self.now.get();
         self.seller_id.clear();
         self.domain.clear();
         (self.seller_type, self.is_confidential, self.is_passthrough) = (None, false, false);
@@ -252,7 +310,7 @@ impl Draft {
 }
 
 /// Whether it is an object.
-impl<'de> DeserializeSeed<'de> for &mut Draft {
+impl<'de> DeserializeSeed<'de> for &mut Draft<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<bool, D::Error> {
@@ -261,7 +319,7 @@ impl<'de> DeserializeSeed<'de> for &mut Draft {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Draft {
+impl<'de> Visitor<'de> for &mut Draft<'_> {
     type Value = bool;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,7 +27,7 @@ pub(super) struct Args {
 
 /// How a build went.
 #[derive(Debug, Default, serde::Serialize)]
-struct Report {
+pub(super) struct Report {
     /// ads.txt and app-ads.txt files in the table, those that are known to be absent included.
     domains: u64,
     /// Of these, those that are known to be absent.
@@ -63,36 +63,58 @@ struct Report {
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let start = clock::boot();
-    let at = |path: &Path, error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
-    let store = Store::open(&args.from).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => at(&args.from, &"no folder of `corebid supply fetch`"),
-        _ => at(&args.from, &error),
-    })?;
-    let folder = args.to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = Builder::new(folder)?;
-    let mut report = Report::default();
-    for entry in store.entries() {
-        add(&mut builder, &store, entry, &mut report)?;
-    }
-    store.apps().for_each(|(bundle, developer)| builder.app(bundle, developer));
-    if let Some(path) = &args.blocked {
-        report.blocked = block(&mut builder, path)?;
-    }
-    report.unreferred = tell_unreferred(&builder);
-    let supply = builder.finish().map_err(|error| at(folder, &error))?;
-    supply.write(&args.to).map_err(|error| at(&args.to, &format!("cannot write it: {error}")))?;
-
-    let Counts { files, pairs, systems, sellers, apps } = supply.counts();
-    let bytes = supply.bytes() as u64;
-    let seconds = clock::boot().since(start) as f64 / 1e9;
-    let report = Report { domains: files, pairs, systems, sellers, apps, bytes, seconds, peak_bytes: peak(), ..report };
+    let report = make(&args.from, &args.to, args.blocked.as_deref())?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print(&report, &args.to);
     }
     Ok(())
+}
+
+/// Refuses what [`make`] would refuse whatever is in the folder: a list that cannot be read, a table that has no place.
+pub(super) fn check(to: &Path, blocked: Option<&Path>) -> Result<(), Failure> {
+    let folder = folder(to);
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("{}: no folder for the table", folder.display())));
+    }
+    if let Some(path) = blocked {
+        block(&mut Builder::new(folder)?, path).map_err(|Failure { message, .. }| Failure::usage(message))?;
+    }
+    Ok(())
+}
+
+/// Compiles a folder of `corebid supply fetch` and puts the table in its place.
+pub(super) fn make(from: &Path, to: &Path, blocked: Option<&Path>) -> Result<Report, Failure> {
+    let start = clock::boot();
+    let at = |path: &Path, error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
+    let store = Store::open(from).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => at(from, &"no folder of `corebid supply fetch`"),
+        _ => at(from, &error),
+    })?;
+    let folder = folder(to);
+    let mut builder = Builder::new(folder)?;
+    let mut report = Report::default();
+    for entry in store.entries() {
+        add(&mut builder, &store, entry, &mut report)?;
+    }
+    store.apps().for_each(|(bundle, developer)| builder.app(bundle, developer));
+    if let Some(path) = blocked {
+        report.blocked = block(&mut builder, path)?;
+    }
+    report.unreferred = tell_unreferred(&builder);
+    let supply = builder.finish().map_err(|error| at(folder, &error))?;
+    supply.write(to).map_err(|error| at(to, &format!("cannot write it: {error}")))?;
+
+    let Counts { files, pairs, systems, sellers, apps } = supply.counts();
+    let bytes = supply.bytes() as u64;
+    let seconds = clock::boot().since(start) as f64 / 1e9;
+    Ok(Report { domains: files, pairs, systems, sellers, apps, bytes, seconds, peak_bytes: peak(), ..report })
+}
+
+/// The folder of the table.
+fn folder(to: &Path) -> &Path {
+    to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Adds a file of the store. One that is not what it should be is told and left out: the others are none the worse for it.
@@ -193,7 +215,8 @@ fn block(builder: &mut Builder, path: &Path) -> Result<u64, Failure> {
     Ok(blocked)
 }
 
-fn print(report: &Report, to: &Path) {
+/// For people.
+pub(super) fn print(report: &Report, to: &Path) {
     let Report { domains, absent, unavailable, refused, records, pairs, skipped, .. } = report;
     println!("domains    {domains} ({absent} of them declare nothing)");
     println!("records    {records}, {pairs} without repetitions");

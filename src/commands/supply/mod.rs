@@ -57,6 +57,14 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| unreadable(path, &error))
 }
 
+/// A failure of a command that prints an object even then, if it was asked for one.
+fn told(json: bool, failure: Failure) -> Failure {
+    if json {
+        println!("{}", serde_json::json!({ "error": failure.message }));
+    }
+    failure
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(format!("{}: cannot read it: {error}", path.display()))
 }

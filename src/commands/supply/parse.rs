@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// What the file is
     #[arg(long, value_enum)]
     kind: Kind,
-    /// The file
+    /// The file; `-` is standard input
     file: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -39,26 +39,37 @@ enum Kind {
 struct Report {
     /// Lines that authorize somebody, duplicates and placeholders included; sellers with an id.
     records: u64,
-    /// What could not be understood: the number of the line or the index of the entry, and why.
-    skipped: Vec<(u64, &'static str)>,
+    /// What could not be understood.
+    skipped: Vec<Skipped>,
     /// How many those are: of very many, not all are told.
     skipped_count: u64,
     /// By their names in capitals, as the specification writes them; in sellers.json as they stand there.
     variables: BTreeMap<String, Vec<String>>,
     /// Why the file as a whole is not what it should be.
-    refused: Option<&'static str>,
+    refused: Option<String>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Skipped {
+    /// From 1; where an entry of a sellers.json begins.
+    line: u64,
+    /// Of an entry, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    reason: &'static str,
 }
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let (place, report) = match args.kind {
-        Kind::AdsTxt | Kind::AppAdsTxt => ("line", ads(&args.file)?),
-        Kind::SellersJson => ("index", sellers(&args.file)?),
+    let report = match args.kind {
+        Kind::AdsTxt | Kind::AppAdsTxt => ads(&args.file),
+        Kind::SellersJson => sellers(&args.file),
     };
+    let report = report.map_err(|failure| super::told(args.json, failure))?;
     if args.json {
-        println!("{}", report.json(place));
+        println!("{}", report.json());
     } else {
-        report.print(place);
+        report.print();
     }
     match report.refused {
         Some(refused) => Err(Failure::new(format!("{}: {refused}", args.file.display()))),
@@ -68,14 +79,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn ads(path: &Path) -> Result<Report, Failure> {
     let text = super::read(path)?;
-    let mut report = Report { refused: ads_txt::refusal(&text).map(ads_txt::Refusal::label), ..Report::default() };
+    let refused = ads_txt::refusal(&text).map(|refusal| refusal.label().to_owned());
+    let mut report = Report { refused, ..Report::default() };
     for line in ads_txt::lines(&text) {
         match line {
             ads_txt::Line::Record(_) => report.records += 1,
             ads_txt::Line::Variable { name, value } => {
                 report.variables.entry(name.to_ascii_uppercase()).or_default().push(value.to_owned());
             }
-            ads_txt::Line::Skipped { line, reason } => report.skipped.push((line as u64, reason.label())),
+            ads_txt::Line::Skipped { line, reason } => {
+                report.skipped.push(Skipped { line: line as u64, index: None, reason: reason.label() });
+            }
         }
     }
     report.skipped_count = report.skipped.len() as u64;
@@ -83,9 +97,21 @@ fn ads(path: &Path) -> Result<Report, Failure> {
 }
 
 fn sellers(path: &Path) -> Result<Report, Failure> {
-    let file = File::open(path).map_err(|error| super::unreadable(path, &error))?;
-    let summary = sellers_json::read_from(BufReader::with_capacity(1 << 16, file), |_| {})
-        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let file: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(|error| super::unreadable(path, &error))?)
+    };
+    let summary = match sellers_json::read_from(BufReader::with_capacity(1 << 16, file), |_| {}) {
+        Ok(summary) => summary,
+        // What was read before the mistake does not count.
+        Err(error) => return Ok(Report { refused: Some(error.to_string()), ..Report::default() }),
+    };
+    let skipped = summary.skipped.iter().map(|&sellers_json::Skipped { index, line, reason }| Skipped {
+        line,
+        index: Some(index),
+        reason: reason.label(),
+    });
     let told = [
         ("version", summary.version),
         ("contact_email", summary.contact_email),
@@ -93,7 +119,7 @@ fn sellers(path: &Path) -> Result<Report, Failure> {
     ];
     Ok(Report {
         records: summary.sellers,
-        skipped: summary.skipped.iter().map(|skipped| (skipped.index, skipped.reason.label())).collect(),
+        skipped: skipped.collect(),
         skipped_count: summary.unnamed,
         variables: told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), vec![value?]))).collect(),
         refused: None,
@@ -102,22 +128,21 @@ fn sellers(path: &Path) -> Result<Report, Failure> {
 
 impl Report {
     /// A variable that stands there once is a text, one that stands there more often a list.
-    fn json(&self, place: &str) -> Value {
-        let skipped = self.skipped.iter().map(|(number, reason)| json!({ place: number, "reason": reason }));
+    fn json(&self) -> Value {
         let variables = self.variables.iter().map(|(name, values)| {
             let value = if let [value] = values.as_slice() { json!(value) } else { json!(values) };
             (name.clone(), value)
         });
         json!({
             "records": self.records,
-            "skipped": skipped.collect::<Vec<_>>(),
+            "skipped": self.skipped,
             "skipped_count": self.skipped_count,
             "variables": variables.collect::<serde_json::Map<_, _>>(),
             "refused": self.refused,
         })
     }
 
-    fn print(&self, place: &str) {
+    fn print(&self) {
         println!("records: {}", self.records);
         for (name, values) in &self.variables {
             for value in values {
@@ -125,8 +150,8 @@ impl Report {
             }
         }
         println!("skipped: {}", self.skipped_count);
-        for (number, reason) in &self.skipped {
-            println!("  {place} {number}: {reason}");
+        for Skipped { line, reason, .. } in &self.skipped {
+            println!("  line {line}: {reason}");
         }
         if (self.skipped.len() as u64) < self.skipped_count {
             println!("  and {} more", self.skipped_count - self.skipped.len() as u64);

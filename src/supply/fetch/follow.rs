@@ -15,22 +15,18 @@ pub struct References {
     pub partners: BTreeSet<String>,
 }
 
-/// Reads them; `None` if the file has neither a record nor a variable: such a file is to be ignored (ads.txt 1.1, 3.2.1). Only
-/// subdomains of `domain` are subdomains (3.5.1). At most [`limits::REFERENCES`] of each.
-pub fn read(domain: &str, text: &[u8]) -> Option<References> {
+/// Reads them. Only subdomains of `domain` are subdomains (ads.txt 1.1, 3.5.1). What has no registered name in it is nobody's: a file
+/// of `co.uk` would stand above those of all who are below it. At most [`limits::REFERENCES`] of each.
+pub fn read(domain: &str, text: &[u8]) -> References {
     let mut found = References::default();
-    let mut says = false;
     for line in ads_txt::lines(text) {
-        let (name, value) = match line {
-            Line::Skipped { .. } => continue,
-            Line::Record(_) => ("", ""),
-            Line::Variable { name, value } => (name, value),
+        let Line::Variable { name, value } = line else { continue };
+        let Some((host, root)) = names::host(value).and_then(|host| Some((host.clone(), names::site(&host)?))) else {
+            continue;
         };
-        says = true;
-        let Some(host) = names::host(value) else { continue };
         let (set, wanted) = if name.eq_ignore_ascii_case("subdomain") {
             let below = host.strip_suffix(domain).is_some_and(|before| before.ends_with('.'));
-            (&mut found.subdomains, below)
+            (&mut found.subdomains, below && root == names::root(domain))
         } else if name.eq_ignore_ascii_case("inventorypartnerdomain") {
             (&mut found.partners, host != domain)
         } else {
@@ -40,7 +36,7 @@ pub fn read(domain: &str, text: &[u8]) -> Option<References> {
             set.insert(host);
         }
     }
-    says.then_some(found)
+    found
 }
 
 #[cfg(test)]
@@ -56,7 +52,7 @@ mod tests {
         let text = "\u{feff}SUBDOMAIN=one.a.example\r\nSubDomain = TWO.a.example # two\rsubdomain=one.a.example\n\
                     ssp.example, 1, DIRECT\n#subdomain=no.a.example\n inventoryPartnerDomain=www.Partner.example.\n\
                     OWNERDOMAIN=owner.example";
-        let found = read("a.example", text.as_bytes()).unwrap();
+        let found = read("a.example", text.as_bytes());
         assert_eq!(names(&found.subdomains), ["one.a.example", "two.a.example"]);
         assert_eq!(names(&found.partners), ["partner.example"]);
     }
@@ -70,8 +66,21 @@ mod tests {
             "subdomain=www.a.example",
             "subdomain=10.0.0.1",
         ] {
-            assert_eq!(read("a.example", line.as_bytes()), Some(References::default()), "{line}");
+            assert_eq!(read("a.example", line.as_bytes()), References::default(), "{line}");
         }
+        // It is below, and a customer's: the list of public suffixes has a part for such.
+        assert_eq!(read("amazonaws.com", b"subdomain=bucket.s3.amazonaws.com"), References::default());
+    }
+
+    #[test]
+    fn what_nobody_can_register_is_nobodys_partner() {
+        for suffix in ["co.uk", "www.co.uk", "com", "github.io"] {
+            let text = format!("inventorypartnerdomain={suffix}\ninventorypartnerdomain=a.{suffix}");
+            let found = read("evil.example", text.as_bytes());
+            assert_eq!(names(&found.partners), [format!("a.{suffix}")]);
+        }
+        let found = read("a.example", b"inventorypartnerdomain=news.co.uk\ninventorypartnerdomain=x.github.io");
+        assert_eq!(names(&found.partners), ["news.co.uk", "x.github.io"]);
     }
 
     #[test]
@@ -80,16 +89,7 @@ mod tests {
         for number in 0..1000 {
             text += &format!("subdomain=s{number}.a.example\ninventorypartnerdomain=p{number}.example\n");
         }
-        let found = read("a.example", text.as_bytes()).unwrap();
+        let found = read("a.example", text.as_bytes());
         assert_eq!((found.subdomains.len(), found.partners.len()), (limits::REFERENCES, limits::REFERENCES));
-    }
-
-    #[test]
-    fn a_file_that_says_nothing_is_to_be_ignored() {
-        for text in ["", "\u{feff}", "# nobody\n\n", "Not found", "<html><body>a=b</body></html>"] {
-            assert_eq!(read("a.example", text.as_bytes()), None, "{text}");
-        }
-        assert!(read("a.example", b"placeholder.example.com, placeholder, DIRECT, placeholder").is_some());
-        assert!(read("a.example", b"contact=me").is_some());
     }
 }
