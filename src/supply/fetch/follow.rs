@@ -21,9 +21,8 @@ pub fn read(domain: &str, text: &[u8]) -> References {
     let mut found = References::default();
     for line in ads_txt::lines(text) {
         let Line::Variable { name, value } = line else { continue };
-        let Some((host, root)) = names::host(value).and_then(|host| Some((host.clone(), names::site(&host)?))) else {
-            continue;
-        };
+        let Some(host) = names::host(value) else { continue };
+        let Some(root) = names::site(&host) else { continue };
         let (set, wanted) = if name.eq_ignore_ascii_case("subdomain") {
             let below = host.strip_suffix(domain).is_some_and(|before| before.ends_with('.'));
             (&mut found.subdomains, below && root == names::root(domain))
