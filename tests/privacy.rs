@@ -38,13 +38,8 @@ impl Probe for Saw {
     }
 }
 
-/// A bench whose one campaign is open to everybody.
-fn bench(folder: &Folder, vendor: bool, assume_gdpr: Assume) -> Bench {
-    let privacy = Privacy {
-        vendor: vendor.then_some(1),
-        vendor_list: vendor.then(|| folder.write("vendor-list.json", consent::VENDOR_LIST)),
-        assume_gdpr,
-    };
+/// One campaign that is open to everybody.
+fn load(folder: &Folder, privacy: Privacy) -> Data {
     let source = Source::Files {
         campaigns: folder.write("campaigns.toml", campaign(1, "")),
         profiles: None,
@@ -55,7 +50,17 @@ fn bench(folder: &Folder, vendor: bool, assume_gdpr: Assume) -> Bench {
         privacy,
         supply: Default::default(),
     };
-    let data = Data::load(source, &Key([0; 32])).unwrap();
+    Data::load(source, &Key([0; 32])).unwrap()
+}
+
+/// A bench with it.
+fn bench(folder: &Folder, vendor: bool, assume_gdpr: Assume) -> Bench {
+    let privacy = Privacy {
+        vendor: vendor.then_some(1),
+        vendor_list: vendor.then(|| folder.write("vendor-list.json", consent::VENDOR_LIST)),
+        assume_gdpr,
+    };
+    let data = load(folder, privacy);
     Bench::new(&Config::demo(std::path::Path::new("")), &data).unwrap()
 }
 
@@ -220,17 +225,7 @@ fn who_left_the_vendor_list_has_no_consent() {
     let folder = Folder::new("gone");
     let list = folder.write("vendor-list.json", consent::VENDOR_LIST);
     let privacy = Privacy { vendor: Some(1), vendor_list: Some(list), ..Privacy::default() };
-    let source = Source::Files {
-        campaigns: folder.write("campaigns.toml", campaign(1, "")),
-        profiles: None,
-        model: None,
-        rates: Default::default(),
-        geo: None,
-        edge: Default::default(),
-        privacy,
-        supply: Default::default(),
-    };
-    let mut data = Data::load(source, &Key([0; 32])).unwrap();
+    let mut data = load(&folder, privacy);
     folder.write("vendor-list.json", "{");
     let said = data.reload().kept[0].to_string();
     assert!(said.ends_with("the old vendors keep serving"), "{said}");
