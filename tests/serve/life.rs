@@ -191,7 +191,8 @@ fn a_second_process_on_the_same_data_is_refused() {
     let refused = Bidder::try_start(&["--demo", "--data", &folder.text("data")]).unwrap_err();
     assert_eq!((refused.code, refused.stderr.lines().count()), (Some(1), 1), "{refused:?}");
     assert!(refused.stderr.contains("in use") && refused.stderr.contains(&folder.text("data")), "{refused:?}");
-    assert_eq!(first.client().debug(&request("r", "")).status, 200);
+    let answer = first.client().debug(&request("r", ""));
+    assert_eq!(answer.status, 200, "{answer:?}");
     first.stop();
     Bidder::demo(&folder.text("data"), "epoll").stop();
 }

@@ -105,12 +105,17 @@ impl Client {
         self.ask("POST", "/openrtb/generic", "", body)
     }
 
-    /// A bid request that wants to know why not. What came too late on a busy machine is asked again.
+    /// A bid request that wants to know why not. What came too late on a busy machine is asked again; so is, a few times, what
+    /// got no reason, which is a bid that was withdrawn at the last moment, or a bidder that tells none.
     #[track_caller]
     pub fn debug(&mut self, body: &[u8]) -> Answer {
-        for _ in 0..200 {
+        for attempt in 0..200 {
             let answer = self.ask("POST", "/openrtb/generic", "x-debug: 1\r\n", body);
-            if !matches!(answer.reason(), Some("shed" | "late")) {
+            let late = match answer.reason() {
+                Some(reason) => matches!(reason, "shed" | "late"),
+                None => answer.status == 204 && attempt < 20,
+            };
+            if !late {
                 return answer;
             }
         }
