@@ -2,3 +2,4 @@
 
 pub mod commit;
 pub mod embedded;
+pub mod writer;
