@@ -8,29 +8,27 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::timer::sleep;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::gauges::Gauges;
 use super::quota::Limit;
-use super::{Batch, Funding, Reconciler, Settings};
+use super::{Funding, Reconciler, Settings};
 use crate::clock;
 use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
-use crate::store::commit::{self, Header};
-use crate::store::embedded::{self, Embedded, OpenError, Position};
+use crate::store::embedded::{self, Embedded, OpenError};
+use crate::store::writer::{Job, Writer};
 use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
 
 /// Between turns while there are events, and after [`CALM_TURNS`] turns without.
@@ -185,9 +183,9 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
             let mut reconciler = Reconciler::new(options.settings, books, shared_gauges.clone(), clock::now());
             let first = reconciler.records().expect("a start is a record");
             let Options { dir, file_bytes, .. } = options;
-            let mut writer = Writer { dir, file_bytes, position, _lock: lock, sink: None };
+            let mut writer = Writer::new(dir, file_bytes, position, lock);
             if let Err(error) = writer.commit(&first).await {
-                let _ = ready.send(Err(StartError::Write(writer.dir, error)));
+                let _ = ready.send(Err(StartError::Write(writer.dir().to_owned(), error)));
                 return Ended::Cut;
             }
             reconciler.durable(first.upto);
@@ -247,10 +245,10 @@ async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
         if now.boot.since(last_commit) >= COMMIT_GAP_NS
             && let Some(idle) = take(&writer)
         {
-            match Job::next(&mut core.borrow_mut(), &idle) {
+            match core.borrow_mut().job(&idle) {
                 Some(job) => {
                     last_commit = now.boot;
-                    glommio::spawn_local(job.run(core.clone(), idle, writer.clone())).detach();
+                    glommio::spawn_local(write(job, core.clone(), idle, writer.clone())).detach();
                 }
                 None => *writer.borrow_mut() = Some(idle),
             }
@@ -266,7 +264,32 @@ fn take(writer: &Rc<RefCell<Option<Writer>>>) -> Option<Writer> {
     writer.borrow_mut().take()
 }
 
+/// Runs a job to its end, whatever the disk does, and brings the writer home.
+async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: Writer, home: Rc<RefCell<Option<Writer>>>) {
+    let mut failures = 0;
+    while !job.is_done() {
+        match writer.step(&mut job).await {
+            Ok(()) => {
+                core.borrow_mut().written(job.upto(), failures, &writer);
+                failures = 0;
+            }
+            Err(error) => {
+                failures = core.borrow_mut().failed(failures, &writer, &error);
+                sleep(RETRY).await;
+            }
+        }
+    }
+    home.replace(Some(writer));
+}
+
 impl Core {
+    /// What is to be written next, if there is anything.
+    fn job(&mut self, writer: &Writer) -> Option<Job> {
+        let batch = self.reconciler.records()?;
+        // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
+        Some(writer.job(batch, |file, next| embedded::opening(file, next, self.reconciler.books())))
+    }
+
     /// Returns whether there was anything to do.
     fn turn(&mut self, now: Now) -> bool {
         self.command(now);
@@ -353,7 +376,7 @@ impl Core {
     /// A write failed, not the first of `before`: what waits for it is refused. Returns how many failed.
     fn failed(&mut self, before: u32, writer: &Writer, error: &io::Error) -> u32 {
         if before == 0 {
-            log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir.display());
+            log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir().display());
         }
         self.gauges.commit_failures.add(1);
         self.reconciler.disk_failed();
@@ -363,10 +386,10 @@ impl Core {
 
     fn written(&mut self, upto: u64, failures: u32, writer: &Writer) {
         if failures > 0 {
-            log::info!("{}: the ledger is written again", writer.dir.display());
+            log::info!("{}: the ledger is written again", writer.dir().display());
         }
         self.gauges.commits.add(1);
-        self.gauges.ledger_bytes.set(writer.position.offset);
+        self.gauges.ledger_bytes.set(writer.position().offset);
         self.reconciler.durable(upto);
         self.send();
     }
@@ -381,134 +404,5 @@ impl Core {
         } else {
             None
         }
-    }
-}
-
-/// One commit, and a new file after it when the current one is long.
-struct Job {
-    batch: Batch,
-    opening: Option<Vec<u8>>,
-}
-
-impl Job {
-    fn next(core: &mut Core, writer: &Writer) -> Option<Self> {
-        let batch = core.reconciler.records()?;
-        let Position { file, offset, next, opening } = writer.position;
-        // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
-        let opening = (offset - opening > writer.file_bytes.max(3 * opening))
-            .then(|| embedded::opening(file + 1, next + u64::from(batch.count), core.reconciler.books()));
-        Some(Self { batch, opening })
-    }
-
-    async fn run(self, core: Rc<RefCell<Core>>, mut writer: Writer, home: Rc<RefCell<Option<Writer>>>) {
-        let mut failures = 0;
-        while let Err(error) = writer.commit(&self.batch).await {
-            failures = core.borrow_mut().failed(failures, &writer, &error);
-            sleep(RETRY).await;
-        }
-        core.borrow_mut().written(self.batch.upto, failures, &writer);
-        if let Some(opening) = self.opening {
-            failures = 0;
-            // The old file must not go on: the new one may be on disk, whatever the error says, and is read first.
-            while let Err(error) = writer.start_file(&opening).await {
-                failures = core.borrow_mut().failed(failures, &writer, &error);
-                sleep(RETRY).await;
-            }
-            core.borrow_mut().written(self.batch.upto, failures, &writer);
-        }
-        home.replace(Some(writer));
-    }
-}
-
-/// Writes commits, one after the other.
-struct Writer {
-    dir: PathBuf,
-    file_bytes: u64,
-    position: Position,
-    _lock: File,
-    /// Opened with the first commit, and again after a failure.
-    sink: Option<Sink>,
-}
-
-/// A ledger file open for writing.
-enum Sink {
-    /// O_DIRECT. On tmpfs glommio leaves the flag out by itself.
-    Direct(DmaFile),
-    /// For file systems that refuse O_DIRECT: through the page cache, synced all the same.
-    Buffered(BufferedFile),
-}
-
-impl Writer {
-    /// Writes a batch and syncs it. On failure nothing has moved: the next try writes the same blocks, none of which
-    /// was acknowledged.
-    async fn commit(&mut self, batch: &Batch) -> io::Result<()> {
-        let Position { file, offset, next, .. } = self.position;
-        let header = Header { file, first: next, count: batch.count, opening: false };
-        let length = commit::padded(batch.bytes.len());
-        let sink = match self.sink.take() {
-            Some(sink) => sink,
-            None => Sink::open(&embedded::path(&self.dir, file)).await?,
-        };
-        sink.write(offset, length, |out| commit::write(header, &batch.bytes, out)).await?;
-        self.sink = Some(sink);
-        self.position.offset += length as u64;
-        self.position.next += u64::from(batch.count);
-        Ok(())
-    }
-
-    /// Starts the next file with its opening balance.
-    async fn start_file(&mut self, opening: &[u8]) -> io::Result<()> {
-        let file = self.position.file + 1;
-        let path = embedded::path(&self.dir, file);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let sink = Sink::open(&path).await?;
-        sink.write(0, opening.len(), |out| out.copy_from_slice(opening)).await?;
-        embedded::sync_dir(&path)?;
-        let length = opening.len() as u64;
-        self.sink = Some(sink);
-        self.position = Position { file, offset: length, opening: length, next: self.position.next };
-        Ok(())
-    }
-}
-
-impl Sink {
-    async fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true);
-        match options.dma_open(path).await.map_err(io::Error::from) {
-            Ok(file) => Ok(Self::Direct(file)),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                log::warn!("{}: no direct I/O on this file system; writing through the page cache", path.display());
-                Ok(Self::Buffered(options.buffered_open(path).await?))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes `length` bytes, made by `fill`, at `offset`, and syncs them.
-    async fn write(&self, offset: u64, length: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()> {
-        let written = match self {
-            Self::Direct(file) => {
-                let mut buffer = file.alloc_dma_buffer(length);
-                fill(&mut buffer.as_bytes_mut()[..length]);
-                file.write_at(buffer, offset).await?
-            }
-            Self::Buffered(file) => {
-                let mut buffer = vec![0; length];
-                fill(&mut buffer);
-                file.write_at(buffer, offset).await?
-            }
-        };
-        if written != length {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, format!("{written} of {length} bytes written")));
-        }
-        match self {
-            Self::Direct(file) => file.fdatasync().await?,
-            Self::Buffered(file) => file.fdatasync().await?,
-        }
-        Ok(())
     }
 }

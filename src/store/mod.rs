@@ -3,3 +3,4 @@
 pub mod commit;
 pub mod embedded;
 pub mod journal;
+pub mod writer;
