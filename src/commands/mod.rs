@@ -7,6 +7,7 @@ pub mod floor;
 pub mod load;
 pub mod price;
 pub mod serve;
+pub mod simulate;
 pub mod supply;
 
 use std::io::Write;
@@ -34,6 +35,8 @@ enum Command {
     Load(load::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
+    /// The money under virtual time: nodes, bid cores and the authority, with everything going wrong
+    Simulate(simulate::Args),
     /// Exchange-encrypted prices
     Price(price::Args),
     /// What a consent string says: TCF, GPP or US privacy. One that cannot be read ends with exit code 1
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),
