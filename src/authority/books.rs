@@ -192,6 +192,7 @@ pub struct Books {
     lives: BTreeMap<CampaignId, Life>,
     days: BTreeMap<(CampaignId, Day), Account>,
     leases: BTreeMap<LeaseId, Lease>,
+    of_day: BTreeMap<(Incarnation, CampaignId, Day), LeaseId>,
     advertisers: BTreeMap<AdvertiserId, Micros>,
     incarnations: BTreeMap<Incarnation, Bidder>,
     open: BTreeMap<(CampaignId, Day), u32>,
@@ -202,6 +203,8 @@ pub struct Books {
     retired: BTreeMap<NodeId, UnixMillis>,
     stopped: BTreeMap<Scope, Why>,
     epoch: Epoch,
+    /// Leases are numbered up to here.
+    serials: u64,
     began: UnixMillis,
     latest: UnixMillis,
 }
@@ -222,6 +225,11 @@ impl Books {
         self.days.contains_key(&(campaign, day))
     }
 
+    /// All days of which there are accounts.
+    pub fn days(&self) -> impl Iterator<Item = (CampaignId, Day)> {
+        self.days.keys().copied()
+    }
+
     /// The campaign's life.
     pub fn life(&self, campaign: CampaignId) -> Option<&Life> {
         self.lives.get(&campaign)
@@ -238,17 +246,14 @@ impl Books {
         self.day(campaign, day).available().min(life)
     }
 
-    /// What a campaign may hold for a day in `free` credit and new grants together, when `free` of what is charged is
-    /// nobody's: less than `free` after a budget was cut.
-    pub fn grantable(&self, campaign: CampaignId, day: Day, free: Micros) -> Micros {
-        let Some(life) = self.lives.get(&campaign) else { return Micros::ZERO };
-        let left = |account: Account| Micros(account.budget.0.saturating_sub(account.committed().minus(free).0));
-        left(self.day(campaign, day)).min(left(life.account)).max(Micros::ZERO)
-    }
-
     /// A lease that is not closed.
     pub fn lease(&self, lease: LeaseId) -> Option<&Lease> {
         self.leases.get(&lease)
+    }
+
+    /// The lease of a process for a campaign's day, if it has one that is not closed.
+    pub fn lease_of(&self, incarnation: Incarnation, campaign: CampaignId, day: Day) -> Option<LeaseId> {
+        self.of_day.get(&(incarnation, campaign, day)).copied()
     }
 
     /// All leases that are not closed.
@@ -320,6 +325,11 @@ impl Books {
     /// All that is stopped, and why.
     pub fn all_stopped(&self) -> impl Iterator<Item = (Scope, Why)> {
         self.stopped.iter().map(|(scope, why)| (*scope, *why))
+    }
+
+    /// The first lease number that is not taken.
+    pub fn serials(&self) -> u64 {
+        self.serials
     }
 
     /// How often memory may have been lost.
@@ -490,6 +500,7 @@ impl Books {
                     bidder.foreign.retain(|_, foreign| foreign.lease != lease);
                 }
                 let key = (account.campaign, account.day);
+                self.of_day.remove(&(account.incarnation, account.campaign, account.day));
                 if let Some(open) = self.open.get_mut(&key) {
                     *open -= 1;
                     if *open == 0 {
@@ -509,7 +520,7 @@ impl Books {
                 let account = Lease { campaign, incarnation, day, granted, settled, released };
                 let charge = account.charge();
                 self.leases.insert(lease, account);
-                self.count_lease(campaign, day, incarnation);
+                self.count_lease(lease, campaign, day, incarnation);
                 for account in self.accounts(campaign, day)? {
                     account.charged = account.charged.plus(charge);
                     if !account.holds() {
@@ -549,6 +560,13 @@ impl Books {
             Record::Elsewhere { number, reservation, lease, exchange, reserved, amount, expires } => {
                 self.elsewhere(Foreign { number, lease, reservation, exchange, reserved, amount, expires })?;
             }
+            Record::Skipped { node, number } => {
+                if number != self.booked(node) {
+                    return Err("a booking out of its order");
+                }
+                self.booked.insert(node, number + 1);
+            }
+            Record::Serials { upto } => self.serials = upto.max(self.serials),
             Record::Numbered { incarnation, foreign } => {
                 self.incarnations.entry(incarnation).or_default().last_foreign = foreign;
             }
@@ -595,7 +613,7 @@ impl Books {
         let new = Lease { campaign, incarnation, day, granted, settled, released };
         if let Entry::Vacant(vacant) = self.leases.entry(lease) {
             vacant.insert(new);
-            self.count_lease(campaign, day, incarnation);
+            self.count_lease(lease, campaign, day, incarnation);
         }
         let account = self.leases.get_mut(&lease).ok_or("a lease went missing")?;
         if (account.campaign, account.incarnation, account.day) != (campaign, incarnation, day) {
@@ -661,9 +679,10 @@ impl Books {
         Ok(())
     }
 
-    fn count_lease(&mut self, campaign: CampaignId, day: Day, incarnation: Incarnation) {
+    fn count_lease(&mut self, lease: LeaseId, campaign: CampaignId, day: Day, incarnation: Incarnation) {
         *self.open.entry((campaign, day)).or_default() += 1;
         self.incarnations.entry(incarnation).or_default().leases += 1;
+        self.of_day.insert((incarnation, campaign, day), lease);
     }
 
     fn accounts(&mut self, campaign: CampaignId, day: Day) -> Result<[&mut Account; 2], &'static str> {
@@ -807,7 +826,8 @@ impl Books {
             let &Foreign { number, lease, reservation, exchange, reserved, amount, expires } = foreign;
             Record::Elsewhere { number, reservation, lease, exchange, reserved, amount, expires }
         });
-        let node = began.into_iter().chain(epoch).chain(incarnations).chain(retired).chain(bookers).chain(stopped);
+        let serials = (self.serials > 0).then_some(Record::Serials { upto: self.serials });
+        let node = began.into_iter().chain(epoch).chain(serials).chain(incarnations).chain(retired).chain(bookers).chain(stopped);
         node.chain(lives).chain(days).chain(leases).chain(distinct).chain(elsewhere)
     }
 }

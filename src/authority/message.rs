@@ -63,8 +63,8 @@ pub enum NotRegistered {
 /// Money of one reservation that was billed in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Booking {
-    /// In [`Report::bookings`] its place among all bookings of this node, over all its processes, without gaps. In
-    /// [`Report::asks`] what the answer shall name.
+    /// Its place among all bookings of this node, over all its processes, without gaps.
+    /// [`NO_NUMBER`](crate::reconcile::record::NO_NUMBER) if it is only asked for.
     pub number: u64,
     /// The reservation.
     pub reservation: ReservationId,
@@ -80,8 +80,19 @@ pub struct Booking {
     pub amount: Micros,
     /// H2 of the reservation.
     pub expires: UnixMillis,
-    /// A loss that was final had given its money back: booked outside the lease ([`Booked::Excess`]).
+    /// A loss that was final had given its money back: booked outside the lease.
     pub freed: bool,
+}
+
+/// A notice of a reservation that another process made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What the answer names it by.
+    pub ticket: u64,
+    /// The process that made the bid.
+    pub incarnation: Incarnation,
+    /// What is to be booked.
+    pub booking: Booking,
 }
 
 /// One lease, as its node sees it.
@@ -152,7 +163,9 @@ pub struct Report {
     /// The first number that the releases do not presume: they count only once all bookings before it are booked.
     pub next_booking: u64,
     /// Notices of reservations that other processes made: they are answered when the authority has booked them.
-    pub asks: Vec<Booking>,
+    pub asks: Vec<Ask>,
+    /// All of its leases that are not closed are in the report, as after a new epoch.
+    pub full: bool,
     /// The process ends: it makes no further bids, whatever it was granted.
     pub last: bool,
 }
@@ -233,7 +246,7 @@ pub struct Answer {
     pub standing: Standing,
     /// The first booking of this node that the authority does not have.
     pub booked: u64,
-    /// What became of the asks, by their numbers.
+    /// What became of the asks, by their tickets.
     pub asked: Vec<(u64, Booked)>,
     /// Foreign bookings after [`Report::foreign_seen`], in order; a part if there are many.
     pub foreign: Vec<Foreign>,

@@ -503,6 +503,18 @@ records! {
         /// The last number.
         foreign: u64,
     }
+    /// Authority: a booking of a node that is booked already, as another node made it first; or one that nothing is known of.
+    32 Skipped {
+        /// Whose.
+        node: NodeId,
+        /// Its number.
+        number: u64,
+    }
+    /// Authority: leases are numbered up to this one.
+    33 Serials {
+        /// The first number that is not taken.
+        upto: u64,
+    }
 }
 
 #[cfg(test)]

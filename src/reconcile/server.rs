@@ -21,15 +21,18 @@ use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::gauges::Gauges;
 use super::quota::Limit;
-use super::{Funding, Reconciler, Settings};
+use super::solo::Solo;
+use super::{Funding, Settings};
+use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
 use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
+use crate::store::journal::Journal;
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::writer::{Job, Writer};
-use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
+use crate::units::{CoreId, Nanos, NodeId, Now};
 
 /// Between turns while there are events, and after [`CALM_TURNS`] turns without.
 const TURN: Duration = Duration::from_millis(1);
@@ -94,11 +97,9 @@ pub enum Command {
 /// The running thread.
 #[derive(Debug)]
 pub struct Handle {
-    /// This process's number, on disk.
-    pub incarnation: Incarnation,
-    /// Reservation ids of this process start here ([`crate::bid::ids::Snowflake::new`]): no earlier process of this
-    /// directory made a bid after it, whatever clock it ran on.
-    pub ids_from: UnixMillis,
+    /// This process's number, on disk; its worker ids, of which the cores take one each in order; and where its reservation
+    /// ids start.
+    pub registered: Registered,
     /// What is counted.
     pub gauges: Arc<Gauges>,
     thread: JoinHandle<Ended>,
@@ -120,6 +121,8 @@ pub enum StartError {
     Open(OpenError),
     /// The first record could not be written.
     Write(PathBuf, io::Error),
+    /// The ledger's authority does not take this node.
+    Refused(NodeId, NotRegistered),
     /// No thread, or no io_uring for it.
     Executor(String),
 }
@@ -130,6 +133,12 @@ impl fmt::Display for StartError {
             Self::Open(error) => error.fmt(f),
             Self::Write(dir, error) => {
                 write!(f, "{}: the ledger cannot be written: {error}; free or replace the disk", dir.display())
+            }
+            Self::Refused(node, NotRegistered::Retired) => {
+                write!(f, "node {} was retired; give this machine a node number of its own", node.0)
+            }
+            Self::Refused(node, NotRegistered::NoWorkers) => {
+                write!(f, "node {}: all 1,024 worker ids are in use; retire nodes that will not come back", node.0)
             }
             Self::Executor(why) => {
                 write!(f, "the reconciliation core cannot start: {why}; it needs io_uring and 2 MiB of locked memory")
@@ -179,19 +188,28 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
             }
         };
         executor.run(async move {
-            let Embedded { books, position, lock, .. } = store;
-            let mut reconciler = Reconciler::new(options.settings, books, shared_gauges.clone(), clock::now());
-            let first = reconciler.records().expect("a start is a record");
-            let Options { dir, file_bytes, .. } = options;
+            let Embedded { replayed, position, lock, .. } = store;
+            let Options { dir, file_bytes, settings, .. } = options;
+            let mut nonce = [0; 8];
+            getrandom::fill(&mut nonce).expect("the kernel has no randomness to give");
+            let nonce = u64::from_le_bytes(nonce);
+            let mut solo = match Solo::new(settings, replayed, nonce, &shared_gauges, clock::now()) {
+                Ok(solo) => solo,
+                Err(why) => {
+                    let _ = ready.send(Err(StartError::Refused(settings.node, why)));
+                    return Ended::Cut;
+                }
+            };
+            let first = solo.node.journal().take().expect("a start is a record");
             let mut writer = Writer::new(dir, file_bytes, position, lock);
             if let Err(error) = writer.commit(&first).await {
                 let _ = ready.send(Err(StartError::Write(writer.dir().to_owned(), error)));
                 return Ended::Cut;
             }
-            reconciler.durable(first.upto);
-            let _ = ready.send(Ok((reconciler.incarnation(), reconciler.ids_from())));
+            solo.durable(clock::now(), first.upto);
+            let _ = ready.send(Ok(*solo.node.registered()));
             let core = Core {
-                reconciler,
+                solo,
                 snapshots: cores.iter().map(|_| VecDeque::new()).collect(),
                 cores,
                 commands,
@@ -204,7 +222,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     });
     let thread = thread.map_err(|error| StartError::Executor(error.to_string()))?;
     match started.recv() {
-        Ok(Ok((incarnation, ids_from))) => Ok(Handle { incarnation, ids_from, gauges, thread }),
+        Ok(Ok(registered)) => Ok(Handle { registered, gauges, thread }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::Executor("its thread panicked".into())),
     }
@@ -223,7 +241,7 @@ fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
 
 /// What turns and commits share.
 struct Core {
-    reconciler: Reconciler,
+    solo: Solo,
     cores: Vec<CoreEnds>,
     /// Snapshots that found a ring full.
     snapshots: Vec<VecDeque<Box<Snapshot>>>,
@@ -285,9 +303,9 @@ async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: Writer, home: 
 impl Core {
     /// What is to be written next, if there is anything.
     fn job(&mut self, writer: &Writer) -> Option<Job> {
-        let batch = self.reconciler.records()?;
+        let batch = self.solo.node.journal().take()?;
         // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
-        Some(writer.job(batch, |file, next| embedded::opening(file, next, self.reconciler.books())))
+        Some(writer.job(batch, |file, next| embedded::opening(file, next, self.solo.balance())))
     }
 
     /// Returns whether there was anything to do.
@@ -296,22 +314,24 @@ impl Core {
         let mut moved = 0;
         for (core, ends) in self.cores.iter_mut().enumerate() {
             let core = CoreId(core as u8);
-            moved += ends.events.drain(EVENTS_PER_TURN, |event| self.reconciler.on_event(now, core, event));
+            moved += ends.events.drain(EVENTS_PER_TURN, |event| self.solo.node.on_event(now, core, event));
             if self.stop_by.is_some() && ends.events.is_abandoned() && ends.events.waiting() == 0 {
-                self.reconciler.on_event(now, core, Event::Drained);
+                self.solo.node.on_event(now, core, Event::Drained);
             }
             while ends.retired.take().is_some() {}
         }
         if now.boot >= self.next_tick {
             self.next_tick = now.boot.after(limits::TICK_NS);
-            self.reconciler.tick(now);
+            self.solo.tick(now);
             self.gauges.cpu_ns.set(clock::thread_cpu());
         } else {
-            self.reconciler.poll(now);
+            self.solo.node.poll(now);
         }
-        self.gauges.oldest_unsynced_ns.set(self.reconciler.unsynced(now.boot));
-        if self.reconciler.disk_stalled(now.boot) {
-            self.reconciler.disk_failed();
+        self.solo.talk(now);
+        self.gauges.oldest_unsynced_ns.set(self.solo.node.journal().unsynced(now.boot));
+        self.gauges.oldest_unreported_ns.set(self.solo.node.unreported(now.boot));
+        if self.solo.node.disk_stalled(now.boot) {
+            self.solo.node.disk_failed();
         }
         self.send();
         moved > 0
@@ -321,12 +341,12 @@ impl Core {
         let stop = loop {
             match self.commands.try_recv() {
                 Ok(Command::Campaigns(list)) => {
-                    self.reconciler.campaigns(now, &list);
+                    self.solo.campaigns(now, &list);
                     if self.next_tick == Nanos::NEVER {
                         self.next_tick = now.boot;
                     }
                 }
-                Ok(Command::Limits(limits)) => self.reconciler.limit(&limits),
+                Ok(Command::Limits(limits)) => self.solo.node.limit(&limits),
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");
                     self.gauges.snapshots.add(1);
@@ -342,7 +362,7 @@ impl Core {
         };
         if stop && self.stop_by.is_none() {
             self.stop_by = Some(now.boot.after(STOP_NS));
-            self.reconciler.drain();
+            self.solo.node.drain();
         }
     }
 
@@ -350,7 +370,7 @@ impl Core {
     fn send(&mut self) {
         let (mut refused, mut waiting) = (0, 0);
         for (core, ends) in self.cores.iter_mut().enumerate() {
-            let orders = self.reconciler.orders(CoreId(core as u8));
+            let orders = self.solo.node.orders(CoreId(core as u8));
             while let Some(order) = orders.pop_front() {
                 if let Err(Refused(order)) = ends.orders.offer(order) {
                     orders.push_front(order);
@@ -379,7 +399,7 @@ impl Core {
             log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir().display());
         }
         self.gauges.commit_failures.add(1);
-        self.reconciler.disk_failed();
+        self.solo.node.disk_failed();
         self.send();
         before.saturating_add(1)
     }
@@ -390,13 +410,13 @@ impl Core {
         }
         self.gauges.commits.add(1);
         self.gauges.ledger_bytes.set(writer.position().offset);
-        self.reconciler.durable(upto);
+        self.solo.durable(clock::now(), upto);
         self.send();
     }
 
     fn ended(&self, now: Now) -> Option<Ended> {
         let stop_by = self.stop_by?;
-        if self.reconciler.is_drained() {
+        if self.solo.node.is_drained() {
             Some(Ended::Clean)
         } else if now.boot >= stop_by {
             log::error!("reconciliation core: stopped before all cores had drained and the ledger was synced");

@@ -1,7 +1,7 @@
 //! What a state machine writes down, and how far that is on disk.
 
 use crate::reconcile::record::Record;
-use crate::units::{Nanos, Now};
+use crate::units::{Nanos, Now, UnixMillis};
 
 /// Records to be written as one commit.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Batch {
 }
 
 /// Records on their way to the disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Journal {
     pending: Vec<u8>,
     pending_count: u32,
@@ -26,6 +26,18 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Nothing appended yet.
+    pub fn new(_worker: u16, _not_before: UnixMillis) -> Self {
+        Self {
+            pending: Vec::new(),
+            pending_count: 0,
+            pending_since: None,
+            in_flight_since: None,
+            appended: 0,
+            durable: 0,
+        }
+    }
+
     /// Queues a record for the disk.
     pub fn append(&mut self, now: Now, record: &Record) {
         record.encode(&mut self.pending);

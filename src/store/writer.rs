@@ -8,7 +8,7 @@ use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 
 use super::commit::{self, Header};
 use super::embedded::{self, Position};
-use crate::reconcile::Batch;
+use super::journal::Batch;
 
 /// One commit, and a new file after it when the current one is long. Its steps are tried until each is on disk.
 #[derive(Debug)]
