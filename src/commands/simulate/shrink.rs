@@ -74,43 +74,46 @@ pub(super) fn shrink(args: &Args, summary: &Summary) {
     let ends = Instant::now() + PATIENCE;
     let mut best = args.clone();
     let mut fails = Fails { at: summary.first_violation_s, what: summary.first_violations.first().cloned().unwrap_or_default() };
-    let mut accept = |best: &mut Args, mut candidate: Args| {
+    let mut accept = |mut candidate: Args| {
         if Instant::now() >= ends {
-            return false;
+            return None;
         }
-        let Some(found) = attempt(&candidate, &[]) else { return false };
+        let found = attempt(&candidate, &[])?;
         if let Some(at) = found.at {
             candidate.until = Some(at + AFTER);
             candidate.days = candidate.days.min((at / 86_400 + 1) as u32);
         }
-        (*best, fails) = (candidate, found);
-        true
+        fails = found;
+        Some(candidate)
     };
     if let Some(at) = summary.first_violation_s {
         let days = args.days.min((at / 86_400 + 1) as u32);
-        accept(&mut best, Args { days, until: Some(at + AFTER), ..args.clone() });
+        best = accept(Args { days, until: Some(at + AFTER), ..args.clone() }).unwrap_or(best);
     }
-    while best.campaigns > 1 && accept(&mut best.clone(), Args { campaigns: best.campaigns / 2, ..best.clone() }) {
-        best.campaigns /= 2;
+    while best.campaigns > 1
+        && let Some(smaller) = accept(Args { campaigns: best.campaigns / 2, ..best.clone() })
+    {
+        best = smaller;
     }
     for (nodes, cores) in [(1, 1), (2, 1), (2, 2)] {
-        let smaller = nodes < best.nodes || cores < best.cores;
-        if smaller && accept(&mut best, Args { nodes, cores, ..best.clone() }) {
+        if (nodes < best.nodes || cores < best.cores)
+            && let Some(smaller) = accept(Args { nodes, cores, ..best.clone() })
+        {
+            best = smaller;
             break;
         }
     }
     // Delta debugging: parts of the plan are left out while it fails all the same.
     let mut numbers: Vec<u32> = planned(&best).iter().map(|mishap| mishap.number).collect();
-    let mut part = numbers.len().max(1);
+    let mut part = numbers.len();
     while part > 0 && Instant::now() < ends {
         let mut from = 0;
         while from < numbers.len() && Instant::now() < ends {
             let to = (from + part).min(numbers.len());
             let kept: Vec<u32> = numbers[..from].iter().chain(&numbers[to..]).copied().collect();
-            if accept(&mut best, Args { only: Some(kept.clone()), ..best.clone() }) {
-                numbers = kept;
-            } else {
-                from = to;
+            match accept(Args { only: Some(kept.clone()), ..best.clone() }) {
+                Some(smaller) => (best, numbers) = (smaller, kept),
+                None => from = to,
             }
         }
         part /= 2;

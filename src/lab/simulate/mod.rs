@@ -14,16 +14,16 @@
 //! One thread, one queue of steps in true time, one seed: the same run every time. The checkers ([`check`]) are told what crosses
 //! the border of the code under test and share nothing with it. docs/SIMULATION.md says how to use it.
 
-mod authority;
-mod calls;
+pub mod authority;
+pub mod calls;
 pub mod canary;
 pub mod check;
-mod curve;
-mod disk;
+pub mod curve;
+pub mod disk;
 pub mod faults;
 pub mod market;
-mod node;
-mod queue;
+pub mod node;
+pub mod queue;
 pub mod summary;
 pub mod time;
 pub mod trace;

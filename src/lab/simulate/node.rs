@@ -16,6 +16,7 @@ use crate::reconcile::gauges::Gauges;
 use crate::reconcile::history::History;
 use crate::reconcile::record::Record;
 use crate::reconcile::{Funding, Horizons, Reconciler, Settings};
+use crate::store::journal::Journal;
 use crate::ring::message::{Event, Noticed, Order};
 use crate::units::{CoreId, NodeId, Now, Slot};
 
@@ -130,7 +131,7 @@ impl Node {
     }
 
     /// Its process starts: the ledger is replayed, and it asks for a number. `forgetful`: the replay overlooks bills.
-    pub fn start(&mut self, now: Time, checker: &mut Checker, nonce: u64, workers: u16, forgetful: bool) {
+    pub fn start(&mut self, now: Time, checker: &mut Checker, nonce: u64, cores: u8, forgetful: bool) {
         let mut history = History::default();
         let mut rest = self.disk.synced();
         while let Some(record) = Record::decode(&mut rest) {
@@ -142,29 +143,18 @@ impl Node {
         self.disk.truncate(whole);
         self.tell(now, checker);
         self.up = true;
-        let horizon = EXCHANGES.iter().map(|exchange| exchange.horizon).max().unwrap_or_default();
-        self.asks = Register {
-            node: self.id,
-            nonce,
-            workers,
-            horizon,
-            first_booking: history.first_booking(),
-            next_booking: history.next_booking(),
-        };
+        self.asks = Reconciler::register(&settings(self.id, cores), &history, nonce);
         self.history = history;
     }
 
     /// It has a number and begins.
     pub fn begin(&mut self, now: Time, registered: Registered, cores: u8, campaigns: &[Campaign], strict: bool) {
         let clock = self.clock.read(now);
-        let horizons = || EXCHANGES.iter().map(|exchange| exchange.horizon);
-        let horizons = Horizons {
-            shortest: horizons().min().unwrap_or_default(),
-            longest: horizons().max().unwrap_or_default(),
-        };
-        let settings = Settings { node: self.id, cores, horizons };
+        let settings = settings(self.id, cores);
         let history = std::mem::take(&mut self.history);
-        let mut machine = Reconciler::new(settings, history, registered, Arc::new(Gauges::default()), clock);
+        let journal = Journal::new(registered.first_worker + u16::from(cores), registered.ids_from);
+        let gauges = Arc::new(Gauges::new(campaigns.len()));
+        let mut machine = Reconciler::new(settings, history, journal, registered, gauges, clock);
         machine.campaigns(clock, &funding(campaigns, strict));
         self.cores = (0..u16::from(cores))
             .map(|core| Core {
@@ -193,7 +183,7 @@ impl Node {
             for _ in 0..most {
                 let Some(event) = core.events.pop_front() else { break };
                 if let Event::Notice(notice) = &event {
-                    super::calls::heard(now, machine.incarnation(), notice, checker);
+                    super::calls::heard(now, machine.registered().incarnation, notice, checker);
                 }
                 machine.on_event(clock, CoreId(index as u8), event);
             }
@@ -216,6 +206,12 @@ impl Node {
         }
         self.told = self.disk.synced().len() - rest.len();
     }
+}
+
+fn settings(node: NodeId, cores: u8) -> Settings {
+    let horizons = || EXCHANGES.iter().map(|exchange| exchange.horizon);
+    let (shortest, longest) = (horizons().min().unwrap_or_default(), horizons().max().unwrap_or_default());
+    Settings { node, cores, horizons: Horizons { shortest, longest } }
 }
 
 /// A campaign list as nodes read it.

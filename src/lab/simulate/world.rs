@@ -10,7 +10,7 @@ use super::faults::{self, Fault, Mishap};
 use super::market::{self, Campaign, EXCHANGES};
 use super::node::{Core, Node, funding};
 use super::queue::Queue;
-use super::time::{Clock, DAY, HOUR, MINUTE, MS, SECOND, TURN_MOST, Time, WORST_DRIFT_PPB, WORST_ERROR_MS};
+use super::time::{Clock, DAY, MINUTE, MS, SECOND, TURN_MOST, Time, WORST_DRIFT_PPB, WORST_ERROR_MS};
 use super::trace::Trace;
 use super::{Options, canary};
 use crate::authority::{Budget, NotRetired};
@@ -18,7 +18,7 @@ use crate::authority::message::{Answer, NotRegistered, Register, Registered, Rep
 use crate::limits;
 use crate::market::random::Random;
 use crate::ring::message::{Agreed, Claim, Event, NoticeKind, NoticePrice, Noticed, Reserved};
-use crate::units::{BidId, CoreId, ExchangeKey, LeaseId, Micros, Nanos, Slot, UnixMillis, UserKey};
+use crate::units::{BidId, CoreId, ExchangeKey, Micros, Nanos, Slot, UnixMillis, UserKey};
 
 /// After the last auction: until everything that can still be billed has been, or never will be.
 pub const AFTERMATH: Time = 150 * MINUTE;
@@ -92,7 +92,6 @@ struct Turn {
     claim: Claim,
     exchange: usize,
     campaign: usize,
-    core: usize,
     valid_until: Nanos,
 }
 
@@ -320,9 +319,8 @@ impl World {
             slot,
             price: money,
             expires,
-            exchange: key,
         }));
-        let incarnation = machine.as_ref().map(|machine| machine.incarnation()).unwrap_or_default();
+        let incarnation = machine.as_ref().map(|machine| machine.registered().incarnation).unwrap_or_default();
         let claim = Claim {
             reservation,
             lease: backing.lease,
@@ -337,7 +335,7 @@ impl World {
             exchange: key,
             agreed: Agreed::LOSS_IS_FINAL.when(exchange.loss_is_final),
         };
-        let turn = Turn { claim, exchange: auction.exchange, campaign: at, core, valid_until: backing.valid_until };
+        let turn = Turn { claim, exchange: auction.exchange, campaign: at, valid_until: backing.valid_until };
         self.plan_poll(node);
         if self.nodes[node].slow_until > self.now {
             let takes = self.machines.below(12 * SECOND);
@@ -876,8 +874,7 @@ impl World {
                     return;
                 }
                 let forgetful = canary::is(&self.options, 3);
-                let workers = u16::from(self.options.cores) + 1;
-                it.start(self.now, &mut self.checker, self.machines.bits(), workers, forgetful);
+                it.start(self.now, &mut self.checker, self.machines.bits(), self.options.cores, forgetful);
                 self.register(node);
             }
             Machine::Authority => {

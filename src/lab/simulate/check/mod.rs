@@ -19,7 +19,7 @@ pub use market::{Market, Sums};
 
 use std::collections::HashMap;
 
-use super::time::{MS, Time, WORST_ERROR_MS, wall};
+use super::time::{Time, WORST_ERROR_MS, wall};
 use super::trace::Trace;
 
 /// A hash map whose layout is the same in every run.
@@ -307,9 +307,4 @@ impl Checker {
             self.violated(at, "lease", what);
         }
     }
-}
-
-/// True time as an output has it, ms.
-pub(super) fn ms(at: Time) -> u64 {
-    at / MS
 }
