@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::check::{Bid, Fact};
 use super::time::Time;
+use crate::authority::message::Report;
 
 /// Where it goes; nowhere if nobody asked for it.
 #[derive(Debug, Default)]
@@ -85,6 +86,20 @@ impl Trace {
                 line!(self, r#"{{"k":"released","t":{at},"lease":{lease},"total":{total}}}"#);
             }
             Fact::Closed { lease } => line!(self, r#"{{"k":"closed","t":{at},"lease":{lease}}}"#),
+        }
+    }
+
+    /// What a node says of a lease.
+    pub fn said(&mut self, at: Time, report: &Report) {
+        let Report { node, number, foreign_seen, next_booking, .. } = report;
+        for lease in &report.leases {
+            let (id, granted, released) = (lease.lease.map_or(0, |id| id.0), lease.granted.0, lease.released.0);
+            let (wanted, least) = (lease.wanted.0, lease.least.0);
+            line!(
+                self,
+                r#"{{"k":"said","t":{at},"node":{},"number":{number},"lease":{id},"granted":{granted},"released":{released},"wanted":{wanted},"least":{least},"foreign_seen":{foreign_seen},"next_booking":{next_booking}}}"#,
+                node.0
+            );
         }
     }
 

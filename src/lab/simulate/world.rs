@@ -675,6 +675,9 @@ impl World {
         }
         if to_authority {
             self.nodes[node].heard_at = self.now;
+            if let Letter::Report(report) = &letter {
+                self.checker.trace.said(self.now, report);
+            }
             let Guardian { machine: Some(machine), journal, clock, outbox, .. } = &mut self.authority else { return };
             let clock = clock.read(self.now);
             let reply = match letter {

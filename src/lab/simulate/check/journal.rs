@@ -8,19 +8,78 @@ use super::Map;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// A campaign's budgets.
-    Funded { campaign: u32, advertiser: u32, day: u32, daily: i64, total: i64 },
+    Funded {
+        /// The campaign.
+        campaign: u32,
+        /// Whose it is.
+        advertiser: u32,
+        /// The budget day.
+        day: u32,
+        /// Of that day.
+        daily: i64,
+        /// In all.
+        total: i64,
+    },
     /// All that was granted under a lease.
-    Granted { lease: u64, campaign: u32, incarnation: u32, day: u32, total: i64 },
-    /// Until when an incarnation may bid.
-    Until { incarnation: u32, until: u64 },
+    Granted {
+        /// The lease.
+        lease: u64,
+        /// The campaign.
+        campaign: u32,
+        /// The process.
+        incarnation: u32,
+        /// The budget day.
+        day: u32,
+        /// In all.
+        total: i64,
+    },
     /// What a lease holds after the authority lost its last writes, as its node says.
-    Adopted { lease: u64, campaign: u32, incarnation: u32, day: u32, total: i64 },
-    /// A bill; `counted` if it stands in the account, `overdrawn` if silent bids held less than it costs (quantile).
-    Booked { reservation: u64, lease: u64, campaign: u32, amount: i64, counted: bool, overdrawn: bool },
+    Adopted {
+        /// The lease.
+        lease: u64,
+        /// The campaign.
+        campaign: u32,
+        /// The process.
+        incarnation: u32,
+        /// The budget day.
+        day: u32,
+        /// In all.
+        total: i64,
+    },
+    /// Until when an incarnation may bid.
+    Until {
+        /// The process.
+        incarnation: u32,
+        /// Until when.
+        until: u64,
+    },
+    /// A bill.
+    Booked {
+        /// The reservation.
+        reservation: u64,
+        /// The lease.
+        lease: u64,
+        /// The campaign.
+        campaign: u32,
+        /// What it costs.
+        amount: i64,
+        /// It stands in the account.
+        counted: bool,
+        /// Silent bids held less than it costs (quantile).
+        overdrawn: bool,
+    },
     /// All that was given back of a lease.
-    Released { lease: u64, total: i64 },
+    Released {
+        /// The lease.
+        lease: u64,
+        /// In all.
+        total: i64,
+    },
     /// Nothing can be claimed under a lease any more.
-    Closed { lease: u64 },
+    Closed {
+        /// The lease.
+        lease: u64,
+    },
 }
 
 /// One budget and what stands against it.
