@@ -29,7 +29,6 @@ use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
-use crate::store::journal::Journal;
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::writer::{Job, Writer};
 use crate::units::{CoreId, Nanos, NodeId, Now};
