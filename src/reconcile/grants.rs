@@ -9,7 +9,7 @@
 //! bid was beyond its credit; from then on, until the day ends or its credit is taken back, that is what one bid costs on
 //! this core. What the whole budget cannot pay is not granted towards.
 
-use super::holds::Holds;
+use super::holds::{Holds, Mode};
 use super::record::{Record, UNLIMITED};
 use super::{Funding, Reconciler};
 use crate::ring::message::Order;
@@ -267,7 +267,7 @@ impl Reconciler {
     fn new_lease(&mut self, slot: Slot) -> LeaseId {
         self.serial = self.serial.checked_add(1).expect("an incarnation with 2^32 leases");
         let lease = LeaseId(u64::from(self.incarnation.0) << 32 | u64::from(self.serial));
-        self.holds.insert(lease, Holds::new(slot));
+        self.holds.insert(lease, Holds::new(slot, Mode::Strict));
         if let Some(line) = &mut self.lines[slot.0 as usize] {
             line.lease = Some(lease);
         }

@@ -19,6 +19,7 @@ mod notices;
 pub mod quota;
 pub mod record;
 pub mod server;
+pub mod silence;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,13 +27,13 @@ use std::sync::Arc;
 use crate::limits;
 use crate::ring::message::{Event, Noticed, Order};
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, Slot,
-    UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, Now,
+    Slot, UnixMillis,
 };
 use books::{Books, minute};
 use gauges::Gauges;
 use grants::{Line, Share};
-use holds::Holds;
+use holds::{Holds, Reservation};
 use quota::{Limit, Quotas};
 use record::Record;
 
@@ -224,7 +225,9 @@ impl Reconciler {
             Event::Reserved(reserved) => {
                 self.gauges.reservations.add(1);
                 let holds = self.holds.get_mut(&reserved.lease).expect("a reservation under a lease never granted");
-                holds.reserve(minute(reserved.expires), self.released_up_to, reserved.price);
+                let exchange = ExchangeKey::default();
+                let reservation = Reservation { exchange, expires: reserved.expires, price: reserved.price };
+                holds.reserve(now.boot, self.released_up_to, &reservation);
                 self.spent(reserved.slot, core, reserved.lease, reserved.price);
                 self.check_lease(reserved.lease);
             }
@@ -292,7 +295,7 @@ impl Reconciler {
             self.append(now.boot, Record::Renewed { incarnation: self.incarnation, until });
             self.broadcast(Order::Renew { until: now.boot.after(limits::LEASE_NS) });
         }
-        self.gauges.held_micros.set(self.holds.values().map(|holds| holds.silent().0.max(0) as u64).sum());
+        self.gauges.held_micros.set(self.holds.values().map(|holds| holds.held().0 as u64).sum());
     }
 
     /// Tells every core to stop. Nothing is granted or renewed any more.

@@ -1,11 +1,12 @@
 //! Notices: what an exchange says became of a bid, booked once, and answered when it is on disk.
 
 use super::books::{REMEMBERED_MINUTES, minute};
+use super::holds::{Holds, Known, Reservation};
 use super::record::{Marks, Record};
 use super::{Reconciler, last_expired};
 use crate::metrics::paths::PathSales;
 use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
-use crate::units::{CoreId, CpmMicros, Micros, Now, PathKey, UserKey};
+use crate::units::{CoreId, CpmMicros, ExchangeKey, Micros, Now, PathKey, UserKey};
 
 impl Reconciler {
     /// Decides a notice with a valid signature. Its answer leaves when all that was booked is on disk.
@@ -130,7 +131,7 @@ impl Reconciler {
             claim.agreed.any(Agreed::LOSS_IS_FINAL) && !known.any(Marks::WON.and(Marks::BILLED).and(Marks::LOST));
         match self.holds.get_mut(&claim.lease) {
             Some(holds) if frees => {
-                holds.settle(minute(claim.expires), claim.money(), Micros::ZERO);
+                settle(holds, now, claim, Micros::ZERO);
                 self.note(now, claim, Marks::LOST.and(Marks::FREED));
                 self.check_lease(claim.lease);
             }
@@ -186,7 +187,7 @@ impl Reconciler {
         if !marks.any(Marks::EXCESS)
             && let Some(holds) = self.holds.get_mut(&claim.lease)
         {
-            holds.settle(minute(claim.expires), reserved, amount);
+            settle(holds, now, claim, amount);
             let slot = holds.slot;
             self.check_lease(claim.lease);
             self.gauges.set_spend(slot, self.books.day(claim.campaign, self.day).settled);
@@ -196,6 +197,13 @@ impl Reconciler {
             self.broadcast(Order::Counted { user: claim.user, campaign: claim.campaign, day });
         }
     }
+}
+
+fn settle(holds: &mut Holds, now: Now, claim: &Claim, amount: Micros) {
+    let exchange = ExchangeKey::default();
+    let reservation = Reservation { exchange, expires: claim.expires, price: claim.money() };
+    let lacking = holds.settle(now.boot, Known::Silent, &reservation, amount);
+    assert_eq!(lacking, Micros::ZERO, "silence holds its full price");
 }
 
 fn heard(now: Now, claim: &Claim, marks: Marks) -> Record {
