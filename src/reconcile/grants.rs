@@ -9,9 +9,9 @@
 //! bid was beyond its credit; from then on, until the day ends or its credit is taken back, that is what one bid costs on
 //! this core. What the whole budget cannot pay is not granted towards.
 
-use super::holds::{Holds, Mode};
+use super::holds::Holds;
 use super::record::{Record, UNLIMITED};
-use super::{Funding, Reconciler};
+use super::{Funding, Mode, Reconciler};
 use crate::ring::message::Order;
 use crate::units::{CoreId, LeaseId, Micros, Nanos, Now, Slot};
 

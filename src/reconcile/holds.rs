@@ -262,8 +262,7 @@ impl Holds {
             // Of one exchange and age, mostly: fewer terms, each of the dearest price.
             match bids.last_mut() {
                 Some(last)
-                    if last.chance.total_cmp(&chance).is_eq()
-                        && last.most.max(most) <= ALIKE * last.most.min(most) =>
+                    if last.chance.total_cmp(&chance).is_eq() && last.most.max(most) <= ALIKE * last.most.min(most) =>
                 {
                     last.sum += sum;
                     last.most = last.most.max(most);
@@ -326,8 +325,7 @@ impl Holds {
     /// Takes a reservation from those that are won, if it is there.
     fn take_win(&mut self, reservation: &Reservation) -> bool {
         let minute = reservation.expires.0 / 60_000;
-        let Some(at) = self.wins.iter().position(|(expiry, won)| *expiry == minute && *won >= reservation.price)
-        else {
+        let Some(at) = self.wins.iter().position(|(expiry, won)| *expiry == minute && *won >= reservation.price) else {
             return false;
         };
         self.wins[at].1 = self.wins[at].1.minus(reservation.price);
@@ -358,7 +356,8 @@ impl Holds {
             merged
         });
         let parts = || cohorts.iter().map(Cohort::parts);
-        let sums = parts().fold((Micros::ZERO, Micros::ZERO), |sums, parts| (sums.0.plus(parts.0), sums.1.plus(parts.1)));
+        let sums =
+            parts().fold((Micros::ZERO, Micros::ZERO), |sums, parts| (sums.0.plus(parts.0), sums.1.plus(parts.1)));
         assert_eq!(sums, (*silent, *ahead), "silent reservations do not add up");
     }
 }

@@ -14,6 +14,7 @@
 pub mod books;
 pub mod gauges;
 mod grants;
+#[cfg_attr(not(test), expect(dead_code))]
 mod holds;
 mod notices;
 pub mod quota;
@@ -33,6 +34,7 @@ use crate::units::{
 use books::{Books, minute};
 use gauges::Gauges;
 use grants::{Line, Share};
+pub use holds::Mode;
 use holds::{Holds, Reservation};
 use quota::{Limit, Quotas};
 use record::Record;

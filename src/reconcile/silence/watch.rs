@@ -247,8 +247,11 @@ impl Watch {
             self.chances[age] = inside;
             after = from_start;
 
-            let share = |events: f64| (events / (bids + EXPECTED_PRIOR_BIDS)).min(1.0);
+            let share = |events: f64| events / (bids + EXPECTED_PRIOR_BIDS);
             let (sold, lost) = (share(long.sold[age]), share(long.lost[age]));
+            // Who leaves early was at risk for less than the whole age: more than all cannot leave.
+            let leave = (sold + lost).max(1.0);
+            let (sold, lost) = (sold / leave, lost / leave);
             expected_after = sold + (1.0 - sold - lost).max(0.0) * expected_after;
             self.expected[age] = expected_after;
         }
