@@ -32,8 +32,8 @@ use crate::reload::{Reloader, Reloads, funding};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
-use crate::topology::Topology;
-use crate::units::{CoreId, ExchangeId};
+use crate::topology::{MAX_BID_CORES, Topology};
+use crate::units::{CoreId, ExchangeId, NodeId};
 
 /// What to start.
 #[derive(Debug)]
@@ -133,7 +133,9 @@ impl Launch {
         let options = reconciliation::Options {
             dir: config.data.dir.clone(),
             cpu: Some(topology.reconcile),
-            file_bytes: reconciliation::FILE_BYTES,
+            segment_bytes: reconciliation::SEGMENT_BYTES,
+            head_file: config.data.head_file.clone(),
+            worker: record_worker(config.node()),
             slots: data.campaigns().len(),
             paths: config.supply.paths,
             settings: Settings {
@@ -310,4 +312,10 @@ fn horizons(config: &Config) -> Horizons {
 fn limits(config: &Config) -> Vec<Limit> {
     let exchanges = config.exchanges.iter().zip(0..);
     exchanges.filter_map(|(exchange, id)| Some(Limit { exchange: ExchangeId(id), qps: exchange.qps? })).collect()
+}
+
+/// Worker of a node's record ids: the last of its range. They share it with the reservations of a sixteenth core, which
+/// are never looked up among records.
+fn record_worker(node: NodeId) -> u16 {
+    (node.0 + 1) * MAX_BID_CORES as u16 - 1
 }

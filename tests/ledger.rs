@@ -8,9 +8,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use corebid::bid::budget::Leases;
-use corebid::bid::ids::Snowflake;
 use corebid::clock;
+use corebid::ids::Snowflake;
 use corebid::limits;
+use corebid::reconcile::books::Books;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
 use corebid::reconcile::{Funding, Horizons, Settings};
@@ -18,8 +19,9 @@ use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePri
 use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
 use corebid::ring::wake;
 use corebid::snapshot::Snapshot;
-use corebid::store::commit;
+use corebid::store::commit::{self, Entry, Segment};
 use corebid::store::embedded::{self, Embedded, OpenError};
+use corebid::store::verify;
 use corebid::units::*;
 
 const PRICE: CpmMicros = CpmMicros(2_500_000);
@@ -42,10 +44,10 @@ struct Bidder {
 
 impl Bidder {
     fn start(dir: &Path) -> Result<Self, StartError> {
-        Self::start_with(dir, server::FILE_BYTES)
+        Self::start_with(dir, server::SEGMENT_BYTES)
     }
 
-    fn start_with(dir: &Path, file_bytes: u64) -> Result<Self, StartError> {
+    fn start_with(dir: &Path, segment_bytes: u64) -> Result<Self, StartError> {
         let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
         let (events, their_events) = spsc::events();
         let (their_orders, orders) = spsc::orders(wake::pair().unwrap().0);
@@ -54,7 +56,16 @@ impl Bidder {
         let ends =
             CoreEnds { events: their_events, orders: their_orders, snapshots: their_snapshots, retired: their_retired };
         let (commands, their_commands) = sync_channel(8);
-        let options = Options { dir: dir.to_owned(), cpu: None, file_bytes, slots: 4, paths: false, settings };
+        let options = Options {
+            dir: dir.to_owned(),
+            cpu: None,
+            segment_bytes,
+            head_file: Some(dir.join("heads")),
+            worker: 31,
+            slots: 4,
+            paths: false,
+            settings,
+        };
         let handle = server::spawn(options, vec![ends], their_commands)?;
         let funding = Funding {
             campaign: CampaignId(7),
@@ -164,20 +175,34 @@ fn directory(name: &str) -> PathBuf {
     dir
 }
 
+/// The records of a segment, and what it comes to.
+fn segment(dir: &Path, number: u32) -> (Segment, Vec<Record>) {
+    let mut records = Vec::new();
+    let bytes = fs::read(embedded::path(dir, number)).unwrap();
+    let segment = Segment::read(number, &bytes, |entry| {
+        if let Entry::Record { record, .. } = entry {
+            records.push(record);
+        }
+    });
+    (segment.unwrap(), records)
+}
+
 fn bills(dir: &Path) -> Vec<(ReservationId, Micros)> {
-    let bytes = fs::read(embedded::path(dir, 1)).unwrap();
-    let records = commit::contents(1, &bytes).unwrap().records;
     let bill = |record: &Record| match record {
         Record::Billed { reservation, amount, .. } => Some((*reservation, *amount)),
         _ => None,
     };
-    records.iter().filter_map(bill).collect()
+    segment(dir, 1).1.iter().filter_map(bill).collect()
+}
+
+fn books(dir: &Path) -> Books {
+    let (_, books) = Embedded::open_books(dir).unwrap();
+    books.check().unwrap();
+    books
 }
 
 fn spent(dir: &Path) -> Micros {
-    let store = Embedded::open(dir).unwrap();
-    store.books.check().unwrap();
-    store.books.life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled)
+    books(dir).life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled)
 }
 
 /// Bids, bills, restarts, on a directory of any file system.
@@ -254,15 +279,15 @@ fn every_cut_of_the_file_can_be_started_from() {
     let bytes = fs::read(embedded::path(&dir, 1)).unwrap();
     let cut_dir = directory("cut-copy");
     fs::create_dir_all(cut_dir.join("ledger")).unwrap();
-    let first = commit::first_length(&bytes);
+    let first = segment(&dir, 1).0.opening_length;
     for block in (first..=bytes.len()).step_by(commit::BLOCK) {
         for cut in [block, block + 1, block + 100, block + commit::BLOCK - 1].map(|cut| cut.min(bytes.len())) {
             fs::write(embedded::path(&cut_dir, 1), &bytes[..cut]).unwrap();
-            let store = Embedded::open(&cut_dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-            store.books.check().unwrap();
+            let (store, books) = Embedded::open_books(&cut_dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+            books.check().unwrap();
             // All that was acknowledged while the file was this long.
             let acknowledged = billed.iter().filter(|(length, _)| *length <= cut as u64).count();
-            let settled = store.books.life(CampaignId(7)).map_or(0, |life| life.account.settled.0);
+            let settled = books.life(CampaignId(7)).map_or(0, |life| life.account.settled.0);
             assert!(settled >= 1_000 * acknowledged as i64, "cut at {cut}: {settled} for {acknowledged} bills");
             let length = fs::metadata(embedded::path(&cut_dir, 1)).unwrap().len();
             assert_eq!((length, store.position.offset % commit::BLOCK as u64), (store.position.offset, 0));
@@ -273,7 +298,7 @@ fn every_cut_of_the_file_can_be_started_from() {
     let bidder = Bidder::start(&cut_dir).unwrap();
     assert_eq!(bidder.handle.incarnation, Incarnation(2));
     assert_eq!(bidder.stop(), Ended::Clean);
-    Embedded::open(&cut_dir).unwrap().books.check().unwrap();
+    books(&cut_dir);
 }
 
 /// The next file starts with the balance of the one before; only it is needed to go on.
@@ -289,16 +314,17 @@ fn a_long_ledger_goes_on_in_new_files() {
     assert_eq!(bidder.stop(), Ended::Clean);
     let files = (1..).take_while(|file| embedded::path(&dir, *file).exists()).count() as u32;
     assert!(files > 2, "{files} files");
-    let (mut seen, mut next) = (Vec::new(), None);
+    let mut seen = Vec::new();
     for file in 1..=files {
-        let contents = commit::contents(file, &fs::read(embedded::path(&dir, file)).unwrap()).unwrap();
-        seen.extend(contents.records.iter().filter_map(|record| match record {
+        let (segment, records) = segment(&dir, file);
+        assert_eq!(segment.closed, file < files, "segment {file}");
+        seen.extend(records.iter().filter_map(|record| match record {
             Record::Billed { reservation, .. } => Some(*reservation),
             _ => None,
         }));
-        assert!(next <= Some(contents.next), "records are counted over all files");
-        next = Some(contents.next);
     }
+    let verified = verify::verify(&dir, None, &[]).unwrap();
+    assert_eq!((verified.segments, verified.torn), (files.into(), false));
     let expected: Vec<_> = claims[..50].iter().map(|claim| claim.reservation).collect();
     assert_eq!(seen, expected, "each bill stands once in all files");
 
@@ -342,7 +368,7 @@ fn a_directory_that_cannot_be_used_is_refused_with_a_reason() {
 
 #[test]
 fn an_excess_is_outside_the_account() {
-    let mut store = Embedded::open(&directory("excess")).unwrap();
+    let mut books = Books::default();
     let campaign = CampaignId(7);
     let funded =
         Record::Funded { campaign, advertiser: AdvertiserId(1), day: Day(1), daily: Micros(10), total: Micros(10) };
@@ -357,9 +383,9 @@ fn an_excess_is_outside_the_account() {
         wall: UnixMillis(1),
         marks: Marks::BILLED.and(Marks::EXCESS),
     };
-    store.books.apply(&funded).unwrap();
-    store.books.apply(&billed).unwrap();
-    let life = store.books.life(campaign).unwrap();
+    books.apply(&funded).unwrap();
+    books.apply(&billed).unwrap();
+    let life = books.life(campaign).unwrap();
     assert_eq!((life.account.settled, life.excess), (Micros(0), Micros(99)));
-    store.books.check().unwrap();
+    books.check().unwrap();
 }

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use corebid::bid::budget::{Leases, Remainder};
-use corebid::bid::ids::Snowflake;
+use corebid::ids::Snowflake;
 use corebid::limits;
 use corebid::reconcile::books::{Books, minute};
 use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::record::{Marks, Record};
-use corebid::reconcile::{Batch, Funding, Horizons, Reconciler, Settings};
+use corebid::reconcile::{Funding, Horizons, Reconciler, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
+use corebid::store::journal::{Batch, Journal};
 use corebid::units::*;
 use proptest::prelude::*;
 
@@ -434,7 +435,7 @@ impl World {
     fn synced(&mut self) {
         let Some((batch, mut live)) = self.writing.take() else { return };
         let (mut bytes, mut count) = (&batch.bytes[..], 0);
-        while let Some(record) = Record::decode(&mut bytes) {
+        while let Some(record) = Record::decode(&mut bytes).map(|(_, record)| record) {
             count += 1;
             self.synced.apply(&record).unwrap();
             if let Record::Billed { reservation, amount, .. } = record {
@@ -546,7 +547,8 @@ impl World {
 
 fn reconciler(books: Books, now: Now, horizons: Horizons) -> Reconciler {
     let settings = Settings { node: NodeId(1), cores: CORES, horizons };
-    Reconciler::new(settings, books, Arc::new(Gauges::new(CAMPAIGNS as usize).with_paths()), now)
+    let journal = Journal::new(1023, UnixMillis(0));
+    Reconciler::new(settings, books, journal, Arc::new(Gauges::new(CAMPAIGNS as usize).with_paths()), now)
 }
 
 fn total(campaign: u32) -> Option<Micros> {
@@ -720,7 +722,7 @@ fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
     world.reconciler.on_event(world.now, CoreId(0), Event::Notice(notice));
     while let Some(batch) = world.reconciler.records() {
         let mut bytes = &batch.bytes[..];
-        while let Some(record) = Record::decode(&mut bytes) {
+        while let Some(record) = Record::decode(&mut bytes).map(|(_, record)| record) {
             world.synced.apply(&record).unwrap();
         }
         world.reconciler.durable(batch.upto);

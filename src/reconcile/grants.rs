@@ -108,7 +108,7 @@ impl Reconciler {
                 .is_some_and(|life| (life.advertiser, life.account.budget) == (funding.advertiser, total));
         if !known {
             let &Funding { campaign, advertiser, daily, .. } = funding;
-            self.append(now.boot, Record::Funded { campaign, advertiser, day: self.day, daily, total });
+            self.append(now, Record::Funded { campaign, advertiser, day: self.day, daily, total });
         }
         self.gauges.set_spend(funding.slot, self.books.day(funding.campaign, self.day).settled);
     }
@@ -251,7 +251,7 @@ impl Reconciler {
             let total = granted.plus(credit.minus(reused));
             let &Funding { campaign, .. } = &line.funding;
             let incarnation = self.incarnation;
-            self.append(now.boot, Record::Granted { lease, campaign, incarnation, day: self.day, total });
+            self.append(now, Record::Granted { lease, campaign, incarnation, day: self.day, total });
         }
         let here = share.out.plus(credit);
         let share = self.share(slot, core);

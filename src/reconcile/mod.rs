@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::ring::message::{Event, Noticed, Order};
+use crate::store::journal::{Batch, Journal};
 use crate::units::{
     AdvertiserId, CampaignId, CoreId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, Slot,
     UnixMillis,
@@ -84,17 +85,6 @@ pub struct Funding {
     pub price: CpmMicros,
 }
 
-/// Records to be written as one commit.
-#[derive(Debug)]
-pub struct Batch {
-    /// Encoded records.
-    pub bytes: Vec<u8>,
-    /// How many.
-    pub count: u32,
-    /// To be given to [`Reconciler::durable`] when they are on disk.
-    pub upto: u64,
-}
-
 /// The state machine of the reconciliation core.
 #[derive(Debug)]
 pub struct Reconciler {
@@ -115,12 +105,7 @@ pub struct Reconciler {
     holds: BTreeMap<LeaseId, Holds>,
     /// Reservations that expired in this minute or before it are released.
     released_up_to: u64,
-    pending: Vec<u8>,
-    pending_count: u32,
-    pending_since: Option<Nanos>,
-    in_flight_since: Option<Nanos>,
-    appended: u64,
-    durable: u64,
+    journal: Journal,
     held: VecDeque<(u64, CoreId, Order)>,
     out: Vec<VecDeque<Order>>,
     drained: Vec<bool>,
@@ -140,7 +125,7 @@ fn last_expired(wall: UnixMillis) -> u64 {
 impl Reconciler {
     /// Goes on from the books as the ledger left them, as the next incarnation. Leases of earlier ones stay charged
     /// until nothing can be claimed under them.
-    pub fn new(settings: Settings, books: Books, gauges: Arc<Gauges>, now: Now) -> Self {
+    pub fn new(settings: Settings, books: Books, journal: Journal, gauges: Arc<Gauges>, now: Now) -> Self {
         let incarnation = Incarnation(books.incarnation().0 + 1);
         let cores = usize::from(settings.cores);
         // Earlier bids were made before `latest`, but for ids borrowed from the future: at 4,096 a millisecond, less than
@@ -162,12 +147,7 @@ impl Reconciler {
             low: Vec::new(),
             holds: BTreeMap::new(),
             released_up_to: 0,
-            pending: Vec::new(),
-            pending_count: 0,
-            pending_since: None,
-            in_flight_since: None,
-            appended: 0,
-            durable: 0,
+            journal,
             held: VecDeque::new(),
             out: vec![VecDeque::new(); cores],
             drained: vec![false; cores],
@@ -179,12 +159,12 @@ impl Reconciler {
             books,
         };
         if first {
-            reconciler.append(now.boot, Record::Began { ids_from });
+            reconciler.append(now, Record::Began { ids_from });
         }
-        reconciler.append(now.boot, Record::Started { incarnation, node: settings.node, wall: now.wall, ids_from });
+        reconciler.append(now, Record::Started { incarnation, node: settings.node, wall: now.wall, ids_from });
         let longest = settings.horizons.longest;
         if longest > limits::H2_MS {
-            reconciler.append(now.boot, Record::Horizon { incarnation, longest });
+            reconciler.append(now, Record::Horizon { incarnation, longest });
         }
         reconciler
     }
@@ -289,7 +269,7 @@ impl Reconciler {
         self.close_leases(now);
         if self.may_grant(now) {
             let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS);
-            self.append(now.boot, Record::Renewed { incarnation: self.incarnation, until });
+            self.append(now, Record::Renewed { incarnation: self.incarnation, until });
             self.broadcast(Order::Renew { until: now.boot.after(limits::LEASE_NS) });
         }
         self.gauges.held_micros.set(self.holds.values().map(|holds| holds.silent().0.max(0) as u64).sum());
@@ -303,26 +283,24 @@ impl Reconciler {
 
     /// Every core has stopped, and everything it said is on disk.
     pub fn is_drained(&self) -> bool {
-        self.drained.iter().all(|drained| *drained) && self.durable == self.appended
+        self.drained.iter().all(|drained| *drained) && self.journal.is_durable()
     }
 
     /// Takes the records to be written next, if there are any. One commit is under way at a time.
     pub fn records(&mut self) -> Option<Batch> {
-        if self.pending.is_empty() {
-            return None;
-        }
-        self.in_flight_since = self.pending_since.take();
-        let bytes = std::mem::take(&mut self.pending);
-        Some(Batch { bytes, count: std::mem::take(&mut self.pending_count), upto: self.appended })
+        self.journal.take()
+    }
+
+    /// The opening balance of the segment that starts after the records just taken.
+    pub fn opening(&mut self, now: Now) -> Batch {
+        self.journal.opening(now, self.books.opening())
     }
 
     /// All records up to [`Batch::upto`] are on disk: what waited for them may leave.
     pub fn durable(&mut self, upto: u64) {
-        assert!(upto <= self.appended, "records on disk that were never written");
-        self.durable = self.durable.max(upto);
-        self.in_flight_since = None;
+        self.journal.durable(upto);
         self.disk_failed = false;
-        while let Some((_, core, order)) = self.held.pop_front_if(|(needs, ..)| *needs <= self.durable) {
+        while let Some((_, core, order)) = self.held.pop_front_if(|(needs, ..)| *needs <= self.journal.synced()) {
             self.out[usize::from(core.0)].push_back(order);
         }
     }
@@ -348,7 +326,7 @@ impl Reconciler {
 
     /// Age of the oldest record that is not on disk, ns.
     pub fn unsynced(&self, now: Nanos) -> u64 {
-        self.in_flight_since.or(self.pending_since).map_or(0, |since| now.since(since))
+        self.journal.unsynced(now)
     }
 
     /// The oldest record not on disk has waited so long that the disk must be taken for broken.
@@ -383,22 +361,19 @@ impl Reconciler {
     }
 
     /// Books a record and queues it for the disk.
-    fn append(&mut self, now: Nanos, record: Record) {
+    fn append(&mut self, now: Now, record: Record) {
         if let Err(inconsistent) = self.books.apply(&record) {
             panic!("the ledger refuses {inconsistent}");
         }
-        record.encode(&mut self.pending);
-        self.pending_count += 1;
-        self.appended += 1;
-        self.pending_since.get_or_insert(now);
+        self.journal.append(now, &record);
     }
 
     /// Queues an order until everything booked so far is on disk; it may be already.
     fn hold(&mut self, core: CoreId, order: Order) {
-        if self.durable == self.appended {
+        if self.journal.is_durable() {
             self.out[usize::from(core.0)].push_back(order);
         } else {
-            self.held.push_back((self.appended, core, order));
+            self.held.push_back((self.journal.appended(), core, order));
         }
     }
 
@@ -439,7 +414,7 @@ impl Reconciler {
             }
             holds.free = holds.free.minus(free);
             let total = account.released.plus(free);
-            self.append(now.boot, Record::Released { lease, total });
+            self.append(now, Record::Released { lease, total });
             self.check_lease(lease);
         }
     }
@@ -458,9 +433,9 @@ impl Reconciler {
         for (id, lease) in closed {
             if lease.charge() > Micros::ZERO {
                 let total = lease.granted.minus(lease.settled);
-                self.append(now.boot, Record::Released { lease: id, total });
+                self.append(now, Record::Released { lease: id, total });
             }
-            self.append(now.boot, Record::Closed { lease: id });
+            self.append(now, Record::Closed { lease: id });
             self.holds.remove(&id);
         }
     }

@@ -83,7 +83,7 @@ impl Reconciler {
         if let NoticePrice::Cpm(price) = notice.price {
             self.gauges.late_excess_micros.add(notice.cost(price).0 as u64);
         }
-        self.append(now.boot, heard(now, claim, Marks::LATE));
+        self.append(now, heard(now, claim, Marks::LATE));
         Noticed::Expired
     }
 
@@ -98,7 +98,7 @@ impl Reconciler {
             Marks::UNPRICED => self.gauges.unpriced.add(1),
             _ => self.gauges.losses.add(1),
         }
-        self.append(now.boot, heard(now, claim, marks));
+        self.append(now, heard(now, claim, marks));
     }
 
     /// Records a win, and counts it for its supply path unless a bill has told of it already.
@@ -164,7 +164,7 @@ impl Reconciler {
             marks = marks.and(Marks::EXCESS);
         }
         self.append(
-            now.boot,
+            now,
             Record::Billed {
                 reservation: claim.reservation,
                 lease: claim.lease,

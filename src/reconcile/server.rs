@@ -27,7 +27,10 @@ use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
-use crate::store::embedded::{self, Embedded, OpenError};
+use crate::store::anchor::Anchors;
+use crate::store::disk::Directory;
+use crate::store::embedded::{Embedded, OpenError};
+use crate::store::journal::Journal;
 use crate::store::writer::{Job, Writer};
 use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
 
@@ -41,8 +44,8 @@ const COMMIT_GAP_NS: u64 = 2 * Nanos::MS;
 const RETRY: Duration = Duration::from_millis(200);
 /// Events of one core per turn, so that no core waits for another's flood.
 const EVENTS_PER_TURN: usize = 8192;
-/// Default of [`Options::file_bytes`]: a start reads such a file in a fraction of a second.
-pub const FILE_BYTES: u64 = 64 << 20;
+/// Default of [`Options::segment_bytes`]: a start reads such a segment in a fraction of a second.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Registered memory for direct I/O; larger commits take theirs from the heap. Fits a memlock limit of 8 MiB.
 const IO_MEMORY: usize = 1 << 20;
 /// How long the end may take, from [`Command::Stop`] on.
@@ -55,8 +58,13 @@ pub struct Options {
     pub dir: PathBuf,
     /// The CPU to be pinned to. If this process may not use it, the thread runs unpinned and says so.
     pub cpu: Option<usize>,
-    /// A ledger file grows by this much ([`FILE_BYTES`]), or three times its opening balance, before the next is started.
-    pub file_bytes: u64,
+    /// A segment of the ledger grows by this much ([`SEGMENT_BYTES`]), or three times its opening balance, or until its UTC
+    /// day ends, before the next is started.
+    pub segment_bytes: u64,
+    /// The heads of the ledger's chain are appended here ([`crate::store::anchor`]).
+    pub head_file: Option<PathBuf>,
+    /// Worker of the record ids: no core makes reservations with it.
+    pub worker: u16,
     /// Slots that [`Gauges::spend`] covers.
     pub slots: usize,
     /// Whether wins and spend are counted by supply path.
@@ -96,7 +104,7 @@ pub enum Command {
 pub struct Handle {
     /// This process's number, on disk.
     pub incarnation: Incarnation,
-    /// Reservation ids of this process start here ([`crate::bid::ids::Snowflake::new`]): no earlier process of this
+    /// Reservation ids of this process start here ([`crate::ids::Snowflake::new`]): no earlier process of this
     /// directory made a bid after it, whatever clock it ran on.
     pub ids_from: UnixMillis,
     /// What is counted.
@@ -162,10 +170,8 @@ impl Handle {
 /// [`StartError`], each saying what to do; no thread is left then.
 pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>) -> Result<Handle, StartError> {
     assert_eq!(cores.len(), usize::from(options.settings.cores), "as many ends as cores");
-    let mut store = Embedded::open(&options.dir).map_err(StartError::Open)?;
-    if store.position.file == 0 {
-        store.start_file().map_err(StartError::Open)?;
-    }
+    let (Embedded { position, ids_from, lock }, books) =
+        Embedded::open_books(&options.dir).map_err(StartError::Open)?;
     let gauges = Gauges::new(options.slots);
     let gauges = Arc::new(if options.paths { gauges.with_paths() } else { gauges });
     let (ready, started) = mpsc::sync_channel(1);
@@ -179,16 +185,29 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
             }
         };
         executor.run(async move {
-            let Embedded { books, position, lock, .. } = store;
-            let mut reconciler = Reconciler::new(options.settings, books, shared_gauges.clone(), clock::now());
-            let first = reconciler.records().expect("a start is a record");
-            let Options { dir, file_bytes, .. } = options;
-            let mut writer = Writer::new(dir, file_bytes, position, lock);
-            if let Err(error) = writer.commit(&first).await {
-                let _ = ready.send(Err(StartError::Write(writer.dir().to_owned(), error)));
-                return Ended::Cut;
+            // Held until the last commit.
+            let _lock = lock;
+            let Options { dir, segment_bytes, head_file, worker, settings, .. } = options;
+            let now = clock::now();
+            let mut journal = Journal::new(worker, ids_from);
+            let opening = position.closed.then(|| journal.opening(now, books.opening()));
+            let mut reconciler = Reconciler::new(settings, books, journal, shared_gauges.clone(), now);
+            let first = Job::new(reconciler.records().expect("a start is a record"), None);
+            let mut writer = Writer::new(Directory::new(dir), segment_bytes, position, now.wall);
+            for mut job in opening.map(Job::start).into_iter().chain([first]) {
+                if let Err(error) = writer.step(&mut job, now.wall).await {
+                    let _ = ready.send(Err(StartError::Write(writer.disk().path().to_owned(), error)));
+                    return Ended::Cut;
+                }
+                reconciler.durable(job.upto());
             }
-            reconciler.durable(first.upto);
+            let anchors = match Anchors::start(head_file, shared_gauges.clone()) {
+                Ok(anchors) => anchors,
+                Err(error) => {
+                    let _ = ready.send(Err(StartError::Executor(error.to_string())));
+                    return Ended::Cut;
+                }
+            };
             let _ = ready.send(Ok((reconciler.incarnation(), reconciler.ids_from())));
             let core = Core {
                 reconciler,
@@ -198,6 +217,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
                 gauges: shared_gauges,
                 next_tick: Nanos::NEVER,
                 stop_by: None,
+                anchors,
             };
             run(Rc::new(RefCell::new(core)), writer).await
         })
@@ -233,9 +253,12 @@ struct Core {
     /// before it.
     next_tick: Nanos,
     stop_by: Option<Nanos>,
+    anchors: Anchors,
 }
 
-async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
+type LedgerWriter = Writer<Directory>;
+
+async fn run(core: Rc<RefCell<Core>>, writer: LedgerWriter) -> Ended {
     let writer = Rc::new(RefCell::new(Some(writer)));
     let (mut calm, mut last_commit) = (0, Nanos(0));
     loop {
@@ -245,7 +268,7 @@ async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
         if now.boot.since(last_commit) >= COMMIT_GAP_NS
             && let Some(idle) = take(&writer)
         {
-            match core.borrow_mut().job(&idle) {
+            match core.borrow_mut().job(now, &idle) {
                 Some(job) => {
                     last_commit = now.boot;
                     glommio::spawn_local(write(job, core.clone(), idle, writer.clone())).detach();
@@ -260,15 +283,15 @@ async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
     }
 }
 
-fn take(writer: &Rc<RefCell<Option<Writer>>>) -> Option<Writer> {
+fn take(writer: &Rc<RefCell<Option<LedgerWriter>>>) -> Option<LedgerWriter> {
     writer.borrow_mut().take()
 }
 
 /// Runs a job to its end, whatever the disk does, and brings the writer home.
-async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: Writer, home: Rc<RefCell<Option<Writer>>>) {
+async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: LedgerWriter, home: Rc<RefCell<Option<LedgerWriter>>>) {
     let mut failures = 0;
     while !job.is_done() {
-        match writer.step(&mut job).await {
+        match writer.step(&mut job, clock::wall()).await {
             Ok(()) => {
                 core.borrow_mut().written(job.upto(), failures, &writer);
                 failures = 0;
@@ -284,10 +307,11 @@ async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: Writer, home: 
 
 impl Core {
     /// What is to be written next, if there is anything.
-    fn job(&mut self, writer: &Writer) -> Option<Job> {
+    fn job(&mut self, now: Now, writer: &LedgerWriter) -> Option<Job> {
         let batch = self.reconciler.records()?;
-        // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
-        Some(writer.job(batch, |file, next| embedded::opening(file, next, self.reconciler.books())))
+        // The books are as they are after this batch: all of it goes to the old segment, all that follows to the new one.
+        let opening = writer.wants_segment(now.wall).then(|| self.reconciler.opening(now));
+        Some(Job::new(batch, opening))
     }
 
     /// Returns whether there was anything to do.
@@ -374,22 +398,32 @@ impl Core {
     }
 
     /// A write failed, not the first of `before`: what waits for it is refused. Returns how many failed.
-    fn failed(&mut self, before: u32, writer: &Writer, error: &io::Error) -> u32 {
+    fn failed(&mut self, before: u32, writer: &LedgerWriter, error: &io::Error) -> u32 {
         if before == 0 {
-            log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir().display());
+            log::error!(
+                "{}: the ledger cannot be written: {error}; notices are answered 503, nothing is granted, bidding ends with \
+                 the leases until it can: free or replace the disk",
+                writer.disk().path().display()
+            );
         }
+        self.gauges.ledger_failing.set(1);
         self.gauges.commit_failures.add(1);
         self.reconciler.disk_failed();
         self.send();
         before.saturating_add(1)
     }
 
-    fn written(&mut self, upto: u64, failures: u32, writer: &Writer) {
+    fn written(&mut self, upto: u64, failures: u32, writer: &LedgerWriter) {
         if failures > 0 {
-            log::info!("{}: the ledger is written again", writer.dir().display());
+            log::info!("{}: the ledger is written again", writer.disk().path().display());
         }
         self.gauges.commits.add(1);
-        self.gauges.ledger_bytes.set(writer.position().offset);
+        let position = writer.position();
+        self.gauges.ledger_failing.set(0);
+        self.gauges.ledger_segment.set(position.segment.into());
+        self.gauges.ledger_bytes.set(position.offset);
+        self.gauges.ledger_records.set(position.next);
+        self.anchors.committed(clock::now(), &position);
         self.reconciler.durable(upto);
         self.send();
     }
