@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePri
 use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
 use corebid::ring::wake;
 use corebid::snapshot::Snapshot;
+use corebid::store::anchor::Anchor;
 use corebid::store::commit::{self, Entry, Segment};
 use corebid::store::embedded::{self, Embedded, OpenError};
 use corebid::store::verify;
@@ -388,4 +391,115 @@ fn an_excess_is_outside_the_account() {
     let life = books.life(campaign).unwrap();
     assert_eq!((life.account.settled, life.excess), (Micros(0), Micros(99)));
     books.check().unwrap();
+}
+
+/// A ledger of version 1 is gone on with in a new segment, which names the hash of the old file.
+#[test]
+fn a_ledger_of_version_1_is_carried_on() {
+    let dir = directory("version-1");
+    fs::create_dir_all(dir.join("ledger")).unwrap();
+    let old = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ledger/v1/ledger/00000001.ledger"));
+    let old = old.unwrap();
+    fs::write(embedded::path(&dir, 1), &old).unwrap();
+    let before = books(&dir);
+    let bidder = Bidder::start(&dir).unwrap();
+    assert!(bidder.handle.incarnation > before.incarnation());
+    assert_eq!(bidder.stop(), Ended::Clean);
+    let (first, second) = (segment(&dir, 1).0, segment(&dir, 2).0);
+    assert_eq!((first.version, second.version, second.first), (1, 2, first.next));
+    assert_eq!(second.previous, blake3::hash(&old));
+    assert_eq!(fs::read(embedded::path(&dir, 1)).unwrap(), old);
+    assert_eq!(spent(&dir), Micros(11_000));
+    assert_eq!(verify::verify(&dir, None, &[]).unwrap().segments, 2);
+
+    // Not even what version 1 did not check itself can be changed any more.
+    let mut spoilt = old;
+    let last = spoilt.len() - 1;
+    spoilt[last] ^= 1;
+    fs::write(embedded::path(&dir, 1), spoilt).unwrap();
+    assert!(verify::verify(&dir, None, &[]).is_err());
+}
+
+/// What the heads file says is in the chain, whenever it is asked.
+#[test]
+fn a_ledger_is_verified_while_it_is_written() {
+    let dir = directory("live");
+    let mut bidder = Bidder::start_with(&dir, 6 * commit::BLOCK as u64).unwrap();
+    for count in 1..=40 {
+        let claim = bidder.bid();
+        let ticket = bidder.bill(claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+        let verified = verify::verify(&dir, None, &[]).unwrap();
+        assert!(verified.records > count);
+    }
+    let head = bidder.handle.gauges.clone();
+    assert_eq!(bidder.stop(), Ended::Clean);
+    let told = fs::read_to_string(dir.join("heads")).unwrap();
+    let anchors: Vec<Anchor> = told.lines().map(|line| line.parse().unwrap()).collect();
+    let verified = verify::verify(&dir, None, &anchors).unwrap();
+    assert_eq!((verified.anchors, verified.unchecked), (anchors.len() as u64, 0));
+    assert!(anchors.len() as u64 >= verified.segments, "a head for each segment that closed, and the last one");
+    assert_eq!(anchors.last().map(|anchor| anchor.head), Some(verified.head));
+    assert_eq!(head.head.get(), anchors.last().copied());
+}
+
+/// A file system of two megabytes, unmounted when this is dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(name: &str) -> Option<Self> {
+        let at = std::env::temp_dir().join(format!("corebid-{name}-{}", std::process::id()));
+        fs::create_dir_all(&at).unwrap();
+        let mount = process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&at).output();
+        if mount.is_ok_and(|output| output.status.success()) {
+            return Some(Self(at));
+        }
+        fs::remove_dir(at).unwrap();
+        None
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = process::Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// A disk that is really full: no acknowledgement, no money, an alarm; and all of it goes on when there is room again.
+#[test]
+fn a_full_disk_is_survived() {
+    let Some(disk) = Small::mount("full") else {
+        eprintln!("skipped: only root can mount a small file system");
+        return;
+    };
+    let dir = disk.0.join("data");
+    let mut bidder = Bidder::start(&dir).unwrap();
+    let claims: Vec<_> = (0..30).map(|_| bidder.bid()).collect();
+    let ticket = bidder.bill(claims[0]);
+    assert_eq!(bidder.answer(ticket), Noticed::Safe);
+
+    let (filler, chunk) = (disk.0.join("filler"), vec![0; 4096]);
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&chunk).is_ok() {}
+    let ticket = bidder.bill(claims[1]);
+    assert_eq!(bidder.answer(ticket), Noticed::Unsafe);
+    let gauges = bidder.handle.gauges.clone();
+    assert!(gauges.commit_failures.get() > 0 && gauges.ledger_failing.get() == 1);
+    // Not booked, or booked in the commit that waits for room; either way not acknowledged.
+    let ticket = bidder.bill(claims[2]);
+    assert_eq!(bidder.answer(ticket), Noticed::Unsafe);
+
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    bidder.until(|_| (gauges.ledger_failing.get() == 0).then_some(()));
+    for claim in &claims {
+        let ticket = bidder.bill(*claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+    }
+    bidder.bid();
+    assert_eq!(bidder.stop(), Ended::Clean);
+    assert_eq!(spent(&dir), Micros(30_000));
+    assert_eq!(bills(&dir).len(), 30, "each once");
+    verify::verify(&dir, None, &[]).unwrap();
 }
