@@ -73,7 +73,8 @@ impl Latest {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, anchor: Anchor) {
+    /// Only the thread that tells does, and tests.
+    pub(crate) fn set(&self, anchor: Anchor) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
     }
 }
