@@ -45,7 +45,9 @@ fn main() {
     let mut journal = Journal::new(0, store.ids_from);
     for records in [1, 40, 400] {
         let mut batch = || {
-            (0..records).for_each(|_| drop(journal.append(now, &BILL)));
+            for _ in 0..records {
+                journal.append(now, &BILL);
+            }
             journal.take().expect("records")
         };
         let bytes = batch().bytes;
