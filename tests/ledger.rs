@@ -400,7 +400,8 @@ fn a_ledger_of_version_1_is_carried_on() {
     fs::create_dir_all(dir.join("ledger")).unwrap();
     let old = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ledger/v1/ledger/00000001.ledger"));
     let old = old.unwrap();
-    fs::write(embedded::path(&dir, 1), &old).unwrap();
+    // The last of its padding never reached the disk.
+    fs::write(embedded::path(&dir, 1), &old[..old.len() - 100]).unwrap();
     let before = books(&dir);
     let bidder = Bidder::start(&dir).unwrap();
     assert!(bidder.handle.incarnation > before.incarnation());

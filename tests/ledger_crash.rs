@@ -127,7 +127,7 @@ fn one_ledger(seed: u64) {
 
 #[test]
 fn what_was_durable_survives_every_crash() {
-    for seed in 0..60 {
+    for seed in 0..30 {
         one_ledger(seed);
     }
 }

@@ -288,7 +288,12 @@ fn take(writer: &Rc<RefCell<Option<LedgerWriter>>>) -> Option<LedgerWriter> {
 }
 
 /// Runs a job to its end, whatever the disk does, and brings the writer home.
-async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: LedgerWriter, home: Rc<RefCell<Option<LedgerWriter>>>) {
+async fn write(
+    mut job: Job,
+    core: Rc<RefCell<Core>>,
+    mut writer: LedgerWriter,
+    home: Rc<RefCell<Option<LedgerWriter>>>,
+) {
     let mut failures = 0;
     while !job.is_done() {
         match writer.step(&mut job, clock::wall()).await {

@@ -260,7 +260,10 @@ impl Segment {
             return Err(Damage::Middle(segment.end));
         }
         if segment.version == 1 {
-            segment.head = blake3::hash(bytes.get(..segment.end).unwrap_or(bytes));
+            // Of the file as it will be when its last block is filled up.
+            let there = &bytes[..bytes.len().min(segment.end)];
+            let missing = vec![0; segment.end - there.len()];
+            segment.head = Hasher::new().update(there).update(&missing).finalize();
         }
         Ok(segment)
     }
