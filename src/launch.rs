@@ -133,7 +133,8 @@ impl Launch {
         let options = reconciliation::Options {
             dir: config.data.dir.clone(),
             cpu: Some(topology.reconcile),
-            file_bytes: reconciliation::FILE_BYTES,
+            segment_bytes: reconciliation::SEGMENT_BYTES,
+            head_file: config.data.head_file.clone(),
             slots: data.campaigns().len(),
             paths: config.supply.paths,
             settings: Settings {

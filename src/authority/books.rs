@@ -415,7 +415,7 @@ impl Books {
                 self.retired.insert(node, wall);
                 self.latest = self.latest.max(wall);
             }
-            Record::Epoch { epoch, wall } => {
+            Record::NewEpoch { epoch, wall } => {
                 if epoch <= self.epoch {
                     return Err("an epoch that does not grow");
                 }
@@ -781,7 +781,7 @@ impl Books {
             [registered, Record::Renewed { incarnation, until }, numbered].into_iter().chain(ended)
         });
         let began = (self.began > UnixMillis(0)).then_some(Record::Began { ids_from: self.began });
-        let epoch = (self.epoch > Epoch(0)).then_some(Record::Epoch { epoch: self.epoch, wall: latest });
+        let epoch = (self.epoch > Epoch(0)).then_some(Record::NewEpoch { epoch: self.epoch, wall: latest });
         let retired = self.retired.iter().map(|(&node, &wall)| Record::Retired { node, wall });
         let bookers = self.booked.iter().map(|(&node, &booked)| Record::Booker { node, booked });
         let stopped = self.stopped.iter().map(move |(scope, why)| {

@@ -141,7 +141,7 @@ impl Authority {
     /// If the epoch is not larger than that of the books.
     pub fn after_loss(books: Books, epoch: Epoch, now: Now, journal: &mut Journal) -> Self {
         let mut authority = Self::new(books);
-        authority.append(journal, now, Record::Epoch { epoch, wall: now.wall });
+        authority.append(journal, now, Record::NewEpoch { epoch, wall: now.wall });
         let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS + limits::EPSILON_MS);
         authority.learning_until = Some(until);
         authority.unheard = authority.books.bidders().map(|(incarnation, _)| incarnation).collect();

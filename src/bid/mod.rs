@@ -41,6 +41,7 @@ use std::rc::Rc;
 
 use crate::config::exchange::NoBidForm;
 use crate::config::{self, Config, NODES};
+use crate::ids::{Snowflake, WORKERS};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
@@ -68,7 +69,7 @@ use edge::duplicates::Duplicates;
 use edge::quota::Shares;
 use eligible::Scene;
 use frequency::FrequencyShard;
-use ids::{BidIds, Snowflake, WORKERS};
+use ids::BidIds;
 use offers::{Offers, keep};
 use paper::Paper;
 use paths::Path;

@@ -1,7 +1,8 @@
 //! The paper of a bid: its ids, what its notices will prove, and their signed URLs.
 
 use crate::bid::admit::{Exchange, Exchanges};
-use crate::bid::ids::{BidIds, Snowflake};
+use crate::bid::ids::BidIds;
+use crate::ids::Snowflake;
 use crate::config::exchange::Billing;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};

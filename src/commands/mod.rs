@@ -4,6 +4,7 @@ pub mod consent;
 pub mod demo;
 pub mod explain;
 pub mod floor;
+pub mod ledger;
 pub mod load;
 pub mod price;
 pub mod serve;
@@ -34,6 +35,8 @@ enum Command {
     Load(load::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
+    /// The ledger of a data directory: check it, print it, copy its closed segments out
+    Ledger(ledger::Args),
     /// Exchange-encrypted prices
     Price(price::Args),
     /// What a consent string says: TCF, GPP or US privacy. One that cannot be read ends with exit code 1
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),

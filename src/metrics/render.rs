@@ -11,6 +11,7 @@ use super::core::CoreMetrics;
 use super::histogram::Histogram;
 use super::stage::Stage;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
+use crate::store::anchor::Anchor;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// The metrics of all bid cores, as one collector.
@@ -110,6 +111,13 @@ impl Collector for Reconciliation {
                 Kind::Counter => encoder.encode_counter::<NoLabelSet, u64, f64>(&value, None)?,
                 Kind::Gauge => encoder.encode_gauge(&value)?,
             }
+        }
+        // A series for each head, a minute apart: a hash is no number.
+        if let Some(Anchor { segment, records, head }) = self.0.head.get() {
+            let help = "Records of the ledger up to the head of its hash chain that was told last";
+            let mut head_of = encoder.encode_descriptor("corebid_ledger_head", help, None, MetricType::Gauge)?;
+            let labels = [("segment", segment.to_string()), ("hash", head.to_string())];
+            head_of.encode_family(&labels)?.encode_gauge(&records)?;
         }
         Ok(())
     }
@@ -213,7 +221,20 @@ mod tests {
         ] {
             assert!(text.lines().any(|known| known.trim_end_matches('.') == line), "{line} is not in\n{text}");
         }
+        assert!(!text.contains("corebid_ledger_head"), "no head was told yet");
         let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
         assert_eq!(helps, Gauges::new(0).all().count());
+    }
+
+    #[test]
+    fn the_head_of_the_ledger_is_a_label() {
+        let (gauges, head) = (Gauges::new(1), blake3::hash(b""));
+        gauges.head.set(Anchor { segment: 4, records: 99, head });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Reconciliation(Arc::new(gauges))));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = format!("corebid_ledger_head{{segment=\"4\",hash=\"{head}\"}} 99");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
     }
 }

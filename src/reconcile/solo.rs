@@ -5,12 +5,22 @@ use std::sync::Arc;
 
 use super::gauges::Gauges;
 use super::history::Replayed;
-use super::record::Record;
 use super::{Funding, Reconciler, Settings};
 use crate::authority::Authority;
 use crate::authority::message::{Answer, NotRegistered};
-use crate::store::journal::Journal;
-use crate::units::Now;
+use crate::store::journal::{Batch, Journal};
+use crate::units::{Now, UnixMillis};
+
+/// How a process goes on from a ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// Drawn at the start of the process.
+    pub nonce: u64,
+    /// Record ids start here.
+    pub ids_from: UnixMillis,
+    /// A segment is to be started.
+    pub opens: bool,
+}
 
 /// The two machines.
 #[derive(Debug)]
@@ -24,25 +34,26 @@ pub struct Solo {
 }
 
 impl Solo {
-    /// Goes on from a ledger, as the next process of the node. `nonce` is drawn at the start of the process.
+    /// Goes on from a ledger, as the next process of the node. If a segment is to be started first, its opening balance comes
+    /// with it.
     ///
     /// # Errors
     /// The authority does not take the node.
     pub fn new(
         settings: Settings,
         replayed: Replayed,
-        nonce: u64,
+        start: Start,
         gauges: &Arc<Gauges>,
         now: Now,
-    ) -> Result<Self, NotRegistered> {
-        let Replayed { books, history } = replayed;
-        let mut authority = Authority::of_one_node(books);
-        let ask = Reconciler::register(&settings, &history, nonce);
+    ) -> Result<(Self, Option<Batch>), NotRegistered> {
+        let ask = Reconciler::register(&settings, &replayed.history, start.nonce);
+        let mut authority = Authority::of_one_node(replayed.books.clone());
         let first = authority.free_workers(now, ask.node, ask.workers).ok_or(NotRegistered::NoWorkers)?;
-        let mut journal = Journal::new(first + u16::from(settings.cores), authority.books().latest());
+        let mut journal = Journal::new(first + u16::from(settings.cores), start.ids_from);
+        let opening = start.opens.then(|| journal.opening(now, replayed.opening()));
         let registered = authority.register(now, &mut journal, ask)?;
-        let node = Reconciler::new(settings, history, journal, registered, gauges.clone(), now);
-        Ok(Self { node, authority, answers: VecDeque::new(), gauges: gauges.clone() })
+        let node = Reconciler::new(settings, replayed.history, journal, registered, gauges.clone(), now);
+        Ok((Self { node, authority, answers: VecDeque::new(), gauges: gauges.clone() }, opening))
     }
 
     /// The authority, to be asked.
@@ -88,8 +99,9 @@ impl Solo {
         self.talk(now);
     }
 
-    /// Records from which the same follows.
-    pub fn balance(&self) -> impl Iterator<Item = Record> {
-        self.authority.books().opening().chain(self.node.history().opening())
+    /// The opening balance of a new segment, as all is now.
+    pub fn opening(&mut self, now: Now) -> Batch {
+        let balance: Vec<_> = self.authority.books().opening().chain(self.node.history().opening()).collect();
+        self.node.journal().opening(now, balance)
     }
 }

@@ -13,8 +13,8 @@ use crate::support::{Folder, impression, request};
 
 /// What the ledger of a stopped bidder says was billed, all campaigns together.
 fn ledger(folder: &Folder) -> i64 {
-    let store = Embedded::open(&folder.path("data")).expect("a ledger that adds up");
-    store.books.lives().map(|(_, life)| life.account.settled.0 + life.excess.0).sum()
+    let (_, books) = Embedded::open_books(&folder.path("data")).expect("a ledger that adds up");
+    books.lives().map(|(_, life)| life.account.settled.0 + life.excess.0).sum()
 }
 
 #[test]
