@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod consent;
+pub mod ledger;
 pub mod process;
 
 use std::fs;
