@@ -163,6 +163,7 @@ impl Exchange {
         state.calls.extend(state.silent.drain(..));
     }
 
+    /// Asks for one bid after the other until the connection dies.
     fn ask(&self, address: SocketAddr) -> Option<()> {
         let mut client = Client::connect(address).ok()?;
         let ask = http("POST", "/openrtb/generic", "x-debug: 1\r\n", &request("r", ""));
@@ -215,6 +216,7 @@ impl Exchange {
         }
     }
 
+    /// Calls what is due until the process is dead.
     fn call(&self, address: SocketAddr) -> Option<()> {
         let mut client = Client::connect(address).ok()?;
         while self.state().is_alive {

@@ -88,12 +88,12 @@ fn is_killed(name: &str, folder: &Folder, arguments: &[&str], account: &Account)
     let totals = exchange.totals();
     assert_eq!(booked.bills, totals.acknowledged, "what is booked, and what was acknowledged");
     assert!(totals.across > 0 && totals.repeated > 0, "{totals:?}");
+    println!("{name}: {} kills, {born_dead} of them during a start; {totals:?}; {booked:?}", starts.len() + born_dead);
+    let (first, last) = (starts[0], starts[starts.len() - 1]);
     starts.sort();
+    let (median, most) = (starts[starts.len() / 2], starts[starts.len() - 1]);
     println!(
-        "{name}: {} kills, {born_dead} of a start; {totals:?}; {booked:?}; from start to first bid: median {:?}, most {:?}",
-        starts.len() + born_dead,
-        starts[starts.len() / 2],
-        starts.last().unwrap(),
+        "{name}: from start to bid: {first:?} the first time, {last:?} the last; median {median:?}, most {most:?}"
     );
 }
 

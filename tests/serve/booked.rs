@@ -181,11 +181,20 @@ fn what_a_price_says_is_what_is_recorded() {
     let bidder = Bidder::start(&["--config", &config]);
     let mut client = bidder.client();
     let unpriced = vec![(Marks::UNPRICED, 0)];
-    let mut cases = Vec::new();
+    let (mut cases, mut without) = (Vec::new(), Vec::new());
     for price in
         ["AUDIT", "", "${AUCTION_PRICE}", "%24%7BAUCTION_PRICE%7D", "-0.5", "NaN", "9e99", "99999999999999999999"]
     {
         cases.push((bid(&mut client, "generic"), price.to_owned(), unpriced.clone()));
+    }
+    for query in ["", "?", "?q=0.5", "?P=0.5", "?m=1&p"] {
+        let bid = bid(&mut client, "generic");
+        let target = bid.target("burl", "");
+        let path = target.strip_suffix("?p=").unwrap();
+        for _ in 0..2 {
+            assert_eq!(client.get(&format!("{path}{query}")).status, 200, "{query}");
+        }
+        without.push(bid);
     }
     for price in [0, 1, 1_000, 1_001] {
         let booked = (Marks::BILLED, impression(price));
@@ -205,6 +214,9 @@ fn what_a_price_says_is_what_is_recorded() {
     let heard = heard(&folder);
     for (bid, price, expected) in &cases {
         assert_eq!(&heard[bid.id()], expected, "{price}");
+    }
+    for bid in &without {
+        assert_eq!(heard[bid.id()], unpriced);
     }
 }
 
