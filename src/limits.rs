@@ -129,6 +129,11 @@ pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
 /// second.
 pub const AUDITED: usize = 4096;
 
+/// How much of the time to come the reservation ids of a core may have used up, ns; a bid beyond it is refused
+/// (`ids_exhausted`). A second holds 4,096,000 ids, and a core makes at most some 100,000 bids in one: this is only reached when
+/// something is wrong. It is a tenth of what a restart leaves between its ids and those before it, [`LEASE_NS`].
+pub const IDS_BORROWED_NS: u64 = 1_000_000_000;
+
 /// The reconciliation tick, ns.
 pub const TICK_NS: u64 = 5_000_000_000;
 /// What a limit of requests per second is held over, ns: ten seconds, and what the clock of who checks it may be off.
@@ -179,6 +184,7 @@ pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
+const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);

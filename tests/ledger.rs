@@ -127,7 +127,7 @@ impl Bidder {
         let now = clock::now();
         let backing = self.until(|bidder| bidder.leases.reserve(Slot(0), price, clock::boot()).ok());
         let expires = UnixMillis(now.wall.0 + limits::H2_MS);
-        let reservation = self.ids.next(now.wall);
+        let reservation = self.ids.next(now).unwrap();
         let lease = backing.lease;
         self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires })).unwrap();
         Claim {

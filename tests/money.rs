@@ -276,7 +276,7 @@ impl World {
             return;
         };
         assert!(affords && backing.valid_until > self.now.boot);
-        let reservation = self.ids.next(self.now.wall);
+        let reservation = self.ids.next(self.now).unwrap();
         let expires = UnixMillis(self.now.wall.0 + horizon);
         let event = Reserved { reservation, lease: backing.lease, slot, price: reserved, expires, exchange: ExchangeKey(0) };
         self.events[usize::from(core)].push_back(Event::Reserved(event));

@@ -366,6 +366,9 @@ impl BidCore {
             metrics.events_refused.add(1);
             return Err(NoBidReason::RingFull.into());
         }
+        if !paper.reservations.has(chosen.winners.len(), now) {
+            return Err(NoBidReason::IdsExhausted.into());
+        }
         let purse = answer::reserve(scene, &request, &chosen, quote, leases)?;
         probe.reserved(scene, &purse);
 

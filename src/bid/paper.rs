@@ -84,10 +84,13 @@ pub struct Heard {
 
 impl Paper {
     /// Draws up a bid.
+    ///
+    /// # Panics
+    /// If its id was not asked for ([`Snowflake::has`]).
     pub fn draw(&mut self, draft: Draft<'_>) -> Deed {
         let Draft { now, campaign, price, terms, lease, user, path, exchange, test } = draft;
         let claim = Claim {
-            reservation: self.reservations.next(now.wall),
+            reservation: self.reservations.next(now).expect("ids were asked for"),
             lease,
             price,
             terms,

@@ -89,7 +89,7 @@ impl Collector for Cores {
             |core| vec![(None, &core.service)],
         )?;
         self.histograms(&mut encoder, "corebid_notice_seconds", "Time from a notice's arrival to its answer", |core| {
-            vec![(None, &core.notice)]
+            NOTICE_ENDS.into_iter().zip(&core.notice).map(|(end, times)| (Some(("end", end)), times)).collect()
         })
     }
 }
@@ -180,6 +180,7 @@ fn encode(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::message::Noticed;
     use prometheus_client::registry::Registry;
 
     #[test]
@@ -188,6 +189,8 @@ mod tests {
         cores[1].requests.add(3);
         cores[0].nobid(NoBidReason::Floor).add(7);
         cores[0].stages[Stage::Scan as usize].record(1_000);
+        cores[1].answered(Noticed::Safe, 3_000_000);
+        cores[1].answered(Noticed::Unsafe, 5_000_000_000);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(cores)));
         let mut text = String::new();
@@ -198,6 +201,11 @@ mod tests {
             "corebid_stage_seconds_count{core=\"0\",stage=\"scan\"} 1",
             "corebid_stage_seconds_bucket{le=\"0.000001024\",core=\"0\",stage=\"scan\"} 1",
             "corebid_stage_seconds_bucket{le=\"+Inf\",core=\"0\",stage=\"scan\"} 1",
+            "corebid_noticed_total{core=\"1\",end=\"safe\"} 1",
+            "corebid_notice_seconds_bucket{le=\"0.002097152\",core=\"1\",end=\"safe\"} 0",
+            "corebid_notice_seconds_bucket{le=\"0.004194304\",core=\"1\",end=\"safe\"} 1",
+            "corebid_notice_seconds_sum{core=\"1\",end=\"unsafe\"} 5.0",
+            "corebid_notice_seconds_count{core=\"0\",end=\"safe\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

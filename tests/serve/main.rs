@@ -6,6 +6,7 @@
 mod support;
 
 mod audit;
+mod booked;
 mod files;
 mod gzip;
 mod life;

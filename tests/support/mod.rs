@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod consent;
+pub mod ledger;
 pub mod process;
 
 use std::fs;
@@ -23,9 +24,14 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new(name: &str) -> Folder {
+        Folder::within(&std::env::temp_dir(), name)
+    }
+
+    /// In a folder that is there.
+    pub fn within(folder: &Path, name: &str) -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("corebid-{name}-{}-{number}", std::process::id()));
+        let path = folder.join(format!("corebid-{name}-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Folder(path)

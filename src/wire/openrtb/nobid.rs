@@ -114,6 +114,9 @@ reasons! {
     Together "together" Choose 0;
     /// The ring to the reconciliation core is full: the bid could not be accounted for.
     RingFull "ring_full" Reserve 1;
+    /// More reservation ids were asked for than there is time for ([`crate::limits::IDS_BORROWED_NS`]): without an id nothing can
+    /// be reserved.
+    IdsExhausted "ids_exhausted" Reserve 1;
     /// The answer did not fit its buffer.
     NoRoom "no_room" Answer 1;
     /// The deadline or the lease ran out between decision and submission.
