@@ -182,7 +182,7 @@ mod tests {
     /// Set back across midnight, a clock shows a date again; the budget day that had begun goes on.
     #[test]
     fn a_clock_set_back_across_midnight_repeats_no_day() {
-        let (hour, noon) = (3_600_000, 1_000_000 * 86_400 * SECOND / 1000 + UnixMillis::DAY / 2);
+        let (hour, noon) = (3600 * SECOND, 1000 * UnixMillis::DAY + UnixMillis::DAY / 2);
         let midnight = noon - noon % UnixMillis::DAY + UnixMillis::DAY;
         let changes =
             [Change { from: UnixMillis(0), offset: 0 }, Change { from: UnixMillis(midnight + hour / 2), offset: -3600 }];
