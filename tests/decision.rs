@@ -195,6 +195,7 @@ const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
     (AdsTxtUnavailable, "the configuration: tests/supply"),
     (UnverifiedSupply, "the configuration: tests/supply"),
     (Duplicate, "a request before it: tests/edge"),
+    (Paced, "its pace: tests/pacing.rs"),
     (Budget, "what was spent before: below, and tests/serve"),
     (RingFull, "a stalled reconciliation core: below"),
     (NoRoom, "a buffer shorter than the loop gives: below"),

@@ -397,6 +397,81 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Against a purse that is set, and reservations taken out of it one by one.
+        #[test]
+        fn an_allowance_is_what_was_set_last(
+            steps in prop::collection::vec((0..3u32, 1..200i64, 0..500i64, 0..10u8), 1..200),
+        ) {
+            let mut leases = Leases::new(3);
+            leases.renew(Nanos::NEVER);
+            let mut left = [None::<i64>; 3];
+            let mut asked = [(0u32, 0u32, 0i64); 3];
+            for slot in 0..3 {
+                prop_assert!(leases.grant(Slot(slot), LeaseId(1), Micros(1 << 40), Nanos::NEVER).is_none());
+            }
+            for (slot, price, allowance, what) in steps {
+                let (at, price) = (slot as usize, Micros(price));
+                match what {
+                    0 => {
+                        let before = leases.pace(Slot(slot), Participation::ALWAYS, Micros(allowance));
+                        let (chances, taken, dearest) = std::mem::take(&mut asked[at]);
+                        let told = Chances { chances, taken, dearest: Micros(dearest) };
+                        prop_assert_eq!(before, left[at].map(|_| told));
+                        left[at] = Some(allowance);
+                    }
+                    1 => {
+                        let before = leases.pace(Slot(slot), Participation::ALWAYS, Order::UNPACED);
+                        prop_assert_eq!(before.is_some(), left[at].is_some());
+                        (left[at], asked[at]) = (None, (0, 0, 0));
+                    }
+                    // The pace is the campaign's: credit that comes and goes leaves it as it is.
+                    2 => {
+                        prop_assert!(leases.revoke(Slot(slot)).is_some());
+                        prop_assert!(leases.grant(Slot(slot), LeaseId(2), Micros(1 << 40), Nanos::NEVER).is_none());
+                    }
+                    _ => {
+                        prop_assert_eq!(leases.paces(), left.iter().any(Option::is_some));
+                        let may = left[at].is_none_or(|left| price.0 <= left);
+                        prop_assert_eq!(leases.takes_part(Slot(slot), price), may);
+                        if left[at].is_some() {
+                            let (chances, taken, dearest) = &mut asked[at];
+                            (*chances, *taken) = (*chances + 1, *taken + u32::from(may));
+                            *dearest = if may { *dearest } else { price.0.max(*dearest) };
+                        }
+                        match leases.reserve(Slot(slot), price, Nanos(0)) {
+                            Ok(backing) if what == 3 => leases.cancel(Slot(slot), backing, price),
+                            Ok(_) => left[at] = left[at].map(|left| left - price.0),
+                            Err(refusal) => prop_assert_eq!(refusal, Refusal::Allowance),
+                        }
+                        prop_assert!(left[at].is_none_or(|left| left >= 0));
+                    }
+                }
+            }
+        }
+
+        /// Each campaign by itself, and all offers of one auction alike.
+        #[test]
+        fn a_rate_is_the_part_of_the_auctions(part in 0..=100i64, first in 0..1000u32) {
+            let slots = [Slot(first), Slot(first + 1)];
+            let mut leases = Leases::new(1001);
+            for slot in slots {
+                leases.pace(slot, Participation::of(Micros(part), Micros(100)), Micros(1 << 40));
+            }
+            let (mut each, mut both) = ([0i64; 2], 0);
+            for _ in 0..20_000 {
+                prop_assert!(leases.paces());
+                let drawn = slots.map(|slot| leases.takes_part(slot, Micros(1)));
+                prop_assert_eq!(slots.map(|slot| leases.takes_part(slot, Micros(2))), drawn);
+                (each[0], each[1]) = (each[0] + i64::from(drawn[0]), each[1] + i64::from(drawn[1]));
+                both += i64::from(drawn[0] && drawn[1]);
+            }
+            // Five standard deviations of 20,000 draws are 354.
+            prop_assert!(each.iter().all(|drawn| (drawn - part * 200).abs() < 354), "{each:?}");
+            prop_assert!((both - part * part * 2).abs() < 354, "{both}");
+        }
+    }
+
     /// What a full ring refuses is said when there is room; not of a sub-lease that is gone by then.
     #[test]
     fn a_report_waits_for_room() {

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_day_brings_what_its_hours_say() {
-        let day: Day = std::array::from_fn(|hour| 1000.0 * (1 + hour % 7) as f64);
+        let day: Day = std::array::from_fn(|hour| 1000.0 * (4 + hour.min(24 - hour)) as f64);
         let sum: f64 = (0..17_280).map(|tick| rate(&day, f64::from(tick) * 5.0 + 2.5) * 5.0).sum();
         assert!((sum / day.iter().sum::<f64>() - 1.0).abs() < 0.02, "{sum}");
         let mut random = Random::new(1);

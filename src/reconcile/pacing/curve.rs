@@ -115,8 +115,8 @@ impl Supply {
         let weight = |part: usize| {
             // (seen + BELIEF) / (ticks + BELIEF / believed rate), in 1/65,536 chances per tick.
             let rate = ((believed(part) * total) << 16) / expected;
-            let ticks = (u128::from(self.ticks[part]) << 16) + (BELIEF << 32) / rate.max(1);
-            (((u128::from(self.seen[part]) + BELIEF) << 32) / ticks.max(1)).min(u128::from(u64::MAX)) as u64
+            let ticks = (u128::from(self.ticks[part]) << 32) + (BELIEF << 48) / rate.max(1);
+            (((u128::from(self.seen[part]) + BELIEF) << 48) / ticks.max(1)).min(u128::from(u64::MAX)) as u64
         };
         Curve::of(&std::array::from_fn(weight)).unwrap_or_else(|| before.clone())
     }
