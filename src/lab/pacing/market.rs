@@ -114,7 +114,7 @@ mod tests {
         let mut random = Random::new(1);
         for mean in [0.3, 20.0, 200.0] {
             let drawn: u64 = (0..20_000).map(|_| poisson(&mut random, mean)).sum();
-            assert!((drawn as f64 / 20_000.0 / mean - 1.0).abs() < 0.02, "{mean}: {drawn}");
+            assert!((drawn as f64 / 20_000.0 / mean - 1.0).abs() < 0.05, "{mean}: {drawn}");
         }
     }
 

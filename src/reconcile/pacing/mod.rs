@@ -125,6 +125,14 @@ pub struct Pace {
     pub demand: Micros,
 }
 
+/// In how many auctions to take part to reserve an allowance where `demand` is what all of them would take. Two standard deviations
+/// more of what comes by chance: where a tick has one bid, half of the ticks would see none.
+fn rate(allowance: Micros, demand: Micros, bid: Micros) -> Participation {
+    let deviation = (allowance.0 as u128 * bid.0 as u128).isqrt();
+    let aim = allowance.0.saturating_add(2 * i64::try_from(deviation).unwrap_or(i64::MAX / 2));
+    Participation::of(Micros(aim), demand)
+}
+
 /// Where a target starts: from what was spent when the day began, the budget changed, or the node started, the rest of the budget
 /// follows the rest of the curve.
 #[derive(Clone, Copy, Debug)]
@@ -252,7 +260,7 @@ impl Pacer {
         if allowance < view.bid {
             return Pace { rate: Participation::NEVER, allowance: Micros::ZERO, demand };
         }
-        Pace { rate: Participation::of(allowance, demand), allowance, demand }
+        Pace { rate: rate(allowance, demand, view.bid), allowance, demand }
     }
 
     /// What the tick brought.

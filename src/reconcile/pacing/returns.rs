@@ -10,8 +10,9 @@ const BIDS: i128 = 2048;
 /// The same, to notice that it is not any more what it was.
 const RECENT_OVER: i128 = 8;
 const RECENT_BIDS: i128 = 128;
-/// Bids that are taken for spent in full as long as nothing is known.
-const PRIOR: i128 = 4;
+/// Bids that are taken for spent in full as long as nothing is known. Few, because what is silent is counted as it is expected: a
+/// small budget on many nodes has few bids to learn from.
+const PRIOR: i128 = 1;
 /// Above this multiple of what was expected lately, and so many bids beyond, what was known is forgotten.
 const JUMP: (i128, i128) = (2, 8);
 /// The least that is believed, in 1/65,536: a thousand bids for what one costs.

@@ -1,7 +1,7 @@
 //! A node's pace, given to its cores by what comes by on each.
 
-use super::Pace;
 use super::curve::Share;
+use super::{Pace, rate};
 use crate::ring::message::Participation;
 use crate::units::Micros;
 
@@ -60,7 +60,7 @@ pub fn split(pace: &Pace, bid: Micros, turn: u64, chances: &[u32], out: &mut [Co
         if next > first {
             let allowance = Micros(piece * (next - first) + std::mem::take(&mut rest));
             let demand = u128::from(pace.demand.0 as u64) * u128::from(weight(core)) / u128::from(total);
-            *out = CorePace { rate: Participation::of(allowance, Micros(demand as i64)), allowance };
+            *out = CorePace { rate: rate(allowance, Micros(demand as i64), bid), allowance };
         }
     }
 }
@@ -120,8 +120,9 @@ mod tests {
 
     #[test]
     fn rates_are_those_of_the_demand_of_each() {
-        let out = given(64_000, 128_000, 1_000, 3, &[30, 10, 0, 0]);
-        let parts: Vec<_> = out.iter().map(|core| (core.allowance.0, core.rate.parts() >> 20)).collect();
-        assert_eq!(parts, [(48_000, 8), (16_000, 8), (0, 0), (0, 0)]);
+        // 48 bids of 96 that come by, and 16 of 32; two deviations of what comes by chance are 14 and 8.
+        let out = given(64_000_000, 128_000_000, 1_000_000, 3, &[30, 10, 0, 0]);
+        let parts: Vec<_> = out.iter().map(|core| (core.allowance.0, core.rate.parts() * 96 >> 24)).collect();
+        assert_eq!(parts, [(48_000_000, 48 + 13), (16_000_000, 48 + 24), (0, 0), (0, 0)]);
     }
 }
