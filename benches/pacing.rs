@@ -55,7 +55,8 @@ fn main() {
     let text = std::fs::read_to_string(&path).expect("docs/PACING.md cannot be read");
     let (before, rest) = text.split_once(BEGIN).expect("docs/PACING.md has no place for the figures");
     let (_, after) = rest.split_once(END).expect("docs/PACING.md has no end of the figures");
-    std::fs::write(&path, format!("{before}{BEGIN}\n{figures}\n{END}{after}")).expect("docs/PACING.md cannot be written");
+    std::fs::write(&path, format!("{before}{BEGIN}\n{figures}\n{END}{after}"))
+        .expect("docs/PACING.md cannot be written");
     println!("{figures}");
 }
 
@@ -96,7 +97,8 @@ fn compared(world: &World, days: &[Day], picture: &Path) -> String {
             lines.push(Line { name: "supply".to_owned(), colour: "#000000", dashed: true, values });
         }
     }
-    std::fs::write(picture, plot::day("Spent of the daily budget, 22 October 2014", &lines)).expect("the picture cannot be written");
+    std::fs::write(picture, plot::day("Spent of the daily budget, 22 October 2014", &lines))
+        .expect("the picture cannot be written");
     table
 }
 
@@ -115,7 +117,8 @@ fn stepped() -> String {
         ("this controller", Arm::pacer(Some(supply_of(&flat)), Gains::default())),
     ] {
         let Response { rise, settling, overshoot, steady } = step::response(&even(0.25), &mut arm, 3);
-        table += &format!("| {name} | {rise:.0} | {settling:.0} | {:.0} % | {:.1} % |\n", 100.0 * overshoot, 100.0 * steady);
+        table +=
+            &format!("| {name} | {rise:.0} | {settling:.0} | {:.0} % | {:.1} % |\n", 100.0 * overshoot, 100.0 * steady);
     }
     table
 }

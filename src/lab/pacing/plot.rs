@@ -15,10 +15,10 @@ pub struct Line {
     pub values: Vec<f64>,
 }
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 440.0;
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 180.0;
+const RIGHT: f64 = 230.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 /// Points of a line.
@@ -46,10 +46,17 @@ pub fn day(title: &str, lines: &[Line]) -> String {
         let _ = writeln!(svg, "<text x=\"{label:.1}\" y=\"{base:.1}\" text-anchor=\"end\">{percent} %</text>");
     }
     let (middle, below) = (x(12.0), HEIGHT - 12.0);
-    let _ = writeln!(svg, "<text x=\"{middle:.1}\" y=\"{below:.1}\" text-anchor=\"middle\">hour of the day (UTC)</text>");
+    let _ =
+        writeln!(svg, "<text x=\"{middle:.1}\" y=\"{below:.1}\" text-anchor=\"middle\">hour of the day (UTC)</text>");
     for (at, line) in lines.iter().enumerate() {
         let dash = if line.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
-        let _ = write!(svg, "<path fill=\"none\" stroke=\"{}\" stroke-width=\"2\"{dash} d=\"M{:.1} {:.1}", line.colour, x(0.0), y(0.0));
+        let _ = write!(
+            svg,
+            "<path fill=\"none\" stroke=\"{}\" stroke-width=\"2\"{dash} d=\"M{:.1} {:.1}",
+            line.colour,
+            x(0.0),
+            y(0.0)
+        );
         let count = line.values.len();
         for point in 1..=POINTS.min(count) {
             let tick = point * count / POINTS.min(count);
@@ -58,7 +65,11 @@ pub fn day(title: &str, lines: &[Line]) -> String {
         svg.push_str("\"/>\n");
         let (from, to, row) = (x(24.0) + 14.0, x(24.0) + 38.0, TOP + 14.0 + 22.0 * at as f64);
         let (name, text, base) = (&line.name, to + 8.0, row + 4.0);
-        let _ = writeln!(svg, "<path d=\"M{from:.1} {row:.1}H{to:.1}\" stroke=\"{}\" stroke-width=\"2\"{dash}/>", line.colour);
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{from:.1} {row:.1}H{to:.1}\" stroke=\"{}\" stroke-width=\"2\"{dash}/>",
+            line.colour
+        );
         let _ = writeln!(svg, "<text x=\"{text:.1}\" y=\"{base:.1}\">{name}</text>");
     }
     svg.push_str("</svg>\n");

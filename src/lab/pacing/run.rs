@@ -57,8 +57,10 @@ pub struct Trace {
 /// The supply of a day as a curve.
 pub fn supply_of(day: &Day) -> Curve {
     let part = DAY / PARTS as f64;
-    Curve::of(&std::array::from_fn(|at| (0..90).map(|s| rate(day, part * at as f64 + f64::from(s) * 10.0 + 5.0) * 1e6).sum::<f64>() as u64))
-        .unwrap_or_else(Curve::flat)
+    Curve::of(&std::array::from_fn(|at| {
+        (0..90).map(|s| rate(day, part * at as f64 + f64::from(s) * 10.0 + 5.0) * 1e6).sum::<f64>() as u64
+    }))
+    .unwrap_or_else(Curve::flat)
 }
 
 /// One day under way.
@@ -105,8 +107,7 @@ impl Node {
         let ideal = supply_of(day);
         let (mut settled, mut spent, mut held) = (0i64, 0i64, 0i64);
         let (mut chances, mut taken, mut reserved) = (0u64, 0u64, 0i64);
-        let mut trace =
-            Trace { budget: 0.0, spent: Vec::new(), ideal: Vec::new(), target: Vec::new(), won: 0 };
+        let mut trace = Trace { budget: 0.0, spent: Vec::new(), ideal: Vec::new(), target: Vec::new(), won: 0 };
         // What is billed of another day's bids is another day's.
         self.bills.clear();
         (self.fresh, self.waiting) = ((0, Vec::new()), 0);

@@ -26,7 +26,9 @@ impl Demand {
         let (chances, taken) = (i128::from(chances) << FINE, i128::from(taken) << FINE);
         let before = self.chances.unwrap_or(chances);
         self.chances = Some(before + (chances - before) / CHANCES_OVER);
-        let faded = |sum: i128, by: i128| sum - (sum / TAKEN_OVER).min(sum * by.min(TAKEN_LEAST << FINE) / (TAKEN_LEAST << FINE));
+        let faded = |sum: i128, by: i128| {
+            sum - (sum / TAKEN_OVER).min(sum * by.min(TAKEN_LEAST << FINE) / (TAKEN_LEAST << FINE))
+        };
         (self.taken, self.reserved) = (faded(self.taken, taken) + taken, faded(self.reserved, taken) + fine(reserved));
     }
 

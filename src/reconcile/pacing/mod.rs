@@ -44,7 +44,8 @@ const TICK_MS: u64 = limits::TICK_NS / Nanos::MS;
 /// What a campaign may be ahead of its curve for a tick: this part of its daily budget, 0.35 %. Two of them are what may stand on
 /// cores that hear nothing for the length of a lease.
 const AHEAD: i128 = 288;
-/// A campaign that is behind spends at most this much faster than what it has left needs: no bursts when supply returns.
+/// A campaign that is behind spends at most this much faster than what it has left needs: no bursts when supply returns. One that is
+/// [`Manner::Fast`] is not behind as long as it is faster than that.
 const CATCH_UP: i128 = 3;
 /// How much faster than the curve [`Manner::Fast`] spends: it is done when half of a day's supply has come.
 const FAST: u64 = 2;
@@ -85,7 +86,7 @@ pub struct Gains {
 impl Default for Gains {
     /// As tuned on five days of real traffic (docs/PACING.md).
     fn default() -> Self {
-        Gains { proportional: 24, integral: 360, derivative: 0 }
+        Gains { proportional: 24, integral: 720, derivative: 120 }
     }
 }
 
@@ -249,7 +250,11 @@ impl Pacer {
         // Behind is above nothing.
         let error = share(target) - share(fine(view.settled)) - fine(view.silent);
         let needed = share(self.needed(now, view));
-        let want = self.control(error, slope, CATCH_UP * needed);
+        let most = match self.plan.manner {
+            Manner::Even => CATCH_UP * needed,
+            Manner::Fast => needed,
+        };
+        let want = self.control(error, slope, most);
         let reserve = (want << FINE) / self.returns.share(view.bid);
         let cap = self.cap(view, -error, needed);
         let filled = self.bucket - fine(view.reserved) + reserve;
@@ -257,7 +262,8 @@ impl Pacer {
         self.bucket = filled.clamp(-cap, cap);
         let allowance = Micros((self.bucket >> FINE) as i64);
         let demand = self.demand.per_tick(view.bid);
-        if allowance < view.bid {
+        // Nothing is wanted, or less than a bid so far: it stays in the bucket.
+        if want == 0 || allowance < view.bid {
             return Pace { rate: Participation::NEVER, allowance: Micros::ZERO, demand };
         }
         Pace { rate: rate(allowance, demand, view.bid), allowance, demand }
@@ -339,18 +345,20 @@ impl Pacer {
         (limit.max(needed) * left / limit).max(bid)
     }
 
-    /// What the fleet spends in the next tick if it spends what it has left along the rest of the curve, fine.
+    /// What the fleet spends in the next tick if it spends what it has left along the rest of the curve; if it is to be fast, at
+    /// least so much faster than the whole budget would be spent along the whole of it. Fine.
     fn needed(&self, now: UnixMillis, view: &View) -> i128 {
         let silent = (fine(view.silent) << 32) / i128::from(view.share.max(1));
         let left = (fine(view.budget) - fine(view.settled) - silent).max(0);
         let (at, next) = (self.curve.at(view.day, now), self.curve.at(view.day, UnixMillis(now.0 + TICK_MS)));
-        let faster = match self.plan.manner {
-            Manner::Even => 1,
-            Manner::Fast => i128::from(FAST),
-        };
-        match WHOLE.saturating_sub(at) {
+        let tick = i128::from(next.saturating_sub(at));
+        let even = match WHOLE.saturating_sub(at) {
             0 => left,
-            rest => (left * i128::from(next.saturating_sub(at)) * faster / i128::from(rest)).min(left),
+            rest => left * tick / i128::from(rest),
+        };
+        match self.plan.manner {
+            Manner::Even => even,
+            Manner::Fast => even.max(fine(view.budget) * tick * i128::from(FAST) >> 32).min(left),
         }
     }
 }

@@ -184,8 +184,10 @@ mod tests {
     fn a_clock_set_back_across_midnight_repeats_no_day() {
         let (hour, noon) = (3600 * SECOND, 1000 * UnixMillis::DAY + UnixMillis::DAY / 2);
         let midnight = noon - noon % UnixMillis::DAY + UnixMillis::DAY;
-        let changes =
-            [Change { from: UnixMillis(0), offset: 0 }, Change { from: UnixMillis(midnight + hour / 2), offset: -3600 }];
+        let changes = [
+            Change { from: UnixMillis(0), offset: 0 },
+            Change { from: UnixMillis(midnight + hour / 2), offset: -3600 },
+        ];
         let days = Days { changes: changes.into() };
         let first = days.at(UnixMillis(noon));
         assert_eq!(first.end.0, midnight);
