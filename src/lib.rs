@@ -37,6 +37,7 @@ pub mod bid;
 pub mod snapshot;
 pub mod ring;
 pub mod reconcile;
+pub mod authority;
 pub mod store;
 
 // Who watches it, and who drives it.

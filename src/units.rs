@@ -292,6 +292,11 @@ pub struct VendorId(pub u16);
 #[repr(transparent)]
 pub struct Incarnation(pub u32);
 
+/// A memory of the lease authority. It grows whenever the authority may have lost what it had said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Epoch(pub u32);
+
 /// A lease: credit granted to one incarnation for one campaign and one budget day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
