@@ -21,12 +21,14 @@
 
 pub mod curve;
 mod demand;
+pub mod lane;
 mod returns;
 pub mod split;
 
 use crate::limits;
 use crate::ring::message::Participation;
 use crate::snapshot::calendar::BudgetDay;
+use crate::snapshot::campaign::{Pacing, Spending};
 use crate::units::{Micros, Nanos, UnixMillis};
 use curve::{Curve, Share, Supply, WHOLE};
 use demand::Demand;
@@ -70,6 +72,18 @@ pub struct Plan {
     pub manner: Manner,
     /// The curve to follow; without it, that of the day before, and on the first day a flat one.
     pub curve: Option<Curve>,
+}
+
+impl Plan {
+    /// What a campaign file orders; `None` for a campaign that spends as soon as possible.
+    pub fn of(spending: &Spending) -> Option<Plan> {
+        let manner = match spending.pacing {
+            Pacing::Even => Manner::Even,
+            Pacing::Fast => Manner::Fast,
+            Pacing::Asap => return None,
+        };
+        Some(Plan { manner, curve: spending.curve.as_deref().and_then(Curve::of_hours) })
+    }
 }
 
 /// The controller's constants, in ticks.
