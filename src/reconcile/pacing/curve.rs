@@ -52,7 +52,7 @@ impl Curve {
         match self.before.get(part + 1) {
             Some(after) => {
                 let before = self.before[part];
-                before + (((after - before) as u128 * within as u128) >> 32) as Share
+                before + ((u128::from(after - before) * u128::from(within)) >> 32) as Share
             }
             None => WHOLE,
         }

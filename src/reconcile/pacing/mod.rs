@@ -256,7 +256,7 @@ impl Pacer {
     pub fn tick(&mut self, now: UnixMillis, view: &View) -> Pace {
         assert!(view.bid > Micros::ZERO, "a bid of nothing");
         self.learn(now, view);
-        let share = |money: i128| money * i128::from(view.share) >> 32;
+        let share = |money: i128| (money * i128::from(view.share)) >> 32;
         let anchor = self.anchored(now, view);
         let (at, next) = (self.place(view.day, now), self.place(view.day, UnixMillis(now.0 + TICK_MS)));
         let target = anchor.target(at);
@@ -349,7 +349,7 @@ impl Pacer {
     /// in any case, or nothing could be bought of a small budget.
     fn cap(&self, view: &View, ahead: i128, needed: i128) -> i128 {
         let bid = fine(view.bid);
-        let share = |money: i128| money * i128::from(view.share) >> 32;
+        let share = |money: i128| (money * i128::from(view.share)) >> 32;
         let limit = share(fine(view.budget) / AHEAD).max(share(bid)).max(1);
         let left = (limit - ahead).clamp(0, limit);
         if left == 0 {
@@ -372,7 +372,7 @@ impl Pacer {
         };
         match self.plan.manner {
             Manner::Even => even,
-            Manner::Fast => even.max(fine(view.budget) * tick * i128::from(FAST) >> 32).min(left),
+            Manner::Fast => even.max((fine(view.budget) * tick * i128::from(FAST)) >> 32).min(left),
         }
     }
 }

@@ -122,7 +122,7 @@ mod tests {
     fn rates_are_those_of_the_demand_of_each() {
         // 48 bids of 96 that come by, and 16 of 32; two deviations of what comes by chance are 14 and 8.
         let out = given(64_000_000, 128_000_000, 1_000_000, 3, &[30, 10, 0, 0]);
-        let parts: Vec<_> = out.iter().map(|core| (core.allowance.0, core.rate.parts() * 96 >> 24)).collect();
+        let parts: Vec<_> = out.iter().map(|core| (core.allowance.0, (core.rate.parts() * 96) >> 24)).collect();
         assert_eq!(parts, [(48_000_000, 48 + 13), (16_000_000, 48 + 24), (0, 0), (0, 0)]);
     }
 }
