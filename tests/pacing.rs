@@ -382,7 +382,8 @@ fn ten_dollars_are_spread_over_fifty_nodes() {
 #[test]
 fn a_core_bids_as_fast_as_it_may() {
     let data = Data::load(Source::BuiltIn, &Key([0; 32])).unwrap();
-    let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+    let base = "http://127.0.0.1".into();
+    let process = Process { incarnation: Incarnation(1), first_worker: 0, not_before: UnixMillis(0), base };
     let seed = Seed::new(&Config::demo(Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
     let (events, mut receiver) = spsc::events();
     let mut core = BidCore::new(seed, events, Box::leak(Box::default()));
