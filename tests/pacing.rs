@@ -259,10 +259,15 @@ proptest! {
         if starved {
             campaign.auctions = 0;
             campaign.until(at * 0.6);
-            campaign.auctions = 4_000;
         }
         campaign.until(at);
         let pace = campaign.ask();
+        // Saved up without supply or not: 1/288 of the budget, or twice what the rest of the curve takes.
+        let (day, curve) = (campaign.day, campaign.pacer.curve());
+        let (by, next) = (curve.at(day, campaign.now), curve.at(day, UnixMillis(campaign.now.0 + TICK)));
+        let tick = (1.0 - campaign.part()) * (next - by) as f64 / (WHOLE - by) as f64;
+        let most = (1.0 / 288.0f64).max(2.1 * tick / returns);
+        prop_assert!(pace.allowance.0 as f64 <= most * BUDGET.0 as f64 + BID.0 as f64, "{} of {most}", pace.allowance.0);
         // On a core, which holds what it is given against any number of bids.
         let mut leases = Leases::new(1);
         leases.renew(Nanos::NEVER);
