@@ -76,7 +76,7 @@ pub const MANAGERS: usize = 256;
 /// Subdomains with an ads.txt of their own (`SUBDOMAIN`) that are kept of a domain.
 pub const SUBDOMAINS: usize = 1024;
 
-/// Campaigns, all told, that one process gives a slot to: 32 bytes of sub-lease per core each.
+/// Campaigns, all told, that one process gives a slot to: 64 bytes of sub-lease per core each.
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.
 pub const CANDIDATES: usize = 1024;

@@ -196,6 +196,7 @@ const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
     (AdsTxtUnavailable, "the configuration: tests/supply"),
     (UnverifiedSupply, "the configuration: tests/supply"),
     (Duplicate, "a request before it: tests/edge"),
+    (Paced, "its pace: tests/pacing.rs"),
     (Budget, "what was spent before: below, and tests/serve"),
     (RingFull, "a stalled reconciliation core: below"),
     (IdsExhausted, "the end of the Snowflake clock: below"),

@@ -339,6 +339,12 @@ impl BidCore {
         })?;
 
         probe.enter(Stage::Afford);
+        if leases.paces() {
+            keep(offers, probe, NoBidReason::Paced, |offer| {
+                let money = offer.terms(&request).money(offer.price);
+                leases.takes_part(snapshot.campaign(offer.campaign).slot, money)
+            })?;
+        }
         keep(offers, probe, NoBidReason::Budget, |offer| {
             let money = offer.terms(&request).money(offer.price);
             leases.affords(snapshot.campaign(offer.campaign).slot, money, now.boot)

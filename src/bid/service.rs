@@ -1,6 +1,7 @@
 //! What a bid core answers to HTTP: bid requests, notices, the ready probe; and the orders it carries out between them.
 
 use crate::bid::audit::Auditor;
+use crate::bid::budget::Chances;
 use crate::bid::notices::Pending;
 use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
@@ -231,6 +232,13 @@ impl Bidder {
             Order::Renew { until } => {
                 core.leases.renew(until);
                 self.metrics.leased_until_ns.set(until.0);
+            }
+            Order::Pace { slot, rate, allowance } => {
+                let before = core.leases.pace(slot, rate, allowance);
+                if let Some(Chances { chances, taken, dearest }) = before.filter(|before| before.chances > 0) {
+                    let event = Event::Chances { slot, chances, taken, dearest };
+                    core.events.offer(event).expect("an order is taken only when its answer has room");
+                }
             }
             Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
             Order::Noticed { ticket, noticed } => {

@@ -15,3 +15,4 @@ pub mod thread;
 
 pub mod floor;
 pub mod bench;
+pub mod pacing;

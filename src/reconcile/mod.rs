@@ -18,6 +18,7 @@ pub mod history;
 mod holds;
 mod link;
 mod notices;
+pub mod pacing;
 pub mod quota;
 pub mod record;
 pub mod server;
@@ -253,6 +254,7 @@ impl Reconciler {
                     None => assert_eq!(credit, Micros::ZERO, "credit returned under a lease never granted"),
                 }
             }
+            Event::Chances { .. } => {}
             Event::Short { slot, lease, wanted } => self.short(slot, core, lease, wanted),
             Event::Notice(notice) => self.notice(now, core, &notice),
             Event::Quota { exchange, asked, returned } => {

@@ -106,6 +106,9 @@ reasons! {
     NoSegment "no_segment" Know 8;
     /// Every candidate has been shown to this user often enough today.
     FrequencyCap "frequency_cap" Cap 9;
+    /// Every candidate sits this auction out, or has used up what it may spend until the next tick: its budget is spread over
+    /// the day.
+    Paced "paced" Afford 0;
     /// No candidate's sub-lease affords its price.
     Budget "budget" Afford 0;
     /// Every candidate was scored, and its price is below the floor.
