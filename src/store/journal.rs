@@ -45,7 +45,7 @@ impl Journal {
 
     /// Adds a record, to be written with the next batch.
     pub fn append(&mut self, now: Now, record: &Record) -> RecordId {
-        let id = RecordId(self.ids.next(now.wall).0);
+        let id = RecordId(self.ids.following(now.wall).0);
         record.encode(id, &mut self.bytes);
         self.count += 1;
         self.appended += 1;
@@ -71,7 +71,7 @@ impl Journal {
         assert_eq!(self.count, 0, "an opening balance follows a whole batch");
         let mut opening = Batch { upto: self.appended, ..Batch::default() };
         for record in balance {
-            record.encode(RecordId(self.ids.next(now.wall).0), &mut opening.bytes);
+            record.encode(RecordId(self.ids.following(now.wall).0), &mut opening.bytes);
             opening.count += 1;
         }
         opening
