@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crate::metrics::counter::Counter;
 use crate::metrics::paths::{PathSales, Table};
+use crate::reconcile::guards::counts::Counts;
 use crate::units::{Micros, Slot};
 
 /// How a number moves, which decides what a scraper may do with it.
@@ -37,13 +38,15 @@ macro_rules! gauges {
             spend: Box<[AtomicI64]>,
             /// By supply path, if they are counted.
             pub paths: Table<PathSales>,
+            /// What the guards stopped.
+            pub guards: Counts,
         }
 
         impl Gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
                 let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
-                Self { $($name: Counter::default(),)* spend, paths: Table::default() }
+                Self { $($name: Counter::default(),)* spend, paths: Table::default(), guards: Counts::default() }
             }
 
             /// The same, counting by supply path too.
@@ -89,6 +92,8 @@ gauges! {
     Gauge held_micros "What silent reservations hold, micros";
     Counter invariant_checks "Sums compared by the invariant check";
     Gauge oldest_unsynced_ns "Age of the oldest record that is not on disk, ns";
+    Gauge oldest_unreported_ns "Age of the oldest event that the authority has not answered for, ns";
+    Counter feed_revocations "Times that all leases were revoked because of the lag of the feed";
     Counter commits "Commits made durable";
     Counter commit_failures "Commits that failed";
     Gauge ledger_bytes "Bytes of the current ledger file";

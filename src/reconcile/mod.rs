@@ -14,6 +14,7 @@
 pub mod books;
 pub mod gauges;
 mod grants;
+pub mod guards;
 mod holds;
 mod notices;
 pub mod quota;
