@@ -24,6 +24,8 @@ const QUARTERS: usize = 4;
 /// A quarter closes with the first observation after this; half a tick early, so that a tick's jitter does not make it longer.
 const QUARTER_NS: u64 = limits::RUNAWAY_NS / QUARTERS as u64;
 const CLOSES_NS: u64 = QUARTER_NS - limits::TICK_NS / 2;
+/// Bills are waited for so many quarters after the minute they are of.
+const BILLED: usize = 4;
 /// With a quarter longer than this nothing is known of how the spending was spread: the window starts over.
 const GAP_NS: u64 = 2 * QUARTER_NS;
 
@@ -71,11 +73,11 @@ impl fmt::Display for Trip {
     }
 }
 
-/// Watches one campaign on one node: 304 bytes, whatever it spends.
+/// Watches one campaign on one node: 400 bytes, whatever it spends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runaway {
-    fleet: Window,
-    own: Window,
+    fleet: Window<QUARTERS>,
+    own: Window<{ QUARTERS + BILLED }>,
 }
 
 impl Runaway {
@@ -92,41 +94,23 @@ impl Runaway {
     }
 
     /// Told of each bill of this node's own bids, `age_ms` after the bid (H2 less what is left until the claim expires). It counts
-    /// for the time of the bid: one of a bid made long ago says nothing of the bidding now.
+    /// for the time of the bid, if that was within two minutes: one of a bid made long ago says nothing of the bidding now.
     pub fn billed(&mut self, now: Nanos, age_ms: u64, amount: Micros) {
         self.own.billed(now, age_ms.saturating_mul(Nanos::MS), amount);
     }
 }
 
-/// Time of some ticks.
+/// Three ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Quarter {
     spent: i64,
+    /// For bids of this quarter.
     billed: i64,
     target: i64,
 }
 
-impl Quarter {
-    fn plus(self, other: Quarter) -> Quarter {
-        Quarter {
-            spent: self.spent.saturating_add(other.spent),
-            billed: self.billed.saturating_add(other.billed),
-            target: self.target.saturating_add(other.target),
-        }
-    }
-
-    /// By how much it is above the limit.
-    fn beyond(self) -> i64 {
-        self.most().saturating_sub(self.target.saturating_mul(limits::RUNAWAY_TIMES))
-    }
-
-    fn most(self) -> i64 {
-        self.spent.max(self.billed)
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Window {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window<const KEPT: usize> {
     /// When the current quarter began.
     began: Nanos,
     /// At the last observation.
@@ -134,18 +118,25 @@ struct Window {
     target: i64,
     current: Quarter,
     /// The latest first.
-    closed: [Quarter; QUARTERS],
+    closed: [Quarter; KEPT],
     day: Day,
     /// How many of them are known; `None` before the first observation.
     known: Option<u8>,
 }
 
-impl Window {
-    /// What was spent and what was meant in this window, if that is a runaway.
+impl<const KEPT: usize> Default for Window<KEPT> {
+    fn default() -> Self {
+        let (current, closed) = (Quarter::default(), [Quarter::default(); KEPT]);
+        Window { began: Nanos(0), spent: 0, target: 0, current, closed, day: Day(0), known: None }
+    }
+}
+
+impl<const KEPT: usize> Window<KEPT> {
+    /// What was spent and what was meant in a minute, if that is a runaway.
     fn observe(&mut self, now: Nanos, sight: Sight) -> Option<(Micros, Micros)> {
         let continues = sight.day == self.day && sight.target.0 >= self.target && now.since(self.began) <= GAP_NS;
         let known = match self.known {
-            Some(known) if continues => known,
+            Some(known) if continues => usize::from(known),
             _ => {
                 self.start(now, sight);
                 return None;
@@ -160,20 +151,38 @@ impl Window {
         self.closed.rotate_right(1);
         self.closed[0] = std::mem::take(&mut self.current);
         self.began = now;
-        let known = (known + 1).min(QUARTERS as u8);
-        self.known = Some(known);
-        if usize::from(known) < QUARTERS || self.closed.iter().any(|quarter| quarter.beyond() <= 0) {
-            return None;
-        }
-        let whole = self.closed.into_iter().fold(Quarter::default(), Quarter::plus);
-        let behind = (self.target.saturating_sub(whole.target)).saturating_sub(self.spent.saturating_sub(whole.spent));
+        let known = (known + 1).min(KEPT);
+        self.known = Some(known as u8);
         let least = sight.dearest.0.saturating_mul(limits::RUNAWAY_BIDS);
-        if whole.beyond() <= behind.max(0).saturating_add(least) {
-            return None;
+        let found = self.runaway(known, least);
+        if found.is_some() {
+            // It takes a moment until the campaign stops; what comes until then, and once it is resumed, is counted anew.
+            self.start(now, sight);
         }
-        // It takes a moment until the campaign stops; what comes until then, and what comes after it was resumed, is counted anew.
-        self.start(now, sight);
-        Some((Micros(whole.most()), Micros(whole.target)))
+        found
+    }
+
+    /// The last minute by what was spent; or any minute by what was billed, because bills come in later.
+    fn runaway(&self, known: usize, least: i64) -> Option<(Micros, Micros)> {
+        let closed = &self.closed[..known];
+        // How far it is behind its curve, and was when the minute began.
+        let mut behind = self.target.saturating_sub(self.spent);
+        let mut began = 0;
+        for (index, minute) in closed.windows(QUARTERS).enumerate() {
+            for quarter in &closed[began..index + QUARTERS] {
+                behind = behind.saturating_sub(quarter.target).saturating_add(quarter.spent);
+            }
+            began = index + QUARTERS;
+            let beyond = behind.max(0).saturating_add(least);
+            let mut found = beyond_limit(minute, |quarter| quarter.billed, beyond);
+            if index == 0 {
+                found = found.or_else(|| beyond_limit(minute, |quarter| quarter.spent, beyond));
+            }
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 
     fn start(&mut self, now: Nanos, sight: Sight) {
@@ -197,4 +206,18 @@ impl Window {
     }
 }
 
-const _: () = assert!(size_of::<Runaway>() == 304);
+/// Money and target of a minute, if each of its quarters is above the limit, and the whole by more than `beyond`.
+fn beyond_limit(minute: &[Quarter], money: impl Fn(&Quarter) -> i64, beyond: i64) -> Option<(Micros, Micros)> {
+    let limit = |target: i64| target.saturating_mul(limits::RUNAWAY_TIMES);
+    let (mut spent, mut target) = (0i64, 0i64);
+    for quarter in minute {
+        if money(quarter) <= limit(quarter.target) {
+            return None;
+        }
+        spent = spent.saturating_add(money(quarter));
+        target = target.saturating_add(quarter.target);
+    }
+    (spent.saturating_sub(limit(target)) > beyond).then_some((Micros(spent), Micros(target)))
+}
+
+const _: () = assert!(size_of::<Runaway>() == 400);

@@ -61,6 +61,8 @@ pub struct Sums {
 #[derive(Clone, Copy, Debug, Default)]
 struct Recount {
     charged: i128,
+    /// On days that still have an account: no more than in its life.
+    settled: i128,
     wrong: bool,
 }
 
@@ -80,9 +82,9 @@ impl Sums {
         }
         for (campaign, day, sum) in accounts.days() {
             let charged = self.charged.remove(&(campaign, day)).unwrap_or_default();
-            if !sum.holds(charged) {
-                self.campaigns.entry(campaign).or_default().wrong = true;
-            }
+            let recount = self.campaigns.entry(campaign).or_default();
+            recount.settled += i128::from(sum.settled.0);
+            recount.wrong |= !sum.holds(charged);
             checked.sums += 1;
         }
         // Charged on a day that has no account.
@@ -91,7 +93,7 @@ impl Sums {
         }
         for (campaign, advertiser, sum) in accounts.campaigns() {
             let recount = self.campaigns.remove(&campaign).unwrap_or_default();
-            if recount.wrong || !sum.holds(recount.charged) {
+            if recount.wrong || !sum.holds(recount.charged) || recount.settled > i128::from(sum.settled.0) {
                 checked.wrong.push(advertiser);
             }
             *self.advertisers.entry(advertiser).or_default() += i128::from(sum.settled.0) + recount.charged;
