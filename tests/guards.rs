@@ -5,7 +5,7 @@ use corebid::authority::message::Why;
 use corebid::limits;
 use corebid::reconcile::guards::feed::{Change, FeedLag};
 use corebid::reconcile::guards::runaway::{Runaway, Sight, Signal, Trip};
-use corebid::reconcile::guards::stops::{Scope, Stop, Stops};
+use corebid::reconcile::guards::stops::{Scope, Stop};
 use corebid::reconcile::guards::sums::{Accounts, Sum, Sums};
 use corebid::units::*;
 use proptest::prelude::*;
@@ -423,53 +423,20 @@ fn a_lag_revokes_and_its_end_resumes() {
     }
 }
 
+/// What stands in a ledger and in dashboards stays; the log line names the command that resumes.
 #[test]
-fn what_is_stopped_stays_so_until_it_is_resumed() {
-    let (campaign, advertiser) = (CampaignId(7), AdvertiserId(3));
-    let mut stops = Stops::default();
-    let stop = |scope, why, since| Stop { scope, why, since: UnixMillis(since) };
-    assert_eq!(stops.of(campaign, advertiser), None);
-    assert!(stops.stop(stop(Scope::Campaign(campaign), Why::Runaway, 5)));
-    assert!(!stops.stop(stop(Scope::Campaign(campaign), Why::Operator, 6)), "the first reason stays");
-    assert!(stops.stop(stop(Scope::Advertiser(advertiser), Why::Mismatch, 7)));
-    let all: Vec<Stop> = stops.iter().collect();
-    assert_eq!(
-        all,
-        [stop(Scope::Campaign(campaign), Why::Runaway, 5), stop(Scope::Advertiser(advertiser), Why::Mismatch, 7)]
-    );
-    assert_eq!(stops.of(campaign, advertiser), Some(Why::Runaway));
-    assert_eq!(stops.of(CampaignId(8), advertiser), Some(Why::Mismatch), "all campaigns of the advertiser");
-    assert_eq!(stops.of(CampaignId(8), AdvertiserId(4)), None);
-    assert_eq!(stops.resume(Scope::Campaign(campaign)), Some(Why::Runaway));
-    assert_eq!(stops.resume(Scope::Campaign(campaign)), None);
-    assert_eq!(stops.of(campaign, advertiser), Some(Why::Mismatch), "its advertiser is still stopped");
-    assert_eq!(stops.resume(Scope::Advertiser(advertiser)), Some(Why::Mismatch));
-    assert_eq!(stops, Stops::default());
-}
-
-/// What stands in a ledger is read again by later versions: these numbers stay.
-#[test]
-fn the_numbers_on_record_stay() {
-    assert_eq!(Scope::Campaign(CampaignId(7)).code(), (0, 7));
-    assert_eq!(Scope::Advertiser(AdvertiserId(7)).code(), (1, 7));
-    for scope in [Scope::Campaign(CampaignId(1)), Scope::Advertiser(AdvertiserId(2))] {
-        let (kind, id) = scope.code();
-        assert_eq!(Scope::from_code(kind, id), Some(scope));
+fn numbers_and_names_stay() {
+    assert_eq!(Scope::Campaign(CampaignId(7)).numbers(), (0, 7));
+    assert_eq!(Scope::Advertiser(AdvertiserId(7)).numbers(), (1, 7));
+    let names = ["operator", "runaway", "jump", "mismatch"];
+    for (number, (why, name)) in Why::ALL.into_iter().zip(names).enumerate() {
+        assert_eq!((why as usize, why.label()), (number, name));
+        for (scope, option) in
+            [(Scope::Campaign(CampaignId(7)), "campaign 7"), (Scope::Advertiser(AdvertiserId(9)), "advertiser 9")]
+        {
+            let line = Stop { scope, why }.to_string();
+            assert!(line.starts_with(&format!("{option} is stopped: ")), "{line}");
+            assert!(line.ends_with(&format!("`corebid resume --{option}`")), "{line}");
+        }
     }
-    assert_eq!(Scope::from_code(2, 0), None);
-    let whys = [
-        (0, Why::Operator, "operator"),
-        (1, Why::Runaway, "runaway"),
-        (2, Why::Jump, "jump"),
-        (3, Why::Mismatch, "mismatch"),
-    ];
-    for (code, why, label) in whys {
-        assert_eq!((why as u8, Why::from_code(code), why.label()), (code, Some(why), label));
-        let line = Stop { scope: Scope::Campaign(CampaignId(7)), why, since: UnixMillis(1) }.to_string();
-        assert!(
-            line.starts_with("campaign 7 is stopped: ") && line.ends_with("`corebid resume --campaign 7`"),
-            "{line}"
-        );
-    }
-    assert_eq!(Why::from_code(4), None);
 }

@@ -185,8 +185,8 @@ fn encode(
 mod tests {
     use super::*;
     use crate::authority::message::Why;
-    use crate::reconcile::guards::stops::{Scope, Stop, Stops};
-    use crate::units::{AdvertiserId, UnixMillis};
+    use crate::reconcile::guards::stops::{Scope, Stop};
+    use crate::units::AdvertiserId;
     use prometheus_client::registry::Registry;
 
     #[test]
@@ -216,9 +216,7 @@ mod tests {
         gauges.bills.add(3);
         gauges.held_micros.set(7);
         let scope = Scope::Advertiser(AdvertiserId(3));
-        let mut stops = Stops::default();
-        stops.stop(Stop { scope, why: Why::Mismatch, since: UnixMillis(1) });
-        gauges.guards.set(&stops);
+        gauges.guards.set([Stop { scope, why: Why::Mismatch }].into_iter());
         gauges.guards.stop(scope, Why::Mismatch);
         gauges.guards.stop(scope, Why::Mismatch);
         let mut registry = Registry::default();

@@ -195,6 +195,11 @@ impl Reconciler {
         self.incarnation
     }
 
+    /// The node it runs on.
+    pub fn node(&self) -> NodeId {
+        self.settings.node
+    }
+
     /// Where this process's reservation ids start: after all that earlier ones made, whatever clock they ran on.
     pub fn ids_from(&self) -> UnixMillis {
         self.ids_from

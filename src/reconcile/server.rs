@@ -20,8 +20,10 @@ use std::time::Duration;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::timer::sleep;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
+use tokio::sync::oneshot;
 
 use super::gauges::Gauges;
+use super::guards::operator::{Ask, Said};
 use super::quota::Limit;
 use super::{Batch, Funding, Reconciler, Settings};
 use crate::clock;
@@ -89,6 +91,8 @@ pub enum Command {
     Limits(Vec<Limit>),
     /// One snapshot for each core, in order.
     Snapshots(Vec<Box<Snapshot>>),
+    /// From an operator; answered when it is on disk.
+    Operator(Ask, oneshot::Sender<Said>),
     /// Drain all cores, sync the ledger, end.
     Stop,
 }
@@ -312,6 +316,15 @@ impl Core {
                         queue.clear();
                         queue.push_back(snapshot);
                     }
+                }
+                Ok(Command::Operator(ask, reply)) => {
+                    let said = match ask {
+                        Ask::Stopped => Said::List(Vec::new()),
+                        Ask::Retire(node) if node == self.reconciler.node() => Said::Itself,
+                        _ => Said::Unknown,
+                    };
+                    // Whoever asked may have gone.
+                    let _ = reply.send(said);
                 }
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => break true,
                 Err(mpsc::TryRecvError::Empty) => break false,

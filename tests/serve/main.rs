@@ -7,6 +7,7 @@ mod support;
 
 mod audit;
 mod files;
+mod guards;
 mod gzip;
 mod life;
 mod notices;

@@ -1,6 +1,6 @@
 //! What the guards count, for other threads to read.
 
-use super::stops::{Scope, Stops};
+use super::stops::{Scope, Stop};
 use crate::authority::message::Why;
 use crate::metrics::counter::Counter;
 
@@ -30,14 +30,14 @@ pub struct Count {
 impl Counts {
     /// Something was stopped.
     pub fn stop(&self, scope: Scope, why: Why) {
-        self.stops[usize::from(scope.code().0)][why as usize].add(1);
+        self.stops[usize::from(scope.numbers().0)][why as usize].add(1);
     }
 
     /// What is stopped now.
-    pub fn set(&self, stops: &Stops) {
+    pub fn set(&self, stops: impl Iterator<Item = Stop>) {
         let mut now = [[0; Why::ALL.len()]; 2];
-        for stop in stops.iter() {
-            now[usize::from(stop.scope.code().0)][stop.why as usize] += 1;
+        for stop in stops {
+            now[usize::from(stop.scope.numbers().0)][stop.why as usize] += 1;
         }
         for (counters, now) in self.stopped.iter().zip(now) {
             counters.iter().zip(now).for_each(|(counter, now)| counter.set(now));

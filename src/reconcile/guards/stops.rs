@@ -1,10 +1,9 @@
-//! What is stopped, and why: campaigns, and advertisers with all their campaigns.
+//! What can be stopped, why, and what the log says of it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::authority::message::Why;
-use crate::units::{AdvertiserId, CampaignId, UnixMillis};
+use crate::units::{AdvertiserId, CampaignId};
 
 /// What can be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,20 +15,11 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Its two numbers on record: 0 a campaign, 1 an advertiser; and which.
-    pub const fn code(self) -> (u8, u32) {
+    /// As it stands in a record.
+    pub const fn numbers(self) -> (u8, u32) {
         match self {
             Scope::Campaign(campaign) => (0, campaign.0),
             Scope::Advertiser(advertiser) => (1, advertiser.0),
-        }
-    }
-
-    /// What was recorded as [`Scope::code`].
-    pub const fn from_code(scope: u8, id: u32) -> Option<Scope> {
-        match scope {
-            0 => Some(Scope::Campaign(CampaignId(id))),
-            1 => Some(Scope::Advertiser(AdvertiserId(id))),
-            _ => None,
         }
     }
 
@@ -44,18 +34,13 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.word(), self.code().1)
+        write!(f, "{} {}", self.word(), self.numbers().1)
     }
 }
 
 impl Why {
     /// All of them, in the order of their numbers.
     pub const ALL: [Why; 4] = [Why::Operator, Why::Runaway, Why::Jump, Why::Mismatch];
-
-    /// The reason whose number this is.
-    pub fn from_code(code: u8) -> Option<Why> {
-        Why::ALL.get(usize::from(code)).copied()
-    }
 
     /// Its name in metrics, in JSON and on the command line.
     pub const fn label(self) -> &'static str {
@@ -94,50 +79,18 @@ pub struct Stop {
     pub scope: Scope,
     /// Why.
     pub why: Why,
-    /// Since when.
-    pub since: UnixMillis,
 }
 
 /// The log line: what happened and what to do.
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stop { scope, why, .. } = self;
-        write!(f, "{scope} is stopped: {}; then `corebid resume --{} {}`", why.advice(), scope.word(), scope.code().1)
-    }
-}
-
-/// All that is stopped. The first reason stays until it is resumed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stops(BTreeMap<Scope, (Why, UnixMillis)>);
-
-impl Stops {
-    /// Stops something. Returns whether it was not stopped before.
-    pub fn stop(&mut self, stop: Stop) -> bool {
-        let mut new = false;
-        self.0.entry(stop.scope).or_insert_with(|| {
-            new = true;
-            (stop.why, stop.since)
-        });
-        new
-    }
-
-    /// Lets it go on. Returns why it was stopped, if it was.
-    pub fn resume(&mut self, scope: Scope) -> Option<Why> {
-        self.0.remove(&scope).map(|(why, _)| why)
-    }
-
-    /// Why something is stopped by itself.
-    pub fn why(&self, scope: Scope) -> Option<Why> {
-        self.0.get(&scope).map(|(why, _)| *why)
-    }
-
-    /// Why a campaign may not bid: it is stopped, or its advertiser is.
-    pub fn of(&self, campaign: CampaignId, advertiser: AdvertiserId) -> Option<Why> {
-        self.why(Scope::Campaign(campaign)).or_else(|| self.why(Scope::Advertiser(advertiser)))
-    }
-
-    /// Everything that is stopped: campaigns, then advertisers, by number.
-    pub fn iter(&self) -> impl Iterator<Item = Stop> {
-        self.0.iter().map(|(scope, (why, since))| Stop { scope: *scope, why: *why, since: *since })
+        let Stop { scope, why } = self;
+        write!(
+            f,
+            "{scope} is stopped: {}; then `corebid resume --{} {}`",
+            why.advice(),
+            scope.word(),
+            scope.numbers().1
+        )
     }
 }
