@@ -399,8 +399,8 @@ fn money_of_nobody_is_told() {
     assert_eq!((checked.is_right(), checked.strays), (false, vec![CampaignId(77)]));
     // An advertiser's sum without its campaigns, and campaigns without their advertiser's sum.
     let mut plain = Plain::of(&[(0, 0, 10, 5), (5, 1, 7, 0)]);
-    plain.advertisers[0].0 = AdvertiserId(9);
-    assert_eq!(Sums::default().check(&plain).wrong, [AdvertiserId(0), AdvertiserId(9)]);
+    plain.advertisers[1].0 = AdvertiserId(9);
+    assert_eq!(Sums::default().check(&plain).wrong, [AdvertiserId(1), AdvertiserId(9)]);
 }
 
 #[test]
