@@ -209,6 +209,20 @@ fn bills_count_where_the_estimate_is_wrong() {
     assert!(!feed(u64::MAX));
 }
 
+/// A group of auctions is billed bit by bit over a minute: bids of one moment, whenever their bills come.
+#[test]
+fn bills_count_at_the_time_of_their_bids() {
+    let target = 10 * PRICE.0;
+    let mut watched = Watched::new();
+    assert_eq!(watched.ticks(30, || target, target), None);
+    let bid = watched.now;
+    for _ in 0..24 {
+        let age = watched.now.since(bid) / Nanos::MS;
+        watched.runaway.billed(watched.now, age, Micros(100 * target));
+        assert_eq!(watched.tick(target, target), None, "{age} ms later");
+    }
+}
+
 /// Notices were lost for an hour, pacing made good for what seemed unspent, then the bills come, for a whole hour of bids: the
 /// campaign is ahead of its curve, and does not run away.
 #[test]
@@ -244,7 +258,7 @@ fn a_new_day_a_cut_and_a_stall_start_over() {
     let target = 20 * PRICE.0;
     let changes: [(&str, fn(&mut Watched)); 3] = [
         ("a new day", |watched| {
-            watched.sight = Sight { day: Day(20_001), dearest: PRICE, ..Sight::default() };
+            watched.sight.day = Day(20_001);
         }),
         ("a budget cut", |watched| watched.sight.target = Micros(watched.sight.target.0 / 5)),
         ("a stall", |watched| watched.now = watched.now.after(100 * limits::TICK_NS)),
@@ -369,7 +383,7 @@ proptest! {
         let wrong = match which {
             0 => { let lease = index.get_mut(&mut plain.leases); change(&mut lease.2); of(lease.0) }
             1 => { let day = index.get_mut(&mut plain.days); change(&mut day.2.charged); of(day.0) }
-            2 => { let day = index.get_mut(&mut plain.days); day.2.settled.0 += off.abs(); of(day.0) }
+            2 => { let day = index.get_mut(&mut plain.days); day.2.settled.0 += off.abs(); day.2.ceiling.0 += off.abs(); of(day.0) }
             3 => { let day = index.get_mut(&mut plain.days); day.2.ceiling.0 -= off.abs(); of(day.0) }
             4 => { let life = index.get_mut(&mut plain.campaigns); change(&mut life.2.charged); life.1 }
             5 => { let life = index.get_mut(&mut plain.campaigns); change(&mut life.2.settled); life.1 }
