@@ -148,8 +148,8 @@ impl Launch {
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
 
         let process = Process {
-            incarnation: reconciliation.incarnation,
-            not_before: reconciliation.ids_from,
+            incarnation: reconciliation.registered.incarnation,
+            not_before: reconciliation.registered.ids_from,
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };
         let net = CoreNet { backend: server.backend, waiting: server.wait, ..CoreNet::default() };

@@ -1,11 +1,12 @@
 //! The guards, each against what it is for: the runaway breaker against a market at and beyond the target, the sums against books
 //! in which one number is changed, the lag against its clock.
 
+use corebid::authority::books::Scope;
 use corebid::authority::message::Why;
 use corebid::limits;
 use corebid::reconcile::guards::feed::{Change, FeedLag};
 use corebid::reconcile::guards::runaway::{Runaway, Sight, Signal, Trip};
-use corebid::reconcile::guards::stops::{Scope, Stop};
+use corebid::reconcile::guards::stops::Stop;
 use corebid::reconcile::guards::sums::{Accounts, Sum, Sums};
 use corebid::units::*;
 use proptest::prelude::*;

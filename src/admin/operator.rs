@@ -20,8 +20,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Observed;
-use crate::reconcile::guards::operator::{Ask, GivenUp, Said};
-use crate::reconcile::guards::stops::{Scope, Stop};
+use crate::authority::books::Scope;
+use crate::authority::message::Why;
+use crate::authority::{self, NotRetired};
+use crate::reconcile::guards::operator::{Ask, Said};
+use crate::reconcile::guards::stops::Stop;
 use crate::reconcile::server::Command;
 use crate::units::{AdvertiserId, CampaignId, NodeId};
 
@@ -92,15 +95,13 @@ pub struct Retired {
     pub leases: u64,
     /// What they were still charged with, in millionths of the account currency.
     pub micros: i64,
-    /// It had been retired before.
-    pub before: bool,
 }
 
 impl Retired {
     /// As it is told.
-    pub fn of(node: NodeId, given_up: GivenUp) -> Retired {
-        let GivenUp { leases, money, before } = given_up;
-        Retired { node: node.0, leases, micros: money.0, before }
+    pub fn of(node: NodeId, retired: authority::Retired) -> Retired {
+        let authority::Retired { leases, charged } = retired;
+        Retired { node: node.0, leases, micros: charged.0 }
     }
 }
 
@@ -157,23 +158,22 @@ async fn change(observed: &Observed, ask: Ask) -> Response {
 }
 
 fn answer(ask: Ask, said: Said) -> Response {
-    let label = |why: Option<crate::authority::message::Why>| why.map(|why| why.label().to_owned());
+    let label = |why: Option<Why>| why.map(|why| why.label().to_owned());
     match (ask, said) {
         (Ask::Stop(scope), Said::Stopped { before }) => {
             let stopped = Some(label(before).unwrap_or_else(|| "operator".to_owned()));
             changed(scope, label(before), stopped)
         }
         (Ask::Resume(scope), Said::Resumed { before, still }) => changed(scope, label(before), label(still)),
-        (Ask::Retire(node), Said::Retired(given_up)) => json(StatusCode::OK, &Retired::of(node, given_up)),
+        (Ask::Retire(node), Said::Retired(Ok(retired))) => json(StatusCode::OK, &Retired::of(node, retired)),
+        (Ask::Retire(node), Said::Retired(Err(why))) => {
+            let status = if why == NotRetired::Unknown { StatusCode::NOT_FOUND } else { StatusCode::CONFLICT };
+            refused(status, format!("node {}: {why}", node.0))
+        }
         (_, Said::List(stops)) => json(StatusCode::OK, &Stopped { stopped: stops.into_iter().map(row).collect() }),
         (Ask::Stop(scope) | Ask::Resume(scope), Said::Unknown) => {
             refused(StatusCode::NOT_FOUND, format!("no {scope} is known"))
         }
-        (Ask::Retire(node), Said::Unknown) => refused(StatusCode::NOT_FOUND, format!("no node {} is known", node.0)),
-        (Ask::Retire(node), Said::Itself) => refused(
-            StatusCode::CONFLICT,
-            format!("node {} is this bidder itself; stop it, and nothing is lost", node.0),
-        ),
         _ => {
             let why = "the ledger cannot be written now, so it may or may not be done; see the log, and ask again";
             refused(StatusCode::SERVICE_UNAVAILABLE, why.to_owned())

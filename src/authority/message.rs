@@ -14,7 +14,7 @@
 //! measure with are its own: the authority sends [`Report::sent`] back.
 
 use crate::units::{
-    AdvertiserId, CampaignId, Day, Epoch, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, UnixMillis,
+    AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, UnixMillis,
 };
 
 /// A process has started and asks for its number. Asked again with the same nonce, the answer is the same.
@@ -60,10 +60,11 @@ pub enum NotRegistered {
     Retired,
 }
 
-/// Money of one reservation that was billed in time and is in the reporting node's ledger.
+/// Money of one reservation that was billed in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Booking {
-    /// Its place among all bookings of this node, over all its processes; without gaps.
+    /// Its place among all bookings of this node, over all its processes, without gaps.
+    /// [`NO_NUMBER`](crate::reconcile::record::NO_NUMBER) if it is only asked for.
     pub number: u64,
     /// The reservation.
     pub reservation: ReservationId,
@@ -71,14 +72,27 @@ pub struct Booking {
     pub lease: LeaseId,
     /// The campaign.
     pub campaign: CampaignId,
+    /// The exchange it was made to.
+    pub exchange: ExchangeKey,
     /// What the bid held: its maximum price.
     pub reserved: Micros,
     /// What it costs; never more than `reserved`.
     pub amount: Micros,
     /// H2 of the reservation.
     pub expires: UnixMillis,
-    /// A loss that was final had given its money back: booked outside the lease ([`Booked::Excess`]).
+    /// A loss that was final had given its money back: booked outside the lease.
     pub freed: bool,
+}
+
+/// A notice of a reservation that another process made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What the answer names it by.
+    pub ticket: u64,
+    /// The process that made the bid.
+    pub incarnation: Incarnation,
+    /// What is to be booked.
+    pub booking: Booking,
 }
 
 /// One lease, as its node sees it.
@@ -141,26 +155,32 @@ pub struct Report {
     pub bids_until: UnixMillis,
     /// The last foreign booking the node has heard of, in this epoch.
     pub foreign_seen: u64,
-    /// Its leases that are not closed, and campaigns that want one.
+    /// Its leases of which there is something to say, and campaigns that want one.
     pub leases: Vec<LeaseReport>,
-    /// Bookings from the first that may not be confirmed on, in order of number; a part if there are many. Releases in the report
-    /// count only if it holds all that were made before it, or they are confirmed ([`Report::bookings_complete`]).
+    /// What is in the node's own ledger, and may have been acknowledged: from the first that is not confirmed on, in order of
+    /// number; a part if there are many.
     pub bookings: Vec<Booking>,
-    /// Number of the booking after the last that the releases presume.
+    /// The first number that the releases do not presume: they count only once all bookings before it are booked.
     pub next_booking: u64,
+    /// Notices of reservations that other processes made: they are answered when the authority has booked them.
+    pub asks: Vec<Ask>,
+    /// All of its leases that are not closed are in the report, as after a new epoch.
+    pub full: bool,
     /// The process ends: it makes no further bids, whatever it was granted.
     pub last: bool,
 }
 
-/// What became of a booking.
+/// What became of [`Report::asks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Booked {
-    /// It is in the authority's account; maybe it was before.
+    /// It is in the authority's books.
     Safe,
-    /// It was made under another incarnation's lease, and came after H2: not booked.
+    /// It was there before.
+    Before,
+    /// It came after H2, by the authority's clock: not booked.
     Expired,
-    /// The lease is closed or never was, or gave its money back: put on record outside the account.
-    Excess,
+    /// No such lease is known, or none that this reservation can be of: not booked.
+    Unknown,
 }
 
 /// A booking that another node made on one of this node's leases.
@@ -172,6 +192,8 @@ pub struct Foreign {
     pub lease: LeaseId,
     /// The reservation.
     pub reservation: ReservationId,
+    /// The exchange it was made to.
+    pub exchange: ExchangeKey,
     /// What it held.
     pub reserved: Micros,
     /// What was booked.
@@ -224,12 +246,19 @@ pub struct Answer {
     pub standing: Standing,
     /// The first booking of this node that the authority does not have.
     pub booked: u64,
-    /// Bookings of the report that were not booked as they came, with their numbers.
-    pub remarks: Vec<(u64, Booked)>,
+    /// What became of the asks, by their tickets.
+    pub asked: Vec<(u64, Booked)>,
     /// Foreign bookings after [`Report::foreign_seen`], in order; a part if there are many.
     pub foreign: Vec<Foreign>,
     /// One for each of the report's leases, in the same order.
     pub leases: Vec<LeaseAnswer>,
+}
+
+impl Why {
+    /// From its number, if it is one.
+    pub fn of(number: u8) -> Option<Why> {
+        [Why::Operator, Why::Runaway, Why::Jump, Why::Mismatch].into_iter().find(|why| *why as u8 == number)
+    }
 }
 
 /// How an incarnation stands with the authority.

@@ -184,8 +184,9 @@ fn encode(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authority::books::Scope;
     use crate::authority::message::Why;
-    use crate::reconcile::guards::stops::{Scope, Stop};
+    use crate::reconcile::guards::stops::Stop;
     use crate::units::AdvertiserId;
     use prometheus_client::registry::Registry;
 

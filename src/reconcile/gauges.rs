@@ -92,7 +92,7 @@ gauges! {
     Gauge held_micros "What silent reservations hold, micros";
     Counter invariant_checks "Sums compared by the invariant check";
     Gauge oldest_unsynced_ns "Age of the oldest record that is not on disk, ns";
-    Gauge oldest_unreported_ns "Age of the oldest event that the authority has not answered for, ns";
+    Gauge oldest_unreported_ns "Time since the last report was sent that the authority has answered, ns";
     Counter feed_revocations "Times that all leases were revoked because of the lag of the feed";
     Counter commits "Commits made durable";
     Counter commit_failures "Commits that failed";

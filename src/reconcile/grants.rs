@@ -10,10 +10,11 @@
 //! this core. What the whole budget cannot pay is not granted towards.
 
 use super::holds::Holds;
-use super::record::{Record, UNLIMITED};
+use super::link::without_lease;
 use super::{Funding, Reconciler};
+use crate::authority::message::{LeaseReport, Why};
 use crate::ring::message::Order;
-use crate::units::{CoreId, LeaseId, Micros, Nanos, Now, Slot};
+use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, Slot, UnixMillis};
 
 /// Bids a sub-lease aims at before anything is known of its demand: the fewest and the most.
 const FIRST_BIDS: (i64, i64) = (8, 4096);
@@ -28,8 +29,60 @@ pub(super) struct Line {
     pub(super) funding: Funding,
     /// Whether it is in the campaign list.
     listed: bool,
+    /// The budget day.
+    pub(super) day: Day,
+    /// When it ends.
+    ends: UnixMillis,
     /// The current day's lease; `None` until the first grant.
-    lease: Option<LeaseId>,
+    pub(super) lease: Option<LeaseId>,
+    /// What the account has to grant, as the authority said last; below zero after a budget was cut.
+    pub(super) available: Micros,
+    /// What the cores lack that is not on this node.
+    wanted: Micros,
+    /// The least of it that is of use.
+    least: Micros,
+    /// Reserved during the last tick.
+    demand: Micros,
+    /// Why it may not bid.
+    pub(super) stopped: Option<Why>,
+}
+
+impl Line {
+    /// It may be granted credit.
+    fn runs(&self) -> bool {
+        self.listed && self.stopped.is_none()
+    }
+}
+
+/// One of this process's leases: what the authority charges it for, and where the money is.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) slot: Slot,
+    pub(super) campaign: CampaignId,
+    pub(super) day: Day,
+    pub(super) holds: Holds,
+    /// As the authority said.
+    pub(super) granted: Micros,
+    /// Booked under it, here or elsewhere, as far as is known here.
+    pub(super) settled: Micros,
+    /// Given back.
+    pub(super) released: Micros,
+    /// Of that, what the last tick's report told.
+    told: Micros,
+    /// The first report that said that nothing can be claimed under it any more.
+    pub(super) done_in: Option<u64>,
+}
+
+impl Own {
+    pub(super) fn new(slot: Slot, campaign: CampaignId, day: Day) -> Own {
+        let [granted, settled, released] = [Micros::ZERO; 3];
+        Own { slot, campaign, day, holds: Holds::new(slot), granted, settled, released, told: released, done_in: None }
+    }
+
+    /// What could still be billed under it.
+    pub(super) fn charge(&self) -> Micros {
+        self.granted.minus(self.settled).minus(self.released)
+    }
 }
 
 /// A campaign on one core, under the current day's lease.
@@ -61,15 +114,12 @@ impl Share {
 }
 
 impl Reconciler {
-    /// A new campaign list. Campaigns that are no longer in it, or whose budget is now below what is committed, lose
-    /// their sub-leases; what is reserved stays reserved.
+    /// A new campaign list. Campaigns that are no longer in it, or whose budget was cut, lose their sub-leases; what is
+    /// reserved stays reserved.
     ///
     /// # Panics
     /// If a slot is given to another campaign than before.
     pub fn campaigns(&mut self, now: Now, list: &[Funding]) {
-        if now.wall.day() > self.day {
-            self.begin_day(now);
-        }
         self.lines.iter_mut().flatten().for_each(|line| line.listed = false);
         for funding in list {
             let at = funding.slot.0 as usize;
@@ -77,57 +127,58 @@ impl Reconciler {
                 self.lines.resize(at + 1, None);
                 self.shares.resize((at + 1) * usize::from(self.settings.cores), Share::default());
             }
-            let known = self.lines[at].map(|line| line.funding);
+            let known = self.lines[at];
             assert!(
-                known.is_none_or(|known| known.campaign == funding.campaign),
+                known.is_none_or(|known| known.funding.campaign == funding.campaign),
                 "slot {at} was given to two campaigns"
             );
-            let lease = self.lines[at].and_then(|line| line.lease);
-            self.lines[at] = Some(Line { funding: *funding, listed: true, lease });
-            self.fund(now, funding);
+            self.slots.insert(funding.campaign, funding.slot);
+            let cut = known.is_some_and(|known| funding.is_less_than(&known.funding));
+            let (day, ends) = budget_day(funding, now.wall);
+            self.lines[at] = Some(match known {
+                Some(known) => Line { funding: *funding, listed: true, ..known },
+                None => Line {
+                    funding: *funding,
+                    listed: true,
+                    day,
+                    ends,
+                    lease: None,
+                    available: funding.daily,
+                    wanted: Micros::ZERO,
+                    least: Micros::ZERO,
+                    demand: Micros::ZERO,
+                    stopped: None,
+                },
+            });
+            self.day_ends = self.day_ends.min(ends);
+            if cut {
+                self.revoke_all(funding.slot);
+            }
         }
         for slot in self.slots() {
-            let Some(line) = self.lines[slot.0 as usize] else { continue };
-            let account = self.books.day(line.funding.campaign, self.day);
-            let life = self.books.life(line.funding.campaign).map(|life| life.account).unwrap_or_default();
-            if !line.listed || account.committed() > account.budget || life.committed() > life.budget {
-                self.cores().for_each(|core| self.revoke(slot, core));
+            if self.lines[slot.0 as usize].is_some_and(|line| !line.listed) {
+                self.revoke_all(slot);
             }
         }
         self.grant_by_demand(now);
     }
 
-    /// Makes the campaign's budget of today known to the books, if it is not as they have it.
-    fn fund(&mut self, now: Now, funding: &Funding) {
-        let total = funding.total.unwrap_or(UNLIMITED);
-        let known = self.books.has_day(funding.campaign, self.day)
-            && self.books.day(funding.campaign, self.day).budget == funding.daily
-            && self
-                .books
-                .life(funding.campaign)
-                .is_some_and(|life| (life.advertiser, life.account.budget) == (funding.advertiser, total));
-        if !known {
-            let &Funding { campaign, advertiser, daily, .. } = funding;
-            self.append(now.boot, Record::Funded { campaign, advertiser, day: self.day, daily, total });
-        }
-        self.gauges.set_spend(funding.slot, self.books.day(funding.campaign, self.day).settled);
-    }
-
-    /// The budget day has changed: new leases, under new ids. A grant under a new id sends the old credit back; a core
-    /// that gets none is asked for it.
-    pub(super) fn begin_day(&mut self, now: Now) {
-        self.day = now.wall.day();
+    /// Budget days have changed: new leases, under new ids. A grant under a new id sends the old credit back; a core that
+    /// gets none is asked for it.
+    pub(super) fn begin_days(&mut self, now: Now) {
+        self.day_ends = UnixMillis(u64::MAX);
         for slot in self.slots() {
             let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
-            line.lease = None;
-            if line.listed {
-                let funding = line.funding;
-                self.fund(now, &funding);
+            if now.wall >= line.ends {
+                let (day, ends) = budget_day(&line.funding, now.wall);
+                *line = Line { day, ends, lease: None, available: line.funding.daily, ..*line };
+                self.gauges.set_spend(slot, Micros::ZERO);
+                for core in self.cores() {
+                    self.revoke(slot, core);
+                    *self.share(slot, core) = Share::default();
+                }
             }
-            for core in self.cores() {
-                self.revoke(slot, core);
-                *self.share(slot, core) = Share::default();
-            }
+            self.day_ends = self.day_ends.min(self.lines[slot.0 as usize].map_or(UnixMillis(u64::MAX), |line| line.ends));
         }
         self.grant_by_demand(now);
     }
@@ -151,20 +202,26 @@ impl Reconciler {
             return;
         }
         for slot in self.slots() {
-            let Some(line) = self.lines[slot.0 as usize].filter(|line| line.listed) else { continue };
+            let Some(line) = self.lines[slot.0 as usize].filter(Line::runs) else { continue };
             let first = self.first_target(&line);
             let mut starved = None;
+            let mut demand = Micros::ZERO;
             for core in self.cores_by_want(slot) {
                 let share = self.share(slot, core);
                 share.idle = if share.used == Micros::ZERO { share.idle.saturating_add(1) } else { 0 };
-                let demand = Micros(share.used.0.saturating_mul(2));
-                share.target = first.max(demand).max(Micros(share.target.0 / 2));
+                demand = demand.plus(share.used);
+                let twice = Micros(share.used.0.saturating_mul(2));
+                share.target = first.max(twice).max(Micros(share.target.0 / 2));
                 share.used = Micros::ZERO;
                 share.filled = false;
                 if !self.fill(now, slot, core) {
                     starved = starved.or(Some(core));
                 }
             }
+            if let Some(line) = &mut self.lines[slot.0 as usize] {
+                line.demand = demand;
+            }
+            self.mend(slot);
             if let Some(starved) = starved {
                 for core in self.cores().filter(|core| *core != starved) {
                     if self.share(slot, core).idle > IDLE_TICKS {
@@ -216,17 +273,18 @@ impl Reconciler {
         }
     }
 
-    /// Brings a sub-lease up to its target, as far as the budget goes. Returns whether the core can bid.
+    /// Brings a sub-lease up to its target, as far as the money on this node goes; the rest is asked for. Returns whether the
+    /// core can bid, now or with what is asked for.
     fn fill(&mut self, now: Now, slot: Slot, core: CoreId) -> bool {
-        let Some(line) = self.lines[slot.0 as usize].filter(|line| line.listed) else { return true };
+        let Some(line) = self.lines[slot.0 as usize].filter(Line::runs) else { return true };
         let share = *self.share(slot, core);
         let price = line.funding.price.per_impression();
         if share.revoked || (!share.is_low() && share.out >= price.max(share.wanted)) {
             return true;
         }
-        let (free, out) =
-            line.lease.map(|lease| &self.holds[&lease]).map_or_else(Default::default, |holds| (holds.free, holds.out));
-        let left = self.books.grantable(line.funding.campaign, self.day, free);
+        let own = line.lease.and_then(|lease| self.owns.get(&lease));
+        let (free, out) = own.map_or_else(Default::default, |own| (own.holds.free, own.holds.out));
+        let left = Micros(line.available.0.saturating_add(free.0).max(0));
         let within_reach = share.wanted <= share.out.plus(left);
         let bid = if within_reach { price.max(share.wanted) } else { price };
         // What it lacks may stand on other cores.
@@ -241,52 +299,143 @@ impl Reconciler {
         if share.out.plus(credit) < price || credit <= Micros::ZERO {
             return can_bid(share.out);
         }
-        let lease = line.lease.unwrap_or_else(|| self.new_lease(slot));
-        let holds = self.holds.get_mut(&lease).expect("a lease without its holds");
-        let reused = credit.min(holds.free);
-        holds.free = holds.free.minus(reused);
-        holds.out = holds.out.plus(credit);
-        if credit > reused {
-            let granted = self.books.lease(lease).map_or(Micros::ZERO, |lease| lease.granted);
-            let total = granted.plus(credit.minus(reused));
-            let &Funding { campaign, .. } = &line.funding;
-            let incarnation = self.incarnation;
-            self.append(now.boot, Record::Granted { lease, campaign, incarnation, day: self.day, total });
+        let here = credit.min(free.max(Micros::ZERO));
+        if here < credit {
+            self.want(slot, credit.minus(here), price.max(bid).minus(share.out).minus(here));
         }
-        let here = share.out.plus(credit);
+        if share.out.plus(here) < price || here == Micros::ZERO {
+            return true;
+        }
+        let lease = line.lease.expect("free money without a lease");
+        let own = self.owns.get_mut(&lease).expect("a lease without its money");
+        own.holds.free = own.holds.free.minus(here);
+        own.holds.out = own.holds.out.plus(here);
+        let out = share.out.plus(here);
         let share = self.share(slot, core);
-        (share.out, share.held, share.filled) = (here, true, true);
+        (share.out, share.held, share.filled) = (out, true, true);
         share.idle = 0;
         self.gauges.grants.add(1);
-        let ends = now.boot.after(self.day.end().0.saturating_sub(now.wall.0) * Nanos::MS);
-        self.hold(core, Order::Grant { slot, lease, credit, ends });
-        self.check_lease(lease);
-        can_bid(here)
+        let ends = now.boot.after(line.ends.0.saturating_sub(now.wall.0) * Nanos::MS);
+        self.out[usize::from(core.0)].push_back(Order::Grant { slot, lease, credit: here, ends });
+        can_bid(out) || here < credit
     }
 
-    fn new_lease(&mut self, slot: Slot) -> LeaseId {
-        self.serial = self.serial.checked_add(1).expect("an incarnation with 2^32 leases");
-        let lease = LeaseId(u64::from(self.incarnation.0) << 32 | u64::from(self.serial));
-        self.holds.insert(lease, Holds::new(slot));
-        if let Some(line) = &mut self.lines[slot.0 as usize] {
-            line.lease = Some(lease);
+    /// Fills up every core's sub-lease of a campaign, once there may be money for it.
+    pub(super) fn fill_all(&mut self, now: Now, slot: Slot) {
+        if self.may_grant(now) {
+            for core in self.cores_by_want(slot) {
+                self.fill(now, slot, core);
+            }
         }
-        lease
+    }
+
+    /// Asks the authority for credit, of which less than `least` is of no use.
+    fn want(&mut self, slot: Slot, credit: Micros, least: Micros) {
+        let Some(line) = &mut self.lines[slot.0 as usize] else { return };
+        let least = least.max(Micros(1));
+        line.least = if line.wanted == Micros::ZERO { least } else { line.least.min(least) };
+        line.wanted = line.wanted.plus(credit);
+        self.link.want(slot);
+    }
+
+    /// Bills came to more than was held for them: the lease grows, or the cores give their credit back.
+    fn mend(&mut self, slot: Slot) {
+        let Some(line) = self.lines[slot.0 as usize] else { return };
+        let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) else { return };
+        let lacks = Micros(own.holds.free.0.saturating_neg());
+        if lacks > Micros::ZERO {
+            if lacks > line.available {
+                self.revoke_all(slot);
+            }
+            self.want(slot, lacks, Micros(1));
+        }
+    }
+
+    /// What a tick's report says: of each lease and campaign of which there is something to say, or of all.
+    pub(super) fn all_leases(&mut self, number: u64, full: bool) -> Vec<LeaseReport> {
+        let mut reports = Vec::new();
+        for (&lease, own) in &mut self.owns {
+            let current = self.lines[own.slot.0 as usize].filter(|line| line.lease == Some(lease));
+            let done = current.is_none() && own.holds.is_empty() && own.charge() == Micros::ZERO;
+            if done {
+                own.done_in.get_or_insert(number);
+            }
+            let mut report = LeaseReport {
+                lease: Some(lease),
+                granted: own.granted,
+                released: own.released,
+                done,
+                campaign: own.campaign,
+                day: own.day,
+                wanted: Micros::ZERO,
+                least: Micros::ZERO,
+                exposed: Micros::ZERO,
+                expected: Micros::ZERO,
+                demand: Micros::ZERO,
+                stop: None,
+            };
+            let said = std::mem::replace(&mut own.told, own.released);
+            let mut matters = full || done || said != own.released || !own.holds.is_idle();
+            if let Some(line) = current {
+                (report.wanted, report.least, report.demand) = (line.wanted, line.least, line.demand);
+                matters |= line.wanted > Micros::ZERO || line.demand > Micros::ZERO;
+            }
+            if matters {
+                reports.push(report);
+            }
+        }
+        let without = self.lines.iter().flatten().filter(|line| line.lease.is_none() && line.wanted > Micros::ZERO);
+        reports.extend(without.map(|line| LeaseReport {
+            wanted: line.wanted,
+            least: line.least,
+            demand: line.demand,
+            ..without_lease(&line.funding, line.day)
+        }));
+        self.lines.iter_mut().flatten().for_each(|line| line.wanted = Micros::ZERO);
+        reports
+    }
+
+    /// What a report between ticks says: of campaigns that want more.
+    pub(super) fn leases_of(&mut self, slots: &[Slot]) -> Vec<LeaseReport> {
+        let mut reports = Vec::new();
+        for slot in slots {
+            let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
+            let mut report = LeaseReport {
+                wanted: std::mem::replace(&mut line.wanted, Micros::ZERO),
+                least: line.least,
+                demand: line.demand,
+                ..without_lease(&line.funding, line.day)
+            };
+            if let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) {
+                (report.lease, report.granted, report.released) = (line.lease, own.granted, own.released);
+            }
+            reports.push(report);
+        }
+        reports
+    }
+
+    /// Takes a campaign's credit back from every core.
+    pub(super) fn revoke_all(&mut self, slot: Slot) {
+        self.cores().for_each(|core| self.revoke(slot, core));
+    }
+
+    /// Takes every campaign's credit back.
+    pub(super) fn revoke_everything(&mut self) {
+        self.slots().for_each(|slot| self.revoke_all(slot));
     }
 
     fn revoke(&mut self, slot: Slot, core: CoreId) {
         let share = self.share(slot, core);
         if share.held && !share.revoked {
             share.revoked = true;
-            self.hold(core, Order::Revoke { slot });
+            self.out[usize::from(core.0)].push_back(Order::Revoke { slot });
         }
     }
 
     /// What a core's sub-lease aims at before its demand is known.
     fn first_target(&self, line: &Line) -> Micros {
         let price = line.funding.price.per_impression();
-        let left = self.books.available(line.funding.campaign, self.day);
-        let part = left.0 / (FIRST_PART * i64::from(self.settings.cores));
+        let part = line.available.0.max(0) / (FIRST_PART * i64::from(self.settings.cores));
         let (fewest, most) = FIRST_BIDS;
         Micros(part.clamp(price.0.saturating_mul(fewest), price.0.saturating_mul(most)))
     }
@@ -316,4 +465,16 @@ impl Reconciler {
     fn cores(&self) -> impl Iterator<Item = CoreId> + use<> {
         (0..self.settings.cores).map(CoreId)
     }
+}
+
+impl Funding {
+    fn is_less_than(&self, before: &Funding) -> bool {
+        let total = |funding: &Funding| funding.total.unwrap_or(super::record::UNLIMITED);
+        self.daily < before.daily || total(self) < total(before)
+    }
+}
+
+/// The budget day of a campaign at a time, and when it ends.
+fn budget_day(_funding: &Funding, wall: UnixMillis) -> (Day, UnixMillis) {
+    (wall.day(), wall.day().end())
 }

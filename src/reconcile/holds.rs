@@ -47,6 +47,11 @@ impl Holds {
         self.out == Micros::ZERO && self.free == Micros::ZERO && self.silent.is_empty()
     }
 
+    /// No reservation is silent: nothing changes by itself.
+    pub(super) fn is_idle(&self) -> bool {
+        self.silent.is_empty()
+    }
+
     /// A core reserved `price` until some time in `minute`; if that minute was already released, so is this.
     pub(super) fn reserve(&mut self, minute: u64, released_up_to: u64, price: Micros) {
         self.take_from_cores(price);

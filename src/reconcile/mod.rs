@@ -1,45 +1,48 @@
-//! The reconciliation core: the ledger, the leases, and nothing that waits. [`Reconciler`] is a state machine: it is given
-//! events and times, and leaves orders to send and records to write. [`server`] is the thread that runs it.
+//! The reconciliation core: the node's side of the money, and nothing that waits. [`Reconciler`] is a state machine: it is given
+//! events, answers of the authority, and times; it leaves orders for the cores, reports for the authority, and records for its
+//! ledger. [`server`] is the thread that runs it.
 //!
 //! ```text
-//! events ──► on_event ──► books.apply(record) ──► records ──► disk ──► durable ──► orders
-//!              tick ────────────▲                                        │
-//!                               └── what must be on disk before it leaves waits here, in order
+//! events ──► on_event ──► history.apply(record) ──► records ──► disk ──► durable ──► orders
+//!              tick ──────────▲          report ──► authority ──► answer ──┘
+//!                             └── what must be on disk before it leaves waits here, in order
 //! ```
 //!
-//! Grants, renewals and answers to notices wait in one queue until every record before them is on disk. So a lease is
-//! in the ledger before a core can spend it, and a bill is before the exchange hears of it. When the disk fails, the
-//! queue stands still, leases run out by themselves, and notices are answered 503 without being booked.
+//! Money comes from the [authority](crate::authority), by leases; what stands on a core is part of one. Answers to notices
+//! wait in one queue until every record before them is on disk. When the disk fails, notices are answered 503 without being
+//! booked, and no renewal is passed on, so that leases run out by themselves.
 
-pub mod books;
 pub mod gauges;
 mod grants;
 pub mod guards;
+pub mod history;
 mod holds;
+mod link;
 mod notices;
 pub mod quota;
 pub mod record;
 pub mod server;
+pub mod solo;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::authority::Budget;
+use crate::authority::books::minute;
+use crate::authority::message::{Register, Registered};
 use crate::limits;
 use crate::ring::message::{Event, Noticed, Order};
+use crate::store::journal::Journal;
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, Slot,
-    UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
 };
-use books::{Books, minute};
 use gauges::Gauges;
-use grants::{Line, Share};
-use holds::Holds;
+use grants::{Line, Own, Share};
+use guards::feed::{Change, FeedLag};
+use history::History;
+use link::Link;
 use quota::{Limit, Quotas};
 use record::Record;
-
-/// How far ahead of the clock a new ledger's ids start, ms. One it replaces may have used ids ahead of the clock: a restart
-/// starts them at most two leases ahead.
-const FIRST_IDS_AHEAD_MS: u64 = 60_000;
 
 /// What a reconciler is told once.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +80,7 @@ pub struct Funding {
     pub advertiser: AdvertiserId,
     /// Its slot, for as long as the process lives.
     pub slot: Slot,
-    /// What it may spend in a UTC day.
+    /// What it may spend in a budget day.
     pub daily: Micros,
     /// What it may spend in all.
     pub total: Option<Micros>,
@@ -85,52 +88,12 @@ pub struct Funding {
     pub price: CpmMicros,
 }
 
-/// Records to be written as one commit.
-#[derive(Debug)]
-pub struct Batch {
-    /// Encoded records.
-    pub bytes: Vec<u8>,
-    /// How many.
-    pub count: u32,
-    /// To be given to [`Reconciler::durable`] when they are on disk.
-    pub upto: u64,
-}
-
-/// The state machine of the reconciliation core.
-#[derive(Debug)]
-pub struct Reconciler {
-    settings: Settings,
-    books: Books,
-    incarnation: Incarnation,
-    ids_from: UnixMillis,
-    day: Day,
-    /// The last lease id's serial number in this incarnation.
-    serial: u32,
-    /// By slot.
-    lines: Vec<Option<Line>>,
-    /// By slot and core.
-    shares: Vec<Share>,
-    /// Sub-leases that ran low since the last [`Reconciler::poll`].
-    low: Vec<(Slot, CoreId)>,
-    /// This incarnation's leases.
-    holds: BTreeMap<LeaseId, Holds>,
-    /// Reservations that expired in this minute or before it are released.
-    released_up_to: u64,
-    pending: Vec<u8>,
-    pending_count: u32,
-    pending_since: Option<Nanos>,
-    in_flight_since: Option<Nanos>,
-    appended: u64,
-    durable: u64,
-    held: VecDeque<(u64, CoreId, Order)>,
-    out: Vec<VecDeque<Order>>,
-    drained: Vec<bool>,
-    draining: bool,
-    disk_failed: bool,
-    /// Whether that was logged.
-    clock_behind: bool,
-    quotas: Quotas,
-    gauges: Arc<Gauges>,
+impl Funding {
+    /// The same, as the authority wants to know it.
+    pub fn budget(&self) -> Budget {
+        let &Self { campaign, advertiser, daily, total, price, .. } = self;
+        Budget { campaign, advertiser, daily, total, price, strict: true, tolerance: None }
+    }
 }
 
 /// The last minute of which every reservation is past H2 and epsilon.
@@ -138,71 +101,97 @@ fn last_expired(wall: UnixMillis) -> u64 {
     minute(UnixMillis(wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1)
 }
 
+/// The state machine of the reconciliation core.
+#[derive(Debug)]
+pub struct Reconciler {
+    settings: Settings,
+    journal: Journal,
+    history: History,
+    registered: Registered,
+    /// By slot.
+    lines: Vec<Option<Line>>,
+    /// By slot and core.
+    shares: Vec<Share>,
+    /// Sub-leases that ran low since the last [`Reconciler::poll`].
+    low: Vec<(Slot, CoreId)>,
+    /// Of every campaign that was ever listed.
+    slots: HashMap<CampaignId, Slot>,
+    /// This incarnation's leases.
+    owns: BTreeMap<LeaseId, Own>,
+    /// When the first budget day ends.
+    day_ends: UnixMillis,
+    link: Link,
+    /// Reservations that expired in this minute or before it are released.
+    released_up_to: u64,
+    held: VecDeque<(u64, CoreId, Order)>,
+    out: Vec<VecDeque<Order>>,
+    drained: Vec<bool>,
+    draining: bool,
+    disk_failed: bool,
+    feed: FeedLag,
+    /// Whether that was logged.
+    clock_behind: bool,
+    quotas: Quotas,
+    gauges: Arc<Gauges>,
+}
+
 impl Reconciler {
-    /// Goes on from the books as the ledger left them, as the next incarnation. Leases of earlier ones stay charged
-    /// until nothing can be claimed under them.
-    pub fn new(settings: Settings, books: Books, gauges: Arc<Gauges>, now: Now) -> Self {
-        let incarnation = Incarnation(books.incarnation().0 + 1);
+    /// Goes on from what this node's ledger says, as the process that the authority has numbered. What earlier ones held is
+    /// the authority's business; what they booked is reported again until it is confirmed.
+    pub fn new(
+        settings: Settings,
+        mut history: History,
+        journal: Journal,
+        registered: Registered,
+        gauges: Arc<Gauges>,
+        now: Now,
+    ) -> Self {
         let cores = usize::from(settings.cores);
-        // Earlier bids were made before `latest`, but for ids borrowed from the future: at 4,096 a millisecond, less than
-        // a lease's length of them under one lease. What one incarnation starts with is itself on disk, so that restarts
-        // in quick succession do not start at the same place.
-        let first = books.incarnation() == Incarnation(0);
-        let ids_from = match first {
-            true => UnixMillis(now.wall.0 + FIRST_IDS_AHEAD_MS),
-            false => UnixMillis(books.latest().0 + limits::LEASE_NS / Nanos::MS).max(now.wall),
-        };
+        history.continue_from(registered.booked);
+        let link = Link::new(&registered, &history);
         let mut reconciler = Self {
             settings,
-            incarnation,
-            ids_from,
-            day: now.wall.day(),
-            serial: 0,
+            journal,
+            history,
+            registered,
             lines: Vec::new(),
             shares: Vec::new(),
             low: Vec::new(),
-            holds: BTreeMap::new(),
+            slots: HashMap::new(),
+            owns: BTreeMap::new(),
+            day_ends: UnixMillis(u64::MAX),
+            link,
             released_up_to: 0,
-            pending: Vec::new(),
-            pending_count: 0,
-            pending_since: None,
-            in_flight_since: None,
-            appended: 0,
-            durable: 0,
             held: VecDeque::new(),
             out: vec![VecDeque::new(); cores],
             drained: vec![false; cores],
             draining: false,
             disk_failed: false,
+            feed: FeedLag::default(),
             clock_behind: false,
             quotas: Quotas::default(),
             gauges,
-            books,
         };
-        if first {
-            reconciler.append(now.boot, Record::Began { ids_from });
-        }
-        reconciler.append(now.boot, Record::Started { incarnation, node: settings.node, wall: now.wall, ids_from });
-        let longest = settings.horizons.longest;
-        if longest > limits::H2_MS {
-            reconciler.append(now.boot, Record::Horizon { incarnation, longest });
-        }
+        let &Registered { incarnation, .. } = &reconciler.registered;
+        reconciler.append(now, Record::Joined { incarnation, node: settings.node, wall: now.wall });
         reconciler
     }
 
-    /// This process's number.
-    pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
+    /// What a process of this node asks the authority for at its start.
+    pub fn register(settings: &Settings, history: &History, nonce: u64) -> Register {
+        Register {
+            node: settings.node,
+            nonce,
+            workers: u16::from(settings.cores) + 1,
+            horizon: settings.horizons.longest.max(limits::H2_MS),
+            first_booking: history.first_booking(),
+            next_booking: history.next_booking(),
+        }
     }
 
-    /// The node it runs on.
-    pub fn node(&self) -> NodeId {
-        self.settings.node
-    }
-
-    /// Where this process's reservation ids start: after all that earlier ones made, whatever clock they ran on.
-    pub fn ids_from(&self) -> UnixMillis {
-        self.ids_from
+    /// This process's number, and what it may use.
+    pub fn registered(&self) -> &Registered {
+        &self.registered
     }
 
     /// What is counted.
@@ -210,9 +199,14 @@ impl Reconciler {
         &self.gauges
     }
 
-    /// The accounts.
-    pub fn books(&self) -> &Books {
-        &self.books
+    /// What this node's ledger says.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What is to be written, and how far that is done. What becomes durable is told by [`Reconciler::durable`].
+    pub fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
     /// The limits of the exchanges, told once, before the first tick.
@@ -229,15 +223,15 @@ impl Reconciler {
         match event {
             Event::Reserved(reserved) => {
                 self.gauges.reservations.add(1);
-                let holds = self.holds.get_mut(&reserved.lease).expect("a reservation under a lease never granted");
-                holds.reserve(minute(reserved.expires), self.released_up_to, reserved.price);
+                let own = self.owns.get_mut(&reserved.lease).expect("a reservation under a lease never granted");
+                own.holds.reserve(minute(reserved.expires), self.released_up_to, reserved.price);
                 self.spent(reserved.slot, core, reserved.lease, reserved.price);
                 self.check_lease(reserved.lease);
             }
             Event::Returned { slot, lease, credit } => {
-                match self.holds.get_mut(&lease) {
-                    Some(holds) => {
-                        holds.give_back(credit);
+                match self.owns.get_mut(&lease) {
+                    Some(own) => {
+                        own.holds.give_back(credit);
                         self.returned(slot, core, lease, credit);
                         self.check_lease(lease);
                     }
@@ -255,24 +249,30 @@ impl Reconciler {
             Event::Drained => {
                 self.drained[usize::from(core.0)] = true;
                 if self.drained.iter().all(|drained| *drained) {
-                    self.take_credit_back(now);
+                    self.take_credit_back();
                 }
             }
         }
     }
 
-    /// After a batch of events: grants to cores that ran low, and the change of the budget day.
+    /// The campaigns it was told of.
+    fn listed(&self) -> impl Iterator<Item = &Funding> {
+        self.lines.iter().flatten().map(|line| &line.funding)
+    }
+
+    /// After a batch of events: grants to cores that ran low, and the change of budget days.
     pub fn poll(&mut self, now: Now) {
+        self.watch_feed(now);
         if self.may_grant(now) {
-            if now.wall.day() > self.day {
-                self.begin_day(now);
+            if now.wall >= self.day_ends {
+                self.begin_days(now);
             }
             self.grant_where_low(now);
         }
     }
 
-    /// Every [`limits::TICK_NS`]: releases what was silent for too long, grants, closes, renews, and adds all accounts up
-    /// again.
+    /// Every [`limits::TICK_NS`]: releases what was silent for too long, sizes the sub-leases by demand, and has a report made of
+    /// it all.
     ///
     /// # Panics
     /// If an account does not add up.
@@ -280,25 +280,18 @@ impl Reconciler {
         self.gauges.ticks.add(1);
         let out = &mut self.out;
         self.quotas.tick(|core, order| out[usize::from(core.0)].push_back(order));
-        match self.books.check() {
-            Ok(sums) => self.gauges.invariant_checks.add(sums),
-            Err(wrong) => panic!("the ledger does not add up: {wrong}"),
-        }
         if self.disk_failed {
             return;
         }
         self.expire(now.wall);
         self.watch_clock(now);
+        self.confirm(now);
         self.poll(now);
-        self.release_free(now);
         self.grant_by_demand(now);
-        self.close_leases(now);
-        if self.may_grant(now) {
-            let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS);
-            self.append(now.boot, Record::Renewed { incarnation: self.incarnation, until });
-            self.broadcast(Order::Renew { until: now.boot.after(limits::LEASE_NS) });
-        }
-        self.gauges.held_micros.set(self.holds.values().map(|holds| holds.silent().0.max(0) as u64).sum());
+        self.release_free();
+        self.owns.keys().for_each(|lease| self.check_lease(*lease));
+        self.link.tick(self.journal.appended(), self.history.next_booking());
+        self.gauges.held_micros.set(self.owns.values().map(|own| own.holds.silent().0.max(0) as u64).sum());
     }
 
     /// Tells every core to stop. Nothing is granted or renewed any more.
@@ -307,30 +300,19 @@ impl Reconciler {
         self.out.iter_mut().for_each(|orders| orders.push_back(Order::Drain));
     }
 
-    /// Every core has stopped, and everything it said is on disk.
+    /// Every core has stopped, everything it said is on disk, and the authority knows.
     pub fn is_drained(&self) -> bool {
-        self.drained.iter().all(|drained| *drained) && self.durable == self.appended
+        self.drained.iter().all(|drained| *drained) && self.link.is_over() && self.journal.is_durable()
     }
 
-    /// Takes the records to be written next, if there are any. One commit is under way at a time.
-    pub fn records(&mut self) -> Option<Batch> {
-        if self.pending.is_empty() {
-            return None;
-        }
-        self.in_flight_since = self.pending_since.take();
-        let bytes = std::mem::take(&mut self.pending);
-        Some(Batch { bytes, count: std::mem::take(&mut self.pending_count), upto: self.appended })
-    }
-
-    /// All records up to [`Batch::upto`] are on disk: what waited for them may leave.
+    /// All records up to [`Batch::upto`](crate::store::journal::Batch::upto) are on disk: what waited for them may leave.
     pub fn durable(&mut self, upto: u64) {
-        assert!(upto <= self.appended, "records on disk that were never written");
-        self.durable = self.durable.max(upto);
-        self.in_flight_since = None;
+        self.journal.durable(upto);
         self.disk_failed = false;
-        while let Some((_, core, order)) = self.held.pop_front_if(|(needs, ..)| *needs <= self.durable) {
+        while let Some((_, core, order)) = self.held.pop_front_if(|(needs, ..)| *needs <= self.journal.synced()) {
             self.out[usize::from(core.0)].push_back(order);
         }
+        self.link.durable(self.journal.synced());
     }
 
     /// The commit under way failed, or takes too long; it will be tried again. Exchanges are asked to call again.
@@ -352,23 +334,38 @@ impl Reconciler {
         &mut self.out[usize::from(core.0)]
     }
 
-    /// Age of the oldest record that is not on disk, ns.
-    pub fn unsynced(&self, now: Nanos) -> u64 {
-        self.in_flight_since.or(self.pending_since).map_or(0, |since| now.since(since))
-    }
-
     /// The oldest record not on disk has waited so long that the disk must be taken for broken.
     pub fn disk_stalled(&self, now: Nanos) -> bool {
-        self.unsynced(now) > limits::NOTICE_NS
+        self.journal.unsynced(now) > limits::NOTICE_NS
     }
 
     fn may_grant(&self, now: Now) -> bool {
-        !self.draining && !self.disk_failed && !self.is_clock_behind(now)
+        !self.draining && !self.disk_failed && self.feed.is_clear() && !self.is_clock_behind(now)
     }
 
     /// The clock was set back so far that a bid made now would count as expired: nobody could bill it.
     fn is_clock_behind(&self, now: Now) -> bool {
         minute(UnixMillis(now.wall.0 + self.settings.horizons.shortest)) <= self.released_up_to
+    }
+
+    /// Takes all credit back while nobody can see what is spent.
+    fn watch_feed(&mut self, now: Now) {
+        let (unsynced, unreported) = (self.journal.unsynced(now.boot), self.unreported(now.boot));
+        match self.feed.tick(now.boot, unsynced, unreported) {
+            Some(Change::Revoke(lag)) => {
+                self.gauges.feed_revocations.add(1);
+                log::error!(
+                    "feed lag of {} s: what happened since is not {}; all leases are revoked, and no campaign bids until it is",
+                    lag / Nanos::SECOND,
+                    if unsynced >= unreported { "on disk: look at the disk" } else { "known to the authority: look at the way to it" },
+                );
+                self.revoke_everything();
+            }
+            Some(Change::Resume(after)) => {
+                log::info!("the feed lag is gone after {} s: campaigns bid again", after / Nanos::SECOND);
+            }
+            None => {}
+        }
     }
 
     /// Says so when the clock falls behind, and when it is right again.
@@ -388,96 +385,69 @@ impl Reconciler {
         }
     }
 
-    /// Books a record and queues it for the disk.
-    fn append(&mut self, now: Nanos, record: Record) {
-        if let Err(inconsistent) = self.books.apply(&record) {
-            panic!("the ledger refuses {inconsistent}");
-        }
-        record.encode(&mut self.pending);
-        self.pending_count += 1;
-        self.appended += 1;
-        self.pending_since.get_or_insert(now);
+    /// Notes a record and queues it for the disk.
+    fn append(&mut self, now: Now, record: Record) {
+        self.history.apply(&record);
+        self.journal.append(now, &record);
     }
 
-    /// Queues an order until everything booked so far is on disk; it may be already.
+    /// Queues an order until everything noted so far is on disk; it may be already.
     fn hold(&mut self, core: CoreId, order: Order) {
-        if self.durable == self.appended {
+        if self.journal.is_durable() {
             self.out[usize::from(core.0)].push_back(order);
         } else {
-            self.held.push_back((self.appended, core, order));
+            self.held.push_back((self.journal.appended(), core, order));
         }
     }
 
     fn broadcast(&mut self, order: Order) {
-        for core in 0..self.settings.cores {
-            self.hold(CoreId(core), order);
-        }
+        self.out.iter_mut().for_each(|orders| orders.push_back(order));
     }
 
-    /// What the authority charges for a lease is all accounted for on this node.
+    /// What is charged for a lease is all accounted for on this node.
     fn check_lease(&self, lease: LeaseId) {
-        let charge = self.books.lease(lease).map(books::Lease::charge);
-        let holds = self.holds.get(&lease).map(Holds::charge);
-        assert_eq!(charge, holds, "lease {} is charged for other money than the node has", lease.0);
+        let own = &self.owns[&lease];
+        assert_eq!(own.charge(), own.holds.charge(), "lease {} is charged for other money than the node has", lease.0);
     }
 
     /// Frees what was silent past H2 and epsilon.
     fn expire(&mut self, wall: UnixMillis) {
         let before = self.released_up_to;
         self.released_up_to = before.max(last_expired(wall));
-        self.holds.values_mut().for_each(|holds| holds.expire(self.released_up_to));
+        self.owns.values_mut().for_each(|own| own.holds.expire(self.released_up_to));
         if self.released_up_to > before {
-            self.books.forget(before + 1..=self.released_up_to);
+            self.history.forget(before + 1..=self.released_up_to);
         }
     }
 
-    /// Gives back to the campaigns what nobody holds.
-    fn release_free(&mut self, now: Now) {
-        let free: Vec<_> =
-            self.holds.iter().filter(|(_, holds)| holds.free > Micros::ZERO).map(|(lease, _)| *lease).collect();
-        for lease in free {
-            let account = self.books.lease(lease).expect("a lease the ledger does not know");
-            let holds = self.holds.get_mut(&lease).expect("a lease without its holds");
+    /// Gives back what nobody holds: the next report says so.
+    fn release_free(&mut self) {
+        for own in self.owns.values_mut() {
             // Less than what is free only if bills came for reservations that were never made.
-            let free = holds.free.min(account.charge());
-            if free == Micros::ZERO {
-                continue;
+            let free = own.holds.free.min(own.charge());
+            if free > Micros::ZERO {
+                own.holds.free = own.holds.free.minus(free);
+                own.released = own.released.plus(free);
             }
-            holds.free = holds.free.minus(free);
-            let total = account.released.plus(free);
-            self.append(now.boot, Record::Released { lease, total });
-            self.check_lease(lease);
         }
     }
 
-    /// Closes leases under which nothing can be claimed any more, whoever's they were.
-    fn close_leases(&mut self, now: Now) {
-        let closed = self.books.leases().filter(|(id, lease)| {
-            let (bids_until, unheld) = match self.holds.get(id) {
-                Some(holds) => (lease.day.end(), holds.is_empty() && lease.day < self.day),
-                None => (self.books.bids_until(lease.incarnation), true),
-            };
-            let horizon = self.books.horizon(lease.incarnation);
-            unheld && now.wall.0 > bids_until.0 + horizon + limits::EPSILON_MS + 60_000
-        });
-        let closed: Vec<_> = closed.map(|(id, lease)| (id, *lease)).collect();
-        for (id, lease) in closed {
-            if lease.charge() > Micros::ZERO {
-                let total = lease.granted.minus(lease.settled);
-                self.append(now.boot, Record::Released { lease: id, total });
-            }
-            self.append(now.boot, Record::Closed { lease: id });
-            self.holds.remove(&id);
+    /// Puts on record how far the authority has booked what this node booked.
+    fn confirm(&mut self, now: Now) {
+        let upto = self.link.booked();
+        if upto > self.history.confirmed() {
+            self.append(now, Record::Confirmed { upto, wall: now.wall });
         }
     }
 
     /// All cores have stopped: what they were granted and did not use is free.
-    fn take_credit_back(&mut self, now: Now) {
-        for holds in self.holds.values_mut() {
-            holds.give_back(holds.out);
+    fn take_credit_back(&mut self) {
+        for own in self.owns.values_mut() {
+            own.holds.give_back(own.holds.out);
         }
         if !self.disk_failed {
-            self.release_free(now);
+            self.release_free();
         }
+        self.link.end(self.journal.appended(), self.history.next_booking());
     }
 }

@@ -1,8 +1,10 @@
 //! Notices: what an exchange says became of a bid, booked once, and answered when it is on disk.
 
-use super::books::{REMEMBERED_MINUTES, minute};
-use super::record::{Marks, Record};
+use super::history::REMEMBERED_MINUTES;
+use super::record::{Marks, NO_NUMBER, Record};
 use super::{Reconciler, last_expired};
+use crate::authority::books::minute;
+use crate::authority::message::Booking;
 use crate::metrics::paths::PathSales;
 use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
 use crate::units::{CoreId, CpmMicros, Micros, Now, PathKey, UserKey};
@@ -17,29 +19,28 @@ impl Reconciler {
             self.orders(core).push_back(Order::Noticed { ticket, noticed: Noticed::Safe });
             return;
         }
-        let noticed = if self.disk_failed {
-            None
-        } else if self.is_past(now, claim) {
+        if self.disk_failed {
+            self.refuse(core, ticket);
+            return;
+        }
+        let noticed = if self.is_past(now, claim) {
             Some(self.late(now, notice))
-        } else if !self.is_ours(claim) {
-            self.gauges.foreign.add(1);
-            None
         } else {
             match notice.kind {
                 NoticeKind::Win => self.won(now, notice),
                 NoticeKind::Loss => self.lost(now, claim),
-                NoticeKind::Bill => self.bill(now, notice),
+                NoticeKind::Bill => self.bill(now, core, notice),
             }
-            Some(Noticed::Safe)
         };
-        match noticed {
-            Some(noticed) => self.hold(core, Order::Noticed { ticket, noticed }),
-            // Nothing was booked, so there is nothing to wait for.
-            None => {
-                self.gauges.unsafe_notices.add(1);
-                self.orders(core).push_back(Order::Noticed { ticket, noticed: Noticed::Unsafe });
-            }
+        if let Some(noticed) = noticed {
+            self.hold(core, Order::Noticed { ticket, noticed });
         }
+    }
+
+    /// Nothing was booked, so there is nothing to wait for.
+    pub(super) fn refuse(&mut self, core: CoreId, ticket: u64) {
+        self.gauges.unsafe_notices.add(1);
+        self.orders(core).push_back(Order::Noticed { ticket, noticed: Noticed::Unsafe });
     }
 
     /// Past H2 by our clock, or already released by an earlier reading of it.
@@ -47,26 +48,20 @@ impl Reconciler {
         now.wall > claim.expires || minute(claim.expires) <= self.released_up_to
     }
 
-    /// Made by this node since its ledger began. Anything else was signed with our key by another node, or before the
-    /// ledger was replaced; lease ids are only unique within a ledger.
-    fn is_of_this_ledger(&self, claim: &Claim) -> bool {
-        claim.node == self.settings.node && claim.reservation.made() >= self.books.began()
-    }
-
-    /// Made under a lease the ledger knows, by whom it was granted to, as the bid path makes claims.
-    fn is_ours(&self, claim: &Claim) -> bool {
-        let lease = self.books.lease(claim.lease);
-        let fits =
-            lease.is_some_and(|lease| (lease.campaign, lease.incarnation) == (claim.campaign, claim.incarnation));
-        fits && claim.price > CpmMicros(0) && self.is_of_this_ledger(claim)
+    /// Made by this process, under a lease of which it still has the money. The authority decides of all others.
+    fn is_own(&self, claim: &Claim) -> bool {
+        let of_this_process =
+            (claim.node, claim.incarnation) == (self.settings.node, self.registered.incarnation);
+        let own = self.owns.get(&claim.lease).filter(|own| own.campaign == claim.campaign);
+        of_this_process && own.is_some() && claim.reservation.made() >= self.registered.ids_from
     }
 
     /// A notice past H2 books nothing. A bill is put on record, once, for the books to be compared with the exchange's;
     /// one that was booked in time is as safe as it was then. Of reservations that are no longer remembered there is no
     /// telling, so nothing is recorded of them: a URL called over and over does not fill the disk.
-    fn late(&mut self, now: Now, notice: &Notice) -> Noticed {
+    pub(super) fn late(&mut self, now: Now, notice: &Notice) -> Noticed {
         let claim = &notice.claim;
-        if notice.kind != NoticeKind::Bill || !self.is_of_this_ledger(claim) {
+        if notice.kind != NoticeKind::Bill {
             return Noticed::Expired;
         }
         let forgotten = self.released_up_to.max(last_expired(now.wall));
@@ -74,7 +69,7 @@ impl Reconciler {
             self.gauges.stale.add(1);
             return Noticed::Expired;
         }
-        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
+        let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
         if known.any(Marks::BILLED.and(Marks::LATE)) {
             self.gauges.duplicates.add(1);
             return if known.any(Marks::BILLED) { Noticed::Safe } else { Noticed::Expired };
@@ -83,13 +78,13 @@ impl Reconciler {
         if let NoticePrice::Cpm(price) = notice.price {
             self.gauges.late_excess_micros.add(notice.cost(price).0 as u64);
         }
-        self.append(now.boot, heard(now, claim, Marks::LATE));
+        self.append(now, heard(now, claim, Marks::LATE));
         Noticed::Expired
     }
 
     /// Records that something was heard, the first time.
     fn note(&mut self, now: Now, claim: &Claim, marks: Marks) {
-        if self.books.marks(claim.lease, claim.reservation, claim.expires).any(marks) {
+        if self.history.marks(claim.lease, claim.reservation, claim.expires).any(marks) {
             self.gauges.duplicates.add(1);
             return;
         }
@@ -98,17 +93,18 @@ impl Reconciler {
             Marks::UNPRICED => self.gauges.unpriced.add(1),
             _ => self.gauges.losses.add(1),
         }
-        self.append(now.boot, heard(now, claim, marks));
+        self.append(now, heard(now, claim, marks));
     }
 
     /// Records a win, and counts it for its supply path unless a bill has told of it already.
-    fn won(&mut self, now: Now, notice: &Notice) {
+    fn won(&mut self, now: Now, notice: &Notice) -> Option<Noticed> {
         let claim = &notice.claim;
-        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
+        let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
         if !known.any(Marks::WON.and(Marks::BILLED)) {
             self.sale(notice, |sales| sales.wins.add(1));
         }
         self.note(now, claim, Marks::WON);
+        Some(Noticed::Safe)
     }
 
     /// Counts something for the supply path of a bid, if it has one that is counted.
@@ -124,73 +120,108 @@ impl Reconciler {
 
     /// A loss frees its reservation where losses are final, unless a win or a bill was heard before: those are
     /// authoritative. Of an earlier incarnation's reservations it frees nothing; its leases end on their own.
-    fn lost(&mut self, now: Now, claim: &Claim) {
-        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
-        let frees =
-            claim.agreed.any(Agreed::LOSS_IS_FINAL) && !known.any(Marks::WON.and(Marks::BILLED).and(Marks::LOST));
-        match self.holds.get_mut(&claim.lease) {
-            Some(holds) if frees => {
-                holds.settle(minute(claim.expires), claim.money(), Micros::ZERO);
-                self.note(now, claim, Marks::LOST.and(Marks::FREED));
-                self.check_lease(claim.lease);
-            }
-            _ => self.note(now, claim, Marks::LOST),
+    fn lost(&mut self, now: Now, claim: &Claim) -> Option<Noticed> {
+        let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
+        let frees = self.is_own(claim)
+            && claim.agreed.any(Agreed::LOSS_IS_FINAL)
+            && !known.any(Marks::WON.and(Marks::BILLED).and(Marks::LOST));
+        if frees {
+            let own = self.owns.get_mut(&claim.lease).expect("a lease of this process");
+            own.holds.settle(minute(claim.expires), claim.money(), Micros::ZERO);
+            self.note(now, claim, Marks::LOST.and(Marks::FREED));
+            self.check_lease(claim.lease);
+        } else {
+            self.note(now, claim, Marks::LOST);
         }
+        Some(Noticed::Safe)
     }
 
-    /// Books a bill: once, at a readable price, and never above the bid.
-    fn bill(&mut self, now: Now, notice: &Notice) {
+    /// Books a bill: once, at a readable price, and never above the bid. One of another process's is the authority's to book:
+    /// its answer comes later.
+    fn bill(&mut self, now: Now, core: CoreId, notice: &Notice) -> Option<Noticed> {
         let claim = &notice.claim;
         let NoticePrice::Cpm(price) = notice.price else {
             self.note(now, claim, Marks::UNPRICED);
-            return;
+            return Some(Noticed::Safe);
         };
-        let known = self.books.marks(claim.lease, claim.reservation, claim.expires);
+        let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
         if known.any(Marks::BILLED) {
             self.gauges.duplicates.add(1);
-            return;
+            return Some(Noticed::Safe);
         }
-        let (reserved, amount) = (claim.money(), notice.cost(price));
+        if claim.price <= CpmMicros(0) {
+            self.gauges.foreign.add(1);
+            self.refuse(core, notice.ticket);
+            return None;
+        }
+        let mut booking = Booking {
+            number: NO_NUMBER,
+            reservation: claim.reservation,
+            lease: claim.lease,
+            campaign: claim.campaign,
+            exchange: claim.exchange,
+            reserved: claim.money(),
+            amount: notice.cost(price),
+            expires: claim.expires,
+            freed: known.any(Marks::FREED),
+        };
+        if !self.is_own(claim) {
+            self.ask(now, core, notice, booking);
+            return None;
+        }
+        // A final loss gave the money back; a bill after it is paid all the same, outside the lease's account. So is one
+        // that its lease does not cover: the reservation was never made here.
+        let own = self.owns.get_mut(&claim.lease).expect("a lease of this process");
+        let (reserved, amount) = (booking.reserved, booking.amount);
+        booking.freed |= own.charge() < reserved.max(amount);
         let mut marks = Marks::BILLED;
+        if booking.freed {
+            self.gauges.excess_bills.add(1);
+            marks = marks.and(Marks::FREED);
+        } else {
+            own.holds.settle(minute(claim.expires), reserved, amount);
+            own.settled = own.settled.plus(amount);
+        }
+        self.book(now, notice, booking, marks);
+        self.check_lease(claim.lease);
+        Some(Noticed::Safe)
+    }
+
+    /// Puts a bill on record, as the next of this node's bookings, and counts it.
+    pub(super) fn book(&mut self, now: Now, notice: &Notice, booking: Booking, mut marks: Marks) {
+        let claim = &notice.claim;
+        let NoticePrice::Cpm(price) = notice.price else { unreachable!("only a readable price is booked") };
+        let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
         if price > claim.price {
             self.gauges.disputes.add(1);
             marks = marks.and(Marks::DISPUTED);
         }
-        // A final loss gave the money back; a bill after it is paid all the same, outside the lease's account. So is one
-        // that a ledger restored from an old copy no longer covers.
-        let covered = self.books.lease(claim.lease).is_some_and(|lease| lease.charge() >= reserved.max(amount));
-        if known.any(Marks::FREED) || !covered {
-            self.gauges.excess_bills.add(1);
-            marks = marks.and(Marks::EXCESS);
-        }
+        let Booking { reservation, lease, campaign, exchange, reserved, amount, expires, .. } = booking;
+        let (number, bid, wall) = (self.history.next_booking(), claim.bid, now.wall);
         self.append(
-            now.boot,
-            Record::Billed {
-                reservation: claim.reservation,
-                lease: claim.lease,
-                campaign: claim.campaign,
-                bid: claim.bid,
+            now,
+            Record::Bill {
+                number,
+                reservation,
+                lease,
+                campaign,
+                exchange,
+                bid,
                 price,
+                reserved,
                 amount,
-                expires: claim.expires,
-                wall: now.wall,
+                expires,
+                wall,
                 marks,
             },
         );
+        self.link.appended(number, self.journal.appended());
         self.gauges.bills.add(1);
         self.gauges.spend_micros.add(amount.0 as u64);
         self.sale(notice, |sales| {
             sales.wins.add(u64::from(!known.any(Marks::WON)));
             sales.billed(amount);
         });
-        if !marks.any(Marks::EXCESS)
-            && let Some(holds) = self.holds.get_mut(&claim.lease)
-        {
-            holds.settle(minute(claim.expires), reserved, amount);
-            let slot = holds.slot;
-            self.check_lease(claim.lease);
-            self.gauges.set_spend(slot, self.books.day(claim.campaign, self.day).settled);
-        }
         if claim.user != UserKey::NOBODY {
             let day = now.wall.day();
             self.broadcast(Order::Counted { user: claim.user, campaign: claim.campaign, day });

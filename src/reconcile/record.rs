@@ -4,7 +4,7 @@
 //! reused, and the fields of a kind never change: what must change becomes a new kind.
 
 use crate::units::{
-    AdvertiserId, BidId, CampaignId, CpmMicros, Day, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis,
+    AdvertiserId, BidId, CampaignId, CpmMicros, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis,
 };
 
 /// A field of a record.
@@ -32,7 +32,7 @@ macro_rules! newtypes {
 }
 
 integers!(u8 u16 u32 u64 i64);
-newtypes!(AdvertiserId BidId CampaignId CpmMicros Day Incarnation LeaseId Micros NodeId ReservationId UnixMillis Marks);
+newtypes!(AdvertiserId BidId CampaignId CpmMicros Day Epoch ExchangeKey Incarnation LeaseId Micros NodeId ReservationId UnixMillis Marks);
 
 impl Field for [u8; 16] {
     fn put(&self, out: &mut Vec<u8>) {
@@ -84,6 +84,8 @@ macro_rules! records {
     };
 }
 
+/// A booking that has no number among those of its node.
+pub const NO_NUMBER: u64 = u64::MAX;
 /// No limit on what a campaign may spend in its life.
 pub const UNLIMITED: Micros = Micros(i64::MAX);
 
@@ -108,6 +110,10 @@ impl Marks {
     pub const EXCESS: Marks = Marks(64);
     /// It came after H2.
     pub const LATE: Marks = Marks(128);
+    /// Of a booking: another node made it than the one that bid.
+    pub const FOREIGN: Marks = Marks(1);
+    /// Of a booking: it costs more than its lease had left for what is silent (quantile mode).
+    pub const OVERDRAWN: Marks = Marks(4);
 
     /// All marks of both.
     #[must_use]
@@ -122,7 +128,7 @@ impl Marks {
 }
 
 records! {
-    /// A process started and was numbered.
+    /// A process started and was numbered. In ledgers of earlier versions.
     1 Started {
         /// Its number.
         incarnation: Incarnation,
@@ -166,7 +172,7 @@ records! {
         /// Until when at the latest a bid may be made under them.
         until: UnixMillis,
     }
-    /// An impression was billed.
+    /// An impression was billed. In ledgers of earlier versions.
     5 Billed {
         /// The bid's reservation.
         reservation: ReservationId,
@@ -277,12 +283,237 @@ records! {
         /// No reservation of this ledger is older.
         ids_from: UnixMillis,
     }
-    /// Bids of an incarnation may be billed for longer than [`crate::limits::H2_MS`].
+    /// Bids of an incarnation may be billed for longer than [`crate::limits::H2_MS`]. In ledgers of earlier versions.
     14 Horizon {
         /// Whose.
         incarnation: Incarnation,
         /// For how long after the bid at most, ms.
         longest: u64,
+    }
+    /// Authority: a process was numbered.
+    15 Registered {
+        /// Its number.
+        incarnation: Incarnation,
+        /// The node it runs on.
+        node: NodeId,
+        /// What it asked with.
+        nonce: u64,
+        /// The first of its worker ids.
+        first_worker: u16,
+        /// How many they are.
+        workers: u16,
+        /// Its reservation ids start here.
+        ids_from: UnixMillis,
+        /// For how long after a bid its bills may come at most, ms.
+        horizon: u64,
+        /// Bookings of this node before this number are booked, or never will be.
+        first_booking: u64,
+        /// The ledger of its earlier processes is replayed when all bookings before this number are booked.
+        next_booking: u64,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// Authority: a bill in its account.
+    16 Booked {
+        /// The bid's reservation.
+        reservation: ReservationId,
+        /// The lease it was made under.
+        lease: LeaseId,
+        /// The campaign.
+        campaign: CampaignId,
+        /// The exchange it was made to.
+        exchange: ExchangeKey,
+        /// What the bid held.
+        reserved: Micros,
+        /// What was booked.
+        amount: Micros,
+        /// H2 of the reservation.
+        expires: UnixMillis,
+        /// Who reported it.
+        node: NodeId,
+        /// Its number among the bookings of that node; [`NO_NUMBER`] if it asked.
+        number: u64,
+        /// [`Marks::BILLED`], and how.
+        marks: Marks,
+    }
+    /// Authority: a process makes no further bids.
+    17 Ended {
+        /// Which.
+        incarnation: Incarnation,
+    }
+    /// Authority: a node will not come back. What only its own ledger holds is given up.
+    18 Retired {
+        /// Which.
+        node: NodeId,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// Authority: its memory may have lost what was said before.
+    19 Epoch {
+        /// The new epoch.
+        epoch: Epoch,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// Authority: a lease is as large as its node says, after a memory was lost.
+    20 Adopted {
+        /// The lease.
+        lease: LeaseId,
+        /// The campaign that pays.
+        campaign: CampaignId,
+        /// Whose it is.
+        incarnation: Incarnation,
+        /// The day that pays.
+        day: Day,
+        /// All that was granted under it.
+        total: Micros,
+    }
+    /// Authority: a campaign, or all of an advertiser's, was stopped.
+    21 Stopped {
+        /// 0 a campaign, 1 an advertiser.
+        scope: u8,
+        /// Its number.
+        id: u32,
+        /// As the number of [`crate::authority::message::Why`].
+        why: u8,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// Authority: it may bid again.
+    22 Resumed {
+        /// 0 a campaign, 1 an advertiser.
+        scope: u8,
+        /// Its number.
+        id: u32,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// Node: a process was numbered, as the authority said.
+    23 Joined {
+        /// Its number.
+        incarnation: Incarnation,
+        /// The node.
+        node: NodeId,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// Node: an impression was billed. An exchange is answered 200 after this.
+    24 Bill {
+        /// Its number among the bookings of this node.
+        number: u64,
+        /// The bid's reservation.
+        reservation: ReservationId,
+        /// The lease it was made under.
+        lease: LeaseId,
+        /// The campaign.
+        campaign: CampaignId,
+        /// The exchange it was made to.
+        exchange: ExchangeKey,
+        /// `Bid.id`.
+        bid: BidId,
+        /// What the exchange asked for.
+        price: CpmMicros,
+        /// What the bid held.
+        reserved: Micros,
+        /// What was booked: never more than the bid.
+        amount: Micros,
+        /// H2 of the reservation.
+        expires: UnixMillis,
+        /// When it was booked.
+        wall: UnixMillis,
+        /// [`Marks::BILLED`], and how.
+        marks: Marks,
+    }
+    /// Node: the authority has its bookings.
+    25 Confirmed {
+        /// Those before this number.
+        upto: u64,
+        /// When.
+        wall: UnixMillis,
+    }
+    /// Opening balance of a node: a booking the authority may not have, or may lose.
+    26 Pending {
+        /// Its number.
+        number: u64,
+        /// The bid's reservation.
+        reservation: ReservationId,
+        /// The lease it was made under.
+        lease: LeaseId,
+        /// The campaign.
+        campaign: CampaignId,
+        /// The exchange it was made to.
+        exchange: ExchangeKey,
+        /// What the bid held.
+        reserved: Micros,
+        /// What was booked.
+        amount: Micros,
+        /// H2 of the reservation.
+        expires: UnixMillis,
+        /// When it was booked.
+        wall: UnixMillis,
+        /// As in its bill.
+        marks: Marks,
+    }
+    /// Opening balance of a node: where its bookings stand.
+    27 Bookings {
+        /// The next number.
+        next: u64,
+        /// Those before this number are confirmed.
+        confirmed: u64,
+        /// The latest time the ledger speaks of.
+        latest: UnixMillis,
+    }
+    /// Opening balance of the authority: bookings of a node before this number are booked.
+    28 Booker {
+        /// The node.
+        node: NodeId,
+        /// The first that is not.
+        booked: u64,
+    }
+    /// Opening balance of the authority: a reservation that is booked.
+    29 Distinct {
+        /// The reservation.
+        reservation: ReservationId,
+        /// Its lease.
+        lease: LeaseId,
+        /// Its H2.
+        expires: UnixMillis,
+    }
+    /// Opening balance of the authority: a booking that another node made, and its place.
+    30 Elsewhere {
+        /// Its place among those of its incarnation.
+        number: u64,
+        /// The reservation.
+        reservation: ReservationId,
+        /// Its lease.
+        lease: LeaseId,
+        /// The exchange it was made to.
+        exchange: ExchangeKey,
+        /// What the bid held.
+        reserved: Micros,
+        /// What was booked.
+        amount: Micros,
+        /// Its H2.
+        expires: UnixMillis,
+    }
+    /// Opening balance of the authority: how far bookings that others made on an incarnation's leases were numbered.
+    31 Numbered {
+        /// Whose leases.
+        incarnation: Incarnation,
+        /// The last number.
+        foreign: u64,
+    }
+    /// Authority: a booking of a node that is booked already, as another node made it first; or one that nothing is known of.
+    32 Skipped {
+        /// Whose.
+        node: NodeId,
+        /// Its number.
+        number: u64,
+    }
+    /// Authority: leases are numbered up to this one.
+    33 Serials {
+        /// The first number that is not taken.
+        upto: u64,
     }
 }
 

@@ -8,16 +8,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::timer::sleep;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use tokio::sync::oneshot;
@@ -25,15 +23,18 @@ use tokio::sync::oneshot;
 use super::gauges::Gauges;
 use super::guards::operator::{Ask, Said};
 use super::quota::Limit;
-use super::{Batch, Funding, Reconciler, Settings};
+use super::solo::Solo;
+use super::{Funding, Settings};
+use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
 use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
-use crate::store::commit::{self, Header};
-use crate::store::embedded::{self, Embedded, OpenError, Position};
-use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
+use crate::store::journal::Journal;
+use crate::store::embedded::{self, Embedded, OpenError};
+use crate::store::writer::{Job, Writer};
+use crate::units::{CoreId, Nanos, NodeId, Now};
 
 /// Between turns while there are events, and after [`CALM_TURNS`] turns without.
 const TURN: Duration = Duration::from_millis(1);
@@ -100,11 +101,9 @@ pub enum Command {
 /// The running thread.
 #[derive(Debug)]
 pub struct Handle {
-    /// This process's number, on disk.
-    pub incarnation: Incarnation,
-    /// Reservation ids of this process start here ([`crate::bid::ids::Snowflake::new`]): no earlier process of this
-    /// directory made a bid after it, whatever clock it ran on.
-    pub ids_from: UnixMillis,
+    /// This process's number, on disk; its worker ids, of which the cores take one each in order; and where its reservation
+    /// ids start.
+    pub registered: Registered,
     /// What is counted.
     pub gauges: Arc<Gauges>,
     thread: JoinHandle<Ended>,
@@ -126,6 +125,8 @@ pub enum StartError {
     Open(OpenError),
     /// The first record could not be written.
     Write(PathBuf, io::Error),
+    /// The ledger's authority does not take this node.
+    Refused(NodeId, NotRegistered),
     /// No thread, or no io_uring for it.
     Executor(String),
 }
@@ -136,6 +137,12 @@ impl fmt::Display for StartError {
             Self::Open(error) => error.fmt(f),
             Self::Write(dir, error) => {
                 write!(f, "{}: the ledger cannot be written: {error}; free or replace the disk", dir.display())
+            }
+            Self::Refused(node, NotRegistered::Retired) => {
+                write!(f, "node {} was retired; give this machine a node number of its own", node.0)
+            }
+            Self::Refused(node, NotRegistered::NoWorkers) => {
+                write!(f, "node {}: all 1,024 worker ids are in use; retire nodes that will not come back", node.0)
             }
             Self::Executor(why) => {
                 write!(f, "the reconciliation core cannot start: {why}; it needs io_uring and 2 MiB of locked memory")
@@ -185,22 +192,32 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
             }
         };
         executor.run(async move {
-            let Embedded { books, position, lock, .. } = store;
-            let mut reconciler = Reconciler::new(options.settings, books, shared_gauges.clone(), clock::now());
-            let first = reconciler.records().expect("a start is a record");
-            let Options { dir, file_bytes, .. } = options;
-            let mut writer = Writer { dir, file_bytes, position, _lock: lock, sink: None };
+            let Embedded { replayed, position, lock, .. } = store;
+            let Options { dir, file_bytes, settings, .. } = options;
+            let mut nonce = [0; 8];
+            getrandom::fill(&mut nonce).expect("the kernel has no randomness to give");
+            let nonce = u64::from_le_bytes(nonce);
+            let mut solo = match Solo::new(settings, replayed, nonce, &shared_gauges, clock::now()) {
+                Ok(solo) => solo,
+                Err(why) => {
+                    let _ = ready.send(Err(StartError::Refused(settings.node, why)));
+                    return Ended::Cut;
+                }
+            };
+            let first = solo.node.journal().take().expect("a start is a record");
+            let mut writer = Writer::new(dir, file_bytes, position, lock);
             if let Err(error) = writer.commit(&first).await {
-                let _ = ready.send(Err(StartError::Write(writer.dir, error)));
+                let _ = ready.send(Err(StartError::Write(writer.dir().to_owned(), error)));
                 return Ended::Cut;
             }
-            reconciler.durable(first.upto);
-            let _ = ready.send(Ok((reconciler.incarnation(), reconciler.ids_from())));
+            solo.durable(clock::now(), first.upto);
+            let _ = ready.send(Ok(*solo.node.registered()));
             let core = Core {
-                reconciler,
+                solo,
                 snapshots: cores.iter().map(|_| VecDeque::new()).collect(),
                 cores,
                 commands,
+                replies: VecDeque::new(),
                 gauges: shared_gauges,
                 next_tick: Nanos::NEVER,
                 stop_by: None,
@@ -210,7 +227,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     });
     let thread = thread.map_err(|error| StartError::Executor(error.to_string()))?;
     match started.recv() {
-        Ok(Ok((incarnation, ids_from))) => Ok(Handle { incarnation, ids_from, gauges, thread }),
+        Ok(Ok(registered)) => Ok(Handle { registered, gauges, thread }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::Executor("its thread panicked".into())),
     }
@@ -229,11 +246,13 @@ fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
 
 /// What turns and commits share.
 struct Core {
-    reconciler: Reconciler,
+    solo: Solo,
     cores: Vec<CoreEnds>,
     /// Snapshots that found a ring full.
     snapshots: Vec<VecDeque<Box<Snapshot>>>,
     commands: Receiver<Command>,
+    /// What operators are told when so much of the journal is on disk.
+    replies: VecDeque<(u64, Said, oneshot::Sender<Said>)>,
     gauges: Arc<Gauges>,
     /// Never until the campaigns are known: the first renewal tells the cores that they can bid, so their first grants go
     /// before it.
@@ -251,10 +270,10 @@ async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
         if now.boot.since(last_commit) >= COMMIT_GAP_NS
             && let Some(idle) = take(&writer)
         {
-            match Job::next(&mut core.borrow_mut(), &idle) {
+            match core.borrow_mut().job(&idle) {
                 Some(job) => {
                     last_commit = now.boot;
-                    glommio::spawn_local(job.run(core.clone(), idle, writer.clone())).detach();
+                    glommio::spawn_local(write(job, core.clone(), idle, writer.clone())).detach();
                 }
                 None => *writer.borrow_mut() = Some(idle),
             }
@@ -270,29 +289,56 @@ fn take(writer: &Rc<RefCell<Option<Writer>>>) -> Option<Writer> {
     writer.borrow_mut().take()
 }
 
+/// Runs a job to its end, whatever the disk does, and brings the writer home.
+async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: Writer, home: Rc<RefCell<Option<Writer>>>) {
+    let mut failures = 0;
+    while !job.is_done() {
+        match writer.step(&mut job).await {
+            Ok(()) => {
+                core.borrow_mut().written(job.upto(), failures, &writer);
+                failures = 0;
+            }
+            Err(error) => {
+                failures = core.borrow_mut().failed(failures, &writer, &error);
+                sleep(RETRY).await;
+            }
+        }
+    }
+    home.replace(Some(writer));
+}
+
 impl Core {
+    /// What is to be written next, if there is anything.
+    fn job(&mut self, writer: &Writer) -> Option<Job> {
+        let batch = self.solo.node.journal().take()?;
+        // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
+        Some(writer.job(batch, |file, next| embedded::opening(file, next, self.solo.balance())))
+    }
+
     /// Returns whether there was anything to do.
     fn turn(&mut self, now: Now) -> bool {
         self.command(now);
         let mut moved = 0;
         for (core, ends) in self.cores.iter_mut().enumerate() {
             let core = CoreId(core as u8);
-            moved += ends.events.drain(EVENTS_PER_TURN, |event| self.reconciler.on_event(now, core, event));
+            moved += ends.events.drain(EVENTS_PER_TURN, |event| self.solo.node.on_event(now, core, event));
             if self.stop_by.is_some() && ends.events.is_abandoned() && ends.events.waiting() == 0 {
-                self.reconciler.on_event(now, core, Event::Drained);
+                self.solo.node.on_event(now, core, Event::Drained);
             }
             while ends.retired.take().is_some() {}
         }
         if now.boot >= self.next_tick {
             self.next_tick = now.boot.after(limits::TICK_NS);
-            self.reconciler.tick(now);
+            self.solo.tick(now);
             self.gauges.cpu_ns.set(clock::thread_cpu());
         } else {
-            self.reconciler.poll(now);
+            self.solo.node.poll(now);
         }
-        self.gauges.oldest_unsynced_ns.set(self.reconciler.unsynced(now.boot));
-        if self.reconciler.disk_stalled(now.boot) {
-            self.reconciler.disk_failed();
+        self.solo.talk(now);
+        self.gauges.oldest_unsynced_ns.set(self.solo.node.journal().unsynced(now.boot));
+        self.gauges.oldest_unreported_ns.set(self.solo.node.unreported(now.boot));
+        if self.solo.node.disk_stalled(now.boot) {
+            self.solo.node.disk_failed();
         }
         self.send();
         moved > 0
@@ -302,12 +348,12 @@ impl Core {
         let stop = loop {
             match self.commands.try_recv() {
                 Ok(Command::Campaigns(list)) => {
-                    self.reconciler.campaigns(now, &list);
+                    self.solo.campaigns(now, &list);
                     if self.next_tick == Nanos::NEVER {
                         self.next_tick = now.boot;
                     }
                 }
-                Ok(Command::Limits(limits)) => self.reconciler.limit(&limits),
+                Ok(Command::Limits(limits)) => self.solo.node.limit(&limits),
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");
                     self.gauges.snapshots.add(1);
@@ -318,13 +364,8 @@ impl Core {
                     }
                 }
                 Ok(Command::Operator(ask, reply)) => {
-                    let said = match ask {
-                        Ask::Stopped => Said::List(Vec::new()),
-                        Ask::Retire(node) if node == self.reconciler.node() => Said::Itself,
-                        _ => Said::Unknown,
-                    };
-                    // Whoever asked may have gone.
-                    let _ = reply.send(said);
+                    let said = self.solo.operate(now, ask);
+                    self.replies.push_back((self.solo.node.journal().appended(), said, reply));
                 }
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => break true,
                 Err(mpsc::TryRecvError::Empty) => break false,
@@ -332,15 +373,20 @@ impl Core {
         };
         if stop && self.stop_by.is_none() {
             self.stop_by = Some(now.boot.after(STOP_NS));
-            self.reconciler.drain();
+            self.solo.node.drain();
         }
     }
 
     /// Sends what may leave, as far as the rings have room.
     fn send(&mut self) {
+        let synced = self.solo.node.journal().synced();
+        while let Some((_, said, reply)) = self.replies.pop_front_if(|(needs, ..)| *needs <= synced) {
+            // Whoever asked may have gone.
+            let _ = reply.send(said);
+        }
         let (mut refused, mut waiting) = (0, 0);
         for (core, ends) in self.cores.iter_mut().enumerate() {
-            let orders = self.reconciler.orders(CoreId(core as u8));
+            let orders = self.solo.node.orders(CoreId(core as u8));
             while let Some(order) = orders.pop_front() {
                 if let Err(Refused(order)) = ends.orders.offer(order) {
                     orders.push_front(order);
@@ -366,27 +412,27 @@ impl Core {
     /// A write failed, not the first of `before`: what waits for it is refused. Returns how many failed.
     fn failed(&mut self, before: u32, writer: &Writer, error: &io::Error) -> u32 {
         if before == 0 {
-            log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir.display());
+            log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir().display());
         }
         self.gauges.commit_failures.add(1);
-        self.reconciler.disk_failed();
+        self.solo.node.disk_failed();
         self.send();
         before.saturating_add(1)
     }
 
     fn written(&mut self, upto: u64, failures: u32, writer: &Writer) {
         if failures > 0 {
-            log::info!("{}: the ledger is written again", writer.dir.display());
+            log::info!("{}: the ledger is written again", writer.dir().display());
         }
         self.gauges.commits.add(1);
-        self.gauges.ledger_bytes.set(writer.position.offset);
-        self.reconciler.durable(upto);
+        self.gauges.ledger_bytes.set(writer.position().offset);
+        self.solo.durable(clock::now(), upto);
         self.send();
     }
 
     fn ended(&self, now: Now) -> Option<Ended> {
         let stop_by = self.stop_by?;
-        if self.reconciler.is_drained() {
+        if self.solo.node.is_drained() {
             Some(Ended::Clean)
         } else if now.boot >= stop_by {
             log::error!("reconciliation core: stopped before all cores had drained and the ledger was synced");
@@ -394,134 +440,5 @@ impl Core {
         } else {
             None
         }
-    }
-}
-
-/// One commit, and a new file after it when the current one is long.
-struct Job {
-    batch: Batch,
-    opening: Option<Vec<u8>>,
-}
-
-impl Job {
-    fn next(core: &mut Core, writer: &Writer) -> Option<Self> {
-        let batch = core.reconciler.records()?;
-        let Position { file, offset, next, opening } = writer.position;
-        // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
-        let opening = (offset - opening > writer.file_bytes.max(3 * opening))
-            .then(|| embedded::opening(file + 1, next + u64::from(batch.count), core.reconciler.books()));
-        Some(Self { batch, opening })
-    }
-
-    async fn run(self, core: Rc<RefCell<Core>>, mut writer: Writer, home: Rc<RefCell<Option<Writer>>>) {
-        let mut failures = 0;
-        while let Err(error) = writer.commit(&self.batch).await {
-            failures = core.borrow_mut().failed(failures, &writer, &error);
-            sleep(RETRY).await;
-        }
-        core.borrow_mut().written(self.batch.upto, failures, &writer);
-        if let Some(opening) = self.opening {
-            failures = 0;
-            // The old file must not go on: the new one may be on disk, whatever the error says, and is read first.
-            while let Err(error) = writer.start_file(&opening).await {
-                failures = core.borrow_mut().failed(failures, &writer, &error);
-                sleep(RETRY).await;
-            }
-            core.borrow_mut().written(self.batch.upto, failures, &writer);
-        }
-        home.replace(Some(writer));
-    }
-}
-
-/// Writes commits, one after the other.
-struct Writer {
-    dir: PathBuf,
-    file_bytes: u64,
-    position: Position,
-    _lock: File,
-    /// Opened with the first commit, and again after a failure.
-    sink: Option<Sink>,
-}
-
-/// A ledger file open for writing.
-enum Sink {
-    /// O_DIRECT. On tmpfs glommio leaves the flag out by itself.
-    Direct(DmaFile),
-    /// For file systems that refuse O_DIRECT: through the page cache, synced all the same.
-    Buffered(BufferedFile),
-}
-
-impl Writer {
-    /// Writes a batch and syncs it. On failure nothing has moved: the next try writes the same blocks, none of which
-    /// was acknowledged.
-    async fn commit(&mut self, batch: &Batch) -> io::Result<()> {
-        let Position { file, offset, next, .. } = self.position;
-        let header = Header { file, first: next, count: batch.count, opening: false };
-        let length = commit::padded(batch.bytes.len());
-        let sink = match self.sink.take() {
-            Some(sink) => sink,
-            None => Sink::open(&embedded::path(&self.dir, file)).await?,
-        };
-        sink.write(offset, length, |out| commit::write(header, &batch.bytes, out)).await?;
-        self.sink = Some(sink);
-        self.position.offset += length as u64;
-        self.position.next += u64::from(batch.count);
-        Ok(())
-    }
-
-    /// Starts the next file with its opening balance.
-    async fn start_file(&mut self, opening: &[u8]) -> io::Result<()> {
-        let file = self.position.file + 1;
-        let path = embedded::path(&self.dir, file);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let sink = Sink::open(&path).await?;
-        sink.write(0, opening.len(), |out| out.copy_from_slice(opening)).await?;
-        embedded::sync_dir(&path)?;
-        let length = opening.len() as u64;
-        self.sink = Some(sink);
-        self.position = Position { file, offset: length, opening: length, next: self.position.next };
-        Ok(())
-    }
-}
-
-impl Sink {
-    async fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true);
-        match options.dma_open(path).await.map_err(io::Error::from) {
-            Ok(file) => Ok(Self::Direct(file)),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                log::warn!("{}: no direct I/O on this file system; writing through the page cache", path.display());
-                Ok(Self::Buffered(options.buffered_open(path).await?))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes `length` bytes, made by `fill`, at `offset`, and syncs them.
-    async fn write(&self, offset: u64, length: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()> {
-        let written = match self {
-            Self::Direct(file) => {
-                let mut buffer = file.alloc_dma_buffer(length);
-                fill(&mut buffer.as_bytes_mut()[..length]);
-                file.write_at(buffer, offset).await?
-            }
-            Self::Buffered(file) => {
-                let mut buffer = vec![0; length];
-                fill(&mut buffer);
-                file.write_at(buffer, offset).await?
-            }
-        };
-        if written != length {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, format!("{written} of {length} bytes written")));
-        }
-        match self {
-            Self::Direct(file) => file.fdatasync().await?,
-            Self::Buffered(file) => file.fdatasync().await?,
-        }
-        Ok(())
     }
 }

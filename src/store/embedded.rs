@@ -14,13 +14,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::commit::{self, BLOCK, Damage, Header};
-use crate::reconcile::books::{Books, Inconsistent};
+use crate::authority::books::Inconsistent;
+use crate::reconcile::history::Replayed;
+use crate::reconcile::record::Record;
 
 /// An opened directory: the books as they were left, and where to go on.
 #[derive(Debug)]
 pub struct Embedded {
     /// What the ledger says.
-    pub books: Books,
+    pub replayed: Replayed,
     /// Where the next commit goes.
     pub position: Position,
     /// Held for as long as this process may write.
@@ -87,15 +89,15 @@ impl Embedded {
         let ledger = dir.join("ledger");
         make_durable(&ledger).map_err(|error| OpenError::Io(ledger.clone(), error))?;
         let lock = lock(dir)?;
-        let (books, position) = replay(&ledger)?;
+        let (replayed, position) = replay(&ledger)?;
         if position.file > 0 {
             let path = path(dir, position.file);
             cut(&path, position.offset).map_err(|error| OpenError::Io(path, error))?;
         }
-        Ok(Self { books, position, lock, dir: dir.to_owned() })
+        Ok(Self { replayed, position, lock, dir: dir.to_owned() })
     }
 
-    /// Starts the next file with an opening balance of `books`, on disk when this returns. Done at the first start; later
+    /// Starts the next file with an opening balance of what was replayed, on disk when this returns. Done at the first start; later
     /// files are started by the reconciliation core.
     ///
     /// # Errors
@@ -103,7 +105,7 @@ impl Embedded {
     pub fn start_file(&mut self) -> Result<(), OpenError> {
         let file = self.position.file + 1;
         let path = path(&self.dir, file);
-        let bytes = opening(file, self.position.next, &self.books);
+        let bytes = opening(file, self.position.next, self.replayed.opening());
         let length = bytes.len() as u64;
         let write = || {
             let mut out = File::create(&path)?;
@@ -128,9 +130,9 @@ pub fn path(dir: &Path, file: u32) -> PathBuf {
 }
 
 /// The opening balance of a file, in whole blocks. It repeats what is known, so it takes no record numbers.
-pub fn opening(file: u32, next: u64, books: &Books) -> Vec<u8> {
+pub fn opening(file: u32, next: u64, balance: impl Iterator<Item = Record>) -> Vec<u8> {
     let (mut records, mut count) = (Vec::new(), 0);
-    for record in books.opening() {
+    for record in balance {
         record.encode(&mut records);
         count += 1;
     }
@@ -189,7 +191,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 /// Reads the newest file that has a whole opening balance; position 0 if there is none.
-fn replay(ledger: &Path) -> Result<(Books, Position), OpenError> {
+fn replay(ledger: &Path) -> Result<(Replayed, Position), OpenError> {
     let entries = fs::read_dir(ledger).map_err(|error| OpenError::Io(ledger.to_owned(), error))?;
     let mut files: Vec<(u32, PathBuf)> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -207,15 +209,15 @@ fn replay(ledger: &Path) -> Result<(Books, Position), OpenError> {
         if contents.end == 0 {
             return Err(OpenError::Damaged(path, Damage::Middle(0)));
         }
-        let mut books = Books::default();
+        let mut replayed = Replayed::default();
         for record in &contents.records {
-            books.apply(record).map_err(|why| OpenError::Inconsistent(path.clone(), why))?;
+            replayed.apply(record).map_err(|why| OpenError::Inconsistent(path.clone(), why))?;
         }
         let opening = commit::first_length(&bytes) as u64;
         let position = Position { file, offset: contents.end as u64, next: contents.next, opening };
-        return Ok((books, position));
+        return Ok((replayed, position));
     }
-    Ok((Books::default(), Position { file: 0, offset: 0, next: 0, opening: 0 }))
+    Ok((Replayed::default(), Position { file: 0, offset: 0, next: 0, opening: 0 }))
 }
 
 /// Cuts a torn commit off, or fills the last block up, so that the file ends where the next commit starts.

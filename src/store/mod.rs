@@ -2,3 +2,5 @@
 
 pub mod commit;
 pub mod embedded;
+pub mod journal;
+pub mod writer;

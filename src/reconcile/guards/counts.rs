@@ -1,6 +1,7 @@
 //! What the guards count, for other threads to read.
 
-use super::stops::{Scope, Stop};
+use super::stops::Stop;
+use crate::authority::books::Scope;
 use crate::authority::message::Why;
 use crate::metrics::counter::Counter;
 

@@ -1,8 +1,10 @@
 //! What an operator can ask of the running process, and what is said to it. Said once what was done is on disk.
 
-use super::stops::{Scope, Stop};
+use super::stops::Stop;
+use crate::authority::books::Scope;
 use crate::authority::message::Why;
-use crate::units::{Micros, NodeId};
+use crate::authority::{NotRetired, Retired};
+use crate::units::NodeId;
 
 /// Asked by the admin port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,25 +34,12 @@ pub enum Said {
         /// Why the campaign bids all the same not: its advertiser is stopped.
         still: Option<Why>,
     },
-    /// The node is retired.
-    Retired(GivenUp),
+    /// The node is retired, or why not.
+    Retired(Result<Retired, NotRetired>),
     /// All that is stopped.
     List(Vec<Stop>),
-    /// No such campaign, advertiser or node is known.
+    /// No such campaign or advertiser is known.
     Unknown,
-    /// A node cannot retire itself.
-    Itself,
     /// The disk does not take records.
     Unsafe,
-}
-
-/// What retiring a node gave up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GivenUp {
-    /// Leases that were not closed.
-    pub leases: u64,
-    /// What they were still charged with.
-    pub money: Micros,
-    /// The node had been retired before: nothing was left.
-    pub before: bool,
 }

@@ -2,27 +2,10 @@
 
 use std::fmt;
 
+use crate::authority::books::Scope;
 use crate::authority::message::Why;
-use crate::units::{AdvertiserId, CampaignId};
-
-/// What can be stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// One campaign.
-    Campaign(CampaignId),
-    /// All campaigns of an advertiser, those to come included.
-    Advertiser(AdvertiserId),
-}
 
 impl Scope {
-    /// As it stands in a record.
-    pub const fn numbers(self) -> (u8, u32) {
-        match self {
-            Scope::Campaign(campaign) => (0, campaign.0),
-            Scope::Advertiser(advertiser) => (1, advertiser.0),
-        }
-    }
-
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {

@@ -1,0 +1,203 @@
+//! What a node's own ledger says, over all its processes: which notices it heard, and which bills it booked and has to report.
+//! Live operation and replay run the same [`History::apply`].
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::RangeInclusive;
+
+use super::record::{Marks, Record};
+use crate::authority::books::{Books, Inconsistent, minute};
+use crate::authority::message::Booking;
+use crate::limits;
+use crate::units::{LeaseId, Micros, ReservationId, UnixMillis};
+
+/// Minutes after its H2 during which a reservation that was billed, or billed too late, is remembered: as long again, so
+/// that an exchange that calls again is answered as before.
+pub const REMEMBERED_MINUTES: u64 = limits::H2_MS / 60_000;
+
+/// All that is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Marks of reservations, by the minute in which they expire.
+    known: BTreeMap<u64, HashMap<(LeaseId, ReservationId), Marks>>,
+    /// Bookings the authority may not have, or may lose, with the time they were made; in order of number, without gaps.
+    bookings: VecDeque<(Booking, UnixMillis)>,
+    next: u64,
+    confirmed: u64,
+    latest: UnixMillis,
+}
+
+impl History {
+    /// Adds a fact. Those of the authority say nothing here.
+    pub fn apply(&mut self, record: &Record) {
+        match *record {
+            Record::Bill { reservation, lease, expires, wall, marks, .. } => {
+                self.mark(lease, reservation, expires, marks);
+                self.book(record, wall);
+            }
+            Record::Pending { wall, .. } => self.book(record, wall),
+            Record::Confirmed { upto, wall } => {
+                self.confirmed = self.confirmed.max(upto);
+                self.latest = self.latest.max(wall);
+                self.prune();
+            }
+            Record::Bookings { next, confirmed, latest } => {
+                (self.next, self.confirmed, self.latest) = (next, confirmed, latest);
+            }
+            Record::Billed { reservation, lease, expires, wall, marks, .. }
+            | Record::Heard { reservation, lease, expires, wall, marks, .. } => {
+                self.mark(lease, reservation, expires, marks);
+                self.latest = self.latest.max(wall);
+            }
+            Record::Known { reservation, lease, expires, marks } => self.mark(lease, reservation, expires, marks),
+            Record::Joined { wall, .. } => self.latest = self.latest.max(wall),
+            _ => {}
+        }
+    }
+
+    fn book(&mut self, record: &Record, wall: UnixMillis) {
+        let booking = match *record {
+            Record::Bill {
+                number, reservation, lease, campaign, exchange, reserved, amount, expires, marks, ..
+            }
+            | Record::Pending {
+                number, reservation, lease, campaign, exchange, reserved, amount, expires, marks, ..
+            } => Booking {
+                number,
+                reservation,
+                lease,
+                campaign,
+                exchange,
+                reserved,
+                amount,
+                expires,
+                freed: marks.any(Marks::FREED),
+            },
+            _ => return,
+        };
+        self.next = self.next.max(booking.number + 1);
+        self.latest = self.latest.max(wall);
+        self.bookings.push_back((booking, wall));
+        self.prune();
+    }
+
+    /// A booking that is confirmed is kept for as long as the authority may lose what it said.
+    fn prune(&mut self) {
+        let Self { bookings, confirmed, latest, .. } = self;
+        let kept_from = latest.0.saturating_sub(limits::LOST_WRITES_MS);
+        while bookings.pop_front_if(|(booking, wall)| booking.number < *confirmed && wall.0 < kept_from).is_some() {}
+    }
+
+    fn mark(&mut self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis, marks: Marks) {
+        let known = self.known.entry(minute(expires)).or_default().entry((lease, reservation)).or_default();
+        *known = known.and(marks);
+    }
+
+    /// Notes that a reservation was billed elsewhere.
+    pub fn billed_elsewhere(&mut self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis) {
+        self.mark(lease, reservation, expires, Marks::BILLED);
+    }
+
+    /// The authority booked another amount, and first.
+    pub fn correct(&mut self, lease: LeaseId, reservation: ReservationId, amount: Micros) {
+        let of = |booking: &Booking| (booking.lease, booking.reservation) == (lease, reservation);
+        if let Some((booking, _)) = self.bookings.iter_mut().rev().find(|(booking, _)| of(booking)) {
+            booking.amount = amount;
+        }
+    }
+
+    /// What was heard of a reservation.
+    pub fn marks(&self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis) -> Marks {
+        let known = self.known.get(&minute(expires));
+        known.and_then(|known| known.get(&(lease, reservation))).copied().unwrap_or_default()
+    }
+
+    /// The number of the next booking.
+    pub fn next_booking(&self) -> u64 {
+        self.next
+    }
+
+    /// The first booking that is kept; the next one if none is.
+    pub fn first_booking(&self) -> u64 {
+        self.bookings.front().map_or(self.next, |(booking, _)| booking.number)
+    }
+
+    /// Bookings before this number are known to be at the authority.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
+    /// A ledger that was replaced goes on with the numbers after those that the authority has of this node.
+    pub fn continue_from(&mut self, booked: u64) {
+        if self.bookings.is_empty() && self.next < booked {
+            (self.next, self.confirmed) = (booked, booked);
+        }
+    }
+
+    /// Bookings from this number on, in order.
+    pub fn bookings_from(&self, number: u64) -> impl Iterator<Item = &Booking> {
+        let skip = number.saturating_sub(self.first_booking()) as usize;
+        self.bookings.iter().skip(skip).map(|(booking, _)| booking)
+    }
+
+    /// What was booked for a reservation, if it is among the bookings that are kept.
+    pub fn booking(&self, lease: LeaseId, reservation: ReservationId) -> Option<&Booking> {
+        let of = |booking: &&Booking| (booking.lease, booking.reservation) == (lease, reservation);
+        self.bookings.iter().rev().map(|(booking, _)| booking).find(of)
+    }
+
+    /// Forgets what was heard of reservations that expired in these minutes, but for those that were billed or heard of
+    /// too late; what expired [`REMEMBERED_MINUTES`] before the last of them is forgotten altogether.
+    pub fn forget(&mut self, expired: RangeInclusive<u64>) {
+        self.known = self.known.split_off(&(expired.end() + 1).saturating_sub(REMEMBERED_MINUTES));
+        for known in self.known.range_mut(expired).map(|(_, known)| known) {
+            known.retain(|_, marks| marks.any(Marks::BILLED.and(Marks::LATE)));
+            known.shrink_to_fit();
+        }
+        self.known.retain(|_, known| !known.is_empty());
+    }
+
+    /// Records from which an equal history follows.
+    pub fn opening(&self) -> impl Iterator<Item = Record> {
+        let &Self { next, confirmed, latest, .. } = self;
+        let pending = self.bookings.iter().map(|(booking, wall)| {
+            let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed } = booking;
+            let marks = if freed { Marks::BILLED.and(Marks::FREED) } else { Marks::BILLED };
+            let wall = *wall;
+            Record::Pending { number, reservation, lease, campaign, exchange, reserved, amount, expires, wall, marks }
+        });
+        let known = self.known.iter().flat_map(|(minute, known)| {
+            known.iter().map(move |((lease, reservation), marks)| Record::Known {
+                reservation: *reservation,
+                lease: *lease,
+                expires: UnixMillis(minute * 60_000),
+                marks: *marks,
+            })
+        });
+        [Record::Bookings { next, confirmed, latest }].into_iter().chain(pending).chain(known)
+    }
+}
+
+/// What a ledger holds that both use: the embedded authority's books, and the node's history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Of the authority.
+    pub books: Books,
+    /// Of the node.
+    pub history: History,
+}
+
+impl Replayed {
+    /// Adds a fact.
+    ///
+    /// # Errors
+    /// [`Inconsistent`] if it contradicts the facts before it.
+    pub fn apply(&mut self, record: &Record) -> Result<(), Inconsistent> {
+        self.history.apply(record);
+        self.books.apply(record)
+    }
+
+    /// Records from which the same follows: the opening balance of a ledger file.
+    pub fn opening(&self) -> impl Iterator<Item = Record> {
+        self.books.opening().chain(self.history.opening())
+    }
+}
