@@ -15,6 +15,7 @@ use std::ops::Bound;
 
 use super::message::{Foreign, Why};
 use crate::limits;
+use crate::reconcile::guards::sums::{Accounts, Sum};
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
 use crate::units::{
     AdvertiserId, CampaignId, Day, Epoch, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis,
@@ -829,5 +830,30 @@ impl Books {
         let serials = (self.serials > 0).then_some(Record::Serials { upto: self.serials });
         let node = began.into_iter().chain(epoch).chain(serials).chain(incarnations).chain(retired).chain(bookers).chain(stopped);
         node.chain(lives).chain(days).chain(leases).chain(distinct).chain(elsewhere)
+    }
+}
+
+impl From<Account> for Sum {
+    fn from(Account { settled, charged, ceiling, .. }: Account) -> Sum {
+        Sum { settled, charged, ceiling }
+    }
+}
+
+/// All tables are in the order that the check asks for.
+impl Accounts for Books {
+    fn leases(&self) -> impl Iterator<Item = (CampaignId, Day, Micros)> {
+        self.leases.values().map(|lease| (lease.campaign, lease.day, lease.charge()))
+    }
+
+    fn days(&self) -> impl Iterator<Item = (CampaignId, Day, Sum)> {
+        self.days.iter().map(|((campaign, day), account)| (*campaign, *day, Sum::from(*account)))
+    }
+
+    fn campaigns(&self) -> impl Iterator<Item = (CampaignId, AdvertiserId, Sum)> {
+        self.lives.iter().map(|(campaign, life)| (*campaign, life.advertiser, Sum::from(life.account)))
+    }
+
+    fn advertisers(&self) -> impl Iterator<Item = (AdvertiserId, Micros)> {
+        self.advertisers.iter().map(|(advertiser, committed)| (*advertiser, *committed))
     }
 }

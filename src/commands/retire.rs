@@ -1,10 +1,14 @@
 //! `corebid retire`: gives up what a node still holds that will not come back. docs/GUARDS.md says when, and what it risks.
 
+use std::path::PathBuf;
+
 use clap::Args as ClapArgs;
 
 use crate::admin::operator::Retired;
 use crate::commands::Failure;
 use crate::commands::admin::{self, Admin};
+use crate::reconcile::offline;
+use crate::units::NodeId;
 
 /// What `corebid retire` is told.
 #[derive(Debug, ClapArgs)]
@@ -12,8 +16,11 @@ pub struct Args {
     /// The node's number (`server.node` of its configuration)
     node: u16,
     /// The admin port of a bidder that holds the authority
-    #[arg(long, value_name = "URL", default_value = admin::DEFAULT)]
+    #[arg(long, value_name = "URL", default_value = admin::DEFAULT, conflicts_with = "data")]
     admin: String,
+    /// The data directory of such a bidder, if it does not run
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -21,7 +28,10 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let retired = Admin(&args.admin).post(&format!("/api/nodes/{}/retire", args.node))?;
+    let retired = match &args.data {
+        Some(dir) => Retired::of(NodeId(args.node), offline::retire(dir, NodeId(args.node))?),
+        None => Admin(&args.admin).post(&format!("/api/nodes/{}/retire", args.node))?,
+    };
     if args.json {
         println!("{}", serde_json::to_string(&retired)?);
     } else {

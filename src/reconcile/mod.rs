@@ -19,6 +19,7 @@ pub mod history;
 mod holds;
 mod link;
 mod notices;
+pub mod offline;
 pub mod quota;
 pub mod record;
 pub mod server;

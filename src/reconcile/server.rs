@@ -31,7 +31,6 @@ use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
-use crate::store::journal::Journal;
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::writer::{Job, Writer};
 use crate::units::{CoreId, Nanos, NodeId, Now};
@@ -233,7 +232,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     }
 }
 
-fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
+pub(super) fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
     let make =
         |placement| LocalExecutorBuilder::new(placement).name("reconcile").io_memory(IO_MEMORY).ring_depth(64).make();
     match cpu.map(|cpu| (cpu, make(Placement::Fixed(cpu)))) {
