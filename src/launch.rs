@@ -149,6 +149,7 @@ impl Launch {
 
         let process = Process {
             incarnation: reconciliation.registered.incarnation,
+            first_worker: reconciliation.registered.first_worker,
             not_before: reconciliation.registered.ids_from,
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };

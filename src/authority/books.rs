@@ -349,9 +349,20 @@ impl Books {
     }
 
     /// Forgets reservations that expired in this minute or before it: nobody can book them any more, but for what other nodes
-    /// booked, which is remembered until its lease is closed.
+    /// booked, which is remembered until its lease is closed. And processes that nothing can be claimed from, but for the last of
+    /// each node, and those by which an earlier one's end is told.
     pub fn forget(&mut self, expired: u64) {
         self.distinct = self.distinct.split_off(&(expired + 1));
+        let (mut owing, mut last) = (BTreeMap::new(), BTreeMap::new());
+        for (&incarnation, bidder) in &self.incarnations {
+            last.insert(bidder.node, incarnation);
+            if bidder.leases > 0 {
+                owing.entry(bidder.node).or_insert(incarnation);
+            }
+        }
+        self.incarnations.retain(|incarnation, bidder| {
+            owing.get(&bidder.node).is_some_and(|first| incarnation >= first) || last[&bidder.node] == *incarnation
+        });
     }
 
     /// Adds a fact.
@@ -480,7 +491,6 @@ impl Books {
                     self.elsewhere(Foreign { number, lease, reservation, exchange, reserved, amount, expires })?;
                 }
             }
-            Record::Heard { wall, .. } => self.latest = self.latest.max(wall),
             Record::Released { lease, total } => {
                 let account = self.leases.get_mut(&lease).ok_or("a release under an unknown lease")?;
                 let more = total.minus(account.released);
@@ -531,11 +541,6 @@ impl Books {
                 let advertiser = self.lives[&campaign].advertiser;
                 self.move_advertiser(advertiser, charge);
             }
-            Record::Known { reservation, lease, expires, marks } => {
-                if marks.any(Marks::BILLED) {
-                    self.distinct.entry(minute(expires)).or_default().insert((lease, reservation));
-                }
-            }
             Record::Began { ids_from } => {
                 if self.began > UnixMillis(0) {
                     return Err("a ledger began twice");
@@ -572,7 +577,9 @@ impl Books {
                 self.incarnations.entry(incarnation).or_default().last_foreign = foreign;
             }
             // Of the node.
-            Record::Joined { .. }
+            Record::Heard { .. }
+            | Record::Known { .. }
+            | Record::Joined { .. }
             | Record::Bill { .. }
             | Record::Confirmed { .. }
             | Record::Pending { .. }
@@ -581,22 +588,11 @@ impl Books {
         Ok(())
     }
 
-    /// A new process. Those that nothing can be claimed from are forgotten, but for the last of each node, and those by which
-    /// an earlier one's end is told.
+    /// A new process.
     fn begin(&mut self, incarnation: Incarnation, bidder: Bidder) -> Result<(), &'static str> {
         if self.incarnations.contains_key(&incarnation) {
             return Err("an incarnation started twice");
         }
-        let (mut owing, mut last) = (BTreeMap::new(), BTreeMap::new());
-        for (&incarnation, bidder) in &self.incarnations {
-            last.insert(bidder.node, incarnation);
-            if bidder.leases > 0 {
-                owing.entry(bidder.node).or_insert(incarnation);
-            }
-        }
-        self.incarnations.retain(|incarnation, bidder| {
-            owing.get(&bidder.node).is_some_and(|first| incarnation >= first) || last[&bidder.node] == *incarnation
-        });
         self.incarnations.insert(incarnation, bidder);
         Ok(())
     }

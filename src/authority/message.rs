@@ -82,6 +82,8 @@ pub struct Booking {
     pub expires: UnixMillis,
     /// A loss that was final had given its money back: booked outside the lease.
     pub freed: bool,
+    /// Another process made the bid, and the authority had booked it when this node did.
+    pub asked: bool,
 }
 
 /// A notice of a reservation that another process made.
@@ -89,7 +91,9 @@ pub struct Booking {
 pub struct Ask {
     /// What the answer names it by.
     pub ticket: u64,
-    /// The process that made the bid.
+    /// The node that made the bid.
+    pub node: NodeId,
+    /// The process that made it.
     pub incarnation: Incarnation,
     /// What is to be booked.
     pub booking: Booking,

@@ -56,7 +56,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The largest lease increase within a lease's length, twice: what a process may hold of which a lost memory knows nothing.
+    /// What a process may hold of which a lost memory knows nothing: within a lease's length a lease grows by half of it at
+    /// most. A bid that costs more is not made in a fleet.
     pub fn largest(&self) -> Micros {
         let least = self.price.per_impression().0.saturating_mul(32);
         Micros((self.daily.0 / 12).max(least))
@@ -106,7 +107,8 @@ pub struct Authority {
     heard: BTreeMap<Incarnation, u64>,
     /// By campaign: what each process asked for of late.
     needs: BTreeMap<CampaignId, Vec<Need>>,
-    windows: BTreeMap<LeaseId, Window>,
+    /// What leases grew by of late, if its memory may be lost: that bounds what may be lost.
+    windows: Option<BTreeMap<LeaseId, Window>>,
     next_serial: u64,
 }
 
@@ -121,9 +123,14 @@ impl Authority {
             unheard: BTreeSet::new(),
             heard: BTreeMap::new(),
             needs: BTreeMap::new(),
-            windows: BTreeMap::new(),
+            windows: Some(BTreeMap::new()),
             next_serial,
         }
+    }
+
+    /// The same, of one that loses nothing: a lease may grow by any amount at once.
+    pub fn of_one_node(books: Books) -> Self {
+        Self { windows: None, ..Self::new(books) }
     }
 
     /// Goes on from books that may lack what was said last, in a new epoch. The register of incarnations is whole. For a lease's
@@ -313,7 +320,9 @@ impl Authority {
             needs.retain(|need| now.boot.since(need.at) <= horizon);
             !needs.is_empty()
         });
-        self.windows.retain(|_, window| now.boot.since(window.since) <= horizon);
+        if let Some(windows) = &mut self.windows {
+            windows.retain(|_, window| now.boot.since(window.since) <= horizon);
+        }
         match self.books.check() {
             Ok(sums) => sums,
             Err(wrong) => panic!("the ledger does not add up: {wrong}"),

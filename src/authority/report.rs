@@ -1,7 +1,9 @@
 //! What the authority makes of a report: it books, then releases, then grants, in this order.
 
-use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Report, Standing, Why};
+use std::collections::BTreeMap;
+
 use super::books::{Lease, Scope};
+use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Report, Standing, Why};
 use super::{Authority, Budget};
 use crate::limits;
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
@@ -106,7 +108,9 @@ impl Authority {
             return;
         }
         let campaign_known = self.books.life(booking.campaign).is_some();
-        if self.books.is_booked(booking.lease, booking.reservation, booking.expires) || !campaign_known {
+        // A lease is closed only when all that was booked under it is settled.
+        let settled = booking.asked && self.books.lease(booking.lease).is_none();
+        if settled || self.books.is_booked(booking.lease, booking.reservation, booking.expires) || !campaign_known {
             self.append(journal, now, Record::Skipped { node, number });
             return;
         }
@@ -132,7 +136,8 @@ impl Authority {
         }
         let lease = self.books.lease(ask.lease).copied();
         let fits = |lease: &Lease| (lease.campaign, lease.incarnation) == (ask.campaign, asked.incarnation);
-        if !lease.as_ref().is_some_and(fits) || ask.reservation.made() < self.books.began() {
+        let of_its_node = self.books.bidder(asked.incarnation).is_some_and(|bidder| bidder.node == asked.node);
+        if !of_its_node || !lease.as_ref().is_some_and(fits) || ask.reservation.made() < self.books.began() {
             return Booked::Unknown;
         }
         let mut marks = self.cover(lease, ask);
@@ -236,7 +241,6 @@ impl Authority {
         let settled_and_back = self.books.lease(lease).is_some_and(|lease| lease.charge() == Micros::ZERO);
         if said.done && settled_and_back {
             self.append(journal, now, Record::Closed { lease });
-            self.windows.remove(&lease);
         }
     }
 
@@ -260,9 +264,13 @@ impl Authority {
         let available = Micros(self.books.available(campaign, day).0.saturating_sub(unheard.0));
         // Several nodes: each takes a part of what is left, so that the last of a budget is spread thin and still spent.
         let part = if fleet.nodes > 1 { Micros(available.0 / (2 * fleet.nodes)).max(least) } else { available };
-        let within = lease.and_then(|lease| self.windows.get(&lease)).copied();
-        let within = within.filter(|window| now.boot.since(window.since) < limits::LEASE_NS);
-        let room = Micros(largest.0 / 2).minus(within.map_or(Micros::ZERO, |window| window.granted));
+        let window = |windows: &BTreeMap<LeaseId, Window>| {
+            let window = lease.and_then(|lease| windows.get(&lease)).copied();
+            let window = window.filter(|window| now.boot.since(window.since) < limits::LEASE_NS);
+            window.unwrap_or(Window { since: now.boot, granted: Micros::ZERO })
+        };
+        let window = self.windows.as_ref().map(window);
+        let room = window.map_or(wanted, |window| Micros(largest.0 / 2).minus(window.granted));
         let granted = lease.and_then(|lease| self.books.lease(lease)).map_or(Micros::ZERO, |lease| lease.granted);
         // What it was granted and has not heard of is on its way.
         let wanted = wanted.minus(granted.minus(said.granted).max(Micros::ZERO));
@@ -273,8 +281,9 @@ impl Authority {
         let lease = lease.unwrap_or_else(|| self.new_lease(now, journal));
         let total = granted.plus(more);
         self.append(journal, now, Record::Granted { lease, campaign, incarnation, day, total });
-        let window = within.unwrap_or(Window { since: now.boot, granted: Micros::ZERO });
-        self.windows.insert(lease, Window { granted: window.granted.plus(more), ..window });
+        if let (Some(windows), Some(window)) = (&mut self.windows, window) {
+            windows.insert(lease, Window { granted: window.granted.plus(more), ..window });
+        }
         Some(lease)
     }
 

@@ -143,7 +143,7 @@ impl Seed {
         notice_key: &Key,
         data: &Data,
     ) -> std::io::Result<Seed> {
-        let worker = config.server.node << 4 | u16::from(core.0);
+        let worker = process.first_worker + u16::from(core.0);
         Ok(Seed {
             exchanges: Exchanges::new(config),
             duplicates_ms: config.edge.duplicates_ms,
@@ -176,6 +176,8 @@ impl Seed {
 pub struct Process {
     /// Numbered durably.
     pub incarnation: Incarnation,
+    /// Worker id of the first core's reservation ids; the others follow.
+    pub first_worker: u16,
     /// Reservation ids up to here may have been used before.
     pub not_before: UnixMillis,
     /// Scheme and authority of notice URLs.

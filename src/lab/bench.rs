@@ -36,7 +36,7 @@ impl Bench {
         let now = clock::now();
         let (events, receiver) = spsc::events();
         let base = config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", config.server.listen));
-        let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base };
+        let process = Process { incarnation: Incarnation(1), first_worker: 0, not_before: UnixMillis(0), base };
         let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?;
         let metrics: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
         let mut core = BidCore::new(seed, events, metrics);

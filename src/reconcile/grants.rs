@@ -223,6 +223,12 @@ impl Reconciler {
             }
             self.mend(slot);
             if let Some(starved) = starved {
+                // There may be money again: the next report asks.
+                let price = line.funding.price.per_impression();
+                let lacks = price.minus(self.share(slot, starved).out).max(Micros(1));
+                if let Some(line) = self.lines[slot.0 as usize].as_mut().filter(|line| line.wanted == Micros::ZERO) {
+                    (line.wanted, line.least) = (lacks, lacks);
+                }
                 for core in self.cores().filter(|core| *core != starved) {
                     if self.share(slot, core).idle > IDLE_TICKS {
                         self.revoke(slot, core);

@@ -71,6 +71,7 @@ impl History {
                 amount,
                 expires,
                 freed: marks.any(Marks::FREED),
+                asked: marks.any(Marks::ASKED),
             },
             _ => return,
         };
@@ -160,8 +161,9 @@ impl History {
     pub fn opening(&self) -> impl Iterator<Item = Record> {
         let &Self { next, confirmed, latest, .. } = self;
         let pending = self.bookings.iter().map(|(booking, wall)| {
-            let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed } = booking;
-            let marks = if freed { Marks::BILLED.and(Marks::FREED) } else { Marks::BILLED };
+            let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed, asked } = booking;
+            let flag = |is, mark| if is { mark } else { Marks::BILLED };
+            let marks = flag(freed, Marks::FREED).and(flag(asked, Marks::ASKED)).and(Marks::BILLED);
             let wall = *wall;
             Record::Pending { number, reservation, lease, campaign, exchange, reserved, amount, expires, wall, marks }
         });

@@ -157,7 +157,8 @@ impl Reconciler {
         let short = std::mem::take(&mut link.short);
         let asks = link.asks.iter_mut().filter(|(_, waiting)| tick || !waiting.asked).map(|(&ticket, waiting)| {
             waiting.asked = true;
-            Ask { ticket, incarnation: waiting.notice.claim.incarnation, booking: waiting.booking }
+            let claim = &waiting.notice.claim;
+            Ask { ticket, node: claim.node, incarnation: claim.incarnation, booking: waiting.booking }
         });
         let asks = asks.collect();
         let full = link.full;
@@ -267,7 +268,7 @@ impl Reconciler {
                 if known.any(Marks::BILLED) {
                     self.gauges.duplicates.add(1);
                 } else {
-                    self.book(now, &notice, booking, Marks::BILLED);
+                    self.book(now, &notice, booking, Marks::BILLED.and(Marks::ASKED));
                 }
                 Noticed::Safe
             }

@@ -164,6 +164,7 @@ impl Reconciler {
             amount: notice.cost(price),
             expires: claim.expires,
             freed: known.any(Marks::FREED),
+            asked: false,
         };
         if !self.is_own(claim) {
             self.ask(now, core, notice, booking);

@@ -110,6 +110,8 @@ impl Marks {
     pub const EXCESS: Marks = Marks(64);
     /// It came after H2.
     pub const LATE: Marks = Marks(128);
+    /// Of a bill: another process made the bid, and the authority had it booked first.
+    pub const ASKED: Marks = Marks(64);
     /// Of a booking: another node made it than the one that bid.
     pub const FOREIGN: Marks = Marks(1);
     /// Of a booking: it costs more than its lease had left for what is silent (quantile mode).

@@ -41,7 +41,7 @@ impl Solo {
         now: Now,
     ) -> Result<Self, NotRegistered> {
         let Replayed { books, history } = replayed;
-        let mut authority = Authority::new(books);
+        let mut authority = Authority::of_one_node(books);
         let ask = Reconciler::register(&settings, &history, nonce);
         let first = authority.free_workers(now, ask.node, ask.workers).ok_or(NotRegistered::NoWorkers)?;
         let mut journal = Journal::new(first + u16::from(settings.cores), authority.books().latest());
