@@ -43,5 +43,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn told(retired: &Retired) -> String {
     let Retired { node, leases, micros } = retired;
     let (whole, part) = (micros / 1_000_000, micros % 1_000_000);
-    format!("node {node} is retired: {leases} leases given up, {whole}.{part:06} free again after the last bill can come")
+    format!(
+        "node {node} is retired: {leases} leases given up, {whole}.{part:06} free again after the last bill can come"
+    )
 }

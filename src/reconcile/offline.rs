@@ -30,7 +30,9 @@ pub enum OfflineError {
 impl fmt::Display for OfflineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(dir) => write!(f, "{}: no ledger here; give the data directory of an authority", dir.display()),
+            Self::Missing(dir) => {
+                write!(f, "{}: no ledger here; give the data directory of an authority", dir.display())
+            }
             Self::Open(OpenError::InUse(dir)) => {
                 write!(f, "{}: in use; ask the running bidder with --admin instead of --data", dir.display())
             }
@@ -68,8 +70,7 @@ pub fn retire(dir: &Path, node: NodeId) -> Result<Retired, OfflineError> {
     // No process runs, so any worker id serves that is nobody's.
     let worker = authority.free_workers(now, NodeId(u16::MAX), 1).unwrap_or_default();
     let mut journal = Journal::new(worker, authority.books().latest());
-    let retired =
-        authority.retire(now, &mut journal, node).map_err(|refused| OfflineError::Refused(node, refused))?;
+    let retired = authority.retire(now, &mut journal, node).map_err(|refused| OfflineError::Refused(node, refused))?;
     let batch = journal.take().expect("retiring a node is a record");
     let failed = |error| OfflineError::Write(dir.to_owned(), error);
     let executor = executor(None).map_err(|error| failed(io::Error::other(error.to_string())))?;
