@@ -1,13 +1,20 @@
 //! The guards, each against what it is for: the runaway breaker against a market at and beyond the target, the sums against books
 //! in which one number is changed, the lag against its clock.
 
+use std::sync::Arc;
+
 use corebid::authority::books::Scope;
 use corebid::authority::message::Why;
 use corebid::limits;
+use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::guards::feed::{Change, FeedLag};
 use corebid::reconcile::guards::runaway::{Runaway, Sight, Signal, Trip};
 use corebid::reconcile::guards::stops::Stop;
 use corebid::reconcile::guards::sums::{Accounts, Sum, Sums};
+use corebid::reconcile::history::Replayed;
+use corebid::reconcile::solo::Solo;
+use corebid::reconcile::{Funding, Horizons, Settings};
+use corebid::ring::message::{Event, Order};
 use corebid::units::*;
 use proptest::prelude::*;
 
@@ -436,6 +443,90 @@ fn a_lag_revokes_and_its_end_resumes() {
         assert_eq!(at(30, limits::TICK_NS + SECOND / 10), (None, true));
         assert_eq!(at(35, 11 * SECOND), (Some(Change::Revoke(11 * SECOND)), false), "and again");
     }
+}
+
+/// A node over its own ledger; what it writes is on disk when the test says so.
+struct Node {
+    solo: Solo,
+    now: Now,
+}
+
+impl Node {
+    fn new() -> Node {
+        let now = Now { boot: Nanos(Nanos::SECOND), wall: UnixMillis(20_000 * UnixMillis::DAY + 3_600_000) };
+        let settings = Settings { node: NodeId(0), cores: 1, horizons: Horizons::default() };
+        let gauges = Arc::new(Gauges::new(1));
+        let solo = Solo::new(settings, Replayed::default(), 1, &gauges, now).unwrap();
+        let mut node = Node { solo, now };
+        node.sync();
+        let funding = Funding {
+            campaign: CampaignId(7),
+            advertiser: AdvertiserId(3),
+            slot: Slot(0),
+            daily: Micros(1_000_000_000),
+            total: None,
+            price: CpmMicros(2_000_000),
+        };
+        node.solo.campaigns(node.now, &[funding]);
+        node
+    }
+
+    fn sync(&mut self) {
+        self.solo.talk(self.now);
+        while let Some(batch) = self.solo.node.journal().take() {
+            self.solo.durable(self.now, batch.upto);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now.boot = self.now.boot.after(limits::TICK_NS);
+        self.now.wall.0 += limits::TICK_NS / Nanos::MS;
+        self.solo.tick(self.now);
+        self.solo.talk(self.now);
+    }
+
+    /// What the core was granted, whether it was renewed, and whether all was taken back.
+    fn orders(&mut self) -> (bool, bool, bool) {
+        let orders: Vec<Order> = self.solo.node.orders(CoreId(0)).drain(..).collect();
+        let any = |is: fn(&Order) -> bool| orders.iter().any(is);
+        (
+            any(|order| matches!(order, Order::Grant { .. })),
+            any(|order| matches!(order, Order::Renew { .. })),
+            any(|order| matches!(order, Order::Revoke { .. })),
+        )
+    }
+}
+
+/// While the disk does not answer nothing is known of what is spent: all credit is taken back, and given again by itself.
+#[test]
+fn a_node_whose_feed_lags_gives_its_leases_up() {
+    let mut node = Node::new();
+    node.tick();
+    let mut granted = Vec::new();
+    node.sync();
+    granted.extend(node.solo.node.orders(CoreId(0)).iter().filter_map(|order| match order {
+        Order::Grant { lease, credit, .. } => Some((*lease, *credit)),
+        _ => None,
+    }));
+    assert_eq!(node.orders(), (true, true, false));
+    // Reports wait for the disk, and so does everything else.
+    node.tick();
+    node.tick();
+    assert_eq!(node.orders(), (false, false, false), "ten seconds are allowed");
+    assert_eq!(node.solo.node.gauges().feed_revocations.get(), 0);
+    node.tick();
+    assert_eq!(node.orders(), (false, false, true));
+    node.tick();
+    assert_eq!(node.orders(), (false, false, false), "once");
+    assert_eq!(node.solo.node.gauges().feed_revocations.get(), 1);
+    let lease = granted[0].0;
+    let credit = granted.iter().fold(Micros::ZERO, |sum, (_, credit)| sum.plus(*credit));
+    node.solo.node.on_event(node.now, CoreId(0), Event::Returned { slot: Slot(0), lease, credit });
+    node.sync();
+    node.tick();
+    node.sync();
+    let (granted, renewed, revoked) = node.orders();
+    assert!(granted && renewed && !revoked, "it goes on by itself");
 }
 
 /// What stands in a ledger and in dashboards stays; the log line names the command that resumes.
