@@ -9,7 +9,7 @@
 //! The ceiling is the budget, or what was already committed when the budget was cut; it comes down as money comes back.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 
@@ -197,8 +197,8 @@ pub struct Books {
     advertisers: BTreeMap<AdvertiserId, Micros>,
     incarnations: BTreeMap<Incarnation, Bidder>,
     open: BTreeMap<(CampaignId, Day), u32>,
-    /// Reservations that are booked, by the minute in which they expire.
-    distinct: BTreeMap<u64, HashSet<(LeaseId, ReservationId)>>,
+    /// Reservations that are booked, and at what, by the minute in which they expire.
+    distinct: BTreeMap<u64, HashMap<(LeaseId, ReservationId), Micros>>,
     /// By node: the first booking that is not booked.
     booked: BTreeMap<NodeId, u64>,
     retired: BTreeMap<NodeId, UnixMillis>,
@@ -262,13 +262,14 @@ impl Books {
         self.leases.iter().map(|(lease, account)| (*lease, account))
     }
 
-    /// Whether a reservation is booked.
-    pub fn is_booked(&self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis) -> bool {
-        let elsewhere = |bidder: &Bidder| {
-            bidder.foreign.values().any(|foreign| (foreign.lease, foreign.reservation) == (lease, reservation))
-        };
-        self.distinct.get(&minute(expires)).is_some_and(|booked| booked.contains(&(lease, reservation)))
-            || self.leases.get(&lease).and_then(|lease| self.incarnations.get(&lease.incarnation)).is_some_and(elsewhere)
+    /// What was booked for a reservation, if it is booked.
+    pub fn booked_for(&self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis) -> Option<Micros> {
+        let here = self.distinct.get(&minute(expires)).and_then(|booked| booked.get(&(lease, reservation)).copied());
+        here.or_else(|| {
+            let bidder = self.incarnations.get(&self.leases.get(&lease)?.incarnation)?;
+            let of = |foreign: &&Foreign| (foreign.lease, foreign.reservation) == (lease, reservation);
+            bidder.foreign.values().find(of).map(|foreign| foreign.amount)
+        })
     }
 
     /// The last incarnation that was registered; 0 before the first.
@@ -560,8 +561,8 @@ impl Books {
             Record::Booker { node, booked } => {
                 self.booked.insert(node, booked);
             }
-            Record::Distinct { reservation, lease, expires } => {
-                self.distinct.entry(minute(expires)).or_default().insert((lease, reservation));
+            Record::Distinct { reservation, lease, amount, expires } => {
+                self.distinct.entry(minute(expires)).or_default().insert((lease, reservation), amount);
             }
             Record::Elsewhere { number, reservation, lease, exchange, reserved, amount, expires } => {
                 self.elsewhere(Foreign { number, lease, reservation, exchange, reserved, amount, expires })?;
@@ -634,7 +635,7 @@ impl Books {
         expires: UnixMillis,
         excess: bool,
     ) -> Result<(), &'static str> {
-        if !self.distinct.entry(minute(expires)).or_default().insert((lease, reservation)) {
+        if self.distinct.entry(minute(expires)).or_default().insert((lease, reservation), amount).is_some() {
             return Err("a reservation billed twice");
         }
         if excess {
@@ -813,9 +814,10 @@ impl Books {
             released: lease.released,
         });
         let distinct = self.distinct.iter().flat_map(|(minute, booked)| {
-            booked.iter().map(move |&(lease, reservation)| Record::Distinct {
+            booked.iter().map(move |(&(lease, reservation), &amount)| Record::Distinct {
                 reservation,
                 lease,
+                amount,
                 expires: UnixMillis(minute * 60_000),
             })
         });

@@ -82,8 +82,8 @@ pub struct Booking {
     pub expires: UnixMillis,
     /// A loss that was final had given its money back: booked outside the lease.
     pub freed: bool,
-    /// Another process made the bid, and the authority had booked it when this node did.
-    pub asked: bool,
+    /// Another process made the bid, and the authority had booked it, in this epoch, before this node did.
+    pub asked: Option<Epoch>,
 }
 
 /// A notice of a reservation that another process made.
@@ -179,8 +179,8 @@ pub struct Report {
 pub enum Booked {
     /// It is in the authority's books.
     Safe,
-    /// It was there before.
-    Before,
+    /// It was there before, at this price.
+    Before(Micros),
     /// It came after H2, by the authority's clock: not booked.
     Expired,
     /// No such lease is known, or none that this reservation can be of: not booked.

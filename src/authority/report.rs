@@ -108,9 +108,12 @@ impl Authority {
             return;
         }
         let campaign_known = self.books.life(booking.campaign).is_some();
-        // A lease is closed only when all that was booked under it is settled.
-        let settled = booking.asked && self.books.lease(booking.lease).is_none();
-        if settled || self.books.is_booked(booking.lease, booking.reservation, booking.expires) || !campaign_known {
+        // What was booked when it was asked for has not been lost since; and a lease is closed only when all that was booked
+        // under it is settled.
+        let settled = booking.asked.is_some_and(|epoch| {
+            epoch == self.books.epoch() || self.books.lease(booking.lease).is_none()
+        });
+        if settled || self.books.booked_for(booking.lease, booking.reservation, booking.expires).is_some() || !campaign_known {
             self.append(journal, now, Record::Skipped { node, number });
             return;
         }
@@ -128,8 +131,8 @@ impl Authority {
     /// A notice that only the authority can make safe, as another process made the bid.
     fn ask(&mut self, now: Now, journal: &mut Journal, report: &Report, asked: &Ask) -> Booked {
         let ask = &asked.booking;
-        if self.books.is_booked(ask.lease, ask.reservation, ask.expires) {
-            return Booked::Before;
+        if let Some(amount) = self.books.booked_for(ask.lease, ask.reservation, ask.expires) {
+            return Booked::Before(amount);
         }
         if now.wall > ask.expires {
             return Booked::Expired;

@@ -124,6 +124,11 @@ impl Link {
         self.booked
     }
 
+    /// The authority's epoch.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// A campaign wants more credit.
     pub(super) fn want(&mut self, slot: Slot) {
         if !self.short.contains(&slot) {
@@ -263,12 +268,15 @@ impl Reconciler {
         let Some(Waiting { core, notice, booking, .. }) = self.link.asks.remove(&ticket) else { return };
         let claim = &notice.claim;
         let noticed = match booked {
-            Booked::Safe | Booked::Before => {
+            Booked::Safe | Booked::Before(_) => {
                 let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
                 if known.any(Marks::BILLED) {
                     self.gauges.duplicates.add(1);
                 } else {
-                    self.book(now, &notice, booking, Marks::BILLED.and(Marks::ASKED));
+                    let freed = if booking.freed { Marks::FREED } else { Marks::BILLED };
+                    let marks = Marks::BILLED.and(Marks::ASKED).and(freed);
+                    let amount = if let Booked::Before(amount) = booked { amount } else { booking.amount };
+                    self.book(now, &notice, Booking { amount, ..booking }, marks);
                 }
                 Noticed::Safe
             }

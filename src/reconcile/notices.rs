@@ -164,7 +164,7 @@ impl Reconciler {
             amount: notice.cost(price),
             expires: claim.expires,
             freed: known.any(Marks::FREED),
-            asked: false,
+            asked: None,
         };
         if !self.is_own(claim) {
             self.ask(now, core, notice, booking);
@@ -198,7 +198,7 @@ impl Reconciler {
             marks = marks.and(Marks::DISPUTED);
         }
         let Booking { reservation, lease, campaign, exchange, reserved, amount, expires, .. } = booking;
-        let (number, bid, wall) = (self.history.next_booking(), claim.bid, now.wall);
+        let (number, bid, wall, epoch) = (self.history.next_booking(), claim.bid, now.wall, self.link.epoch());
         self.append(
             now,
             Record::Bill {
@@ -214,6 +214,7 @@ impl Reconciler {
                 expires,
                 wall,
                 marks,
+                epoch,
             },
         );
         self.link.appended(number, self.journal.appended());

@@ -425,6 +425,8 @@ records! {
         wall: UnixMillis,
         /// [`Marks::BILLED`], and how.
         marks: Marks,
+        /// The authority's epoch.
+        epoch: Epoch,
     }
     /// Node: the authority has its bookings.
     25 Confirmed {
@@ -455,6 +457,8 @@ records! {
         wall: UnixMillis,
         /// As in its bill.
         marks: Marks,
+        /// The authority's epoch.
+        epoch: Epoch,
     }
     /// Opening balance of a node: where its bookings stand.
     27 Bookings {
@@ -478,6 +482,8 @@ records! {
         reservation: ReservationId,
         /// Its lease.
         lease: LeaseId,
+        /// What was booked.
+        amount: Micros,
         /// Its H2.
         expires: UnixMillis,
     }
