@@ -18,7 +18,7 @@ pub enum OfflineError {
     /// There is no ledger.
     Missing(PathBuf),
     /// It cannot be used; another process may have it.
-    Open(OpenError),
+    Open(Box<OpenError>),
     /// The node ran on this directory last.
     Itself(NodeId),
     /// The authority refuses.
@@ -33,10 +33,12 @@ impl fmt::Display for OfflineError {
             Self::Missing(dir) => {
                 write!(f, "{}: no ledger here; give the data directory of an authority", dir.display())
             }
-            Self::Open(OpenError::InUse(dir)) => {
-                write!(f, "{}: in use; ask the running bidder with --admin instead of --data", dir.display())
-            }
-            Self::Open(error) => error.fmt(f),
+            Self::Open(error) => match &**error {
+                OpenError::InUse(dir) => {
+                    write!(f, "{}: in use; ask the running bidder with --admin instead of --data", dir.display())
+                }
+                error => error.fmt(f),
+            },
             Self::Itself(node) => {
                 write!(f, "node {} ran on this directory last; start and stop it, and nothing is lost", node.0)
             }
@@ -56,7 +58,8 @@ pub fn retire(dir: &Path, node: NodeId) -> Result<Retired, OfflineError> {
     if !dir.join("ledger").is_dir() {
         return Err(OfflineError::Missing(dir.to_owned()));
     }
-    let Embedded { replayed, position, lock, .. } = Embedded::open(dir).map_err(OfflineError::Open)?;
+    let Embedded { replayed, position, lock, .. } =
+        Embedded::open(dir).map_err(|error| OfflineError::Open(Box::new(error)))?;
     if position.file == 0 {
         return Err(OfflineError::Missing(dir.to_owned()));
     }

@@ -131,7 +131,8 @@ impl Solo {
         let now: Vec<Stop> = self.stops().collect();
         for stop in now.iter().filter(|stop| !self.stopped.contains(stop)) {
             self.gauges.guards.stop(stop.scope, stop.why);
-            log::error!("{stop}");
+            let level = if stop.why == Why::Operator { log::Level::Warn } else { log::Level::Error };
+            log::log!(level, "{stop}");
         }
         for stop in self.stopped.iter().filter(|stop| !now.contains(stop)) {
             log::info!("{} is resumed", stop.scope);

@@ -68,12 +68,7 @@ pub struct Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Stop { scope, why } = self;
-        write!(
-            f,
-            "{scope} is stopped: {}; then `corebid resume --{} {}`",
-            why.advice(),
-            scope.word(),
-            scope.numbers().1
-        )
+        let (word, id) = (scope.word(), scope.numbers().1);
+        write!(f, "{scope} is stopped: {}; to let it bid again: `corebid resume --{word} {id}`", why.advice())
     }
 }
