@@ -115,6 +115,8 @@ pub fn funding(data: &Data) -> Vec<Funding> {
             daily: campaign.daily_budget,
             total: None,
             price: campaign.cpm,
+            mode: Default::default(),
+            tolerance: None,
         })
         .collect()
 }

@@ -13,7 +13,7 @@ use corebid::clock;
 use corebid::limits;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
-use corebid::reconcile::{Funding, Horizons, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
 use corebid::ring::wake;
@@ -63,6 +63,8 @@ impl Bidder {
             daily: Micros(1_000_000_000),
             total: None,
             price: PRICE,
+            mode: Mode::Strict,
+            tolerance: None,
         };
         commands.send(Command::Campaigns(vec![funding])).unwrap();
         let ids = Snowflake::new(1, handle.ids_from);

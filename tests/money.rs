@@ -15,7 +15,7 @@ use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::history::Replayed;
 use corebid::reconcile::solo::Solo;
-use corebid::reconcile::{Funding, Horizons, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::store::journal::Batch;
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::units::*;
@@ -278,7 +278,7 @@ impl World {
         assert!(affords && backing.valid_until > self.now.boot);
         let reservation = self.ids.next(self.now.wall);
         let expires = UnixMillis(self.now.wall.0 + horizon);
-        let event = Reserved { reservation, lease: backing.lease, slot, price: reserved, expires };
+        let event = Reserved { reservation, lease: backing.lease, slot, price: reserved, expires, exchange: ExchangeKey(0) };
         self.events[usize::from(core)].push_back(Event::Reserved(event));
         let claim = Claim {
             reservation,
@@ -595,6 +595,8 @@ fn funding(campaign: u32, daily: i64) -> Funding {
         daily: Micros(daily),
         total: total(campaign),
         price: PRICE,
+        mode: Mode::Strict,
+        tolerance: None,
     }
 }
 

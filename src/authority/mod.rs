@@ -161,16 +161,20 @@ impl Authority {
         &self.books
     }
 
-    /// The first of so many worker ids that no process can still be using; `None` if there are not as many.
+    /// The first of so many worker ids that no process can still be using; `None` if there are not as many. Other ones than the
+    /// last process of the node had, if there are: its ids may have run ahead of the clock.
     pub fn free_workers(&self, now: Now, node: NodeId, workers: u16) -> Option<u16> {
-        let taken = |bidder: &&books::Bidder| {
-            let past = bidder.until.0 + 2 * limits::EPSILON_MS < now.wall.0;
-            bidder.node != node && !(past && self.books.is_retired(bidder.node))
-        };
-        let mut held: Vec<_> = self.books.bidders().map(|(_, bidder)| bidder).filter(taken).collect();
-        held.sort_by_key(|bidder| bidder.first_worker);
+        let past = |bidder: &books::Bidder| bidder.until.0 + 2 * limits::EPSILON_MS < now.wall.0;
+        let gone = |bidder: &books::Bidder| past(bidder) && self.books.is_retired(bidder.node);
+        self.gap(workers, |bidder| !gone(bidder))
+            .or_else(|| self.gap(workers, |bidder| !gone(bidder) && bidder.node != node))
+    }
+
+    fn gap(&self, workers: u16, is_taken: impl Fn(&books::Bidder) -> bool) -> Option<u16> {
+        let mut taken: Vec<_> = self.books.bidders().map(|(_, bidder)| bidder).filter(|it| is_taken(it)).collect();
+        taken.sort_by_key(|bidder| bidder.first_worker);
         let mut first = 0;
-        for bidder in held {
+        for bidder in taken {
             if bidder.first_worker >= first + workers {
                 break;
             }

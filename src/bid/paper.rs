@@ -135,8 +135,8 @@ impl Paper {
 impl Deed {
     /// The reservation, as the reconciliation core hears of it.
     pub fn reserved(&self, slot: Slot, price: Micros) -> Reserved {
-        let Claim { reservation, lease, expires, .. } = self.claim;
-        Reserved { reservation, lease, slot, price, expires }
+        let Claim { reservation, lease, expires, exchange, .. } = self.claim;
+        Reserved { reservation, lease, slot, price, expires, exchange }
     }
 
     /// `Bid.id`.

@@ -11,7 +11,8 @@
 
 use super::holds::Holds;
 use super::link::without_lease;
-use super::{Funding, Reconciler};
+use super::silence::Silence;
+use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{LeaseReport, Why};
 use crate::ring::message::Order;
 use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, Slot, UnixMillis};
@@ -65,6 +66,10 @@ pub(super) struct Own {
     pub(super) granted: Micros,
     /// Booked under it, here or elsewhere, as far as is known here.
     pub(super) settled: Micros,
+    /// Billed beyond what was held, and not yet made up for by a grant or by what is free.
+    pub(super) overdrawn: Micros,
+    /// Silent bids should hold more than there was: nothing is lent meanwhile.
+    pub(super) lacking: Micros,
     /// Given back.
     pub(super) released: Micros,
     /// Of that, what the last tick's report told.
@@ -74,14 +79,48 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(slot: Slot, campaign: CampaignId, day: Day) -> Own {
-        let [granted, settled, released] = [Micros::ZERO; 3];
-        Own { slot, campaign, day, holds: Holds::new(slot), granted, settled, released, told: released, done_in: None }
+    pub(super) fn new(slot: Slot, campaign: CampaignId, day: Day, mode: Mode) -> Own {
+        Own {
+            slot,
+            campaign,
+            day,
+            holds: Holds::new(mode),
+            granted: Micros::ZERO,
+            settled: Micros::ZERO,
+            overdrawn: Micros::ZERO,
+            lacking: Micros::ZERO,
+            released: Micros::ZERO,
+            told: Micros::ZERO,
+            done_in: None,
+        }
     }
 
     /// What could still be billed under it.
     pub(super) fn charge(&self) -> Micros {
         self.granted.minus(self.settled).minus(self.released)
+    }
+
+    /// The authority charges what the node has.
+    pub(super) fn adds_up(&self) -> bool {
+        self.charge().plus(self.overdrawn) == self.holds.charge()
+    }
+
+    /// Holds for its reservations what they have to by what is known now, as far as there is free money; and makes up for what
+    /// was overdrawn.
+    pub(super) fn revalue(&mut self, silence: &Silence, now: Nanos) {
+        self.repay();
+        self.lacking = self.holds.revalue(silence, now);
+    }
+
+    fn repay(&mut self) {
+        let paid = self.overdrawn.min(self.holds.free.max(Micros::ZERO));
+        self.holds.free = self.holds.free.minus(paid);
+        self.overdrawn = self.overdrawn.minus(paid);
+    }
+
+    /// What it needs before anything may be lent on it.
+    fn needs(&self) -> Micros {
+        self.overdrawn.plus(self.lacking).plus(Micros(self.holds.free.0.saturating_neg().max(0)))
     }
 }
 
@@ -289,6 +328,9 @@ impl Reconciler {
             return true;
         }
         let own = line.lease.and_then(|lease| self.owns.get(&lease));
+        if own.is_some_and(|own| own.needs() > Micros::ZERO) {
+            return true;
+        }
         let (free, out) = own.map_or_else(Default::default, |own| (own.holds.free, own.holds.out));
         let left = Micros(line.available.0.saturating_add(free.0).max(0));
         let within_reach = share.wanted <= share.out.plus(left);
@@ -344,21 +386,31 @@ impl Reconciler {
         self.link.want(slot);
     }
 
-    /// Bills came to more than was held for them: the lease grows, or the cores give their credit back.
+    /// Silent bids should hold, or bills came to, more than there was: the lease grows, or the cores give their credit back.
     fn mend(&mut self, slot: Slot) {
         let Some(line) = self.lines[slot.0 as usize] else { return };
         let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) else { return };
-        let lacks = Micros(own.holds.free.0.saturating_neg());
-        if lacks > Micros::ZERO {
-            if lacks > line.available {
+        let needs = own.needs();
+        if needs > Micros::ZERO {
+            if needs > line.available {
                 self.revoke_all(slot);
             }
-            self.want(slot, lacks, Micros(1));
+            self.want(slot, needs, Micros(1));
+        }
+    }
+
+    /// Values all leases anew.
+    pub(super) fn revalue(&mut self, now: Nanos) {
+        for own in self.owns.values_mut() {
+            if let Some(line) = self.lines[own.slot.0 as usize] {
+                own.holds.mode = line.funding.mode;
+            }
+            own.revalue(&self.silence, now);
         }
     }
 
     /// What a tick's report says: of each lease and campaign of which there is something to say, or of all.
-    pub(super) fn all_leases(&mut self, number: u64, full: bool) -> Vec<LeaseReport> {
+    pub(super) fn all_leases(&mut self, now: Nanos, number: u64, full: bool) -> Vec<LeaseReport> {
         let mut reports = Vec::new();
         for (&lease, own) in &mut self.owns {
             let current = self.lines[own.slot.0 as usize].filter(|line| line.lease == Some(lease));
@@ -375,8 +427,8 @@ impl Reconciler {
                 day: own.day,
                 wanted: Micros::ZERO,
                 least: Micros::ZERO,
-                exposed: Micros::ZERO,
-                expected: Micros::ZERO,
+                exposed: own.holds.exposed(),
+                expected: own.holds.expected(&self.silence, now),
                 demand: Micros::ZERO,
                 stop: None,
             };
@@ -404,7 +456,7 @@ impl Reconciler {
     }
 
     /// What a report between ticks says: of campaigns that want more.
-    pub(super) fn leases_of(&mut self, slots: &[Slot]) -> Vec<LeaseReport> {
+    pub(super) fn leases_of(&mut self, now: Nanos, slots: &[Slot]) -> Vec<LeaseReport> {
         let mut reports = Vec::new();
         for slot in slots {
             let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
@@ -416,6 +468,7 @@ impl Reconciler {
             };
             if let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) {
                 (report.lease, report.granted, report.released) = (line.lease, own.granted, own.released);
+                (report.exposed, report.expected) = (own.holds.exposed(), own.holds.expected(&self.silence, now));
             }
             reports.push(report);
         }

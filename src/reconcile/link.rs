@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use super::grants::Own;
 use super::history::History;
 use super::record::Marks;
-use super::{Funding, Reconciler};
+use super::silence::Ending;
+use super::holds::{Known, Reservation};
+use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{
     Answer, Ask, Booked, Booking, Foreign, LeaseAnswer, LeaseReport, Registered, Report, Standing,
 };
-use crate::authority::books::minute;
 use crate::limits;
 use crate::ring::message::{Notice, Noticed, Order};
 use crate::units::{CoreId, Day, Epoch, Micros, Nanos, Now, Slot, UnixMillis};
@@ -170,7 +171,7 @@ impl Reconciler {
         if tick {
             link.due = None;
         }
-        let leases = if tick || full { self.all_leases(number, full) } else { self.leases_of(&short) };
+        let leases = if tick || full { self.all_leases(now.boot, number, full) } else { self.leases_of(now.boot, &short) };
         let link = &self.link;
         let from = link.booked.max(self.history.first_booking());
         let bookings = self.history.bookings_from(from).take_while(|booking| booking.number < link.reportable);
@@ -212,7 +213,7 @@ impl Reconciler {
             self.asked(now, *ticket, *booked);
         }
         for foreign in &answer.foreign {
-            self.booked_elsewhere(foreign);
+            self.booked_elsewhere(now, foreign);
         }
         for lease in &answer.leases {
             self.granted(now, answer.number, lease);
@@ -291,12 +292,12 @@ impl Reconciler {
     }
 
     /// Another node booked a bill of one of this process's reservations.
-    fn booked_elsewhere(&mut self, foreign: &Foreign) {
+    fn booked_elsewhere(&mut self, now: Now, foreign: &Foreign) {
         if foreign.number <= self.link.foreign_seen {
             return;
         }
         self.link.foreign_seen = foreign.number;
-        let &Foreign { lease, reservation, reserved, amount, expires, .. } = foreign;
+        let &Foreign { lease, reservation, exchange, reserved, amount, expires, .. } = foreign;
         let known = self.history.marks(lease, reservation, expires);
         let here = self.history.booking(lease, reservation).map(|booking| booking.amount);
         let Some(own) = self.owns.get_mut(&lease) else { return };
@@ -311,7 +312,13 @@ impl Reconciler {
             if known.any(Marks::FREED) {
                 own.holds.free = own.holds.free.minus(amount);
             } else {
-                own.holds.settle(minute(expires), reserved, amount);
+                let was = if known.any(Marks::WON) { Known::Won } else { Known::Silent };
+                let reservation = Reservation { exchange, expires, price: reserved };
+                let lacking = own.holds.settle(now.boot, was, &reservation, amount);
+                own.overdrawn = own.overdrawn.plus(lacking);
+                if was == Known::Silent {
+                    self.silence.left(now, exchange, expires, Ending::Sold);
+                }
             }
         }
         self.history.billed_elsewhere(lease, reservation, expires);
@@ -322,10 +329,12 @@ impl Reconciler {
     fn granted(&mut self, now: Now, number: u64, answer: &LeaseAnswer) {
         let Some(&slot) = self.slots.get(&answer.campaign) else { return };
         if let Some(lease) = answer.lease {
-            let own = self.owns.entry(lease).or_insert_with(|| Own::new(slot, answer.campaign, answer.day));
+            let mode = self.lines[slot.0 as usize].map_or_else(Mode::default, |line| line.funding.mode);
+            let own = self.owns.entry(lease).or_insert_with(|| Own::new(slot, answer.campaign, answer.day, mode));
             let more = answer.granted.minus(own.granted).max(Micros::ZERO);
             own.granted = own.granted.plus(more);
             own.holds.free = own.holds.free.plus(more);
+            own.revalue(&self.silence, now.boot);
         } else {
             let closed = |own: &Own| {
                 (own.campaign, own.day) == (answer.campaign, answer.day) && own.done_in.is_some_and(|done| done <= number)

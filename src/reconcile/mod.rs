@@ -23,6 +23,7 @@ pub mod offline;
 pub mod quota;
 pub mod record;
 pub mod server;
+pub mod silence;
 pub mod solo;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -32,18 +33,21 @@ use crate::authority::Budget;
 use crate::authority::books::minute;
 use crate::authority::message::{Register, Registered};
 use crate::limits;
-use crate::ring::message::{Event, Noticed, Order};
+use crate::ring::message::{Event, Noticed, Order, Reserved};
 use crate::store::journal::Journal;
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
 };
 use gauges::Gauges;
 use grants::{Line, Own, Share};
 use guards::feed::{Change, FeedLag};
 use history::History;
+pub use holds::Mode;
+use holds::Reservation;
 use link::Link;
 use quota::{Limit, Quotas};
 use record::Record;
+use silence::Silence;
 
 /// What a reconciler is told once.
 #[derive(Clone, Copy, Debug)]
@@ -87,13 +91,18 @@ pub struct Funding {
     pub total: Option<Micros>,
     /// Its highest bid: a core needs at least this to bid at all.
     pub price: CpmMicros,
+    /// What its silent bids hold.
+    pub mode: Mode,
+    /// What silent bids at full price may come to beyond what is left of the day's budget, as a share of that budget in
+    /// millionths.
+    pub tolerance: Option<u32>,
 }
 
 impl Funding {
     /// The same, as the authority wants to know it.
     pub fn budget(&self) -> Budget {
-        let &Self { campaign, advertiser, daily, total, price, .. } = self;
-        Budget { campaign, advertiser, daily, total, price, strict: true, tolerance: None }
+        let &Self { campaign, advertiser, daily, total, price, mode, tolerance, .. } = self;
+        Budget { campaign, advertiser, daily, total, price, strict: mode == Mode::Strict, tolerance }
     }
 }
 
@@ -133,6 +142,7 @@ pub struct Reconciler {
     /// Whether that was logged.
     clock_behind: bool,
     quotas: Quotas,
+    silence: Silence,
     gauges: Arc<Gauges>,
 }
 
@@ -171,6 +181,7 @@ impl Reconciler {
             feed: FeedLag::default(),
             clock_behind: false,
             quotas: Quotas::default(),
+            silence: Silence::new(now, &[]),
             gauges,
         };
         let &Registered { incarnation, .. } = &reconciler.registered;
@@ -215,6 +226,11 @@ impl Reconciler {
         self.quotas = Quotas::new(self.settings.cores, limits);
     }
 
+    /// The exchanges with their H2, ms, told once, before the first tick. What is not known of one counts as billed for sure.
+    pub fn exchanges(&mut self, now: Now, exchanges: &[(ExchangeKey, u64)]) {
+        self.silence = Silence::new(now, exchanges);
+    }
+
     /// An event of a core.
     ///
     /// # Panics
@@ -225,7 +241,9 @@ impl Reconciler {
             Event::Reserved(reserved) => {
                 self.gauges.reservations.add(1);
                 let own = self.owns.get_mut(&reserved.lease).expect("a reservation under a lease never granted");
-                own.holds.reserve(minute(reserved.expires), self.released_up_to, reserved.price);
+                let Reserved { exchange, expires, price, .. } = reserved;
+                own.holds.reserve(now.boot, self.released_up_to, &Reservation { exchange, expires, price });
+                self.silence.reserved(now, exchange, expires);
                 self.spent(reserved.slot, core, reserved.lease, reserved.price);
                 self.check_lease(reserved.lease);
             }
@@ -284,15 +302,17 @@ impl Reconciler {
         if self.disk_failed {
             return;
         }
+        self.silence.tick(now);
         self.expire(now.wall);
         self.watch_clock(now);
+        self.revalue(now.boot);
         self.confirm(now);
         self.poll(now);
         self.grant_by_demand(now);
         self.release_free();
         self.owns.keys().for_each(|lease| self.check_lease(*lease));
         self.link.tick(self.journal.appended(), self.history.next_booking());
-        self.gauges.held_micros.set(self.owns.values().map(|own| own.holds.silent().0.max(0) as u64).sum());
+        self.gauges.held_micros.set(self.owns.values().map(|own| own.holds.held().0 as u64).sum());
     }
 
     /// Tells every core to stop. Nothing is granted or renewed any more.
@@ -408,7 +428,7 @@ impl Reconciler {
     /// What is charged for a lease is all accounted for on this node.
     fn check_lease(&self, lease: LeaseId) {
         let own = &self.owns[&lease];
-        assert_eq!(own.charge(), own.holds.charge(), "lease {} is charged for other money than the node has", lease.0);
+        assert!(own.adds_up(), "lease {} is charged for other money than the node has: {own:?}", lease.0);
     }
 
     /// Frees what was silent past H2 and epsilon.

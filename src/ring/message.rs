@@ -59,6 +59,8 @@ pub struct Reserved {
     pub price: Micros,
     /// H2: until when a bill is accepted.
     pub expires: UnixMillis,
+    /// The exchange it was made to.
+    pub exchange: ExchangeKey,
 }
 
 /// What kind of notice an exchange sent (OpenRTB 2.6 section 4.4).
