@@ -13,7 +13,7 @@ use corebid::reconcile::guards::stops::Stop;
 use corebid::reconcile::guards::sums::{Accounts, Sum, Sums};
 use corebid::reconcile::history::Replayed;
 use corebid::reconcile::solo::Solo;
-use corebid::reconcile::{Funding, Horizons, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::ring::message::{Event, Order};
 use corebid::units::*;
 use proptest::prelude::*;
@@ -466,6 +466,8 @@ impl Node {
             daily: Micros(1_000_000_000),
             total: None,
             price: CpmMicros(2_000_000),
+            mode: Mode::Strict,
+            tolerance: None,
         };
         node.solo.campaigns(node.now, &[funding]);
         node
