@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use prometheus_client::registry::Registry;
 
 use crate::admin::Observed;
+use crate::admin::operator::Operator;
 use crate::admin::paths::Paths;
 use crate::audit;
 use crate::bid::audit::Auditor;
@@ -212,7 +213,13 @@ impl Launch {
             exchanges,
             currency: config.data.currency,
         });
-        let observed = Arc::new(Observed { registry, cores: metrics.clone(), paths, draining: false.into() });
+        let observed = Arc::new(Observed {
+            registry,
+            cores: metrics.clone(),
+            paths,
+            operator: Some(Operator::new(commands.clone())),
+            draining: false.into(),
+        });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
         let admin = server.admin;
         Ok(Node {

@@ -142,6 +142,17 @@ pub const QUOTA_WINDOW_NS: u64 = 2 * TICK_NS + 50_000_000;
 pub const QPS: u32 = 10_000_000;
 /// A lease lives two missed ticks, ns.
 pub const LEASE_NS: u64 = 2 * TICK_NS;
+/// A campaign that spends more than [`RUNAWAY_TIMES`] its target for this long is stopped, ns (mission M13).
+pub const RUNAWAY_NS: u64 = 60 * 1_000_000_000;
+/// See [`RUNAWAY_NS`].
+pub const RUNAWAY_TIMES: i64 = 3;
+/// Bids' worth of money that a campaign may spend beyond that. At its target, chance alone brings a campaign there less than once in
+/// a million campaign-days, whatever its budget (docs/decisions/0022-guards.md).
+pub const RUNAWAY_BIDS: i64 = 12;
+/// The oldest event that is not on disk, or not reported, may be this old, ns; then the node's leases are revoked (mission M14).
+pub const FEED_LAG_NS: u64 = 10 * 1_000_000_000;
+/// The lag is gone below this, ns: reports leave once a tick, so that an event may be a tick old when all is well.
+pub const FEED_CLEAR_NS: u64 = TICK_NS + TICK_NS / 2;
 /// H1, ns: silent reservations leave the bid core's account (money.md).
 pub const H1_NS: u64 = 60_000_000_000;
 /// H2, ms, where an exchange's section does not say otherwise: expiry of a signed notice URL, after which a silent
@@ -189,3 +200,5 @@ const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);
+const _: () = assert!(FEED_CLEAR_NS > TICK_NS && FEED_CLEAR_NS < FEED_LAG_NS);
+const _: () = assert!(RUNAWAY_NS.is_multiple_of(4 * TICK_NS));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use corebid::bid::budget::{Leases, Remainder};
-use corebid::bid::ids::Snowflake;
+use corebid::ids::Snowflake;
 use corebid::limits;
 use corebid::authority::books::minute;
 use corebid::reconcile::gauges::Gauges;

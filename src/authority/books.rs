@@ -15,6 +15,7 @@ use std::ops::Bound;
 
 use super::message::{Foreign, Why};
 use crate::limits;
+use crate::reconcile::guards::sums::{Accounts, Sum};
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
 use crate::units::{
     AdvertiserId, CampaignId, Day, Epoch, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis,
@@ -827,5 +828,80 @@ impl Books {
         let serials = (self.serials > 0).then_some(Record::Serials { upto: self.serials });
         let node = began.into_iter().chain(epoch).chain(serials).chain(incarnations).chain(retired).chain(bookers).chain(stopped);
         node.chain(lives).chain(days).chain(leases).chain(distinct).chain(elsewhere)
+    }
+}
+
+impl From<Account> for Sum {
+    fn from(Account { settled, charged, ceiling, .. }: Account) -> Sum {
+        Sum { settled, charged, ceiling }
+    }
+}
+
+/// All tables are in the order that the check asks for.
+impl Accounts for Books {
+    fn leases(&self) -> impl Iterator<Item = (CampaignId, Day, Micros)> {
+        self.leases.values().map(|lease| (lease.campaign, lease.day, lease.charge()))
+    }
+
+    fn days(&self) -> impl Iterator<Item = (CampaignId, Day, Sum)> {
+        self.days.iter().map(|((campaign, day), account)| (*campaign, *day, Sum::from(*account)))
+    }
+
+    fn campaigns(&self) -> impl Iterator<Item = (CampaignId, AdvertiserId, Sum)> {
+        self.lives.iter().map(|(campaign, life)| (*campaign, life.advertiser, Sum::from(life.account)))
+    }
+
+    fn advertisers(&self) -> impl Iterator<Item = (AdvertiserId, Micros)> {
+        self.advertisers.iter().map(|(advertiser, committed)| (*advertiser, *committed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Authority;
+    use crate::store::journal::Journal;
+    use crate::units::{Nanos, Now};
+
+    /// A process with a lease of each of two advertisers' campaigns.
+    fn books() -> Books {
+        let (day, wall) = (Day(20_000), UnixMillis(20_000 * UnixMillis::DAY));
+        let (incarnation, until) = (Incarnation(1), wall);
+        let mut books = Books::default();
+        let mut apply = |record| books.apply(&record).unwrap();
+        apply(Record::Started { incarnation, node: NodeId(0), wall, ids_from: wall });
+        apply(Record::Renewed { incarnation, until });
+        for id in 1..=2 {
+            let (campaign, advertiser, lease) = (CampaignId(id), AdvertiserId(id + 10), LeaseId(u64::from(id)));
+            apply(Record::Funded { campaign, advertiser, day, daily: Micros(1_000), total: Micros(5_000) });
+            apply(Record::Granted { lease, campaign, incarnation, day, total: Micros(300) });
+        }
+        books
+    }
+
+    /// A sum that is off stops its advertiser, on record, and nobody else; the process goes on.
+    #[test]
+    fn a_mismatch_stops_its_advertiser() {
+        let corruptions: [fn(&mut Books); 4] = [
+            |books| books.leases.get_mut(&LeaseId(1)).unwrap().granted.0 += 1,
+            |books| books.days.values_mut().next().unwrap().charged.0 -= 1,
+            |books| books.lives.get_mut(&CampaignId(1)).unwrap().account.settled.0 += 1,
+            |books| books.advertisers.get_mut(&AdvertiserId(11)).unwrap().0 -= 1,
+        ];
+        let now = Now { boot: Nanos(1), wall: UnixMillis(20_000 * UnixMillis::DAY + 1) };
+        for corrupt in corruptions {
+            let mut journal = Journal::new(0, UnixMillis(0));
+            let mut authority = Authority::new(books());
+            assert_eq!((authority.tick(now, &mut journal), journal.appended()), (6, 0));
+            let mut books = books();
+            corrupt(&mut books);
+            let mut authority = Authority::new(books);
+            for _ in 0..2 {
+                authority.tick(now, &mut journal);
+                let stopped: Vec<_> = authority.books().all_stopped().collect();
+                assert_eq!(stopped, [(Scope::Advertiser(AdvertiserId(11)), Why::Mismatch)]);
+                assert_eq!(journal.appended(), 1, "once");
+            }
+        }
     }
 }

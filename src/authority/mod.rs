@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::limits;
+use crate::reconcile::guards::sums::Sums;
 use crate::reconcile::record::{Record, UNLIMITED};
 use crate::store::journal::Journal;
 use crate::units::{
@@ -110,6 +111,7 @@ pub struct Authority {
     /// What leases grew by of late, if its memory may be lost: that bounds what may be lost.
     windows: Option<BTreeMap<LeaseId, Window>>,
     next_serial: u64,
+    sums: Sums,
 }
 
 impl Authority {
@@ -125,6 +127,7 @@ impl Authority {
             needs: BTreeMap::new(),
             windows: Some(BTreeMap::new()),
             next_serial,
+            sums: Sums::default(),
         }
     }
 
@@ -308,10 +311,10 @@ impl Authority {
     }
 
     /// Every [`limits::TICK_NS`]: ends the leases of processes that are over, forgets what nobody can book any more, and adds
-    /// all accounts up again. Returns how many sums were compared.
+    /// all accounts up again: an advertiser whose do not is stopped. Returns how many sums were compared.
     ///
     /// # Panics
-    /// If an account does not add up.
+    /// If money is charged to nobody.
     pub fn tick(&mut self, now: Now, journal: &mut Journal) -> u64 {
         let expired = minute(UnixMillis(now.wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1);
         self.books.forget(expired);
@@ -327,10 +330,12 @@ impl Authority {
         if let Some(windows) = &mut self.windows {
             windows.retain(|_, window| now.boot.since(window.since) <= horizon);
         }
-        match self.books.check() {
-            Ok(sums) => sums,
-            Err(wrong) => panic!("the ledger does not add up: {wrong}"),
+        let checked = self.sums.check(&self.books);
+        assert!(checked.strays.is_empty(), "the ledger charges campaigns it does not know: {:?}", checked.strays);
+        for advertiser in checked.wrong {
+            self.stop(now, journal, Scope::Advertiser(advertiser), Why::Mismatch);
         }
+        checked.sums
     }
 
     /// A process that is over makes no more bids after its last grant ran out; when those are past H2, by any of our clocks,

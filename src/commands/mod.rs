@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
 
+mod admin;
 pub mod consent;
 pub mod demo;
 pub mod explain;
@@ -7,6 +8,8 @@ pub mod floor;
 pub mod ledger;
 pub mod load;
 pub mod price;
+pub mod resume;
+pub mod retire;
 pub mod serve;
 pub mod supply;
 
@@ -43,6 +46,12 @@ enum Command {
     Consent(consent::Args),
     /// Supply chains, and the files that say who may sell what
     Supply(supply::Args),
+    /// Stop a campaign, or all of an advertiser, in a running bidder, until somebody resumes it
+    Stop(resume::Args),
+    /// Let a campaign or an advertiser bid again that an operator or a guard stopped
+    Resume(resume::Args),
+    /// Give up the leases of a node that will not come back; recorded
+    Retire(retire::Args),
 }
 
 /// What went wrong, in one line for stderr, and how the process ends.
@@ -92,6 +101,9 @@ pub fn run() -> ExitCode {
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),
+        Command::Stop(args) => resume::stop(&args),
+        Command::Resume(args) => resume::resume(&args),
+        Command::Retire(args) => retire::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

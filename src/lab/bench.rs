@@ -1,7 +1,7 @@
 //! A bid core on a bench: the production decision with leases that never end and nobody at the other end of its rings.
 //! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
 
-use crate::bid::ids::ID_NS;
+use crate::ids::ID_NS;
 use crate::bid::probe::{Blind, Probe};
 use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
 use crate::clock;

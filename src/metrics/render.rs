@@ -12,6 +12,7 @@ use super::histogram::Histogram;
 use super::stage::Stage;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
 use crate::store::anchor::Anchor;
+use crate::reconcile::guards::counts::Count;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// The metrics of all bid cores, as one collector.
@@ -119,6 +120,17 @@ impl Collector for Reconciliation {
             let labels = [("segment", segment.to_string()), ("hash", head.to_string())];
             head_of.encode_family(&labels)?.encode_gauge(&records)?;
         }
+        let labels = |count: &Count| [("scope", count.scope), ("why", count.why)];
+        let help = "Campaigns and advertisers that are stopped";
+        let mut family = encoder.encode_descriptor("corebid_stopped", help, None, MetricType::Gauge)?;
+        for count in self.0.guards.all() {
+            family.encode_family(&labels(&count))?.encode_gauge(&count.stopped)?;
+        }
+        let help = "Times that a campaign or an advertiser was stopped";
+        let mut family = encoder.encode_descriptor("corebid_stops", help, None, MetricType::Counter)?;
+        for count in self.0.guards.all() {
+            family.encode_family(&labels(&count))?.encode_counter::<NoLabelSet, u64, f64>(&count.stops, None)?;
+        }
         Ok(())
     }
 }
@@ -181,6 +193,10 @@ fn encode(
 mod tests {
     use super::*;
     use crate::ring::message::Noticed;
+    use crate::authority::books::Scope;
+    use crate::authority::message::Why;
+    use crate::reconcile::guards::stops::Stop;
+    use crate::units::AdvertiserId;
     use prometheus_client::registry::Registry;
 
     #[test]
@@ -216,6 +232,10 @@ mod tests {
         let gauges = Gauges::new(1);
         gauges.bills.add(3);
         gauges.held_micros.set(7);
+        let scope = Scope::Advertiser(AdvertiserId(3));
+        gauges.guards.set([Stop { scope, why: Why::Mismatch }].into_iter());
+        gauges.guards.stop(scope, Why::Mismatch);
+        gauges.guards.stop(scope, Why::Mismatch);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Reconciliation(Arc::new(gauges))));
         let mut text = String::new();
@@ -226,12 +246,18 @@ mod tests {
             "corebid_reconcile_bills_total 3",
             "# TYPE corebid_reconcile_held_micros gauge",
             "corebid_reconcile_held_micros 7",
+            "# TYPE corebid_stopped gauge",
+            "corebid_stopped{scope=\"advertiser\",why=\"mismatch\"} 1",
+            "corebid_stopped{scope=\"campaign\",why=\"mismatch\"} 0",
+            "# TYPE corebid_stops counter",
+            "corebid_stops_total{scope=\"advertiser\",why=\"mismatch\"} 2",
         ] {
             assert!(text.lines().any(|known| known.trim_end_matches('.') == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("corebid_ledger_head"), "no head was told yet");
         let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        assert_eq!(helps, Gauges::new(0).all().count());
+        let by_stop = 2;
+        assert_eq!(helps, Gauges::new(0).all().count() + by_stop);
     }
 
     #[test]

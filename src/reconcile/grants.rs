@@ -436,13 +436,15 @@ impl Reconciler {
             let mut matters = full || done || said != own.released || !own.holds.is_idle();
             if let Some(line) = current {
                 (report.wanted, report.least, report.demand) = (line.wanted, line.least, line.demand);
-                matters |= line.wanted > Micros::ZERO || line.demand > Micros::ZERO;
+                // One that is stopped asks whether it still is.
+                matters |= line.wanted > Micros::ZERO || line.demand > Micros::ZERO || line.stopped.is_some();
             }
             if matters {
                 reports.push(report);
             }
         }
-        let without = self.lines.iter().flatten().filter(|line| line.lease.is_none() && line.wanted > Micros::ZERO);
+        let asks = |line: &&Line| line.wanted > Micros::ZERO || line.stopped.is_some();
+        let without = self.lines.iter().flatten().filter(|line| line.lease.is_none()).filter(asks);
         reports.extend(without.map(|line| LeaseReport {
             wanted: line.wanted,
             least: line.least,
@@ -476,6 +478,11 @@ impl Reconciler {
     /// Takes a campaign's credit back from every core.
     pub(super) fn revoke_all(&mut self, slot: Slot) {
         self.cores().for_each(|core| self.revoke(slot, core));
+    }
+
+    /// Takes every campaign's credit back.
+    pub(super) fn revoke_everything(&mut self) {
+        self.slots().for_each(|slot| self.revoke_all(slot));
     }
 
     fn revoke(&mut self, slot: Slot, core: CoreId) {

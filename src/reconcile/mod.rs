@@ -14,11 +14,13 @@
 
 pub mod gauges;
 mod grants;
+pub mod guards;
 pub mod history;
 mod holds;
 mod link;
 mod notices;
 pub mod pacing;
+pub mod offline;
 pub mod quota;
 pub mod record;
 pub mod server;
@@ -39,6 +41,7 @@ use crate::units::{
 };
 use gauges::Gauges;
 use grants::{Line, Own, Share};
+use guards::feed::{Change, FeedLag};
 use history::History;
 pub use holds::Mode;
 use holds::Reservation;
@@ -136,6 +139,7 @@ pub struct Reconciler {
     drained: Vec<bool>,
     draining: bool,
     disk_failed: bool,
+    feed: FeedLag,
     /// Whether that was logged.
     clock_behind: bool,
     quotas: Quotas,
@@ -175,6 +179,7 @@ impl Reconciler {
             drained: vec![false; cores],
             draining: false,
             disk_failed: false,
+            feed: FeedLag::default(),
             clock_behind: false,
             quotas: Quotas::default(),
             silence: Silence::new(now, &[]),
@@ -271,8 +276,14 @@ impl Reconciler {
         }
     }
 
+    /// The campaigns it was told of.
+    fn listed(&self) -> impl Iterator<Item = &Funding> {
+        self.lines.iter().flatten().map(|line| &line.funding)
+    }
+
     /// After a batch of events: grants to cores that ran low, and the change of budget days.
     pub fn poll(&mut self, now: Now) {
+        self.watch_feed(now);
         if self.may_grant(now) {
             if now.wall >= self.day_ends {
                 self.begin_days(now);
@@ -352,12 +363,32 @@ impl Reconciler {
     }
 
     fn may_grant(&self, now: Now) -> bool {
-        !self.draining && !self.disk_failed && !self.is_clock_behind(now)
+        !self.draining && !self.disk_failed && self.feed.is_clear() && !self.is_clock_behind(now)
     }
 
     /// The clock was set back so far that a bid made now would count as expired: nobody could bill it.
     fn is_clock_behind(&self, now: Now) -> bool {
         minute(UnixMillis(now.wall.0 + self.settings.horizons.shortest)) <= self.released_up_to
+    }
+
+    /// Takes all credit back while nobody can see what is spent.
+    fn watch_feed(&mut self, now: Now) {
+        let (unsynced, unreported) = (self.journal.unsynced(now.boot), self.unreported(now.boot));
+        match self.feed.tick(now.boot, unsynced, unreported) {
+            Some(Change::Revoke(lag)) => {
+                self.gauges.feed_revocations.add(1);
+                log::error!(
+                    "feed lag of {} s: what happened since is not {}; all leases are revoked, and no campaign bids until it is",
+                    lag / Nanos::SECOND,
+                    if unsynced >= unreported { "on disk: look at the disk" } else { "known to the authority: look at the way to it" },
+                );
+                self.revoke_everything();
+            }
+            Some(Change::Resume(after)) => {
+                log::info!("the feed lag is gone after {} s: campaigns bid again", after / Nanos::SECOND);
+            }
+            None => {}
+        }
     }
 
     /// Says so when the clock falls behind, and when it is right again.

@@ -18,8 +18,10 @@ use std::time::Duration;
 
 use glommio::timer::sleep;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
+use tokio::sync::oneshot;
 
 use super::gauges::Gauges;
+use super::guards::operator::{Ask, Said};
 use super::quota::Limit;
 use super::solo::{Solo, Start};
 use super::{Funding, Settings};
@@ -94,6 +96,8 @@ pub enum Command {
     Limits(Vec<Limit>),
     /// One snapshot for each core, in order.
     Snapshots(Vec<Box<Snapshot>>),
+    /// From an operator; answered when it is on disk.
+    Operator(Ask, oneshot::Sender<Said>),
     /// Drain all cores, sync the ledger, end.
     Stop,
 }
@@ -226,6 +230,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
                 snapshots: cores.iter().map(|_| VecDeque::new()).collect(),
                 cores,
                 commands,
+                replies: VecDeque::new(),
                 gauges: shared_gauges,
                 next_tick: Nanos::NEVER,
                 stop_by: None,
@@ -242,7 +247,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     }
 }
 
-fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
+pub(super) fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
     let make =
         |placement| LocalExecutorBuilder::new(placement).name("reconcile").io_memory(IO_MEMORY).ring_depth(64).make();
     match cpu.map(|cpu| (cpu, make(Placement::Fixed(cpu)))) {
@@ -260,6 +265,8 @@ struct Core {
     /// Snapshots that found a ring full.
     snapshots: Vec<VecDeque<Box<Snapshot>>>,
     commands: Receiver<Command>,
+    /// What operators are told when so much of the journal is on disk.
+    replies: VecDeque<(u64, Said, oneshot::Sender<Said>)>,
     gauges: Arc<Gauges>,
     /// Never until the campaigns are known: the first renewal tells the cores that they can bid, so their first grants go
     /// before it.
@@ -379,6 +386,10 @@ impl Core {
                         queue.push_back(snapshot);
                     }
                 }
+                Ok(Command::Operator(ask, reply)) => {
+                    let said = self.solo.operate(now, ask);
+                    self.replies.push_back((self.solo.node.journal().appended(), said, reply));
+                }
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => break true,
                 Err(mpsc::TryRecvError::Empty) => break false,
             }
@@ -391,6 +402,11 @@ impl Core {
 
     /// Sends what may leave, as far as the rings have room.
     fn send(&mut self) {
+        let synced = self.solo.node.journal().synced();
+        while let Some((_, said, reply)) = self.replies.pop_front_if(|(needs, ..)| *needs <= synced) {
+            // Whoever asked may have gone.
+            let _ = reply.send(said);
+        }
         let (mut refused, mut waiting) = (0, 0);
         for (core, ends) in self.cores.iter_mut().enumerate() {
             let orders = self.solo.node.orders(CoreId(core as u8));

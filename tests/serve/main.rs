@@ -8,6 +8,7 @@ mod support;
 mod audit;
 mod booked;
 mod files;
+mod guards;
 mod gzip;
 mod life;
 mod notices;
