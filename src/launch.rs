@@ -29,12 +29,12 @@ use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
 use crate::reconcile::{Horizons, Settings};
-use crate::reload::{Reloader, Reloads, funding};
+use crate::reload::{Reloader, Reloads, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
 use crate::topology::Topology;
-use crate::units::{CoreId, ExchangeId};
+use crate::units::{CoreId, ExchangeId, ExchangeKey};
 
 /// What to start.
 #[derive(Debug)]
@@ -146,6 +146,8 @@ impl Launch {
         };
         let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
+        commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
+        commands.send(Command::Spends(spends(&data))).map_err(failed)?;
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
 
         let process = Process {
@@ -308,6 +310,10 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
         .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", data.dir.display())))?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+fn horizon_of_each(config: &Config) -> Vec<(ExchangeKey, u64)> {
+    config.exchanges.iter().map(|exchange| (ExchangeKey::of(&exchange.name), exchange.rules.h2_ms())).collect()
 }
 
 fn horizons(config: &Config) -> Horizons {

@@ -393,16 +393,8 @@ impl Books {
                 next_booking,
                 wall,
             } => {
-                let bidder = Bidder {
-                    node,
-                    nonce,
-                    first_worker,
-                    workers,
-                    ids_from,
-                    horizon,
-                    next_booking,
-                    ..Bidder::default()
-                };
+                let bidder =
+                    Bidder { node, nonce, first_worker, workers, ids_from, horizon, next_booking, ..Bidder::default() };
                 self.begin(incarnation, bidder)?;
                 let booked = self.booked.entry(node).or_default();
                 *booked = first_booking.max(*booked);
@@ -826,7 +818,14 @@ impl Books {
             Record::Elsewhere { number, reservation, lease, exchange, reserved, amount, expires }
         });
         let serials = (self.serials > 0).then_some(Record::Serials { upto: self.serials });
-        let node = began.into_iter().chain(epoch).chain(serials).chain(incarnations).chain(retired).chain(bookers).chain(stopped);
+        let node = began
+            .into_iter()
+            .chain(epoch)
+            .chain(serials)
+            .chain(incarnations)
+            .chain(retired)
+            .chain(bookers)
+            .chain(stopped);
         node.chain(lives).chain(days).chain(leases).chain(distinct).chain(elsewhere)
     }
 }

@@ -14,7 +14,8 @@
 //! measure with are its own: the authority sends [`Report::sent`] back.
 
 use crate::units::{
-    AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, UnixMillis,
+    AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId,
+    UnixMillis,
 };
 
 /// A process has started and asks for its number. Asked again with the same nonce, the answer is the same.

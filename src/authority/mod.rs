@@ -196,8 +196,7 @@ impl Authority {
         let incarnation = match known {
             Some(known) => known,
             None => {
-                let first_worker =
-                    self.free_workers(now, ask.node, ask.workers).ok_or(NotRegistered::NoWorkers)?;
+                let first_worker = self.free_workers(now, ask.node, ask.workers).ok_or(NotRegistered::NoWorkers)?;
                 let incarnation = Incarnation(self.books.incarnation().0 + 1);
                 // Earlier bids were made before `latest`, but for ids borrowed from the future: less than a lease's length.
                 // What one process starts with is itself on record, so that restarts in quick succession do not start
@@ -257,7 +256,10 @@ impl Authority {
         let total = budget.total.unwrap_or(UNLIMITED);
         let known = self.books.has_day(campaign, day)
             && self.books.day(campaign, day).budget == daily
-            && self.books.life(campaign).is_some_and(|life| (life.advertiser, life.account.budget) == (advertiser, total));
+            && self
+                .books
+                .life(campaign)
+                .is_some_and(|life| (life.advertiser, life.account.budget) == (advertiser, total));
         if !known {
             self.append(journal, now, Record::Funded { campaign, advertiser, day, daily, total });
         }

@@ -110,18 +110,19 @@ impl Authority {
         let campaign_known = self.books.life(booking.campaign).is_some();
         // What was booked when it was asked for has not been lost since; and a lease is closed only when all that was booked
         // under it is settled.
-        let settled = booking.asked.is_some_and(|epoch| {
-            epoch == self.books.epoch() || self.books.lease(booking.lease).is_none()
-        });
-        if settled || self.books.booked_for(booking.lease, booking.reservation, booking.expires).is_some() || !campaign_known {
+        let settled =
+            booking.asked.is_some_and(|epoch| epoch == self.books.epoch() || self.books.lease(booking.lease).is_none());
+        if settled
+            || self.books.booked_for(booking.lease, booking.reservation, booking.expires).is_some()
+            || !campaign_known
+        {
             self.append(journal, now, Record::Skipped { node, number });
             return;
         }
         let lease = self.books.lease(booking.lease).filter(|lease| lease.campaign == booking.campaign).copied();
         let mut marks = self.cover(lease, booking);
-        let elsewhere = lease.filter(|lease| {
-            lease.incarnation != report.incarnation && !self.books.is_over(lease.incarnation)
-        });
+        let elsewhere =
+            lease.filter(|lease| lease.incarnation != report.incarnation && !self.books.is_over(lease.incarnation));
         if elsewhere.is_some() && !marks.any(Marks::EXCESS) {
             marks = marks.and(Marks::FOREIGN);
         }
@@ -170,7 +171,9 @@ impl Authority {
             let &LeaseReport { campaign, day, granted: total, .. } = said;
             let Some(lease) = said.lease else { continue };
             let known = self.books.lease(lease).map_or(Micros::ZERO, |lease| lease.granted);
-            if total > known && (self.fund_day(now, journal, campaign, day).is_some() || self.books.has_day(campaign, day)) {
+            if total > known
+                && (self.fund_day(now, journal, campaign, day).is_some() || self.books.has_day(campaign, day))
+            {
                 self.append(journal, now, Record::Adopted { lease, campaign, incarnation, day, total });
             }
         }
@@ -210,6 +213,9 @@ impl Authority {
         let account = self.books.day(campaign, day);
         let left = |account: super::books::Account| account.budget.0.saturating_sub(account.committed().0);
         let life = self.books.life(campaign).map_or(0, |life| left(life.account));
+        let left_of_life = self.books.life(campaign).map_or(Micros::ZERO, |life| {
+            Micros(life.account.budget.0.saturating_sub(life.account.settled.0).clamp(0, account.budget.0))
+        });
         let exposure = budget.and_then(|budget| budget.tolerance).map(|tolerance| {
             let beyond = (i128::from(account.budget.0) * i128::from(tolerance) / 1_000_000) as i64;
             let room = account.budget.0.saturating_sub(account.settled.0).saturating_add(beyond);
@@ -224,7 +230,8 @@ impl Authority {
             lease,
             granted: lease.and_then(|lease| self.books.lease(lease)).map_or(Micros::ZERO, |lease| lease.granted),
             available: Micros(left(account).min(life)),
-            budget: account.budget,
+            // No more of it than what is left of the campaign's life.
+            budget: account.budget.min(account.settled.plus(left_of_life)),
             settled: account.settled,
             expected: fleet.expected,
             share: fleet.share,
@@ -304,7 +311,12 @@ impl Authority {
             _ if demand == Micros::ZERO => 125_000 / nodes,
             all => (i128::from(demand.0) * 1_000_000 / i128::from(all)) as i64,
         };
-        Fleet { nodes, share: share as u32, expected: Micros(sum(|need| need.expected)), exposed: Micros(sum(|need| need.exposed)) }
+        Fleet {
+            nodes,
+            share: share as u32,
+            expected: Micros(sum(|need| need.expected)),
+            exposed: Micros(sum(|need| need.exposed)),
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crate::metrics::counter::Counter;
 use crate::metrics::paths::{PathSales, Table};
-use crate::store::anchor::Latest;
 use crate::reconcile::guards::counts::Counts;
+use crate::store::anchor::Latest;
 use crate::units::{Micros, Slot};
 
 /// How a number moves, which decides what a scraper may do with it.

@@ -15,6 +15,7 @@ use super::silence::Silence;
 use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{LeaseReport, Why};
 use crate::ring::message::Order;
+use crate::snapshot::calendar::BudgetDay;
 use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, Slot, UnixMillis};
 
 /// Bids a sub-lease aims at before anything is known of its demand: the fewest and the most.
@@ -31,9 +32,7 @@ pub(super) struct Line {
     /// Whether it is in the campaign list.
     listed: bool,
     /// The budget day.
-    pub(super) day: Day,
-    /// When it ends.
-    ends: UnixMillis,
+    pub(super) day: BudgetDay,
     /// The current day's lease; `None` until the first grant.
     pub(super) lease: Option<LeaseId>,
     /// What the account has to grant, as the authority said last; below zero after a budget was cut.
@@ -42,13 +41,50 @@ pub(super) struct Line {
     wanted: Micros,
     /// The least of it that is of use.
     least: Micros,
-    /// Reserved during the last tick.
+    /// Reserved during the last tick, or what a paced campaign would have if it had taken part in every auction.
     demand: Micros,
     /// Why it may not bid.
     pub(super) stopped: Option<Why>,
+    /// A guard of this node wants it stopped, and the authority has not said so yet.
+    pub(super) stop: Option<Why>,
+    /// As the authority said last: the day's budget, what is settled of it, what is expected of silent bids, on all nodes; and this
+    /// node's share of the demand in millionths. Of no day but this: nothing is known before its first answer.
+    pub(super) budget: Micros,
+    pub(super) settled: Micros,
+    pub(super) expected: Micros,
+    pub(super) share: u32,
+    pub(super) heard: bool,
+    /// The most that may be exposed at full price, if the campaign has a tolerance.
+    pub(super) exposure: Option<Micros>,
 }
 
 impl Line {
+    fn new(funding: Funding, day: BudgetDay) -> Line {
+        Line {
+            funding,
+            listed: true,
+            day,
+            lease: None,
+            available: funding.daily,
+            wanted: Micros::ZERO,
+            least: Micros::ZERO,
+            demand: Micros::ZERO,
+            stopped: None,
+            stop: None,
+            budget: funding.daily,
+            settled: Micros::ZERO,
+            expected: Micros::ZERO,
+            share: 1_000_000,
+            heard: false,
+            exposure: None,
+        }
+    }
+
+    /// It is known what the fleet has spent of its day.
+    pub(super) fn is_known(&self) -> bool {
+        self.listed && self.heard
+    }
+
     /// It may be granted credit.
     fn runs(&self) -> bool {
         self.listed && self.stopped.is_none()
@@ -119,7 +155,7 @@ impl Own {
     }
 
     /// What it needs before anything may be lent on it.
-    fn needs(&self) -> Micros {
+    pub(super) fn needs(&self) -> Micros {
         self.overdrawn.plus(self.lacking).plus(Micros(self.holds.free.0.saturating_neg().max(0)))
     }
 }
@@ -173,23 +209,12 @@ impl Reconciler {
             );
             self.slots.insert(funding.campaign, funding.slot);
             let cut = known.is_some_and(|known| funding.is_less_than(&known.funding));
-            let (day, ends) = budget_day(funding, now.wall);
+            let day = self.budget_day(funding.slot, now.wall);
             self.lines[at] = Some(match known {
                 Some(known) => Line { funding: *funding, listed: true, ..known },
-                None => Line {
-                    funding: *funding,
-                    listed: true,
-                    day,
-                    ends,
-                    lease: None,
-                    available: funding.daily,
-                    wanted: Micros::ZERO,
-                    least: Micros::ZERO,
-                    demand: Micros::ZERO,
-                    stopped: None,
-                },
+                None => Line::new(*funding, day),
             });
-            self.day_ends = self.day_ends.min(ends);
+            self.day_ends = self.day_ends.min(self.lines[at].map_or(day, |line| line.day).end);
             if cut {
                 self.revoke_all(funding.slot);
             }
@@ -207,17 +232,19 @@ impl Reconciler {
     pub(super) fn begin_days(&mut self, now: Now) {
         self.day_ends = UnixMillis(u64::MAX);
         for slot in self.slots() {
-            let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
-            if now.wall >= line.ends {
-                let (day, ends) = budget_day(&line.funding, now.wall);
-                *line = Line { day, ends, lease: None, available: line.funding.daily, ..*line };
+            let Some(line) = self.lines[slot.0 as usize] else { continue };
+            if now.wall >= line.day.end {
+                let day = self.budget_day(slot, now.wall);
+                let Line { listed, stopped, stop, share, .. } = line;
+                self.lines[slot.0 as usize] =
+                    Some(Line { listed, stopped, stop, share, ..Line::new(line.funding, day) });
                 self.gauges.set_spend(slot, Micros::ZERO);
                 for core in self.cores() {
                     self.revoke(slot, core);
                     *self.share(slot, core) = Share::default();
                 }
             }
-            self.day_ends = self.day_ends.min(self.lines[slot.0 as usize].map_or(UnixMillis(u64::MAX), |line| line.ends));
+            self.day_ends = self.day_ends.min(self.lines[slot.0 as usize].map_or(line.day, |line| line.day).end);
         }
         self.grant_by_demand(now);
     }
@@ -257,6 +284,7 @@ impl Reconciler {
                     starved = starved.or(Some(core));
                 }
             }
+            let demand = self.paced_demand(slot).unwrap_or(demand);
             if let Some(line) = &mut self.lines[slot.0 as usize] {
                 line.demand = demand;
             }
@@ -347,6 +375,9 @@ impl Reconciler {
         if share.out.plus(credit) < price || credit <= Micros::ZERO {
             return can_bid(share.out);
         }
+        let exposed = own.map_or(Micros::ZERO, |own| own.holds.exposed());
+        let room = line.exposure.map_or(credit, |most| Micros(most.0.saturating_sub(exposed.0).max(0)));
+        let credit = credit.min(room);
         let here = credit.min(free.max(Micros::ZERO));
         if here < credit {
             self.want(slot, credit.minus(here), price.max(bid).minus(share.out).minus(here));
@@ -363,7 +394,7 @@ impl Reconciler {
         (share.out, share.held, share.filled) = (out, true, true);
         share.idle = 0;
         self.gauges.grants.add(1);
-        let ends = now.boot.after(line.ends.0.saturating_sub(now.wall.0) * Nanos::MS);
+        let ends = now.boot.after(line.day.end.0.saturating_sub(now.wall.0) * Nanos::MS);
         self.out[usize::from(core.0)].push_back(Order::Grant { slot, lease, credit: here, ends });
         can_bid(out) || here < credit
     }
@@ -437,7 +468,11 @@ impl Reconciler {
             if let Some(line) = current {
                 (report.wanted, report.least, report.demand) = (line.wanted, line.least, line.demand);
                 // One that is stopped asks whether it still is.
-                matters |= line.wanted > Micros::ZERO || line.demand > Micros::ZERO || line.stopped.is_some();
+                report.stop = line.stop;
+                matters |= line.stop.is_some()
+                    || line.wanted > Micros::ZERO
+                    || line.demand > Micros::ZERO
+                    || line.stopped.is_some();
             }
             if matters {
                 reports.push(report);
@@ -449,7 +484,7 @@ impl Reconciler {
             wanted: line.wanted,
             least: line.least,
             demand: line.demand,
-            ..without_lease(&line.funding, line.day)
+            ..without_lease(&line.funding, line.day.day)
         }));
         self.lines.iter_mut().flatten().for_each(|line| line.wanted = Micros::ZERO);
         reports
@@ -464,7 +499,7 @@ impl Reconciler {
                 wanted: std::mem::replace(&mut line.wanted, Micros::ZERO),
                 least: line.least,
                 demand: line.demand,
-                ..without_lease(&line.funding, line.day)
+                ..without_lease(&line.funding, line.day.day)
             };
             if let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) {
                 (report.lease, report.granted, report.released) = (line.lease, own.granted, own.released);
@@ -519,7 +554,7 @@ impl Reconciler {
         (first..cores).chain(0..first).map(CoreId)
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         (0..self.lines.len() as u32).map(Slot)
     }
 
@@ -533,9 +568,4 @@ impl Funding {
         let total = |funding: &Funding| funding.total.unwrap_or(super::record::UNLIMITED);
         self.daily < before.daily || total(self) < total(before)
     }
-}
-
-/// The budget day of a campaign at a time, and when it ends.
-fn budget_day(_funding: &Funding, wall: UnixMillis) -> (Day, UnixMillis) {
-    (wall.day(), wall.day().end())
 }

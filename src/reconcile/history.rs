@@ -57,10 +57,30 @@ impl History {
     fn book(&mut self, record: &Record, wall: UnixMillis) {
         let booking = match *record {
             Record::Bill {
-                number, reservation, lease, campaign, exchange, reserved, amount, expires, marks, epoch, ..
+                number,
+                reservation,
+                lease,
+                campaign,
+                exchange,
+                reserved,
+                amount,
+                expires,
+                marks,
+                epoch,
+                ..
             }
             | Record::Pending {
-                number, reservation, lease, campaign, exchange, reserved, amount, expires, marks, epoch, ..
+                number,
+                reservation,
+                lease,
+                campaign,
+                exchange,
+                reserved,
+                amount,
+                expires,
+                marks,
+                epoch,
+                ..
             } => Booking {
                 number,
                 reservation,
@@ -162,7 +182,8 @@ impl History {
     pub fn opening(&self) -> impl Iterator<Item = Record> {
         let &Self { next, confirmed, latest, .. } = self;
         let pending = self.bookings.iter().map(|(booking, wall)| {
-            let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed, asked } = booking;
+            let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed, asked } =
+                booking;
             let flag = |is, mark| if is { mark } else { Marks::BILLED };
             let marks = flag(freed, Marks::FREED).and(flag(asked.is_some(), Marks::ASKED));
             let epoch = asked.unwrap_or_default();

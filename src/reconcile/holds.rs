@@ -15,19 +15,10 @@
 //! minute when they have been silent for one. So a lease has at most 14 sums of young reservations, and one for each minute of
 //! H2 and of epsilon, for each exchange it bids at (48 bytes each); one without bids has none.
 
+use crate::reconcile::Mode;
 use crate::reconcile::silence::Silence;
 use crate::reconcile::silence::quantile::{self, Bids};
 use crate::units::{ExchangeKey, Micros, Nanos, UnixMillis};
-
-/// How much silent reservations of a campaign hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Each its maximum price.
-    Strict,
-    /// Together the 1 - 1e-6 quantile of what will be billed.
-    #[default]
-    Quantile,
-}
 
 /// What was known of a reservation before it was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

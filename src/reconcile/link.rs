@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use super::grants::Own;
 use super::history::History;
+use super::holds::{Known, Reservation};
 use super::record::Marks;
 use super::silence::Ending;
-use super::holds::{Known, Reservation};
 use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{
     Answer, Ask, Booked, Booking, Foreign, LeaseAnswer, LeaseReport, Registered, Report, Standing,
@@ -171,7 +171,8 @@ impl Reconciler {
         if tick {
             link.due = None;
         }
-        let leases = if tick || full { self.all_leases(now.boot, number, full) } else { self.leases_of(now.boot, &short) };
+        let leases =
+            if tick || full { self.all_leases(now.boot, number, full) } else { self.leases_of(now.boot, &short) };
         let link = &self.link;
         let from = link.booked.max(self.history.first_booking());
         let bookings = self.history.bookings_from(from).take_while(|booking| booking.number < link.reportable);
@@ -337,19 +338,24 @@ impl Reconciler {
             own.revalue(&self.silence, now.boot);
         } else {
             let closed = |own: &Own| {
-                (own.campaign, own.day) == (answer.campaign, answer.day) && own.done_in.is_some_and(|done| done <= number)
+                (own.campaign, own.day) == (answer.campaign, answer.day)
+                    && own.done_in.is_some_and(|done| done <= number)
             };
             self.owns.retain(|_, own| !closed(own));
         }
-        let Some(line) = self.lines[slot.0 as usize].as_mut().filter(|line| line.day == answer.day) else { return };
+        let Some(line) = self.lines[slot.0 as usize].as_mut().filter(|line| line.day.day == answer.day) else { return };
         line.lease = answer.lease.or(line.lease);
         line.available = answer.available;
+        (line.budget, line.settled, line.expected) = (answer.budget, answer.settled, answer.expected);
+        (line.share, line.heard, line.exposure) = (answer.share, true, answer.exposure);
         let stopped_now = answer.stopped.is_some() && line.stopped.is_none();
-        line.stopped = answer.stopped;
+        line.stop = line.stop.filter(|_| answer.stopped.is_none());
+        line.stopped = answer.stopped.or(line.stop);
         self.gauges.set_spend(slot, answer.settled);
         if stopped_now {
             self.revoke_all(slot);
         }
+        self.seen(now, slot);
         self.fill_all(now, slot);
     }
 }

@@ -21,6 +21,7 @@ mod link;
 mod notices;
 pub mod pacing;
 pub mod offline;
+mod paced;
 pub mod quota;
 pub mod record;
 pub mod server;
@@ -35,6 +36,7 @@ use crate::authority::books::minute;
 use crate::authority::message::{Register, Registered};
 use crate::limits;
 use crate::ring::message::{Event, Noticed, Order, Reserved};
+pub use crate::snapshot::campaign::Mode;
 use crate::store::journal::Journal;
 use crate::units::{
     AdvertiserId, CampaignId, CoreId, CpmMicros, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
@@ -43,9 +45,10 @@ use gauges::Gauges;
 use grants::{Line, Own, Share};
 use guards::feed::{Change, FeedLag};
 use history::History;
-pub use holds::Mode;
 use holds::Reservation;
 use link::Link;
+use paced::Manner;
+pub use paced::Spends;
 use quota::{Limit, Quotas};
 use record::Record;
 use silence::Silence;
@@ -121,6 +124,8 @@ pub struct Reconciler {
     registered: Registered,
     /// By slot.
     lines: Vec<Option<Line>>,
+    /// By slot; those without a manner spend as soon as possible.
+    manners: Vec<Manner>,
     /// By slot and core.
     shares: Vec<Share>,
     /// Sub-leases that ran low since the last [`Reconciler::poll`].
@@ -167,6 +172,7 @@ impl Reconciler {
             history,
             registered,
             lines: Vec::new(),
+            manners: Vec::new(),
             shares: Vec::new(),
             low: Vec::new(),
             slots: HashMap::new(),
@@ -245,6 +251,7 @@ impl Reconciler {
                 let Reserved { exchange, expires, price, .. } = reserved;
                 own.holds.reserve(now.boot, self.released_up_to, &Reservation { exchange, expires, price });
                 self.silence.reserved(now, exchange, expires);
+                self.took_part(&reserved);
                 self.spent(reserved.slot, core, reserved.lease, reserved.price);
                 self.check_lease(reserved.lease);
             }
@@ -259,7 +266,7 @@ impl Reconciler {
                     None => assert_eq!(credit, Micros::ZERO, "credit returned under a lease never granted"),
                 }
             }
-            Event::Chances { .. } => {}
+            Event::Chances { slot, chances, taken, dearest } => self.came_by(slot, core, chances, taken, dearest),
             Event::Short { slot, lease, wanted } => self.short(slot, core, lease, wanted),
             Event::Notice(notice) => self.notice(now, core, &notice),
             Event::Quota { exchange, asked, returned } => {
@@ -312,6 +319,8 @@ impl Reconciler {
         self.poll(now);
         self.grant_by_demand(now);
         self.release_free();
+        self.watch_jumps();
+        self.pace(now);
         self.owns.keys().for_each(|lease| self.check_lease(*lease));
         self.link.tick(self.journal.appended(), self.history.next_booking());
         self.gauges.held_micros.set(self.owns.values().map(|own| own.holds.held().0 as u64).sum());
@@ -380,7 +389,11 @@ impl Reconciler {
                 log::error!(
                     "feed lag of {} s: what happened since is not {}; all leases are revoked, and no campaign bids until it is",
                     lag / Nanos::SECOND,
-                    if unsynced >= unreported { "on disk: look at the disk" } else { "known to the authority: look at the way to it" },
+                    if unsynced >= unreported {
+                        "on disk: look at the disk"
+                    } else {
+                        "known to the authority: look at the way to it"
+                    },
                 );
                 self.revoke_everything();
             }

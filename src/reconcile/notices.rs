@@ -52,8 +52,7 @@ impl Reconciler {
 
     /// Made by this process, under a lease of which it still has the money. The authority decides of all others.
     fn is_own(&self, claim: &Claim) -> bool {
-        let of_this_process =
-            (claim.node, claim.incarnation) == (self.settings.node, self.registered.incarnation);
+        let of_this_process = (claim.node, claim.incarnation) == (self.settings.node, self.registered.incarnation);
         let own = self.owns.get(&claim.lease).filter(|own| own.campaign == claim.campaign);
         of_this_process && own.is_some() && claim.reservation.made() >= self.registered.ids_from
     }
@@ -199,7 +198,9 @@ impl Reconciler {
                 self.silence.left(now, claim.exchange, claim.expires, Ending::Sold);
             }
         }
+        let slot = own.slot;
         self.book(now, notice, booking, marks);
+        self.was_billed(now, slot, self.silence.age(now, claim.exchange, claim.expires), amount);
         self.check_lease(claim.lease);
         Some(Noticed::Safe)
     }

@@ -24,7 +24,7 @@ use super::gauges::Gauges;
 use super::guards::operator::{Ask, Said};
 use super::quota::Limit;
 use super::solo::{Solo, Start};
-use super::{Funding, Settings};
+use super::{Funding, Settings, Spends};
 use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
 use crate::limits;
@@ -35,7 +35,7 @@ use crate::store::anchor::Anchors;
 use crate::store::disk::Directory;
 use crate::store::embedded::{Embedded, OpenError};
 use crate::store::writer::{Job, Writer};
-use crate::units::{CoreId, Nanos, NodeId, Now};
+use crate::units::{CoreId, ExchangeKey, Nanos, NodeId, Now};
 
 /// Between turns while there are events, and after [`CALM_TURNS`] turns without.
 const TURN: Duration = Duration::from_millis(1);
@@ -92,6 +92,10 @@ pub struct CoreEnds {
 pub enum Command {
     /// The campaigns that may spend. Sent before the snapshots that hold them.
     Campaigns(Vec<Funding>),
+    /// How they spend. Sent before them.
+    Spends(Vec<Spends>),
+    /// The exchanges, with their H2 in ms. Sent once, before the campaigns.
+    Exchanges(Vec<(ExchangeKey, u64)>),
     /// The limits of the exchanges. Sent once, before the campaigns.
     Limits(Vec<Limit>),
     /// One snapshot for each core, in order.
@@ -376,6 +380,8 @@ impl Core {
                         self.next_tick = now.boot;
                     }
                 }
+                Ok(Command::Spends(list)) => self.solo.node.spends(list),
+                Ok(Command::Exchanges(list)) => self.solo.node.exchanges(now, &list),
                 Ok(Command::Limits(limits)) => self.solo.node.limit(&limits),
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");

@@ -114,7 +114,8 @@ impl Solo {
             }
             Scope::Advertiser(advertiser) => {
                 let mut listed = self.node.listed();
-                lives.any(|(_, life)| life.advertiser == advertiser) || listed.any(|known| known.advertiser == advertiser)
+                lives.any(|(_, life)| life.advertiser == advertiser)
+                    || listed.any(|known| known.advertiser == advertiser)
             }
         }
     }

@@ -38,6 +38,7 @@ pub struct Lane {
     dearest: Micros,
     day: Day,
     turn: u64,
+    demand: Micros,
     paces: Vec<CorePace>,
 }
 
@@ -54,6 +55,7 @@ impl Lane {
             dearest: Micros::ZERO,
             day: Day::default(),
             turn: 0,
+            demand: Micros::ZERO,
             paces: vec![CorePace::REST; usize::from(cores)],
         }
     }
@@ -75,6 +77,11 @@ impl Lane {
         *here = here.saturating_add(chances);
         self.taken += u64::from(taken);
         self.dearest = self.dearest.max(dearest);
+    }
+
+    /// What it would reserve until the next tick if it took part in every auction.
+    pub fn demand(&self) -> Micros {
+        self.demand
     }
 
     /// A core reserved this.
@@ -108,6 +115,7 @@ impl Lane {
         };
         let pace = self.pacer.tick(now, &view);
         self.turn += 1;
+        self.demand = pace.demand;
         // Slots differ, so that the small campaigns of a node are not all on one core.
         let turn = self.turn.wrapping_add(u64::from(self.slot.0) << 8);
         split(&pace, bid, turn, &self.chances, &mut self.paces);

@@ -81,6 +81,12 @@ impl Silence {
         self.known(exchange).map_or(0.0, |watch| watch.expected(age))
     }
 
+    /// How long ago a bid was made, ms, by the wall clock; for ever of an exchange that nothing is known of.
+    pub fn age(&self, now: Now, exchange: ExchangeKey, expires: UnixMillis) -> u64 {
+        let made = self.known(exchange).map(|watch| expires.0.saturating_sub(watch.h2()));
+        made.map_or(u64::MAX, |made| now.wall.0.saturating_sub(made))
+    }
+
     /// Whether bids at the exchange are won far more often than they used to be. While that lasts, and for a minute more,
     /// their chance is 1.
     pub fn jumped(&self, exchange: ExchangeKey) -> bool {
