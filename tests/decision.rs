@@ -2,11 +2,11 @@
 
 mod support;
 
-use corebid::bid::ids;
 use corebid::bid::probe::Blind;
 use corebid::bid::{Ask, BidCore, Outcome, Process, Seed};
 use corebid::clock;
 use corebid::config::{Config, Exchange, Privacy};
+use corebid::ids;
 use corebid::lab::bench::Bench;
 use corebid::limits;
 use corebid::ring::message::Event;
@@ -257,11 +257,16 @@ fn reasons_that_no_document_brings_about() {
     assert_eq!(reason(Ask { exchange: b"seatless", body: &invited, arrived: now.boot }), Some(Seat));
 }
 
+fn process(not_before: UnixMillis) -> Process {
+    let base = "http://127.0.0.1".into();
+    Process { incarnation: Incarnation(1), first_worker: 0, not_before, base }
+}
+
 /// A core between rings whose other ends the test holds, and money as the test gives it.
 #[test]
 fn reasons_of_money_and_room() {
     let data = Data::load(Source::BuiltIn, &Key([0; 32])).unwrap();
-    let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+    let process = process(UnixMillis(0));
     let seed = Seed::new(&Config::demo(std::path::Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
     let (events, mut receiver) = spsc::events();
     let mut core = BidCore::new(seed, events, Box::leak(Box::default()));
@@ -308,7 +313,7 @@ fn reasons_of_money_and_room() {
 fn without_ids_there_are_no_bids() {
     let data = Data::load(Source::BuiltIn, &Key([0; 32])).unwrap();
     let last_ms = UnixMillis(ids::EPOCH.0 + (1 << 41) - 1);
-    let process = Process { incarnation: Incarnation(1), not_before: last_ms, base: "http://127.0.0.1".into() };
+    let process = process(last_ms);
     let seed = Seed::new(&Config::demo(std::path::Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
     let (events, mut receiver) = spsc::events();
     let mut core = BidCore::new(seed, events, Box::leak(Box::default()));
@@ -332,7 +337,7 @@ fn without_ids_there_are_no_bids() {
 fn a_page_beyond_the_credit_is_reported_whole() {
     let folder = Folder::new("page");
     let data = Data::load(golden_campaigns(&folder), &Key([0; 32])).unwrap();
-    let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+    let process = process(UnixMillis(0));
     let seed = Seed::new(&Config::demo(std::path::Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
     let (events, mut receiver) = spsc::events();
     let mut core = BidCore::new(seed, events, Box::leak(Box::default()));

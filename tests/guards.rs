@@ -12,7 +12,7 @@ use corebid::reconcile::guards::runaway::{Runaway, Sight, Signal, Trip};
 use corebid::reconcile::guards::stops::Stop;
 use corebid::reconcile::guards::sums::{Accounts, Sum, Sums};
 use corebid::reconcile::history::Replayed;
-use corebid::reconcile::solo::Solo;
+use corebid::reconcile::solo::{Solo, Start};
 use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::ring::message::{Event, Order};
 use corebid::units::*;
@@ -456,7 +456,8 @@ impl Node {
         let now = Now { boot: Nanos(Nanos::SECOND), wall: UnixMillis(20_000 * UnixMillis::DAY + 3_600_000) };
         let settings = Settings { node: NodeId(0), cores: 1, horizons: Horizons::default() };
         let gauges = Arc::new(Gauges::new(1));
-        let solo = Solo::new(settings, Replayed::default(), 1, &gauges, now).unwrap();
+        let start = Start { nonce: 1, ids_from: UnixMillis(0), opens: false };
+        let (solo, _) = Solo::new(settings, Replayed::default(), start, &gauges, now).unwrap();
         let mut node = Node { solo, now };
         node.sync();
         let funding = Funding {

@@ -13,7 +13,8 @@ use corebid::bid::budget::Leases;
 use corebid::clock;
 use corebid::ids::Snowflake;
 use corebid::limits;
-use corebid::reconcile::books::Books;
+use corebid::authority::books::Books;
+use corebid::reconcile::history::Replayed;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
 use corebid::reconcile::{Funding, Horizons, Mode, Settings};
@@ -64,7 +65,6 @@ impl Bidder {
             cpu: None,
             segment_bytes,
             head_file: Some(dir.join("heads")),
-            worker: 31,
             slots: 4,
             paths: false,
             settings,
@@ -81,7 +81,7 @@ impl Bidder {
             tolerance: None,
         };
         commands.send(Command::Campaigns(vec![funding])).unwrap();
-        let ids = Snowflake::new(1, handle.ids_from);
+        let ids = Snowflake::new(handle.registered.first_worker, handle.registered.ids_from);
         let leases = Leases::new(4);
         let _snapshots = (snapshots, retired);
         let answers = HashMap::new();
@@ -129,7 +129,7 @@ impl Bidder {
         let expires = UnixMillis(now.wall.0 + limits::H2_MS);
         let reservation = self.ids.next(now).unwrap();
         let lease = backing.lease;
-        self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires })).unwrap();
+        self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires, exchange: ExchangeKey(0) })).unwrap();
         Claim {
             reservation,
             lease,
@@ -139,7 +139,7 @@ impl Bidder {
             user: UserKey(5),
             bid: BidId([9; 16]),
             campaign: CampaignId(7),
-            incarnation: self.handle.incarnation,
+            incarnation: self.handle.registered.incarnation,
             node: NodeId(1),
             exchange: ExchangeKey(0),
             agreed: Agreed::NOTHING,
@@ -194,26 +194,33 @@ fn segment(dir: &Path, number: u32) -> (Segment, Vec<Record>) {
 
 fn bills(dir: &Path) -> Vec<(ReservationId, Micros)> {
     let bill = |record: &Record| match record {
-        Record::Billed { reservation, amount, .. } => Some((*reservation, *amount)),
+        Record::Bill { reservation, amount, .. } => Some((*reservation, *amount)),
         _ => None,
     };
     segment(dir, 1).1.iter().filter_map(bill).collect()
 }
 
 fn books(dir: &Path) -> Books {
-    let (_, books) = Embedded::open_books(dir).unwrap();
-    books.check().unwrap();
-    books
+    let (_, replayed) = Embedded::open_replayed(dir).unwrap();
+    replayed.books.check().unwrap();
+    replayed.books
 }
 
 fn spent(dir: &Path) -> Micros {
     books(dir).life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled)
 }
 
+/// What is booked, and what the node has billed and not told the authority yet.
+fn money(replayed: &Replayed) -> Micros {
+    let booked = replayed.books.life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled);
+    let untold = replayed.history.bookings_from(replayed.books.booked(NodeId(1)));
+    untold.fold(booked, |sum, booking| sum.plus(booking.amount))
+}
+
 /// Bids, bills, restarts, on a directory of any file system.
 fn lives_through_restarts(dir: &Path) {
     let mut bidder = Bidder::start(dir).unwrap();
-    assert_eq!(bidder.handle.incarnation, Incarnation(1));
+    assert_eq!(bidder.handle.registered.incarnation, Incarnation(1));
     let claims: Vec<_> = (0..20).map(|_| bidder.bid()).collect();
     for (count, claim) in claims.iter().take(10).enumerate() {
         let ticket = bidder.bill(*claim);
@@ -234,7 +241,7 @@ fn lives_through_restarts(dir: &Path) {
 
     // A bill of an earlier incarnation's bid is booked, and one that was booked is not booked again.
     let mut bidder = Bidder::start(dir).unwrap();
-    assert_eq!(bidder.handle.incarnation, Incarnation(2));
+    assert_eq!(bidder.handle.registered.incarnation, Incarnation(2));
     let tickets = [bidder.bill(claims[10]), bidder.bill(claims[3]), bidder.bill(claims[10])];
     for ticket in tickets {
         assert_eq!(bidder.answer(ticket), Noticed::Safe);
@@ -288,12 +295,13 @@ fn every_cut_of_the_file_can_be_started_from() {
     for block in (first..=bytes.len()).step_by(commit::BLOCK) {
         for cut in [block, block + 1, block + 100, block + commit::BLOCK - 1].map(|cut| cut.min(bytes.len())) {
             fs::write(embedded::path(&cut_dir, 1), &bytes[..cut]).unwrap();
-            let (store, books) = Embedded::open_books(&cut_dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-            books.check().unwrap();
+            let opened = Embedded::open_replayed(&cut_dir);
+            let (store, replayed) = opened.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+            replayed.books.check().unwrap();
             // All that was acknowledged while the file was this long.
             let acknowledged = billed.iter().filter(|(length, _)| *length <= cut as u64).count();
-            let settled = books.life(CampaignId(7)).map_or(0, |life| life.account.settled.0);
-            assert!(settled >= 1_000 * acknowledged as i64, "cut at {cut}: {settled} for {acknowledged} bills");
+            let spent = money(&replayed).0;
+            assert!(spent >= 1_000 * acknowledged as i64, "cut at {cut}: {spent} for {acknowledged} bills");
             let length = fs::metadata(embedded::path(&cut_dir, 1)).unwrap().len();
             assert_eq!((length, store.position.offset % commit::BLOCK as u64), (store.position.offset, 0));
         }
@@ -301,7 +309,7 @@ fn every_cut_of_the_file_can_be_started_from() {
     // From a file without its last block and a half, a process goes on, and the accounts add up again.
     fs::write(embedded::path(&cut_dir, 1), &bytes[..bytes.len() - commit::BLOCK * 3 / 2]).unwrap();
     let bidder = Bidder::start(&cut_dir).unwrap();
-    assert_eq!(bidder.handle.incarnation, Incarnation(2));
+    assert_eq!(bidder.handle.registered.incarnation, Incarnation(2));
     assert_eq!(bidder.stop(), Ended::Clean);
     books(&cut_dir);
 }
@@ -324,7 +332,7 @@ fn a_long_ledger_goes_on_in_new_files() {
         let (segment, records) = segment(&dir, file);
         assert_eq!(segment.closed, file < files, "segment {file}");
         seen.extend(records.iter().filter_map(|record| match record {
-            Record::Billed { reservation, .. } => Some(*reservation),
+            Record::Bill { reservation, .. } => Some(*reservation),
             _ => None,
         }));
     }
@@ -406,7 +414,7 @@ fn a_ledger_of_version_1_is_carried_on() {
     fs::write(embedded::path(&dir, 1), &old[..old.len() - 100]).unwrap();
     let before = books(&dir);
     let bidder = Bidder::start(&dir).unwrap();
-    assert!(bidder.handle.incarnation > before.incarnation());
+    assert!(bidder.handle.registered.incarnation > before.incarnation());
     assert_eq!(bidder.stop(), Ended::Clean);
     let (first, second) = (segment(&dir, 1).0, segment(&dir, 2).0);
     assert_eq!((first.version, second.version, second.first), (1, 2, first.next));

@@ -7,7 +7,9 @@ use corebid::ids::Snowflake;
 use corebid::limits;
 use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::record::Record;
-use corebid::reconcile::{Funding, Horizons, Reconciler, Settings};
+use corebid::reconcile::history::Replayed;
+use corebid::reconcile::solo::{Solo, Start};
+use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::store::commit::{BLOCK, Entry, NOTHING, Segment};
 use corebid::store::embedded::{End, Position};
@@ -132,9 +134,9 @@ fn what_was_durable_survives_every_crash() {
     }
 }
 
-/// A core whose notices are answered by the real reconciler, on this disk.
+/// A core whose notices are answered by the real machines, on this disk.
 struct Node {
-    reconciler: Reconciler,
+    solo: Solo,
     writer: Writer<Memory>,
     disk: Memory,
     now: Now,
@@ -144,12 +146,12 @@ impl Node {
     fn start() -> Self {
         let (disk, now) = (Memory::default(), Now { boot: Nanos(Nanos::SECOND), wall: WALL });
         let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
-        let mut journal = Journal::new(31, UnixMillis(0));
+        let start = Start { nonce: 1, ids_from: UnixMillis(0), opens: true };
+        let gauges = Arc::new(Gauges::new(1));
+        let (solo, opening) = Solo::new(settings, Replayed::default(), start, &gauges, now).unwrap();
         let mut writer = Writer::new(disk.clone(), 3 * BLOCK as u64, Position::START, now.wall);
-        ready(writer.step(&mut Job::start(journal.opening(now, [])), now.wall)).unwrap();
-        let books = Default::default();
-        let reconciler = Reconciler::new(settings, books, journal, Arc::new(Gauges::new(1)), now);
-        let mut node = Self { reconciler, writer, disk, now };
+        ready(writer.step(&mut Job::start(opening.unwrap()), now.wall)).unwrap();
+        let mut node = Self { solo, writer, disk, now };
         let funding = Funding {
             campaign: CampaignId(7),
             advertiser: AdvertiserId(1),
@@ -157,23 +159,25 @@ impl Node {
             daily: Micros(1_000_000_000),
             total: None,
             price: CpmMicros(2_500_000),
+            mode: Mode::Strict,
+            tolerance: None,
         };
-        node.reconciler.campaigns(node.now, &[funding]);
-        node.reconciler.tick(node.now);
+        node.solo.campaigns(node.now, &[funding]);
+        node.solo.tick(node.now);
         node
     }
 
-    /// What a commit takes; failures are told to the reconciler, and the commit is tried again.
+    /// What a commit takes; failures are told to the node, and the commit is tried again.
     fn commit(&mut self) -> Vec<Order> {
-        let Some(batch) = self.reconciler.records() else { return self.send() };
+        let Some(batch) = self.solo.node.journal().take() else { return self.send() };
         let mut sent = Vec::new();
         let wall = self.now.wall;
-        let opening = self.writer.wants_segment(wall).then(|| self.reconciler.opening(self.now));
+        let opening = self.writer.wants_segment(wall).then(|| self.solo.opening(self.now));
         let mut job = Job::new(batch, opening);
         while !job.is_done() {
             match ready(self.writer.step(&mut job, wall)) {
-                Ok(()) => self.reconciler.durable(job.upto()),
-                Err(_) => self.reconciler.disk_failed(),
+                Ok(()) => self.solo.durable(self.now, job.upto()),
+                Err(_) => self.solo.node.disk_failed(),
             }
             sent.extend(self.send());
         }
@@ -182,7 +186,7 @@ impl Node {
 
     /// Orders leave: an acknowledgement is marked in the disk's log.
     fn send(&mut self) -> Vec<Order> {
-        let orders: Vec<_> = self.reconciler.orders(CoreId(0)).drain(..).collect();
+        let orders: Vec<_> = self.solo.node.orders(CoreId(0)).drain(..).collect();
         for order in &orders {
             if let Order::Noticed { ticket, noticed: Noticed::Safe } = order {
                 self.disk.mark(*ticket);
@@ -197,21 +201,23 @@ fn a_record_is_written_and_synced_before_its_200() {
     let mut node = Node::start();
     let mut lease = None;
     while lease.is_none() {
-        node.reconciler.poll(node.now);
+        node.solo.node.poll(node.now);
+        node.solo.talk(node.now);
         lease = node.commit().iter().find_map(|order| match order {
             Order::Grant { lease, .. } => Some(*lease),
             _ => None,
         });
     }
     let lease = lease.unwrap();
-    let mut ids = Snowflake::new(1, node.reconciler.ids_from());
+    let registered = *node.solo.node.registered();
+    let mut ids = Snowflake::new(registered.first_worker, registered.ids_from);
     let mut reservations = Vec::new();
     for ticket in 0..60 {
-        let reservation = ids.next(node.now.wall);
+        let reservation = ids.next(node.now).unwrap();
         let expires = UnixMillis(node.now.wall.0 + limits::H2_MS);
         let (slot, price) = (Slot(0), CpmMicros(100_000));
-        let reserved = Reserved { reservation, lease, slot, price: price.per_impression(), expires };
-        node.reconciler.on_event(node.now, CoreId(0), Event::Reserved(reserved));
+        let reserved = Reserved { reservation, lease, slot, price: price.per_impression(), expires, exchange: ExchangeKey(0) };
+        node.solo.node.on_event(node.now, CoreId(0), Event::Reserved(reserved));
         let claim = Claim {
             reservation,
             lease,
@@ -221,7 +227,7 @@ fn a_record_is_written_and_synced_before_its_200() {
             user: UserKey(5),
             bid: BidId([9; 16]),
             campaign: CampaignId(7),
-            incarnation: node.reconciler.incarnation(),
+            incarnation: registered.incarnation,
             node: NodeId(1),
             exchange: ExchangeKey(0),
             agreed: Agreed::NOTHING,
@@ -234,7 +240,7 @@ fn a_record_is_written_and_synced_before_its_200() {
             path: PathKey::NONE,
             claim,
         };
-        node.reconciler.on_event(node.now, CoreId(0), Event::Notice(notice));
+        node.solo.node.on_event(node.now, CoreId(0), Event::Notice(notice));
         reservations.push(reservation);
         match ticket % 7 {
             3 => node.disk.fail(Fault::Full),
@@ -275,7 +281,7 @@ fn place(disk: &Memory, wanted: ReservationId) -> Option<(u32, u64)> {
     disk.segments().into_iter().find_map(|(number, bytes)| {
         let (mut found, mut place) = (false, None);
         Segment::read(number, &bytes, |entry| match entry {
-            Entry::Record { record: Record::Billed { reservation, .. }, .. } => found |= reservation == wanted,
+            Entry::Record { record: Record::Bill { reservation, .. }, .. } => found |= reservation == wanted,
             Entry::Commit { at, .. } if found && place.is_none() => place = Some((number, at as u64)),
             _ => {}
         })

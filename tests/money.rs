@@ -14,7 +14,7 @@ use corebid::authority::books::minute;
 use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::history::Replayed;
-use corebid::reconcile::solo::Solo;
+use corebid::reconcile::solo::{Solo, Start};
 use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::store::journal::Batch;
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
@@ -444,7 +444,7 @@ impl World {
     fn synced(&mut self) {
         let Some((batch, live)) = self.writing.take() else { return };
         let (mut bytes, mut count) = (&batch.bytes[..], 0);
-        while let Some(record) = Record::decode(&mut bytes) {
+        while let Some((_, record)) = Record::decode(&mut bytes) {
             count += 1;
             self.synced.apply(&record).unwrap();
             if let Record::Bill { reservation, amount, .. } = record {
@@ -572,7 +572,8 @@ impl World {
 fn solo(replayed: Replayed, nonce: u64, now: Now, horizons: Horizons) -> Solo {
     let settings = Settings { node: NodeId(1), cores: CORES, horizons };
     let gauges = Arc::new(Gauges::new(CAMPAIGNS as usize).with_paths());
-    Solo::new(settings, replayed, nonce, &gauges, now).unwrap()
+    let start = Start { nonce, ids_from: UnixMillis(0), opens: false };
+    Solo::new(settings, replayed, start, &gauges, now).unwrap().0
 }
 
 /// Forgets what the clock alone decides about: no record says when something is forgotten.
@@ -757,7 +758,7 @@ fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
     world.solo.talk(world.now);
     while let Some(batch) = world.solo.node.journal().take() {
         let mut bytes = &batch.bytes[..];
-        while let Some(record) = Record::decode(&mut bytes) {
+        while let Some((_, record)) = Record::decode(&mut bytes) {
             world.synced.apply(&record).unwrap();
         }
         world.solo.durable(world.now, batch.upto);

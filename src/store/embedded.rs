@@ -65,7 +65,7 @@ pub enum OpenError {
     /// A segment is damaged where no crash explains it.
     Damaged(PathBuf, Damage),
     /// The records contradict each other.
-    Inconsistent(PathBuf, Inconsistent),
+    Inconsistent(PathBuf, Box<Inconsistent>),
 }
 
 impl fmt::Display for OpenError {
@@ -215,7 +215,7 @@ pub enum Fault {
     /// It is damaged where no crash explains it.
     Damaged(Damage),
     /// Its records contradict each other.
-    Inconsistent(Inconsistent),
+    Inconsistent(Box<Inconsistent>),
 }
 
 impl End {
@@ -238,7 +238,7 @@ impl End {
             });
             let segment = segment.map_err(|damage| (number, Fault::Damaged(damage)))?;
             if let Some(why) = wrong {
-                return Err((number, Fault::Inconsistent(why)));
+                return Err((number, Fault::Inconsistent(Box::new(why))));
             }
             if segment.end > 0 {
                 return Ok(End::of(&segment));

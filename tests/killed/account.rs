@@ -34,20 +34,30 @@ impl Account {
     pub(crate) fn check(&self, data: &Path, exchange: &Exchange) -> Booked {
         let mut days: HashMap<u64, Day> = HashMap::new();
         let mut booked: HashMap<String, i64> = HashMap::new();
+        // By reservation: what the node billed, and what the authority has in its account.
+        let (mut billed, mut accounted) = (HashMap::new(), HashMap::new());
         let mut spent: BTreeMap<(u32, u32), i64> = BTreeMap::new();
         for record in records(data) {
             match record {
                 Record::Granted { lease, day, .. } | Record::Lease { lease, day, .. } => {
                     days.insert(lease.0, day);
                 }
-                Record::Billed { bid, lease, campaign, amount, marks, .. } => {
-                    assert!(!marks.any(Marks::EXCESS), "a bill that no lease covers: {record:?}");
+                Record::Bill { bid, reservation, amount, .. } => {
                     let before = booked.insert(bid_id(bid), amount.0);
+                    assert_eq!(before, None, "billed twice: {record:?}");
+                    billed.insert(reservation.0, amount.0);
+                }
+                Record::Booked { reservation, lease, campaign, amount, marks, .. } => {
+                    assert!(!marks.any(Marks::EXCESS), "a bill that no lease covers: {record:?}");
+                    let before = accounted.insert(reservation.0, amount.0);
                     assert_eq!(before, None, "booked twice: {record:?}");
                     *spent.entry((campaign.0, days[&lease.0].0)).or_default() += amount.0;
                 }
                 _ => {}
             }
+        }
+        for (reservation, money) in &billed {
+            assert_eq!(accounted.get(reservation), Some(money), "reservation {reservation} was billed");
         }
         for (bid, money) in exchange.acknowledged() {
             assert_eq!(booked.get(&bid), Some(&money), "bid {bid} was acknowledged");

@@ -22,7 +22,7 @@ fn heard(folder: &Folder) -> BTreeMap<String, Vec<(Marks, i64)>> {
     let mut heard: BTreeMap<String, Vec<(Marks, i64)>> = BTreeMap::new();
     for record in records(&folder.path("data")) {
         let (bid, marks, amount): (BidId, _, _) = match record {
-            Record::Billed { bid, marks, amount, .. } => (bid, marks, amount.0),
+            Record::Bill { bid, marks, amount, .. } => (bid, marks, amount.0),
             Record::Heard { bid, marks, .. } => (bid, marks, 0),
             _ => continue,
         };
