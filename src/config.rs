@@ -97,6 +97,8 @@ impl Default for Server {
 pub struct Data {
     /// Where the ledger lives.
     pub dir: PathBuf,
+    /// Heads of the ledger's chain are appended here, best on a volume of another machine.
+    pub head_file: Option<PathBuf>,
     /// The campaign file, TOML or JSON.
     pub campaigns: PathBuf,
     /// Profiles, one JSON object a line; without it no user has any.
@@ -123,6 +125,7 @@ impl Default for Data {
     fn default() -> Self {
         Data {
             dir: PathBuf::new(),
+            head_file: None,
             campaigns: PathBuf::new(),
             profiles: None,
             model: None,
@@ -170,6 +173,7 @@ impl Config {
             .chain(data.model.as_mut())
             .chain(data.rates.as_mut())
             .chain(data.geo.as_mut())
+            .chain(data.head_file.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
             .chain(config.audit.file.as_mut())

@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use prometheus_client::registry::Registry;
 
 use crate::admin::Observed;
+use crate::admin::operator::Operator;
 use crate::admin::paths::Paths;
 use crate::audit;
 use crate::bid::audit::Auditor;
@@ -28,12 +29,12 @@ use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
 use crate::reconcile::{Horizons, Settings};
-use crate::reload::{Reloader, Reloads, funding};
+use crate::reload::{Reloader, Reloads, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
 use crate::topology::Topology;
-use crate::units::{CoreId, ExchangeId};
+use crate::units::{CoreId, ExchangeId, ExchangeKey};
 
 /// What to start.
 #[derive(Debug)]
@@ -133,7 +134,8 @@ impl Launch {
         let options = reconciliation::Options {
             dir: config.data.dir.clone(),
             cpu: Some(topology.reconcile),
-            file_bytes: reconciliation::FILE_BYTES,
+            segment_bytes: reconciliation::SEGMENT_BYTES,
+            head_file: config.data.head_file.clone(),
             slots: data.campaigns().len(),
             paths: config.supply.paths,
             settings: Settings {
@@ -144,10 +146,13 @@ impl Launch {
         };
         let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
+        commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
+        commands.send(Command::Spends(spends(&data))).map_err(failed)?;
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
 
         let process = Process {
             incarnation: reconciliation.registered.incarnation,
+            first_worker: reconciliation.registered.first_worker,
             not_before: reconciliation.registered.ids_from,
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };
@@ -210,7 +215,13 @@ impl Launch {
             exchanges,
             currency: config.data.currency,
         });
-        let observed = Arc::new(Observed { registry, cores: metrics.clone(), paths, draining: false.into() });
+        let observed = Arc::new(Observed {
+            registry,
+            cores: metrics.clone(),
+            paths,
+            operator: Some(Operator::new(commands.clone())),
+            draining: false.into(),
+        });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
         let admin = server.admin;
         Ok(Node {
@@ -299,6 +310,10 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
         .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", data.dir.display())))?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+fn horizon_of_each(config: &Config) -> Vec<(ExchangeKey, u64)> {
+    config.exchanges.iter().map(|exchange| (ExchangeKey::of(&exchange.name), exchange.rules.h2_ms())).collect()
 }
 
 fn horizons(config: &Config) -> Horizons {

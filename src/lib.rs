@@ -23,6 +23,7 @@
 //! The modules below stand in the order in which a request passes them; `tests/tidy.rs` holds them to it.
 
 pub mod units;
+pub mod ids;
 pub mod limits;
 pub mod clock;
 pub mod config;

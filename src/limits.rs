@@ -76,7 +76,7 @@ pub const MANAGERS: usize = 256;
 /// Subdomains with an ads.txt of their own (`SUBDOMAIN`) that are kept of a domain.
 pub const SUBDOMAINS: usize = 1024;
 
-/// Campaigns, all told, that one process gives a slot to: 32 bytes of sub-lease per core each.
+/// Campaigns, all told, that one process gives a slot to: 64 bytes of sub-lease per core each.
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.
 pub const CANDIDATES: usize = 1024;
@@ -129,6 +129,11 @@ pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
 /// second.
 pub const AUDITED: usize = 4096;
 
+/// How much of the time to come the reservation ids of a core may have used up, ns; a bid beyond it is refused
+/// (`ids_exhausted`). A second holds 4,096,000 ids, and a core makes at most some 100,000 bids in one: this is only reached when
+/// something is wrong. It is a tenth of what a restart leaves between its ids and those before it, [`LEASE_NS`].
+pub const IDS_BORROWED_NS: u64 = 1_000_000_000;
+
 /// The reconciliation tick, ns.
 pub const TICK_NS: u64 = 5_000_000_000;
 /// What a limit of requests per second is held over, ns: ten seconds, and what the clock of who checks it may be off.
@@ -137,6 +142,17 @@ pub const QUOTA_WINDOW_NS: u64 = 2 * TICK_NS + 50_000_000;
 pub const QPS: u32 = 10_000_000;
 /// A lease lives two missed ticks, ns.
 pub const LEASE_NS: u64 = 2 * TICK_NS;
+/// A campaign that spends more than [`RUNAWAY_TIMES`] its target for this long is stopped, ns (mission M13).
+pub const RUNAWAY_NS: u64 = 60 * 1_000_000_000;
+/// See [`RUNAWAY_NS`].
+pub const RUNAWAY_TIMES: i64 = 3;
+/// Bids' worth of money that a campaign may spend beyond that. At its target, chance alone brings a campaign there less than once in
+/// a million campaign-days, whatever its budget (docs/decisions/0022-guards.md).
+pub const RUNAWAY_BIDS: i64 = 12;
+/// The oldest event that is not on disk, or not reported, may be this old, ns; then the node's leases are revoked (mission M14).
+pub const FEED_LAG_NS: u64 = 10 * 1_000_000_000;
+/// The lag is gone below this, ns: reports leave once a tick, so that an event may be a tick old when all is well.
+pub const FEED_CLEAR_NS: u64 = TICK_NS + TICK_NS / 2;
 /// H1, ns: silent reservations leave the bid core's account (money.md).
 pub const H1_NS: u64 = 60_000_000_000;
 /// H2, ms, where an exchange's section does not say otherwise: expiry of a signed notice URL, after which a silent
@@ -179,7 +195,10 @@ pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
+const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);
+const _: () = assert!(FEED_CLEAR_NS > TICK_NS && FEED_CLEAR_NS < FEED_LAG_NS);
+const _: () = assert!(RUNAWAY_NS.is_multiple_of(4 * TICK_NS));

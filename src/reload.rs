@@ -4,13 +4,17 @@
 //! which is a swap of two boxes; what those share is freed here, because the reloader holds a replaced snapshot until every
 //! core has given its copy back.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::reconcile::Funding;
+use crate::clock;
+use crate::reconcile::pacing::Plan;
 use crate::reconcile::server::Command;
+use crate::reconcile::{Funding, Spends};
 use crate::snapshot::Snapshot;
+use crate::snapshot::calendar::Days;
 use crate::snapshot::campaign::Campaign;
 use crate::snapshot::data::{Data, Kept, Reloaded};
 
@@ -45,6 +49,7 @@ impl Reloader {
         self.replaced.push(replaced);
         let snapshots = (0..self.cores).map(|_| self.data.snapshot()).collect();
         // The receiver is gone only when the reconciliation core has ended, and then nothing serves any more.
+        let _ = self.commands.send(Command::Spends(spends(&self.data)));
         let _ = self.commands.send(Command::Campaigns(funding(&self.data)));
         let _ = self.commands.send(Command::Snapshots(snapshots));
         kept
@@ -113,8 +118,25 @@ pub fn funding(data: &Data) -> Vec<Funding> {
             advertiser: campaign.advertiser,
             slot: campaign.slot,
             daily: campaign.daily_budget,
-            total: None,
+            total: campaign.spending.total,
             price: campaign.cpm,
+            mode: campaign.spending.mode,
+            tolerance: campaign.spending.tolerance,
+        })
+        .collect()
+}
+
+/// How they spend.
+pub fn spends(data: &Data) -> Vec<Spends> {
+    let now = clock::wall();
+    let mut zones: HashMap<&str, Days> = HashMap::new();
+    let enabled = data.campaigns().iter().filter(|campaign| campaign.enabled);
+    enabled
+        .map(|campaign| {
+            let zone = campaign.spending.zone.as_str();
+            // The campaign file was read with its zones looked up.
+            let days = zones.entry(zone).or_insert_with(|| Days::of(now, zone).unwrap_or_default()).clone();
+            Spends { slot: campaign.slot, plan: Plan::of(&campaign.spending), days }
         })
         .collect()
 }
@@ -175,6 +197,7 @@ mod tests {
         let old = Arc::downgrade(&of_a_core.campaigns);
 
         assert_eq!(reloader.reload(), []);
+        assert!(matches!(taken.recv().unwrap(), Command::Spends(_)));
         assert!(matches!(taken.recv().unwrap(), Command::Campaigns(list) if list.len() == of_a_core.campaigns.len()));
         let Ok(Command::Snapshots(new)) = taken.recv() else { panic!("a snapshot for each core") };
         assert_eq!(new.len(), 2);

@@ -319,6 +319,11 @@ impl ReservationId {
     }
 }
 
+/// A record of the ledger: a Snowflake too, from a generator of its own. Grows within a ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct RecordId(pub u64);
+
 /// `Bid.id`: 128 random bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

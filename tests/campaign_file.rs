@@ -8,7 +8,8 @@ use corebid::bid::server::ANSWER_ROOM;
 use corebid::limits;
 use corebid::snapshot::campaign::markup::{Markup, Signals, Values};
 use corebid::snapshot::campaign::{
-    Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Shape, Slots, Targeting, load,
+    Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Mode, Pacing, Shape, Slots, Spending, Targeting,
+    load,
 };
 use corebid::snapshot::demo;
 use corebid::snapshot::supply::Policy;
@@ -48,6 +49,12 @@ id = 42
 advertiser = 7
 name = "Spring \"sale\""
 daily_budget = 1_234.000001
+total_budget = 20_000
+pacing = "fast"
+curve = [0, 0, 0, 0, 0, 0.5, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.000001, 0]
+time_zone = "europe/berlin"
+mode = "quantile"
+tolerance = 0.015
 flight = { start = 2026-03-01, end = 2026-03-31T12:00:00+02:00 }
 cpm = 2.345678
 adomain = ["Acme.example", "acme.example.org"]
@@ -196,6 +203,17 @@ fn every_key_means_what_it_says() {
     assert_eq!(first.name, "Spring \"sale\"");
     assert!(first.enabled);
     assert_eq!(first.daily_budget, Micros(1_234_000_001));
+    let mut hours = [1_000_000; 24];
+    (hours[..5].fill(0), hours[5] = 500_000, hours[12] = 2_000_000, hours[22] = 1, hours[23] = 0);
+    let spending = Spending {
+        total: Some(Micros(20_000_000_000)),
+        pacing: Pacing::Fast,
+        curve: Some(Box::new(hours)),
+        zone: "Europe/Berlin".into(),
+        mode: Mode::Quantile,
+        tolerance: Some(15_000),
+    };
+    assert_eq!(first.spending, spending);
     assert_eq!(first.cpm, CpmMicros(2_345_678));
     // Seconds of `date -u -d … +%s`.
     let flight = Flight { start: UnixMillis(1_772_323_200_000), end: UnixMillis(1_774_951_200_000) };
@@ -244,6 +262,7 @@ fn every_key_means_what_it_says() {
     assert!(!second.enabled && second.creatives[0].secure && second.frequency_cap.is_none());
     assert_eq!((second.flight, second.slot), (Flight::ALWAYS, Slot(1)));
     assert_eq!((second.daily_budget, second.cpm), (Micros(10_000_000), CpmMicros(1_000_000)));
+    assert_eq!(second.spending, Spending::default());
 }
 
 #[test]
@@ -373,6 +392,24 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (5, "daily_budget = 0", "must be greater than 0"),
         (5, "daily_budget = 0.0000001", "whole millionths"),
         (5, "daily_budget = 1e12", "must be at most"),
+        (8, "pacing = 'slow'", "\"slow\" is none of even, fast, asap"),
+        (8, "mode = 'loose'", "\"loose\" is none of strict, quantile"),
+        (
+            8,
+            "time_zone = 'Berlin'",
+            "time_zone: \"Berlin\" is no time zone of the IANA database; there is Europe/Berlin",
+        ),
+        (8, "total_budget = 0", "total_budget: must be greater than 0"),
+        (8, "tolerance = 1.1", "from 0 to 1"),
+        (8, "tolerance = 0.1\nmode = 'strict'", "nothing is tolerated"),
+        (8, "curve = [1, 2]", "curve: a curve has 24 weights, one for each hour, not 2"),
+        (8, "curve = [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "every hour weighs nothing"),
+        (8, "curve = [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,-1]", "a weight is from 0 to 4000"),
+        (
+            8,
+            "curve = [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]\npacing = 'asap'",
+            "a campaign that spends as soon as possible",
+        ),
         (6, "cpm = 0", "campaign 1: cpm: must be greater than 0"),
         (6, "cpm = -2.5", "must be greater than 0"),
         (6, "cpm = inf", "inf is not an amount"),

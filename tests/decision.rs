@@ -6,6 +6,7 @@ use corebid::bid::probe::Blind;
 use corebid::bid::{Ask, BidCore, Outcome, Process, Seed};
 use corebid::clock;
 use corebid::config::{Config, Exchange, Privacy};
+use corebid::ids;
 use corebid::lab::bench::Bench;
 use corebid::limits;
 use corebid::ring::message::Event;
@@ -195,8 +196,10 @@ const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
     (AdsTxtUnavailable, "the configuration: tests/supply"),
     (UnverifiedSupply, "the configuration: tests/supply"),
     (Duplicate, "a request before it: tests/edge"),
+    (Paced, "its pace: tests/pacing.rs"),
     (Budget, "what was spent before: below, and tests/serve"),
     (RingFull, "a stalled reconciliation core: below"),
+    (IdsExhausted, "the end of the Snowflake clock: below"),
     (NoRoom, "a buffer shorter than the loop gives: below"),
     (Late, "the clock between decision and submission: tests/http.rs"),
 ];
@@ -254,11 +257,16 @@ fn reasons_that_no_document_brings_about() {
     assert_eq!(reason(Ask { exchange: b"seatless", body: &invited, arrived: now.boot }), Some(Seat));
 }
 
+fn process(not_before: UnixMillis) -> Process {
+    let base = "http://127.0.0.1".into();
+    Process { incarnation: Incarnation(1), first_worker: 0, not_before, base }
+}
+
 /// A core between rings whose other ends the test holds, and money as the test gives it.
 #[test]
 fn reasons_of_money_and_room() {
     let data = Data::load(Source::BuiltIn, &Key([0; 32])).unwrap();
-    let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+    let process = process(UnixMillis(0));
     let seed = Seed::new(&Config::demo(std::path::Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
     let (events, mut receiver) = spsc::events();
     let mut core = BidCore::new(seed, events, Box::leak(Box::default()));
@@ -300,12 +308,36 @@ fn reasons_of_money_and_room() {
     assert_eq!([decide(&mut core, 4096), decide(&mut core, 4096)], [None, Some(RingFull)]);
 }
 
+/// The last 4,096 ids there are, and then no bid, and no money held for one.
+#[test]
+fn without_ids_there_are_no_bids() {
+    let data = Data::load(Source::BuiltIn, &Key([0; 32])).unwrap();
+    let last_ms = UnixMillis(ids::EPOCH.0 + (1 << 41) - 1);
+    let process = process(last_ms);
+    let seed = Seed::new(&Config::demo(std::path::Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
+    let (events, mut receiver) = spsc::events();
+    let mut core = BidCore::new(seed, events, Box::leak(Box::default()));
+    core.leases.renew(Nanos::NEVER);
+    for campaign in data.campaigns() {
+        core.leases.grant(campaign.slot, LeaseId(1), Micros(1 << 50), Nanos::NEVER);
+    }
+    let (now, body) = (clock::now(), support::request("r", ""));
+    let mut response = vec![0; limits::ANSWER_BUFFER];
+    let mut decide = || {
+        let ask = Ask { exchange: b"generic", body: &body, arrived: now.boot };
+        core.handle(now, ask, &mut response, &mut Blind)
+    };
+    let bids = (0..).take_while(|_| matches!(decide(), Outcome::Bid { .. })).count();
+    assert_eq!((bids, decide()), (4096, Outcome::NoBid(IdsExhausted)));
+    assert_eq!(std::iter::from_fn(|| receiver.take()).count(), bids);
+}
+
 /// A campaign that takes a page whole affords each bid by itself; what is reported is what the page costs.
 #[test]
 fn a_page_beyond_the_credit_is_reported_whole() {
     let folder = Folder::new("page");
     let data = Data::load(golden_campaigns(&folder), &Key([0; 32])).unwrap();
-    let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+    let process = process(UnixMillis(0));
     let seed = Seed::new(&Config::demo(std::path::Path::new("")), CoreId(0), process, &Key([7; 32]), &data).unwrap();
     let (events, mut receiver) = spsc::events();
     let mut core = BidCore::new(seed, events, Box::leak(Box::default()));

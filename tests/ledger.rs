@@ -3,23 +3,29 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use corebid::bid::budget::Leases;
-use corebid::bid::ids::Snowflake;
 use corebid::clock;
+use corebid::ids::Snowflake;
 use corebid::limits;
+use corebid::authority::books::Books;
+use corebid::reconcile::history::Replayed;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
-use corebid::reconcile::{Funding, Horizons, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
 use corebid::ring::wake;
 use corebid::snapshot::Snapshot;
-use corebid::store::commit;
+use corebid::store::anchor::Anchor;
+use corebid::store::commit::{self, Entry, Segment};
 use corebid::store::embedded::{self, Embedded, OpenError};
+use corebid::store::verify;
 use corebid::units::*;
 
 const PRICE: CpmMicros = CpmMicros(2_500_000);
@@ -42,10 +48,10 @@ struct Bidder {
 
 impl Bidder {
     fn start(dir: &Path) -> Result<Self, StartError> {
-        Self::start_with(dir, server::FILE_BYTES)
+        Self::start_with(dir, server::SEGMENT_BYTES)
     }
 
-    fn start_with(dir: &Path, file_bytes: u64) -> Result<Self, StartError> {
+    fn start_with(dir: &Path, segment_bytes: u64) -> Result<Self, StartError> {
         let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
         let (events, their_events) = spsc::events();
         let (their_orders, orders) = spsc::orders(wake::pair().unwrap().0);
@@ -54,7 +60,15 @@ impl Bidder {
         let ends =
             CoreEnds { events: their_events, orders: their_orders, snapshots: their_snapshots, retired: their_retired };
         let (commands, their_commands) = sync_channel(8);
-        let options = Options { dir: dir.to_owned(), cpu: None, file_bytes, slots: 4, paths: false, settings };
+        let options = Options {
+            dir: dir.to_owned(),
+            cpu: None,
+            segment_bytes,
+            head_file: Some(dir.join("heads")),
+            slots: 4,
+            paths: false,
+            settings,
+        };
         let handle = server::spawn(options, vec![ends], their_commands)?;
         let funding = Funding {
             campaign: CampaignId(7),
@@ -63,9 +77,11 @@ impl Bidder {
             daily: Micros(1_000_000_000),
             total: None,
             price: PRICE,
+            mode: Mode::Strict,
+            tolerance: None,
         };
         commands.send(Command::Campaigns(vec![funding])).unwrap();
-        let ids = Snowflake::new(1, handle.ids_from);
+        let ids = Snowflake::new(handle.registered.first_worker, handle.registered.ids_from);
         let leases = Leases::new(4);
         let _snapshots = (snapshots, retired);
         let answers = HashMap::new();
@@ -88,7 +104,7 @@ impl Bidder {
             }
             Order::Noticed { ticket, noticed } => assert_eq!(answers.insert(ticket, noticed), None),
             Order::Drain => *drain = true,
-            Order::Counted { .. } | Order::Quota { .. } => {}
+            Order::Counted { .. } | Order::Pace { .. } | Order::Quota { .. } => {}
         });
     }
 
@@ -111,9 +127,9 @@ impl Bidder {
         let now = clock::now();
         let backing = self.until(|bidder| bidder.leases.reserve(Slot(0), price, clock::boot()).ok());
         let expires = UnixMillis(now.wall.0 + limits::H2_MS);
-        let reservation = self.ids.next(now.wall);
+        let reservation = self.ids.next(now).unwrap();
         let lease = backing.lease;
-        self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires })).unwrap();
+        self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires, exchange: ExchangeKey(0) })).unwrap();
         Claim {
             reservation,
             lease,
@@ -123,7 +139,7 @@ impl Bidder {
             user: UserKey(5),
             bid: BidId([9; 16]),
             campaign: CampaignId(7),
-            incarnation: self.handle.incarnation,
+            incarnation: self.handle.registered.incarnation,
             node: NodeId(1),
             exchange: ExchangeKey(0),
             agreed: Agreed::NOTHING,
@@ -164,26 +180,47 @@ fn directory(name: &str) -> PathBuf {
     dir
 }
 
+/// The records of a segment, and what it comes to.
+fn segment(dir: &Path, number: u32) -> (Segment, Vec<Record>) {
+    let mut records = Vec::new();
+    let bytes = fs::read(embedded::path(dir, number)).unwrap();
+    let segment = Segment::read(number, &bytes, |entry| {
+        if let Entry::Record { record, .. } = entry {
+            records.push(record);
+        }
+    });
+    (segment.unwrap(), records)
+}
+
 fn bills(dir: &Path) -> Vec<(ReservationId, Micros)> {
-    let bytes = fs::read(embedded::path(dir, 1)).unwrap();
-    let records = commit::contents(1, &bytes).unwrap().records;
     let bill = |record: &Record| match record {
-        Record::Billed { reservation, amount, .. } => Some((*reservation, *amount)),
+        Record::Bill { reservation, amount, .. } => Some((*reservation, *amount)),
         _ => None,
     };
-    records.iter().filter_map(bill).collect()
+    segment(dir, 1).1.iter().filter_map(bill).collect()
+}
+
+fn books(dir: &Path) -> Books {
+    let (_, replayed) = Embedded::open_replayed(dir).unwrap();
+    replayed.books.check().unwrap();
+    replayed.books
 }
 
 fn spent(dir: &Path) -> Micros {
-    let store = Embedded::open(dir).unwrap();
-    store.books.check().unwrap();
-    store.books.life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled)
+    books(dir).life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled)
+}
+
+/// What is booked, and what the node has billed and not told the authority yet.
+fn money(replayed: &Replayed) -> Micros {
+    let booked = replayed.books.life(CampaignId(7)).map_or(Micros::ZERO, |life| life.account.settled);
+    let untold = replayed.history.bookings_from(replayed.books.booked(NodeId(1)));
+    untold.fold(booked, |sum, booking| sum.plus(booking.amount))
 }
 
 /// Bids, bills, restarts, on a directory of any file system.
 fn lives_through_restarts(dir: &Path) {
     let mut bidder = Bidder::start(dir).unwrap();
-    assert_eq!(bidder.handle.incarnation, Incarnation(1));
+    assert_eq!(bidder.handle.registered.incarnation, Incarnation(1));
     let claims: Vec<_> = (0..20).map(|_| bidder.bid()).collect();
     for (count, claim) in claims.iter().take(10).enumerate() {
         let ticket = bidder.bill(*claim);
@@ -204,7 +241,7 @@ fn lives_through_restarts(dir: &Path) {
 
     // A bill of an earlier incarnation's bid is booked, and one that was booked is not booked again.
     let mut bidder = Bidder::start(dir).unwrap();
-    assert_eq!(bidder.handle.incarnation, Incarnation(2));
+    assert_eq!(bidder.handle.registered.incarnation, Incarnation(2));
     let tickets = [bidder.bill(claims[10]), bidder.bill(claims[3]), bidder.bill(claims[10])];
     for ticket in tickets {
         assert_eq!(bidder.answer(ticket), Noticed::Safe);
@@ -254,16 +291,17 @@ fn every_cut_of_the_file_can_be_started_from() {
     let bytes = fs::read(embedded::path(&dir, 1)).unwrap();
     let cut_dir = directory("cut-copy");
     fs::create_dir_all(cut_dir.join("ledger")).unwrap();
-    let first = commit::first_length(&bytes);
+    let first = segment(&dir, 1).0.opening_length;
     for block in (first..=bytes.len()).step_by(commit::BLOCK) {
         for cut in [block, block + 1, block + 100, block + commit::BLOCK - 1].map(|cut| cut.min(bytes.len())) {
             fs::write(embedded::path(&cut_dir, 1), &bytes[..cut]).unwrap();
-            let store = Embedded::open(&cut_dir).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-            store.books.check().unwrap();
+            let opened = Embedded::open_replayed(&cut_dir);
+            let (store, replayed) = opened.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+            replayed.books.check().unwrap();
             // All that was acknowledged while the file was this long.
             let acknowledged = billed.iter().filter(|(length, _)| *length <= cut as u64).count();
-            let settled = store.books.life(CampaignId(7)).map_or(0, |life| life.account.settled.0);
-            assert!(settled >= 1_000 * acknowledged as i64, "cut at {cut}: {settled} for {acknowledged} bills");
+            let spent = money(&replayed).0;
+            assert!(spent >= 1_000 * acknowledged as i64, "cut at {cut}: {spent} for {acknowledged} bills");
             let length = fs::metadata(embedded::path(&cut_dir, 1)).unwrap().len();
             assert_eq!((length, store.position.offset % commit::BLOCK as u64), (store.position.offset, 0));
         }
@@ -271,9 +309,9 @@ fn every_cut_of_the_file_can_be_started_from() {
     // From a file without its last block and a half, a process goes on, and the accounts add up again.
     fs::write(embedded::path(&cut_dir, 1), &bytes[..bytes.len() - commit::BLOCK * 3 / 2]).unwrap();
     let bidder = Bidder::start(&cut_dir).unwrap();
-    assert_eq!(bidder.handle.incarnation, Incarnation(2));
+    assert_eq!(bidder.handle.registered.incarnation, Incarnation(2));
     assert_eq!(bidder.stop(), Ended::Clean);
-    Embedded::open(&cut_dir).unwrap().books.check().unwrap();
+    books(&cut_dir);
 }
 
 /// The next file starts with the balance of the one before; only it is needed to go on.
@@ -289,16 +327,17 @@ fn a_long_ledger_goes_on_in_new_files() {
     assert_eq!(bidder.stop(), Ended::Clean);
     let files = (1..).take_while(|file| embedded::path(&dir, *file).exists()).count() as u32;
     assert!(files > 2, "{files} files");
-    let (mut seen, mut next) = (Vec::new(), None);
+    let mut seen = Vec::new();
     for file in 1..=files {
-        let contents = commit::contents(file, &fs::read(embedded::path(&dir, file)).unwrap()).unwrap();
-        seen.extend(contents.records.iter().filter_map(|record| match record {
-            Record::Billed { reservation, .. } => Some(*reservation),
+        let (segment, records) = segment(&dir, file);
+        assert_eq!(segment.closed, file < files, "segment {file}");
+        seen.extend(records.iter().filter_map(|record| match record {
+            Record::Bill { reservation, .. } => Some(*reservation),
             _ => None,
         }));
-        assert!(next <= Some(contents.next), "records are counted over all files");
-        next = Some(contents.next);
     }
+    let verified = verify::verify(&dir, None, &[]).unwrap();
+    assert_eq!((verified.segments, verified.torn), (files.into(), false));
     let expected: Vec<_> = claims[..50].iter().map(|claim| claim.reservation).collect();
     assert_eq!(seen, expected, "each bill stands once in all files");
 
@@ -342,7 +381,7 @@ fn a_directory_that_cannot_be_used_is_refused_with_a_reason() {
 
 #[test]
 fn an_excess_is_outside_the_account() {
-    let mut store = Embedded::open(&directory("excess")).unwrap();
+    let mut books = Books::default();
     let campaign = CampaignId(7);
     let funded =
         Record::Funded { campaign, advertiser: AdvertiserId(1), day: Day(1), daily: Micros(10), total: Micros(10) };
@@ -357,9 +396,121 @@ fn an_excess_is_outside_the_account() {
         wall: UnixMillis(1),
         marks: Marks::BILLED.and(Marks::EXCESS),
     };
-    store.books.apply(&funded).unwrap();
-    store.books.apply(&billed).unwrap();
-    let life = store.books.life(campaign).unwrap();
+    books.apply(&funded).unwrap();
+    books.apply(&billed).unwrap();
+    let life = books.life(campaign).unwrap();
     assert_eq!((life.account.settled, life.excess), (Micros(0), Micros(99)));
-    store.books.check().unwrap();
+    books.check().unwrap();
+}
+
+/// A ledger of version 1 is gone on with in a new segment, which names the hash of the old file.
+#[test]
+fn a_ledger_of_version_1_is_carried_on() {
+    let dir = directory("version-1");
+    fs::create_dir_all(dir.join("ledger")).unwrap();
+    let old = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ledger/v1/ledger/00000001.ledger"));
+    let old = old.unwrap();
+    // The last of its padding never reached the disk.
+    fs::write(embedded::path(&dir, 1), &old[..old.len() - 100]).unwrap();
+    let before = books(&dir);
+    let bidder = Bidder::start(&dir).unwrap();
+    assert!(bidder.handle.registered.incarnation > before.incarnation());
+    assert_eq!(bidder.stop(), Ended::Clean);
+    let (first, second) = (segment(&dir, 1).0, segment(&dir, 2).0);
+    assert_eq!((first.version, second.version, second.first), (1, 2, first.next));
+    assert_eq!(second.previous, blake3::hash(&old));
+    assert_eq!(fs::read(embedded::path(&dir, 1)).unwrap(), old);
+    assert_eq!(spent(&dir), Micros(11_000));
+    assert_eq!(verify::verify(&dir, None, &[]).unwrap().segments, 2);
+
+    // Not even what version 1 did not check itself can be changed any more.
+    let mut spoilt = old;
+    let last = spoilt.len() - 1;
+    spoilt[last] ^= 1;
+    fs::write(embedded::path(&dir, 1), spoilt).unwrap();
+    assert!(verify::verify(&dir, None, &[]).is_err());
+}
+
+/// What the heads file says is in the chain, whenever it is asked.
+#[test]
+fn a_ledger_is_verified_while_it_is_written() {
+    let dir = directory("live");
+    let mut bidder = Bidder::start_with(&dir, 6 * commit::BLOCK as u64).unwrap();
+    for count in 1..=40 {
+        let claim = bidder.bid();
+        let ticket = bidder.bill(claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+        let verified = verify::verify(&dir, None, &[]).unwrap();
+        assert!(verified.records > count);
+    }
+    let head = bidder.handle.gauges.clone();
+    assert_eq!(bidder.stop(), Ended::Clean);
+    let told = fs::read_to_string(dir.join("heads")).unwrap();
+    let anchors: Vec<Anchor> = told.lines().map(|line| line.parse().unwrap()).collect();
+    let verified = verify::verify(&dir, None, &anchors).unwrap();
+    assert_eq!((verified.anchors, verified.unchecked), (anchors.len() as u64, 0));
+    assert!(anchors.len() as u64 >= verified.segments, "a head for each segment that closed, and the last one");
+    assert_eq!(anchors.last().map(|anchor| anchor.head), Some(verified.head));
+    assert_eq!(head.head.get(), anchors.last().copied());
+}
+
+/// A file system of two megabytes, unmounted when this is dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(name: &str) -> Option<Self> {
+        let at = std::env::temp_dir().join(format!("corebid-{name}-{}", std::process::id()));
+        fs::create_dir_all(&at).unwrap();
+        let mount = process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&at).output();
+        if mount.is_ok_and(|output| output.status.success()) {
+            return Some(Self(at));
+        }
+        fs::remove_dir(at).unwrap();
+        None
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = process::Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// A disk that is really full: no acknowledgement, no money, an alarm; and all of it goes on when there is room again.
+#[test]
+fn a_full_disk_is_survived() {
+    let Some(disk) = Small::mount("full") else {
+        eprintln!("skipped: only root can mount a small file system");
+        return;
+    };
+    let dir = disk.0.join("data");
+    let mut bidder = Bidder::start(&dir).unwrap();
+    let claims: Vec<_> = (0..30).map(|_| bidder.bid()).collect();
+    let ticket = bidder.bill(claims[0]);
+    assert_eq!(bidder.answer(ticket), Noticed::Safe);
+
+    let (filler, chunk) = (disk.0.join("filler"), vec![0; 4096]);
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&chunk).is_ok() {}
+    let ticket = bidder.bill(claims[1]);
+    assert_eq!(bidder.answer(ticket), Noticed::Unsafe);
+    let gauges = bidder.handle.gauges.clone();
+    assert!(gauges.commit_failures.get() > 0 && gauges.ledger_failing.get() == 1);
+    // Not booked, or booked in the commit that waits for room; either way not acknowledged.
+    let ticket = bidder.bill(claims[2]);
+    assert_eq!(bidder.answer(ticket), Noticed::Unsafe);
+
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    bidder.until(|_| (gauges.ledger_failing.get() == 0).then_some(()));
+    for claim in &claims {
+        let ticket = bidder.bill(*claim);
+        assert_eq!(bidder.answer(ticket), Noticed::Safe);
+    }
+    bidder.bid();
+    assert_eq!(bidder.stop(), Ended::Clean);
+    assert_eq!(spent(&dir), Micros(30_000));
+    assert_eq!(bills(&dir).len(), 30, "each once");
+    verify::verify(&dir, None, &[]).unwrap();
 }

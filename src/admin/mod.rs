@@ -1,5 +1,7 @@
-//! Housekeeping's HTTP: `/metrics`, `/live`, `/ready`, `/api`. It reads what others count and never makes them wait.
+//! Housekeeping's HTTP: `/metrics`, `/live`, `/ready`, `/api`. It reads what others count and never makes them wait; what an operator
+//! asks for goes to the reconciliation core as a command ([`operator`]).
 
+pub mod operator;
 pub mod paths;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
+use operator::Operator;
 use paths::Paths;
 
 /// What the admin port shows.
@@ -27,6 +30,8 @@ pub struct Observed {
     pub cores: Vec<&'static CoreMetrics>,
     /// Supply paths, if they are counted.
     pub paths: Option<Paths>,
+    /// Where operators' commands go.
+    pub operator: Option<Operator>,
     /// Whether they were told to stop.
     pub draining: AtomicBool,
 }
@@ -46,6 +51,7 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/live", get(|| async { "1" }))
         .route("/ready", get(ready))
         .route("/api/supply/paths", get(supply_paths))
+        .merge(operator::routes())
         .with_state(observed)
 }
 

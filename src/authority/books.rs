@@ -9,12 +9,13 @@
 //! The ceiling is the budget, or what was already committed when the budget was cut; it comes down as money comes back.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 
 use super::message::{Foreign, Why};
 use crate::limits;
+use crate::reconcile::guards::sums::{Accounts, Sum};
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
 use crate::units::{
     AdvertiserId, CampaignId, Day, Epoch, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis,
@@ -196,8 +197,8 @@ pub struct Books {
     advertisers: BTreeMap<AdvertiserId, Micros>,
     incarnations: BTreeMap<Incarnation, Bidder>,
     open: BTreeMap<(CampaignId, Day), u32>,
-    /// Reservations that are booked, by the minute in which they expire.
-    distinct: BTreeMap<u64, HashSet<(LeaseId, ReservationId)>>,
+    /// Reservations that are booked, and at what, by the minute in which they expire.
+    distinct: BTreeMap<u64, HashMap<(LeaseId, ReservationId), Micros>>,
     /// By node: the first booking that is not booked.
     booked: BTreeMap<NodeId, u64>,
     retired: BTreeMap<NodeId, UnixMillis>,
@@ -261,13 +262,14 @@ impl Books {
         self.leases.iter().map(|(lease, account)| (*lease, account))
     }
 
-    /// Whether a reservation is booked.
-    pub fn is_booked(&self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis) -> bool {
-        let elsewhere = |bidder: &Bidder| {
-            bidder.foreign.values().any(|foreign| (foreign.lease, foreign.reservation) == (lease, reservation))
-        };
-        self.distinct.get(&minute(expires)).is_some_and(|booked| booked.contains(&(lease, reservation)))
-            || self.leases.get(&lease).and_then(|lease| self.incarnations.get(&lease.incarnation)).is_some_and(elsewhere)
+    /// What was booked for a reservation, if it is booked.
+    pub fn booked_for(&self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis) -> Option<Micros> {
+        let here = self.distinct.get(&minute(expires)).and_then(|booked| booked.get(&(lease, reservation)).copied());
+        here.or_else(|| {
+            let bidder = self.incarnations.get(&self.leases.get(&lease)?.incarnation)?;
+            let of = |foreign: &&Foreign| (foreign.lease, foreign.reservation) == (lease, reservation);
+            bidder.foreign.values().find(of).map(|foreign| foreign.amount)
+        })
     }
 
     /// The last incarnation that was registered; 0 before the first.
@@ -348,9 +350,20 @@ impl Books {
     }
 
     /// Forgets reservations that expired in this minute or before it: nobody can book them any more, but for what other nodes
-    /// booked, which is remembered until its lease is closed.
+    /// booked, which is remembered until its lease is closed. And processes that nothing can be claimed from, but for the last of
+    /// each node, and those by which an earlier one's end is told.
     pub fn forget(&mut self, expired: u64) {
         self.distinct = self.distinct.split_off(&(expired + 1));
+        let (mut owing, mut last) = (BTreeMap::new(), BTreeMap::new());
+        for (&incarnation, bidder) in &self.incarnations {
+            last.insert(bidder.node, incarnation);
+            if bidder.leases > 0 {
+                owing.entry(bidder.node).or_insert(incarnation);
+            }
+        }
+        self.incarnations.retain(|incarnation, bidder| {
+            owing.get(&bidder.node).is_some_and(|first| incarnation >= first) || last[&bidder.node] == *incarnation
+        });
     }
 
     /// Adds a fact.
@@ -380,16 +393,8 @@ impl Books {
                 next_booking,
                 wall,
             } => {
-                let bidder = Bidder {
-                    node,
-                    nonce,
-                    first_worker,
-                    workers,
-                    ids_from,
-                    horizon,
-                    next_booking,
-                    ..Bidder::default()
-                };
+                let bidder =
+                    Bidder { node, nonce, first_worker, workers, ids_from, horizon, next_booking, ..Bidder::default() };
                 self.begin(incarnation, bidder)?;
                 let booked = self.booked.entry(node).or_default();
                 *booked = first_booking.max(*booked);
@@ -403,7 +408,7 @@ impl Books {
                 self.retired.insert(node, wall);
                 self.latest = self.latest.max(wall);
             }
-            Record::Epoch { epoch, wall } => {
+            Record::NewEpoch { epoch, wall } => {
                 if epoch <= self.epoch {
                     return Err("an epoch that does not grow");
                 }
@@ -479,7 +484,6 @@ impl Books {
                     self.elsewhere(Foreign { number, lease, reservation, exchange, reserved, amount, expires })?;
                 }
             }
-            Record::Heard { wall, .. } => self.latest = self.latest.max(wall),
             Record::Released { lease, total } => {
                 let account = self.leases.get_mut(&lease).ok_or("a release under an unknown lease")?;
                 let more = total.minus(account.released);
@@ -530,11 +534,6 @@ impl Books {
                 let advertiser = self.lives[&campaign].advertiser;
                 self.move_advertiser(advertiser, charge);
             }
-            Record::Known { reservation, lease, expires, marks } => {
-                if marks.any(Marks::BILLED) {
-                    self.distinct.entry(minute(expires)).or_default().insert((lease, reservation));
-                }
-            }
             Record::Began { ids_from } => {
                 if self.began > UnixMillis(0) {
                     return Err("a ledger began twice");
@@ -554,8 +553,8 @@ impl Books {
             Record::Booker { node, booked } => {
                 self.booked.insert(node, booked);
             }
-            Record::Distinct { reservation, lease, expires } => {
-                self.distinct.entry(minute(expires)).or_default().insert((lease, reservation));
+            Record::Distinct { reservation, lease, amount, expires } => {
+                self.distinct.entry(minute(expires)).or_default().insert((lease, reservation), amount);
             }
             Record::Elsewhere { number, reservation, lease, exchange, reserved, amount, expires } => {
                 self.elsewhere(Foreign { number, lease, reservation, exchange, reserved, amount, expires })?;
@@ -571,7 +570,9 @@ impl Books {
                 self.incarnations.entry(incarnation).or_default().last_foreign = foreign;
             }
             // Of the node.
-            Record::Joined { .. }
+            Record::Heard { .. }
+            | Record::Known { .. }
+            | Record::Joined { .. }
             | Record::Bill { .. }
             | Record::Confirmed { .. }
             | Record::Pending { .. }
@@ -580,22 +581,11 @@ impl Books {
         Ok(())
     }
 
-    /// A new process. Those that nothing can be claimed from are forgotten, but for the last of each node, and those by which
-    /// an earlier one's end is told.
+    /// A new process.
     fn begin(&mut self, incarnation: Incarnation, bidder: Bidder) -> Result<(), &'static str> {
         if self.incarnations.contains_key(&incarnation) {
             return Err("an incarnation started twice");
         }
-        let (mut owing, mut last) = (BTreeMap::new(), BTreeMap::new());
-        for (&incarnation, bidder) in &self.incarnations {
-            last.insert(bidder.node, incarnation);
-            if bidder.leases > 0 {
-                owing.entry(bidder.node).or_insert(incarnation);
-            }
-        }
-        self.incarnations.retain(|incarnation, bidder| {
-            owing.get(&bidder.node).is_some_and(|first| incarnation >= first) || last[&bidder.node] == *incarnation
-        });
         self.incarnations.insert(incarnation, bidder);
         Ok(())
     }
@@ -637,7 +627,7 @@ impl Books {
         expires: UnixMillis,
         excess: bool,
     ) -> Result<(), &'static str> {
-        if !self.distinct.entry(minute(expires)).or_default().insert((lease, reservation)) {
+        if self.distinct.entry(minute(expires)).or_default().insert((lease, reservation), amount).is_some() {
             return Err("a reservation billed twice");
         }
         if excess {
@@ -784,7 +774,7 @@ impl Books {
             [registered, Record::Renewed { incarnation, until }, numbered].into_iter().chain(ended)
         });
         let began = (self.began > UnixMillis(0)).then_some(Record::Began { ids_from: self.began });
-        let epoch = (self.epoch > Epoch(0)).then_some(Record::Epoch { epoch: self.epoch, wall: latest });
+        let epoch = (self.epoch > Epoch(0)).then_some(Record::NewEpoch { epoch: self.epoch, wall: latest });
         let retired = self.retired.iter().map(|(&node, &wall)| Record::Retired { node, wall });
         let bookers = self.booked.iter().map(|(&node, &booked)| Record::Booker { node, booked });
         let stopped = self.stopped.iter().map(move |(scope, why)| {
@@ -816,9 +806,10 @@ impl Books {
             released: lease.released,
         });
         let distinct = self.distinct.iter().flat_map(|(minute, booked)| {
-            booked.iter().map(move |&(lease, reservation)| Record::Distinct {
+            booked.iter().map(move |(&(lease, reservation), &amount)| Record::Distinct {
                 reservation,
                 lease,
+                amount,
                 expires: UnixMillis(minute * 60_000),
             })
         });
@@ -827,7 +818,89 @@ impl Books {
             Record::Elsewhere { number, reservation, lease, exchange, reserved, amount, expires }
         });
         let serials = (self.serials > 0).then_some(Record::Serials { upto: self.serials });
-        let node = began.into_iter().chain(epoch).chain(serials).chain(incarnations).chain(retired).chain(bookers).chain(stopped);
+        let node = began
+            .into_iter()
+            .chain(epoch)
+            .chain(serials)
+            .chain(incarnations)
+            .chain(retired)
+            .chain(bookers)
+            .chain(stopped);
         node.chain(lives).chain(days).chain(leases).chain(distinct).chain(elsewhere)
+    }
+}
+
+impl From<Account> for Sum {
+    fn from(Account { settled, charged, ceiling, .. }: Account) -> Sum {
+        Sum { settled, charged, ceiling }
+    }
+}
+
+/// All tables are in the order that the check asks for.
+impl Accounts for Books {
+    fn leases(&self) -> impl Iterator<Item = (CampaignId, Day, Micros)> {
+        self.leases.values().map(|lease| (lease.campaign, lease.day, lease.charge()))
+    }
+
+    fn days(&self) -> impl Iterator<Item = (CampaignId, Day, Sum)> {
+        self.days.iter().map(|((campaign, day), account)| (*campaign, *day, Sum::from(*account)))
+    }
+
+    fn campaigns(&self) -> impl Iterator<Item = (CampaignId, AdvertiserId, Sum)> {
+        self.lives.iter().map(|(campaign, life)| (*campaign, life.advertiser, Sum::from(life.account)))
+    }
+
+    fn advertisers(&self) -> impl Iterator<Item = (AdvertiserId, Micros)> {
+        self.advertisers.iter().map(|(advertiser, committed)| (*advertiser, *committed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Authority;
+    use crate::store::journal::Journal;
+    use crate::units::{Nanos, Now};
+
+    /// A process with a lease of each of two advertisers' campaigns.
+    fn books() -> Books {
+        let (day, wall) = (Day(20_000), UnixMillis(20_000 * UnixMillis::DAY));
+        let (incarnation, until) = (Incarnation(1), wall);
+        let mut books = Books::default();
+        let mut apply = |record| books.apply(&record).unwrap();
+        apply(Record::Started { incarnation, node: NodeId(0), wall, ids_from: wall });
+        apply(Record::Renewed { incarnation, until });
+        for id in 1..=2 {
+            let (campaign, advertiser, lease) = (CampaignId(id), AdvertiserId(id + 10), LeaseId(u64::from(id)));
+            apply(Record::Funded { campaign, advertiser, day, daily: Micros(1_000), total: Micros(5_000) });
+            apply(Record::Granted { lease, campaign, incarnation, day, total: Micros(300) });
+        }
+        books
+    }
+
+    /// A sum that is off stops its advertiser, on record, and nobody else; the process goes on.
+    #[test]
+    fn a_mismatch_stops_its_advertiser() {
+        let corruptions: [fn(&mut Books); 4] = [
+            |books| books.leases.get_mut(&LeaseId(1)).unwrap().granted.0 += 1,
+            |books| books.days.values_mut().next().unwrap().charged.0 -= 1,
+            |books| books.lives.get_mut(&CampaignId(1)).unwrap().account.settled.0 += 1,
+            |books| books.advertisers.get_mut(&AdvertiserId(11)).unwrap().0 -= 1,
+        ];
+        let now = Now { boot: Nanos(1), wall: UnixMillis(20_000 * UnixMillis::DAY + 1) };
+        for corrupt in corruptions {
+            let mut journal = Journal::new(0, UnixMillis(0));
+            let mut authority = Authority::new(books());
+            assert_eq!((authority.tick(now, &mut journal), journal.appended()), (6, 0));
+            let mut books = books();
+            corrupt(&mut books);
+            let mut authority = Authority::new(books);
+            for _ in 0..2 {
+                authority.tick(now, &mut journal);
+                let stopped: Vec<_> = authority.books().all_stopped().collect();
+                assert_eq!(stopped, [(Scope::Advertiser(AdvertiserId(11)), Why::Mismatch)]);
+                assert_eq!(journal.appended(), 1, "once");
+            }
+        }
     }
 }

@@ -14,7 +14,8 @@
 //! measure with are its own: the authority sends [`Report::sent`] back.
 
 use crate::units::{
-    AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId, UnixMillis,
+    AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId,
+    UnixMillis,
 };
 
 /// A process has started and asks for its number. Asked again with the same nonce, the answer is the same.
@@ -82,6 +83,8 @@ pub struct Booking {
     pub expires: UnixMillis,
     /// A loss that was final had given its money back: booked outside the lease.
     pub freed: bool,
+    /// Another process made the bid, and the authority had booked it, in this epoch, before this node did.
+    pub asked: Option<Epoch>,
 }
 
 /// A notice of a reservation that another process made.
@@ -89,7 +92,9 @@ pub struct Booking {
 pub struct Ask {
     /// What the answer names it by.
     pub ticket: u64,
-    /// The process that made the bid.
+    /// The node that made the bid.
+    pub node: NodeId,
+    /// The process that made it.
     pub incarnation: Incarnation,
     /// What is to be booked.
     pub booking: Booking,
@@ -175,8 +180,8 @@ pub struct Report {
 pub enum Booked {
     /// It is in the authority's books.
     Safe,
-    /// It was there before.
-    Before,
+    /// It was there before, at this price.
+    Before(Micros),
     /// It came after H2, by the authority's clock: not booked.
     Expired,
     /// No such lease is known, or none that this reservation can be of: not booked.

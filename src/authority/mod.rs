@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::limits;
+use crate::reconcile::guards::sums::Sums;
 use crate::reconcile::record::{Record, UNLIMITED};
 use crate::store::journal::Journal;
 use crate::units::{
@@ -56,7 +57,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The largest lease increase within a lease's length, twice: what a process may hold of which a lost memory knows nothing.
+    /// What a process may hold of which a lost memory knows nothing: within a lease's length a lease grows by half of it at
+    /// most. A bid that costs more is not made in a fleet.
     pub fn largest(&self) -> Micros {
         let least = self.price.per_impression().0.saturating_mul(32);
         Micros((self.daily.0 / 12).max(least))
@@ -106,8 +108,10 @@ pub struct Authority {
     heard: BTreeMap<Incarnation, u64>,
     /// By campaign: what each process asked for of late.
     needs: BTreeMap<CampaignId, Vec<Need>>,
-    windows: BTreeMap<LeaseId, Window>,
+    /// What leases grew by of late, if its memory may be lost: that bounds what may be lost.
+    windows: Option<BTreeMap<LeaseId, Window>>,
     next_serial: u64,
+    sums: Sums,
 }
 
 impl Authority {
@@ -121,9 +125,15 @@ impl Authority {
             unheard: BTreeSet::new(),
             heard: BTreeMap::new(),
             needs: BTreeMap::new(),
-            windows: BTreeMap::new(),
+            windows: Some(BTreeMap::new()),
             next_serial,
+            sums: Sums::default(),
         }
+    }
+
+    /// The same, of one that loses nothing: a lease may grow by any amount at once.
+    pub fn of_one_node(books: Books) -> Self {
+        Self { windows: None, ..Self::new(books) }
     }
 
     /// Goes on from books that may lack what was said last, in a new epoch. The register of incarnations is whole. For a lease's
@@ -134,7 +144,7 @@ impl Authority {
     /// If the epoch is not larger than that of the books.
     pub fn after_loss(books: Books, epoch: Epoch, now: Now, journal: &mut Journal) -> Self {
         let mut authority = Self::new(books);
-        authority.append(journal, now, Record::Epoch { epoch, wall: now.wall });
+        authority.append(journal, now, Record::NewEpoch { epoch, wall: now.wall });
         let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS + limits::EPSILON_MS);
         authority.learning_until = Some(until);
         authority.unheard = authority.books.bidders().map(|(incarnation, _)| incarnation).collect();
@@ -151,16 +161,20 @@ impl Authority {
         &self.books
     }
 
-    /// The first of so many worker ids that no process can still be using; `None` if there are not as many.
+    /// The first of so many worker ids that no process can still be using; `None` if there are not as many. Other ones than the
+    /// last process of the node had, if there are: its ids may have run ahead of the clock.
     pub fn free_workers(&self, now: Now, node: NodeId, workers: u16) -> Option<u16> {
-        let taken = |bidder: &&books::Bidder| {
-            let past = bidder.until.0 + 2 * limits::EPSILON_MS < now.wall.0;
-            bidder.node != node && !(past && self.books.is_retired(bidder.node))
-        };
-        let mut held: Vec<_> = self.books.bidders().map(|(_, bidder)| bidder).filter(taken).collect();
-        held.sort_by_key(|bidder| bidder.first_worker);
+        let past = |bidder: &books::Bidder| bidder.until.0 + 2 * limits::EPSILON_MS < now.wall.0;
+        let gone = |bidder: &books::Bidder| past(bidder) && self.books.is_retired(bidder.node);
+        self.gap(workers, |bidder| !gone(bidder))
+            .or_else(|| self.gap(workers, |bidder| !gone(bidder) && bidder.node != node))
+    }
+
+    fn gap(&self, workers: u16, is_taken: impl Fn(&books::Bidder) -> bool) -> Option<u16> {
+        let mut taken: Vec<_> = self.books.bidders().map(|(_, bidder)| bidder).filter(|it| is_taken(it)).collect();
+        taken.sort_by_key(|bidder| bidder.first_worker);
         let mut first = 0;
-        for bidder in held {
+        for bidder in taken {
             if bidder.first_worker >= first + workers {
                 break;
             }
@@ -182,8 +196,7 @@ impl Authority {
         let incarnation = match known {
             Some(known) => known,
             None => {
-                let first_worker =
-                    self.free_workers(now, ask.node, ask.workers).ok_or(NotRegistered::NoWorkers)?;
+                let first_worker = self.free_workers(now, ask.node, ask.workers).ok_or(NotRegistered::NoWorkers)?;
                 let incarnation = Incarnation(self.books.incarnation().0 + 1);
                 // Earlier bids were made before `latest`, but for ids borrowed from the future: less than a lease's length.
                 // What one process starts with is itself on record, so that restarts in quick succession do not start
@@ -243,7 +256,10 @@ impl Authority {
         let total = budget.total.unwrap_or(UNLIMITED);
         let known = self.books.has_day(campaign, day)
             && self.books.day(campaign, day).budget == daily
-            && self.books.life(campaign).is_some_and(|life| (life.advertiser, life.account.budget) == (advertiser, total));
+            && self
+                .books
+                .life(campaign)
+                .is_some_and(|life| (life.advertiser, life.account.budget) == (advertiser, total));
         if !known {
             self.append(journal, now, Record::Funded { campaign, advertiser, day, daily, total });
         }
@@ -297,10 +313,10 @@ impl Authority {
     }
 
     /// Every [`limits::TICK_NS`]: ends the leases of processes that are over, forgets what nobody can book any more, and adds
-    /// all accounts up again. Returns how many sums were compared.
+    /// all accounts up again: an advertiser whose do not is stopped. Returns how many sums were compared.
     ///
     /// # Panics
-    /// If an account does not add up.
+    /// If money is charged to nobody.
     pub fn tick(&mut self, now: Now, journal: &mut Journal) -> u64 {
         let expired = minute(UnixMillis(now.wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1);
         self.books.forget(expired);
@@ -313,11 +329,15 @@ impl Authority {
             needs.retain(|need| now.boot.since(need.at) <= horizon);
             !needs.is_empty()
         });
-        self.windows.retain(|_, window| now.boot.since(window.since) <= horizon);
-        match self.books.check() {
-            Ok(sums) => sums,
-            Err(wrong) => panic!("the ledger does not add up: {wrong}"),
+        if let Some(windows) = &mut self.windows {
+            windows.retain(|_, window| now.boot.since(window.since) <= horizon);
         }
+        let checked = self.sums.check(&self.books);
+        assert!(checked.strays.is_empty(), "the ledger charges campaigns it does not know: {:?}", checked.strays);
+        for advertiser in checked.wrong {
+            self.stop(now, journal, Scope::Advertiser(advertiser), Why::Mismatch);
+        }
+        checked.sums
     }
 
     /// A process that is over makes no more bids after its last grant ran out; when those are past H2, by any of our clocks,

@@ -1,7 +1,9 @@
 //! What the authority makes of a report: it books, then releases, then grants, in this order.
 
-use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Report, Standing, Why};
+use std::collections::BTreeMap;
+
 use super::books::{Lease, Scope};
+use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Report, Standing, Why};
 use super::{Authority, Budget};
 use crate::limits;
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
@@ -106,15 +108,21 @@ impl Authority {
             return;
         }
         let campaign_known = self.books.life(booking.campaign).is_some();
-        if self.books.is_booked(booking.lease, booking.reservation, booking.expires) || !campaign_known {
+        // What was booked when it was asked for has not been lost since; and a lease is closed only when all that was booked
+        // under it is settled.
+        let settled =
+            booking.asked.is_some_and(|epoch| epoch == self.books.epoch() || self.books.lease(booking.lease).is_none());
+        if settled
+            || self.books.booked_for(booking.lease, booking.reservation, booking.expires).is_some()
+            || !campaign_known
+        {
             self.append(journal, now, Record::Skipped { node, number });
             return;
         }
         let lease = self.books.lease(booking.lease).filter(|lease| lease.campaign == booking.campaign).copied();
         let mut marks = self.cover(lease, booking);
-        let elsewhere = lease.filter(|lease| {
-            lease.incarnation != report.incarnation && !self.books.is_over(lease.incarnation)
-        });
+        let elsewhere =
+            lease.filter(|lease| lease.incarnation != report.incarnation && !self.books.is_over(lease.incarnation));
         if elsewhere.is_some() && !marks.any(Marks::EXCESS) {
             marks = marks.and(Marks::FOREIGN);
         }
@@ -124,15 +132,16 @@ impl Authority {
     /// A notice that only the authority can make safe, as another process made the bid.
     fn ask(&mut self, now: Now, journal: &mut Journal, report: &Report, asked: &Ask) -> Booked {
         let ask = &asked.booking;
-        if self.books.is_booked(ask.lease, ask.reservation, ask.expires) {
-            return Booked::Before;
+        if let Some(amount) = self.books.booked_for(ask.lease, ask.reservation, ask.expires) {
+            return Booked::Before(amount);
         }
         if now.wall > ask.expires {
             return Booked::Expired;
         }
         let lease = self.books.lease(ask.lease).copied();
         let fits = |lease: &Lease| (lease.campaign, lease.incarnation) == (ask.campaign, asked.incarnation);
-        if !lease.as_ref().is_some_and(fits) || ask.reservation.made() < self.books.began() {
+        let of_its_node = self.books.bidder(asked.incarnation).is_some_and(|bidder| bidder.node == asked.node);
+        if !of_its_node || !lease.as_ref().is_some_and(fits) || ask.reservation.made() < self.books.began() {
             return Booked::Unknown;
         }
         let mut marks = self.cover(lease, ask);
@@ -162,7 +171,9 @@ impl Authority {
             let &LeaseReport { campaign, day, granted: total, .. } = said;
             let Some(lease) = said.lease else { continue };
             let known = self.books.lease(lease).map_or(Micros::ZERO, |lease| lease.granted);
-            if total > known && (self.fund_day(now, journal, campaign, day).is_some() || self.books.has_day(campaign, day)) {
+            if total > known
+                && (self.fund_day(now, journal, campaign, day).is_some() || self.books.has_day(campaign, day))
+            {
                 self.append(journal, now, Record::Adopted { lease, campaign, incarnation, day, total });
             }
         }
@@ -202,6 +213,9 @@ impl Authority {
         let account = self.books.day(campaign, day);
         let left = |account: super::books::Account| account.budget.0.saturating_sub(account.committed().0);
         let life = self.books.life(campaign).map_or(0, |life| left(life.account));
+        let left_of_life = self.books.life(campaign).map_or(Micros::ZERO, |life| {
+            Micros(life.account.budget.0.saturating_sub(life.account.settled.0).clamp(0, account.budget.0))
+        });
         let exposure = budget.and_then(|budget| budget.tolerance).map(|tolerance| {
             let beyond = (i128::from(account.budget.0) * i128::from(tolerance) / 1_000_000) as i64;
             let room = account.budget.0.saturating_sub(account.settled.0).saturating_add(beyond);
@@ -216,7 +230,8 @@ impl Authority {
             lease,
             granted: lease.and_then(|lease| self.books.lease(lease)).map_or(Micros::ZERO, |lease| lease.granted),
             available: Micros(left(account).min(life)),
-            budget: account.budget,
+            // No more of it than what is left of the campaign's life.
+            budget: account.budget.min(account.settled.plus(left_of_life)),
             settled: account.settled,
             expected: fleet.expected,
             share: fleet.share,
@@ -236,7 +251,6 @@ impl Authority {
         let settled_and_back = self.books.lease(lease).is_some_and(|lease| lease.charge() == Micros::ZERO);
         if said.done && settled_and_back {
             self.append(journal, now, Record::Closed { lease });
-            self.windows.remove(&lease);
         }
     }
 
@@ -260,9 +274,13 @@ impl Authority {
         let available = Micros(self.books.available(campaign, day).0.saturating_sub(unheard.0));
         // Several nodes: each takes a part of what is left, so that the last of a budget is spread thin and still spent.
         let part = if fleet.nodes > 1 { Micros(available.0 / (2 * fleet.nodes)).max(least) } else { available };
-        let within = lease.and_then(|lease| self.windows.get(&lease)).copied();
-        let within = within.filter(|window| now.boot.since(window.since) < limits::LEASE_NS);
-        let room = Micros(largest.0 / 2).minus(within.map_or(Micros::ZERO, |window| window.granted));
+        let window = |windows: &BTreeMap<LeaseId, Window>| {
+            let window = lease.and_then(|lease| windows.get(&lease)).copied();
+            let window = window.filter(|window| now.boot.since(window.since) < limits::LEASE_NS);
+            window.unwrap_or(Window { since: now.boot, granted: Micros::ZERO })
+        };
+        let window = self.windows.as_ref().map(window);
+        let room = window.map_or(wanted, |window| Micros(largest.0 / 2).minus(window.granted));
         let granted = lease.and_then(|lease| self.books.lease(lease)).map_or(Micros::ZERO, |lease| lease.granted);
         // What it was granted and has not heard of is on its way.
         let wanted = wanted.minus(granted.minus(said.granted).max(Micros::ZERO));
@@ -273,8 +291,9 @@ impl Authority {
         let lease = lease.unwrap_or_else(|| self.new_lease(now, journal));
         let total = granted.plus(more);
         self.append(journal, now, Record::Granted { lease, campaign, incarnation, day, total });
-        let window = within.unwrap_or(Window { since: now.boot, granted: Micros::ZERO });
-        self.windows.insert(lease, Window { granted: window.granted.plus(more), ..window });
+        if let (Some(windows), Some(window)) = (&mut self.windows, window) {
+            windows.insert(lease, Window { granted: window.granted.plus(more), ..window });
+        }
         Some(lease)
     }
 
@@ -292,7 +311,12 @@ impl Authority {
             _ if demand == Micros::ZERO => 125_000 / nodes,
             all => (i128::from(demand.0) * 1_000_000 / i128::from(all)) as i64,
         };
-        Fleet { nodes, share: share as u32, expected: Micros(sum(|need| need.expected)), exposed: Micros(sum(|need| need.exposed)) }
+        Fleet {
+            nodes,
+            share: share as u32,
+            expected: Micros(sum(|need| need.expected)),
+            exposed: Micros(sum(|need| need.exposed)),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 
 use crate::bid::admit::Exchange;
-use crate::bid::budget::{Backing, Leases};
+use crate::bid::budget::{Backing, Leases, Refusal};
 use crate::bid::choose::Chosen;
 use crate::bid::eligible::{Memory, Scene};
 use crate::bid::fits::version;
@@ -80,7 +80,15 @@ pub fn reserve(
             let money = terms.money(price);
             let backing = match request.test {
                 true => None,
-                false => Some(leases.reserve(campaign.slot, money, scene.now.boot).ok()?),
+                false => match leases.reserve(campaign.slot, money, scene.now.boot) {
+                    Ok(backing) => Some(backing),
+                    Err(refusal) => {
+                        if refusal == Refusal::Allowance {
+                            reason = NoBidReason::Paced;
+                        }
+                        return None;
+                    }
+                },
             };
             Some(Backed { offer: *offer, price, terms, money, backing })
         });
@@ -92,7 +100,11 @@ pub fn reserve(
                 // Each bid alone was afforded; what is short is the sum.
                 let bids = chosen.winners.iter().map(|offer| offer.terms(request).money(offer.price).0);
                 let page = Micros(bids.fold(0, i64::saturating_add));
-                leases.affords(campaign.slot, page, scene.now.boot);
+                if reason == NoBidReason::Paced {
+                    leases.lacks_allowance(campaign.slot, page);
+                } else {
+                    leases.affords(campaign.slot, page, scene.now.boot);
+                }
                 break;
             }
             None => {}

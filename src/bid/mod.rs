@@ -41,6 +41,7 @@ use std::rc::Rc;
 
 use crate::config::exchange::NoBidForm;
 use crate::config::{self, Config, NODES};
+use crate::ids::{Snowflake, WORKERS};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stage::Stage;
@@ -68,7 +69,7 @@ use edge::duplicates::Duplicates;
 use edge::quota::Shares;
 use eligible::Scene;
 use frequency::FrequencyShard;
-use ids::{BidIds, Snowflake, WORKERS};
+use ids::BidIds;
 use offers::{Offers, keep};
 use paper::Paper;
 use paths::Path;
@@ -143,7 +144,7 @@ impl Seed {
         notice_key: &Key,
         data: &Data,
     ) -> std::io::Result<Seed> {
-        let worker = config.server.node << 4 | u16::from(core.0);
+        let worker = process.first_worker + u16::from(core.0);
         Ok(Seed {
             exchanges: Exchanges::new(config),
             duplicates_ms: config.edge.duplicates_ms,
@@ -176,6 +177,8 @@ impl Seed {
 pub struct Process {
     /// Numbered durably.
     pub incarnation: Incarnation,
+    /// Worker id of the first core's reservation ids; the others follow.
+    pub first_worker: u16,
     /// Reservation ids up to here may have been used before.
     pub not_before: UnixMillis,
     /// Scheme and authority of notice URLs.
@@ -336,6 +339,12 @@ impl BidCore {
         })?;
 
         probe.enter(Stage::Afford);
+        if leases.paces() {
+            keep(offers, probe, NoBidReason::Paced, |offer| {
+                let money = offer.terms(&request).money(offer.price);
+                leases.takes_part(snapshot.campaign(offer.campaign).slot, money)
+            })?;
+        }
         keep(offers, probe, NoBidReason::Budget, |offer| {
             let money = offer.terms(&request).money(offer.price);
             leases.affords(snapshot.campaign(offer.campaign).slot, money, now.boot)
@@ -362,6 +371,9 @@ impl BidCore {
         if !self.events.has_room(chosen.winners.len()) {
             metrics.events_refused.add(1);
             return Err(NoBidReason::RingFull.into());
+        }
+        if !paper.reservations.has(chosen.winners.len(), now) {
+            return Err(NoBidReason::IdsExhausted.into());
         }
         let purse = answer::reserve(scene, &request, &chosen, quote, leases)?;
         probe.reserved(scene, &purse);

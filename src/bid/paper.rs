@@ -1,7 +1,8 @@
 //! The paper of a bid: its ids, what its notices will prove, and their signed URLs.
 
 use crate::bid::admit::{Exchange, Exchanges};
-use crate::bid::ids::{BidIds, Snowflake};
+use crate::bid::ids::BidIds;
+use crate::ids::Snowflake;
 use crate::config::exchange::Billing;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
@@ -83,10 +84,13 @@ pub struct Heard {
 
 impl Paper {
     /// Draws up a bid.
+    ///
+    /// # Panics
+    /// If its id was not asked for ([`Snowflake::has`]).
     pub fn draw(&mut self, draft: Draft<'_>) -> Deed {
         let Draft { now, campaign, price, terms, lease, user, path, exchange, test } = draft;
         let claim = Claim {
-            reservation: self.reservations.next(now.wall),
+            reservation: self.reservations.next(now).expect("ids were asked for"),
             lease,
             price,
             terms,
@@ -135,8 +139,8 @@ impl Paper {
 impl Deed {
     /// The reservation, as the reconciliation core hears of it.
     pub fn reserved(&self, slot: Slot, price: Micros) -> Reserved {
-        let Claim { reservation, lease, expires, .. } = self.claim;
-        Reserved { reservation, lease, slot, price, expires }
+        let Claim { reservation, lease, expires, exchange, .. } = self.claim;
+        Reserved { reservation, lease, slot, price, expires, exchange }
     }
 
     /// `Bid.id`.

@@ -1,6 +1,7 @@
 //! What a bid core answers to HTTP: bid requests, notices, the ready probe; and the orders it carries out between them.
 
 use crate::bid::audit::Auditor;
+use crate::bid::budget::Chances;
 use crate::bid::notices::Pending;
 use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
@@ -232,6 +233,13 @@ impl Bidder {
                 core.leases.renew(until);
                 self.metrics.leased_until_ns.set(until.0);
             }
+            Order::Pace { slot, rate, allowance } => {
+                let before = core.leases.pace(slot, rate, allowance);
+                if let Some(Chances { chances, taken, dearest }) = before.filter(|before| before.chances > 0) {
+                    let event = Event::Chances { slot, chances, taken, dearest };
+                    core.events.offer(event).expect("an order is taken only when its answer has room");
+                }
+            }
             Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
             Order::Noticed { ticket, noticed } => {
                 ready.extend(self.pending.decide(ticket, noticed));
@@ -276,10 +284,15 @@ impl Service for Bidder {
                 return self.bid_request(now, arrived, without_query(exchange), request, out);
             }
             self.metrics.strays.add(1);
-            return done(answer::empty(out, Empty::MethodNotAllowed, request.persistence));
+            return done(answer::empty(out, Empty::PostOnly, request.persistence));
         }
-        if request.path.starts_with(b"/notice/") && request.method != Method::Other {
-            return self.notice(arrived, token, request, out);
+        if request.path.starts_with(b"/notice/") {
+            // A HEAD only asks what a GET would say, and must not book (RFC 9110 section 9.2.1).
+            if matches!(request.method, Method::Get | Method::Post) {
+                return self.notice(arrived, token, request, out);
+            }
+            self.metrics.strays.add(1);
+            return done(answer::empty(out, Empty::GetAndPostOnly, request.persistence));
         }
         if without_query(request.path) == b"/ready" {
             let ready: &[u8] = if self.core.leases.fresh(now.boot) && !self.draining { b"1" } else { b"no" };
@@ -312,8 +325,7 @@ impl Service for Bidder {
     fn resume(&mut self, now: Now, token: Token, out: &mut [u8]) -> Served {
         let waiting = self.pending.take(token).expect("only a parked request is resumed");
         let noticed = waiting.noticed.expect("only a decided notice is resumed");
-        self.metrics.noticed_as(noticed).add(1);
-        self.metrics.notice.record(now.boot.since(waiting.arrived));
+        self.metrics.answered(noticed, now.boot.since(waiting.arrived));
         let status = match noticed {
             Noticed::Safe => Empty::Ok,
             Noticed::Expired => Empty::Gone,

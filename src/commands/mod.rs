@@ -1,11 +1,15 @@
 //! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
 
+mod admin;
 pub mod consent;
 pub mod demo;
 pub mod explain;
 pub mod floor;
+pub mod ledger;
 pub mod load;
 pub mod price;
+pub mod resume;
+pub mod retire;
 pub mod serve;
 pub mod simulate;
 pub mod supply;
@@ -37,12 +41,20 @@ enum Command {
     Explain(explain::Args),
     /// The money under virtual time: nodes, bid cores and the authority, with everything going wrong
     Simulate(simulate::Args),
+    /// The ledger of a data directory: check it, print it, copy its closed segments out
+    Ledger(ledger::Args),
     /// Exchange-encrypted prices
     Price(price::Args),
     /// What a consent string says: TCF, GPP or US privacy. One that cannot be read ends with exit code 1
     Consent(consent::Args),
     /// Supply chains, and the files that say who may sell what
     Supply(supply::Args),
+    /// Stop a campaign, or all of an advertiser, in a running bidder, until somebody resumes it
+    Stop(resume::Args),
+    /// Let a campaign or an advertiser bid again that an operator or a guard stopped
+    Resume(resume::Args),
+    /// Give up the leases of a node that will not come back; recorded
+    Retire(retire::Args),
 }
 
 /// What went wrong, in one line for stderr, and how the process ends.
@@ -89,9 +101,13 @@ pub fn run() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),
+        Command::Stop(args) => resume::stop(&args),
+        Command::Resume(args) => resume::resume(&args),
+        Command::Retire(args) => retire::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! A bid core on a bench: the production decision with leases that never end and nobody at the other end of its rings.
 //! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
 
+use crate::ids::ID_NS;
 use crate::bid::probe::{Blind, Probe};
 use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
 use crate::clock;
@@ -21,6 +22,8 @@ pub struct Bench {
     core: BidCore,
     events: EventReceiver,
     now: Now,
+    /// Bids until its clock moves on.
+    until_later: u32,
     response: Box<[u8]>,
 }
 
@@ -30,13 +33,17 @@ const CREDIT: Micros = Micros(1 << 60);
 /// The share of every limit: more than any run asks.
 const UNLIMITED: u32 = u32::MAX / 2;
 
+/// Answers with bids at one time. The clock of the bench stands, but there are only so many ids for one time.
+const BIDS_AT_ONE_TIME: u32 = 250_000;
+const _: () = assert!((BIDS_AT_ONE_TIME as usize * limits::BIDS) as u64 * ID_NS < limits::IDS_BORROWED_NS);
+
 impl Bench {
     /// A bid core with these data.
     pub fn new(config: &Config, data: &Data) -> std::io::Result<Bench> {
         let now = clock::now();
         let (events, receiver) = spsc::events();
         let base = config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", config.server.listen));
-        let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base };
+        let process = Process { incarnation: Incarnation(1), first_worker: 0, not_before: UnixMillis(0), base };
         let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?;
         let metrics: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
         let mut core = BidCore::new(seed, events, metrics);
@@ -50,10 +57,11 @@ impl Bench {
             let replaced = core.leases.grant(campaign.slot, LeaseId(1), CREDIT, Nanos::NEVER);
             assert!(replaced.is_none(), "two campaigns in one slot");
         }
-        Ok(Bench { core, events: receiver, now, response: vec![0; limits::ANSWER_BUFFER].into() })
+        let response = vec![0; limits::ANSWER_BUFFER].into();
+        Ok(Bench { core, events: receiver, now, until_later: BIDS_AT_ONE_TIME, response })
     }
 
-    /// The time at which this bench stands.
+    /// The time at which this bench stands, for a quarter of a million bids.
     pub fn now(&self) -> Now {
         self.now
     }
@@ -70,6 +78,7 @@ impl Bench {
         while let Some(event) = self.events.take() {
             assert!(matches!(event, Event::Reserved(_)), "a decision only reserves");
         }
+        self.pass_time(outcome);
         outcome
     }
 
@@ -77,9 +86,19 @@ impl Bench {
     pub fn handle_with<P: Probe>(&mut self, ask: Ask<'_>, probe: &mut P) -> (Outcome, Option<&[u8]>) {
         let outcome = self.core.handle(self.now, ask, &mut self.response, probe);
         while self.events.take().is_some() {}
+        self.pass_time(outcome);
         match outcome {
             Outcome::Bid { length, .. } => (outcome, Some(&self.response[..length])),
             _ => (outcome, None),
+        }
+    }
+
+    #[inline]
+    fn pass_time(&mut self, outcome: Outcome) {
+        self.until_later -= u32::from(matches!(outcome, Outcome::Bid { .. }));
+        if self.until_later == 0 {
+            self.until_later = BIDS_AT_ONE_TIME;
+            self.now.boot = self.now.boot.after(Nanos::SECOND);
         }
     }
 

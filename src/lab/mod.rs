@@ -15,4 +15,5 @@ pub mod thread;
 
 pub mod floor;
 pub mod bench;
+pub mod pacing;
 pub mod simulate;

@@ -76,8 +76,8 @@ pub struct CoreMetrics {
     pub paths: Table<PathCounts>,
     /// Time from the turn that saw a request to the turn's submission, ns.
     pub service: Histogram,
-    /// Time from arrival to answer of notices, ns.
-    pub notice: Histogram,
+    /// Time from arrival to answer of notices, ns, by [`Noticed`].
+    pub notice: [Histogram; 3],
     /// Time in each stage, ns, of the sampled requests.
     pub stages: [Histogram; Stage::COUNT],
 }
@@ -117,7 +117,7 @@ impl Default for CoreMetrics {
             audit_lost: Counter::default(),
             paths: Table::default(),
             service: Histogram::default(),
-            notice: Histogram::default(),
+            notice: Default::default(),
             stages: std::array::from_fn(|_| Histogram::default()),
         }
     }
@@ -147,9 +147,10 @@ impl CoreMetrics {
         &self.notices[kind as usize]
     }
 
-    /// The counter of notices that ended like this.
+    /// Counts a notice that ended like this, so many nanoseconds after it arrived.
     #[inline]
-    pub fn noticed_as(&self, noticed: Noticed) -> &Counter {
-        &self.noticed[noticed as usize]
+    pub fn answered(&self, noticed: Noticed, ns: u64) {
+        self.noticed[noticed as usize].add(1);
+        self.notice[noticed as usize].record(ns);
     }
 }

@@ -192,7 +192,7 @@ mod tests {
         }
         let seen: HashSet<_> =
             table.iter().filter(|(_, counts)| counts.requests.get() == 1).map(|(key, _)| key).collect();
-        assert_eq!(seen, keys.take(PROBES).collect());
+        assert_eq!(seen, keys.take(PROBES).collect::<HashSet<_>>());
         let (_, other) = table.iter().find(|(key, _)| *key == PathKey::OTHER).unwrap();
         assert_eq!(other.requests.get(), 40 - PROBES as u64);
         // Told to be one of the rest, as a notice may be, or of no path.

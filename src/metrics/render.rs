@@ -11,6 +11,8 @@ use super::core::CoreMetrics;
 use super::histogram::Histogram;
 use super::stage::Stage;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
+use crate::store::anchor::Anchor;
+use crate::reconcile::guards::counts::Count;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// The metrics of all bid cores, as one collector.
@@ -88,7 +90,7 @@ impl Collector for Cores {
             |core| vec![(None, &core.service)],
         )?;
         self.histograms(&mut encoder, "corebid_notice_seconds", "Time from a notice's arrival to its answer", |core| {
-            vec![(None, &core.notice)]
+            NOTICE_ENDS.into_iter().zip(&core.notice).map(|(end, times)| (Some(("end", end)), times)).collect()
         })
     }
 }
@@ -110,6 +112,24 @@ impl Collector for Reconciliation {
                 Kind::Counter => encoder.encode_counter::<NoLabelSet, u64, f64>(&value, None)?,
                 Kind::Gauge => encoder.encode_gauge(&value)?,
             }
+        }
+        // A series for each head, a minute apart: a hash is no number.
+        if let Some(Anchor { segment, records, head }) = self.0.head.get() {
+            let help = "Records of the ledger up to the head of its hash chain that was told last";
+            let mut head_of = encoder.encode_descriptor("corebid_ledger_head", help, None, MetricType::Gauge)?;
+            let labels = [("segment", segment.to_string()), ("hash", head.to_string())];
+            head_of.encode_family(&labels)?.encode_gauge(&records)?;
+        }
+        let labels = |count: &Count| [("scope", count.scope), ("why", count.why)];
+        let help = "Campaigns and advertisers that are stopped";
+        let mut family = encoder.encode_descriptor("corebid_stopped", help, None, MetricType::Gauge)?;
+        for count in self.0.guards.all() {
+            family.encode_family(&labels(&count))?.encode_gauge(&count.stopped)?;
+        }
+        let help = "Times that a campaign or an advertiser was stopped";
+        let mut family = encoder.encode_descriptor("corebid_stops", help, None, MetricType::Counter)?;
+        for count in self.0.guards.all() {
+            family.encode_family(&labels(&count))?.encode_counter::<NoLabelSet, u64, f64>(&count.stops, None)?;
         }
         Ok(())
     }
@@ -172,6 +192,11 @@ fn encode(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::message::Noticed;
+    use crate::authority::books::Scope;
+    use crate::authority::message::Why;
+    use crate::reconcile::guards::stops::Stop;
+    use crate::units::AdvertiserId;
     use prometheus_client::registry::Registry;
 
     #[test]
@@ -180,6 +205,8 @@ mod tests {
         cores[1].requests.add(3);
         cores[0].nobid(NoBidReason::Floor).add(7);
         cores[0].stages[Stage::Scan as usize].record(1_000);
+        cores[1].answered(Noticed::Safe, 3_000_000);
+        cores[1].answered(Noticed::Unsafe, 5_000_000_000);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(cores)));
         let mut text = String::new();
@@ -190,6 +217,11 @@ mod tests {
             "corebid_stage_seconds_count{core=\"0\",stage=\"scan\"} 1",
             "corebid_stage_seconds_bucket{le=\"0.000001024\",core=\"0\",stage=\"scan\"} 1",
             "corebid_stage_seconds_bucket{le=\"+Inf\",core=\"0\",stage=\"scan\"} 1",
+            "corebid_noticed_total{core=\"1\",end=\"safe\"} 1",
+            "corebid_notice_seconds_bucket{le=\"0.002097152\",core=\"1\",end=\"safe\"} 0",
+            "corebid_notice_seconds_bucket{le=\"0.004194304\",core=\"1\",end=\"safe\"} 1",
+            "corebid_notice_seconds_sum{core=\"1\",end=\"unsafe\"} 5.0",
+            "corebid_notice_seconds_count{core=\"0\",end=\"safe\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
@@ -200,6 +232,10 @@ mod tests {
         let gauges = Gauges::new(1);
         gauges.bills.add(3);
         gauges.held_micros.set(7);
+        let scope = Scope::Advertiser(AdvertiserId(3));
+        gauges.guards.set([Stop { scope, why: Why::Mismatch }].into_iter());
+        gauges.guards.stop(scope, Why::Mismatch);
+        gauges.guards.stop(scope, Why::Mismatch);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Reconciliation(Arc::new(gauges))));
         let mut text = String::new();
@@ -210,10 +246,29 @@ mod tests {
             "corebid_reconcile_bills_total 3",
             "# TYPE corebid_reconcile_held_micros gauge",
             "corebid_reconcile_held_micros 7",
+            "# TYPE corebid_stopped gauge",
+            "corebid_stopped{scope=\"advertiser\",why=\"mismatch\"} 1",
+            "corebid_stopped{scope=\"campaign\",why=\"mismatch\"} 0",
+            "# TYPE corebid_stops counter",
+            "corebid_stops_total{scope=\"advertiser\",why=\"mismatch\"} 2",
         ] {
             assert!(text.lines().any(|known| known.trim_end_matches('.') == line), "{line} is not in\n{text}");
         }
+        assert!(!text.contains("corebid_ledger_head"), "no head was told yet");
         let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        assert_eq!(helps, Gauges::new(0).all().count());
+        let by_stop = 2;
+        assert_eq!(helps, Gauges::new(0).all().count() + by_stop);
+    }
+
+    #[test]
+    fn the_head_of_the_ledger_is_a_label() {
+        let (gauges, head) = (Gauges::new(1), blake3::hash(b""));
+        gauges.head.set(Anchor { segment: 4, records: 99, head });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Reconciliation(Arc::new(gauges))));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = format!("corebid_ledger_head{{segment=\"4\",hash=\"{head}\"}} 99");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
     }
 }

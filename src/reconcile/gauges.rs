@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crate::metrics::counter::Counter;
 use crate::metrics::paths::{PathSales, Table};
+use crate::reconcile::guards::counts::Counts;
+use crate::store::anchor::Latest;
 use crate::units::{Micros, Slot};
 
 /// How a number moves, which decides what a scraper may do with it.
@@ -35,15 +37,20 @@ macro_rules! gauges {
         pub struct Gauges {
             $(#[doc = $help] pub $name: Counter,)*
             spend: Box<[AtomicI64]>,
+            /// Head of the ledger's chain, as told last. Written by the thread that tells.
+            pub head: Latest,
             /// By supply path, if they are counted.
             pub paths: Table<PathSales>,
+            /// What the guards stopped.
+            pub guards: Counts,
         }
 
         impl Gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
                 let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
-                Self { $($name: Counter::default(),)* spend, paths: Table::default() }
+                let (head, paths, guards) = (Latest::default(), Table::default(), Counts::default());
+                Self { $($name: Counter::default(),)* spend, head, paths, guards }
             }
 
             /// The same, counting by supply path too.
@@ -90,9 +97,14 @@ gauges! {
     Counter invariant_checks "Sums compared by the invariant check";
     Gauge oldest_unsynced_ns "Age of the oldest record that is not on disk, ns";
     Gauge oldest_unreported_ns "Time since the last report was sent that the authority has answered, ns";
+    Counter feed_revocations "Times that all leases were revoked because of the lag of the feed";
     Counter commits "Commits made durable";
     Counter commit_failures "Commits that failed";
-    Gauge ledger_bytes "Bytes of the current ledger file";
+    Gauge ledger_failing "1 while the ledger cannot be written: notices are answered 503 and nothing is granted";
+    Gauge ledger_segment "Number of the current ledger segment";
+    Gauge ledger_bytes "Bytes of the current ledger segment";
+    Gauge ledger_records "Records of the ledger, over all segments";
+    Counter head_file_failures "Heads of the ledger that could not be written to the head file";
     Counter snapshots "Snapshots handed to the cores";
     Counter cpu_ns "CPU time of the reconciliation thread, ns";
 }

@@ -11,9 +11,11 @@
 
 use super::holds::Holds;
 use super::link::without_lease;
-use super::{Funding, Reconciler};
+use super::silence::Silence;
+use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{LeaseReport, Why};
 use crate::ring::message::Order;
+use crate::snapshot::calendar::BudgetDay;
 use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, Slot, UnixMillis};
 
 /// Bids a sub-lease aims at before anything is known of its demand: the fewest and the most.
@@ -30,9 +32,7 @@ pub(super) struct Line {
     /// Whether it is in the campaign list.
     listed: bool,
     /// The budget day.
-    pub(super) day: Day,
-    /// When it ends.
-    ends: UnixMillis,
+    pub(super) day: BudgetDay,
     /// The current day's lease; `None` until the first grant.
     pub(super) lease: Option<LeaseId>,
     /// What the account has to grant, as the authority said last; below zero after a budget was cut.
@@ -41,13 +41,50 @@ pub(super) struct Line {
     wanted: Micros,
     /// The least of it that is of use.
     least: Micros,
-    /// Reserved during the last tick.
+    /// Reserved during the last tick, or what a paced campaign would have if it had taken part in every auction.
     demand: Micros,
     /// Why it may not bid.
     pub(super) stopped: Option<Why>,
+    /// A guard of this node wants it stopped, and the authority has not said so yet.
+    pub(super) stop: Option<Why>,
+    /// As the authority said last: the day's budget, what is settled of it, what is expected of silent bids, on all nodes; and this
+    /// node's share of the demand in millionths. Of no day but this: nothing is known before its first answer.
+    pub(super) budget: Micros,
+    pub(super) settled: Micros,
+    pub(super) expected: Micros,
+    pub(super) share: u32,
+    pub(super) heard: bool,
+    /// The most that may be exposed at full price, if the campaign has a tolerance.
+    pub(super) exposure: Option<Micros>,
 }
 
 impl Line {
+    fn new(funding: Funding, day: BudgetDay) -> Line {
+        Line {
+            funding,
+            listed: true,
+            day,
+            lease: None,
+            available: funding.daily,
+            wanted: Micros::ZERO,
+            least: Micros::ZERO,
+            demand: Micros::ZERO,
+            stopped: None,
+            stop: None,
+            budget: funding.daily,
+            settled: Micros::ZERO,
+            expected: Micros::ZERO,
+            share: 1_000_000,
+            heard: false,
+            exposure: None,
+        }
+    }
+
+    /// It is known what the fleet has spent of its day.
+    pub(super) fn is_known(&self) -> bool {
+        self.listed && self.heard
+    }
+
     /// It may be granted credit.
     fn runs(&self) -> bool {
         self.listed && self.stopped.is_none()
@@ -65,6 +102,10 @@ pub(super) struct Own {
     pub(super) granted: Micros,
     /// Booked under it, here or elsewhere, as far as is known here.
     pub(super) settled: Micros,
+    /// Billed beyond what was held, and not yet made up for by a grant or by what is free.
+    pub(super) overdrawn: Micros,
+    /// Silent bids should hold more than there was: nothing is lent meanwhile.
+    pub(super) lacking: Micros,
     /// Given back.
     pub(super) released: Micros,
     /// Of that, what the last tick's report told.
@@ -74,14 +115,48 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(slot: Slot, campaign: CampaignId, day: Day) -> Own {
-        let [granted, settled, released] = [Micros::ZERO; 3];
-        Own { slot, campaign, day, holds: Holds::new(slot), granted, settled, released, told: released, done_in: None }
+    pub(super) fn new(slot: Slot, campaign: CampaignId, day: Day, mode: Mode) -> Own {
+        Own {
+            slot,
+            campaign,
+            day,
+            holds: Holds::new(mode),
+            granted: Micros::ZERO,
+            settled: Micros::ZERO,
+            overdrawn: Micros::ZERO,
+            lacking: Micros::ZERO,
+            released: Micros::ZERO,
+            told: Micros::ZERO,
+            done_in: None,
+        }
     }
 
     /// What could still be billed under it.
     pub(super) fn charge(&self) -> Micros {
         self.granted.minus(self.settled).minus(self.released)
+    }
+
+    /// The authority charges what the node has.
+    pub(super) fn adds_up(&self) -> bool {
+        self.charge().plus(self.overdrawn) == self.holds.charge()
+    }
+
+    /// Holds for its reservations what they have to by what is known now, as far as there is free money; and makes up for what
+    /// was overdrawn.
+    pub(super) fn revalue(&mut self, silence: &Silence, now: Nanos) {
+        self.repay();
+        self.lacking = self.holds.revalue(silence, now);
+    }
+
+    fn repay(&mut self) {
+        let paid = self.overdrawn.min(self.holds.free.max(Micros::ZERO));
+        self.holds.free = self.holds.free.minus(paid);
+        self.overdrawn = self.overdrawn.minus(paid);
+    }
+
+    /// What it needs before anything may be lent on it.
+    pub(super) fn needs(&self) -> Micros {
+        self.overdrawn.plus(self.lacking).plus(Micros(self.holds.free.0.saturating_neg().max(0)))
     }
 }
 
@@ -134,23 +209,12 @@ impl Reconciler {
             );
             self.slots.insert(funding.campaign, funding.slot);
             let cut = known.is_some_and(|known| funding.is_less_than(&known.funding));
-            let (day, ends) = budget_day(funding, now.wall);
+            let day = self.budget_day(funding.slot, now.wall);
             self.lines[at] = Some(match known {
                 Some(known) => Line { funding: *funding, listed: true, ..known },
-                None => Line {
-                    funding: *funding,
-                    listed: true,
-                    day,
-                    ends,
-                    lease: None,
-                    available: funding.daily,
-                    wanted: Micros::ZERO,
-                    least: Micros::ZERO,
-                    demand: Micros::ZERO,
-                    stopped: None,
-                },
+                None => Line::new(*funding, day),
             });
-            self.day_ends = self.day_ends.min(ends);
+            self.day_ends = self.day_ends.min(self.lines[at].map_or(day, |line| line.day).end);
             if cut {
                 self.revoke_all(funding.slot);
             }
@@ -168,17 +232,19 @@ impl Reconciler {
     pub(super) fn begin_days(&mut self, now: Now) {
         self.day_ends = UnixMillis(u64::MAX);
         for slot in self.slots() {
-            let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
-            if now.wall >= line.ends {
-                let (day, ends) = budget_day(&line.funding, now.wall);
-                *line = Line { day, ends, lease: None, available: line.funding.daily, ..*line };
+            let Some(line) = self.lines[slot.0 as usize] else { continue };
+            if now.wall >= line.day.end {
+                let day = self.budget_day(slot, now.wall);
+                let Line { listed, stopped, stop, share, .. } = line;
+                self.lines[slot.0 as usize] =
+                    Some(Line { listed, stopped, stop, share, ..Line::new(line.funding, day) });
                 self.gauges.set_spend(slot, Micros::ZERO);
                 for core in self.cores() {
                     self.revoke(slot, core);
                     *self.share(slot, core) = Share::default();
                 }
             }
-            self.day_ends = self.day_ends.min(self.lines[slot.0 as usize].map_or(UnixMillis(u64::MAX), |line| line.ends));
+            self.day_ends = self.day_ends.min(self.lines[slot.0 as usize].map_or(line.day, |line| line.day).end);
         }
         self.grant_by_demand(now);
     }
@@ -218,11 +284,18 @@ impl Reconciler {
                     starved = starved.or(Some(core));
                 }
             }
+            let demand = self.paced_demand(slot).unwrap_or(demand);
             if let Some(line) = &mut self.lines[slot.0 as usize] {
                 line.demand = demand;
             }
             self.mend(slot);
             if let Some(starved) = starved {
+                // There may be money again: the next report asks.
+                let price = line.funding.price.per_impression();
+                let lacks = price.minus(self.share(slot, starved).out).max(Micros(1));
+                if let Some(line) = self.lines[slot.0 as usize].as_mut().filter(|line| line.wanted == Micros::ZERO) {
+                    (line.wanted, line.least) = (lacks, lacks);
+                }
                 for core in self.cores().filter(|core| *core != starved) {
                     if self.share(slot, core).idle > IDLE_TICKS {
                         self.revoke(slot, core);
@@ -283,6 +356,9 @@ impl Reconciler {
             return true;
         }
         let own = line.lease.and_then(|lease| self.owns.get(&lease));
+        if own.is_some_and(|own| own.needs() > Micros::ZERO) {
+            return true;
+        }
         let (free, out) = own.map_or_else(Default::default, |own| (own.holds.free, own.holds.out));
         let left = Micros(line.available.0.saturating_add(free.0).max(0));
         let within_reach = share.wanted <= share.out.plus(left);
@@ -299,6 +375,9 @@ impl Reconciler {
         if share.out.plus(credit) < price || credit <= Micros::ZERO {
             return can_bid(share.out);
         }
+        let exposed = own.map_or(Micros::ZERO, |own| own.holds.exposed());
+        let room = line.exposure.map_or(credit, |most| Micros(most.0.saturating_sub(exposed.0).max(0)));
+        let credit = credit.min(room);
         let here = credit.min(free.max(Micros::ZERO));
         if here < credit {
             self.want(slot, credit.minus(here), price.max(bid).minus(share.out).minus(here));
@@ -315,7 +394,7 @@ impl Reconciler {
         (share.out, share.held, share.filled) = (out, true, true);
         share.idle = 0;
         self.gauges.grants.add(1);
-        let ends = now.boot.after(line.ends.0.saturating_sub(now.wall.0) * Nanos::MS);
+        let ends = now.boot.after(line.day.end.0.saturating_sub(now.wall.0) * Nanos::MS);
         self.out[usize::from(core.0)].push_back(Order::Grant { slot, lease, credit: here, ends });
         can_bid(out) || here < credit
     }
@@ -338,21 +417,31 @@ impl Reconciler {
         self.link.want(slot);
     }
 
-    /// Bills came to more than was held for them: the lease grows, or the cores give their credit back.
+    /// Silent bids should hold, or bills came to, more than there was: the lease grows, or the cores give their credit back.
     fn mend(&mut self, slot: Slot) {
         let Some(line) = self.lines[slot.0 as usize] else { return };
         let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) else { return };
-        let lacks = Micros(own.holds.free.0.saturating_neg());
-        if lacks > Micros::ZERO {
-            if lacks > line.available {
+        let needs = own.needs();
+        if needs > Micros::ZERO {
+            if needs > line.available {
                 self.revoke_all(slot);
             }
-            self.want(slot, lacks, Micros(1));
+            self.want(slot, needs, Micros(1));
+        }
+    }
+
+    /// Values all leases anew.
+    pub(super) fn revalue(&mut self, now: Nanos) {
+        for own in self.owns.values_mut() {
+            if let Some(line) = self.lines[own.slot.0 as usize] {
+                own.holds.mode = line.funding.mode;
+            }
+            own.revalue(&self.silence, now);
         }
     }
 
     /// What a tick's report says: of each lease and campaign of which there is something to say, or of all.
-    pub(super) fn all_leases(&mut self, number: u64, full: bool) -> Vec<LeaseReport> {
+    pub(super) fn all_leases(&mut self, now: Nanos, number: u64, full: bool) -> Vec<LeaseReport> {
         let mut reports = Vec::new();
         for (&lease, own) in &mut self.owns {
             let current = self.lines[own.slot.0 as usize].filter(|line| line.lease == Some(lease));
@@ -369,8 +458,8 @@ impl Reconciler {
                 day: own.day,
                 wanted: Micros::ZERO,
                 least: Micros::ZERO,
-                exposed: Micros::ZERO,
-                expected: Micros::ZERO,
+                exposed: own.holds.exposed(),
+                expected: own.holds.expected(&self.silence, now),
                 demand: Micros::ZERO,
                 stop: None,
             };
@@ -378,25 +467,31 @@ impl Reconciler {
             let mut matters = full || done || said != own.released || !own.holds.is_idle();
             if let Some(line) = current {
                 (report.wanted, report.least, report.demand) = (line.wanted, line.least, line.demand);
-                matters |= line.wanted > Micros::ZERO || line.demand > Micros::ZERO;
+                // One that is stopped asks whether it still is.
+                report.stop = line.stop;
+                matters |= line.stop.is_some()
+                    || line.wanted > Micros::ZERO
+                    || line.demand > Micros::ZERO
+                    || line.stopped.is_some();
             }
             if matters {
                 reports.push(report);
             }
         }
-        let without = self.lines.iter().flatten().filter(|line| line.lease.is_none() && line.wanted > Micros::ZERO);
+        let asks = |line: &&Line| line.wanted > Micros::ZERO || line.stopped.is_some();
+        let without = self.lines.iter().flatten().filter(|line| line.lease.is_none()).filter(asks);
         reports.extend(without.map(|line| LeaseReport {
             wanted: line.wanted,
             least: line.least,
             demand: line.demand,
-            ..without_lease(&line.funding, line.day)
+            ..without_lease(&line.funding, line.day.day)
         }));
         self.lines.iter_mut().flatten().for_each(|line| line.wanted = Micros::ZERO);
         reports
     }
 
     /// What a report between ticks says: of campaigns that want more.
-    pub(super) fn leases_of(&mut self, slots: &[Slot]) -> Vec<LeaseReport> {
+    pub(super) fn leases_of(&mut self, now: Nanos, slots: &[Slot]) -> Vec<LeaseReport> {
         let mut reports = Vec::new();
         for slot in slots {
             let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
@@ -404,10 +499,11 @@ impl Reconciler {
                 wanted: std::mem::replace(&mut line.wanted, Micros::ZERO),
                 least: line.least,
                 demand: line.demand,
-                ..without_lease(&line.funding, line.day)
+                ..without_lease(&line.funding, line.day.day)
             };
             if let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) {
                 (report.lease, report.granted, report.released) = (line.lease, own.granted, own.released);
+                (report.exposed, report.expected) = (own.holds.exposed(), own.holds.expected(&self.silence, now));
             }
             reports.push(report);
         }
@@ -417,6 +513,11 @@ impl Reconciler {
     /// Takes a campaign's credit back from every core.
     pub(super) fn revoke_all(&mut self, slot: Slot) {
         self.cores().for_each(|core| self.revoke(slot, core));
+    }
+
+    /// Takes every campaign's credit back.
+    pub(super) fn revoke_everything(&mut self) {
+        self.slots().for_each(|slot| self.revoke_all(slot));
     }
 
     fn revoke(&mut self, slot: Slot, core: CoreId) {
@@ -453,7 +554,7 @@ impl Reconciler {
         (first..cores).chain(0..first).map(CoreId)
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         (0..self.lines.len() as u32).map(Slot)
     }
 
@@ -467,9 +568,4 @@ impl Funding {
         let total = |funding: &Funding| funding.total.unwrap_or(super::record::UNLIMITED);
         self.daily < before.daily || total(self) < total(before)
     }
-}
-
-/// The budget day of a campaign at a time, and when it ends.
-fn budget_day(_funding: &Funding, wall: UnixMillis) -> (Day, UnixMillis) {
-    (wall.day(), wall.day().end())
 }

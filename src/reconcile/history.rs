@@ -57,10 +57,30 @@ impl History {
     fn book(&mut self, record: &Record, wall: UnixMillis) {
         let booking = match *record {
             Record::Bill {
-                number, reservation, lease, campaign, exchange, reserved, amount, expires, marks, ..
+                number,
+                reservation,
+                lease,
+                campaign,
+                exchange,
+                reserved,
+                amount,
+                expires,
+                marks,
+                epoch,
+                ..
             }
             | Record::Pending {
-                number, reservation, lease, campaign, exchange, reserved, amount, expires, marks, ..
+                number,
+                reservation,
+                lease,
+                campaign,
+                exchange,
+                reserved,
+                amount,
+                expires,
+                marks,
+                epoch,
+                ..
             } => Booking {
                 number,
                 reservation,
@@ -71,6 +91,7 @@ impl History {
                 amount,
                 expires,
                 freed: marks.any(Marks::FREED),
+                asked: marks.any(Marks::ASKED).then_some(epoch),
             },
             _ => return,
         };
@@ -154,16 +175,32 @@ impl History {
             known.shrink_to_fit();
         }
         self.known.retain(|_, known| !known.is_empty());
+        self.prune();
     }
 
     /// Records from which an equal history follows.
     pub fn opening(&self) -> impl Iterator<Item = Record> {
         let &Self { next, confirmed, latest, .. } = self;
         let pending = self.bookings.iter().map(|(booking, wall)| {
-            let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed } = booking;
-            let marks = if freed { Marks::BILLED.and(Marks::FREED) } else { Marks::BILLED };
+            let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed, asked } =
+                booking;
+            let flag = |is, mark| if is { mark } else { Marks::BILLED };
+            let marks = flag(freed, Marks::FREED).and(flag(asked.is_some(), Marks::ASKED));
+            let epoch = asked.unwrap_or_default();
             let wall = *wall;
-            Record::Pending { number, reservation, lease, campaign, exchange, reserved, amount, expires, wall, marks }
+            Record::Pending {
+                number,
+                reservation,
+                lease,
+                campaign,
+                exchange,
+                reserved,
+                amount,
+                expires,
+                wall,
+                marks,
+                epoch,
+            }
         });
         let known = self.known.iter().flat_map(|(minute, known)| {
             known.iter().map(move |((lease, reservation), marks)| Record::Known {

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use super::grants::Own;
 use super::history::History;
+use super::holds::{Known, Reservation};
 use super::record::Marks;
-use super::{Funding, Reconciler};
+use super::silence::Ending;
+use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{
     Answer, Ask, Booked, Booking, Foreign, LeaseAnswer, LeaseReport, Registered, Report, Standing,
 };
-use crate::authority::books::minute;
 use crate::limits;
 use crate::ring::message::{Notice, Noticed, Order};
 use crate::units::{CoreId, Day, Epoch, Micros, Nanos, Now, Slot, UnixMillis};
@@ -124,6 +125,11 @@ impl Link {
         self.booked
     }
 
+    /// The authority's epoch.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// A campaign wants more credit.
     pub(super) fn want(&mut self, slot: Slot) {
         if !self.short.contains(&slot) {
@@ -157,14 +163,16 @@ impl Reconciler {
         let short = std::mem::take(&mut link.short);
         let asks = link.asks.iter_mut().filter(|(_, waiting)| tick || !waiting.asked).map(|(&ticket, waiting)| {
             waiting.asked = true;
-            Ask { ticket, incarnation: waiting.notice.claim.incarnation, booking: waiting.booking }
+            let claim = &waiting.notice.claim;
+            Ask { ticket, node: claim.node, incarnation: claim.incarnation, booking: waiting.booking }
         });
         let asks = asks.collect();
         let full = link.full;
         if tick {
             link.due = None;
         }
-        let leases = if tick || full { self.all_leases(number, full) } else { self.leases_of(&short) };
+        let leases =
+            if tick || full { self.all_leases(now.boot, number, full) } else { self.leases_of(now.boot, &short) };
         let link = &self.link;
         let from = link.booked.max(self.history.first_booking());
         let bookings = self.history.bookings_from(from).take_while(|booking| booking.number < link.reportable);
@@ -206,7 +214,7 @@ impl Reconciler {
             self.asked(now, *ticket, *booked);
         }
         for foreign in &answer.foreign {
-            self.booked_elsewhere(foreign);
+            self.booked_elsewhere(now, foreign);
         }
         for lease in &answer.leases {
             self.granted(now, answer.number, lease);
@@ -262,12 +270,15 @@ impl Reconciler {
         let Some(Waiting { core, notice, booking, .. }) = self.link.asks.remove(&ticket) else { return };
         let claim = &notice.claim;
         let noticed = match booked {
-            Booked::Safe | Booked::Before => {
+            Booked::Safe | Booked::Before(_) => {
                 let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
                 if known.any(Marks::BILLED) {
                     self.gauges.duplicates.add(1);
                 } else {
-                    self.book(now, &notice, booking, Marks::BILLED);
+                    let freed = if booking.freed { Marks::FREED } else { Marks::BILLED };
+                    let marks = Marks::BILLED.and(Marks::ASKED).and(freed);
+                    let amount = if let Booked::Before(amount) = booked { amount } else { booking.amount };
+                    self.book(now, &notice, Booking { amount, ..booking }, marks);
                 }
                 Noticed::Safe
             }
@@ -282,12 +293,12 @@ impl Reconciler {
     }
 
     /// Another node booked a bill of one of this process's reservations.
-    fn booked_elsewhere(&mut self, foreign: &Foreign) {
+    fn booked_elsewhere(&mut self, now: Now, foreign: &Foreign) {
         if foreign.number <= self.link.foreign_seen {
             return;
         }
         self.link.foreign_seen = foreign.number;
-        let &Foreign { lease, reservation, reserved, amount, expires, .. } = foreign;
+        let &Foreign { lease, reservation, exchange, reserved, amount, expires, .. } = foreign;
         let known = self.history.marks(lease, reservation, expires);
         let here = self.history.booking(lease, reservation).map(|booking| booking.amount);
         let Some(own) = self.owns.get_mut(&lease) else { return };
@@ -302,7 +313,13 @@ impl Reconciler {
             if known.any(Marks::FREED) {
                 own.holds.free = own.holds.free.minus(amount);
             } else {
-                own.holds.settle(minute(expires), reserved, amount);
+                let was = if known.any(Marks::WON) { Known::Won } else { Known::Silent };
+                let reservation = Reservation { exchange, expires, price: reserved };
+                let lacking = own.holds.settle(now.boot, was, &reservation, amount);
+                own.overdrawn = own.overdrawn.plus(lacking);
+                if was == Known::Silent {
+                    self.silence.left(now, exchange, expires, Ending::Sold);
+                }
             }
         }
         self.history.billed_elsewhere(lease, reservation, expires);
@@ -313,25 +330,32 @@ impl Reconciler {
     fn granted(&mut self, now: Now, number: u64, answer: &LeaseAnswer) {
         let Some(&slot) = self.slots.get(&answer.campaign) else { return };
         if let Some(lease) = answer.lease {
-            let own = self.owns.entry(lease).or_insert_with(|| Own::new(slot, answer.campaign, answer.day));
+            let mode = self.lines[slot.0 as usize].map_or_else(Mode::default, |line| line.funding.mode);
+            let own = self.owns.entry(lease).or_insert_with(|| Own::new(slot, answer.campaign, answer.day, mode));
             let more = answer.granted.minus(own.granted).max(Micros::ZERO);
             own.granted = own.granted.plus(more);
             own.holds.free = own.holds.free.plus(more);
+            own.revalue(&self.silence, now.boot);
         } else {
             let closed = |own: &Own| {
-                (own.campaign, own.day) == (answer.campaign, answer.day) && own.done_in.is_some_and(|done| done <= number)
+                (own.campaign, own.day) == (answer.campaign, answer.day)
+                    && own.done_in.is_some_and(|done| done <= number)
             };
             self.owns.retain(|_, own| !closed(own));
         }
-        let Some(line) = self.lines[slot.0 as usize].as_mut().filter(|line| line.day == answer.day) else { return };
+        let Some(line) = self.lines[slot.0 as usize].as_mut().filter(|line| line.day.day == answer.day) else { return };
         line.lease = answer.lease.or(line.lease);
         line.available = answer.available;
+        (line.budget, line.settled, line.expected) = (answer.budget, answer.settled, answer.expected);
+        (line.share, line.heard, line.exposure) = (answer.share, true, answer.exposure);
         let stopped_now = answer.stopped.is_some() && line.stopped.is_none();
-        line.stopped = answer.stopped;
+        line.stop = line.stop.filter(|_| answer.stopped.is_none());
+        line.stopped = answer.stopped.or(line.stop);
         self.gauges.set_spend(slot, answer.settled);
         if stopped_now {
             self.revoke_all(slot);
         }
+        self.seen(now, slot);
         self.fill_all(now, slot);
     }
 }

@@ -14,13 +14,18 @@
 
 pub mod gauges;
 mod grants;
+pub mod guards;
 pub mod history;
 mod holds;
 mod link;
 mod notices;
+pub mod pacing;
+pub mod offline;
+mod paced;
 pub mod quota;
 pub mod record;
 pub mod server;
+pub mod silence;
 pub mod solo;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -30,17 +35,23 @@ use crate::authority::Budget;
 use crate::authority::books::minute;
 use crate::authority::message::{Register, Registered};
 use crate::limits;
-use crate::ring::message::{Event, Noticed, Order};
+use crate::ring::message::{Event, Noticed, Order, Reserved};
+pub use crate::snapshot::campaign::Mode;
 use crate::store::journal::Journal;
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
 };
 use gauges::Gauges;
 use grants::{Line, Own, Share};
+use guards::feed::{Change, FeedLag};
 use history::History;
+use holds::Reservation;
 use link::Link;
+use paced::Manner;
+pub use paced::Spends;
 use quota::{Limit, Quotas};
 use record::Record;
+use silence::Silence;
 
 /// What a reconciler is told once.
 #[derive(Clone, Copy, Debug)]
@@ -84,13 +95,18 @@ pub struct Funding {
     pub total: Option<Micros>,
     /// Its highest bid: a core needs at least this to bid at all.
     pub price: CpmMicros,
+    /// What its silent bids hold.
+    pub mode: Mode,
+    /// What silent bids at full price may come to beyond what is left of the day's budget, as a share of that budget in
+    /// millionths.
+    pub tolerance: Option<u32>,
 }
 
 impl Funding {
     /// The same, as the authority wants to know it.
     pub fn budget(&self) -> Budget {
-        let &Self { campaign, advertiser, daily, total, price, .. } = self;
-        Budget { campaign, advertiser, daily, total, price, strict: true, tolerance: None }
+        let &Self { campaign, advertiser, daily, total, price, mode, tolerance, .. } = self;
+        Budget { campaign, advertiser, daily, total, price, strict: mode == Mode::Strict, tolerance }
     }
 }
 
@@ -108,6 +124,8 @@ pub struct Reconciler {
     registered: Registered,
     /// By slot.
     lines: Vec<Option<Line>>,
+    /// By slot; those without a manner spend as soon as possible.
+    manners: Vec<Manner>,
     /// By slot and core.
     shares: Vec<Share>,
     /// Sub-leases that ran low since the last [`Reconciler::poll`].
@@ -126,9 +144,11 @@ pub struct Reconciler {
     drained: Vec<bool>,
     draining: bool,
     disk_failed: bool,
+    feed: FeedLag,
     /// Whether that was logged.
     clock_behind: bool,
     quotas: Quotas,
+    silence: Silence,
     gauges: Arc<Gauges>,
 }
 
@@ -152,6 +172,7 @@ impl Reconciler {
             history,
             registered,
             lines: Vec::new(),
+            manners: Vec::new(),
             shares: Vec::new(),
             low: Vec::new(),
             slots: HashMap::new(),
@@ -164,8 +185,10 @@ impl Reconciler {
             drained: vec![false; cores],
             draining: false,
             disk_failed: false,
+            feed: FeedLag::default(),
             clock_behind: false,
             quotas: Quotas::default(),
+            silence: Silence::new(now, &[]),
             gauges,
         };
         let &Registered { incarnation, .. } = &reconciler.registered;
@@ -210,6 +233,11 @@ impl Reconciler {
         self.quotas = Quotas::new(self.settings.cores, limits);
     }
 
+    /// The exchanges with their H2, ms, told once, before the first tick. What is not known of one counts as billed for sure.
+    pub fn exchanges(&mut self, now: Now, exchanges: &[(ExchangeKey, u64)]) {
+        self.silence = Silence::new(now, exchanges);
+    }
+
     /// An event of a core.
     ///
     /// # Panics
@@ -220,7 +248,10 @@ impl Reconciler {
             Event::Reserved(reserved) => {
                 self.gauges.reservations.add(1);
                 let own = self.owns.get_mut(&reserved.lease).expect("a reservation under a lease never granted");
-                own.holds.reserve(minute(reserved.expires), self.released_up_to, reserved.price);
+                let Reserved { exchange, expires, price, .. } = reserved;
+                own.holds.reserve(now.boot, self.released_up_to, &Reservation { exchange, expires, price });
+                self.silence.reserved(now, exchange, expires);
+                self.took_part(&reserved);
                 self.spent(reserved.slot, core, reserved.lease, reserved.price);
                 self.check_lease(reserved.lease);
             }
@@ -235,6 +266,7 @@ impl Reconciler {
                     None => assert_eq!(credit, Micros::ZERO, "credit returned under a lease never granted"),
                 }
             }
+            Event::Chances { slot, chances, taken, dearest } => self.came_by(slot, core, chances, taken, dearest),
             Event::Short { slot, lease, wanted } => self.short(slot, core, lease, wanted),
             Event::Notice(notice) => self.notice(now, core, &notice),
             Event::Quota { exchange, asked, returned } => {
@@ -251,8 +283,14 @@ impl Reconciler {
         }
     }
 
+    /// The campaigns it was told of.
+    fn listed(&self) -> impl Iterator<Item = &Funding> {
+        self.lines.iter().flatten().map(|line| &line.funding)
+    }
+
     /// After a batch of events: grants to cores that ran low, and the change of budget days.
     pub fn poll(&mut self, now: Now) {
+        self.watch_feed(now);
         if self.may_grant(now) {
             if now.wall >= self.day_ends {
                 self.begin_days(now);
@@ -273,15 +311,19 @@ impl Reconciler {
         if self.disk_failed {
             return;
         }
+        self.silence.tick(now);
         self.expire(now.wall);
         self.watch_clock(now);
+        self.revalue(now.boot);
         self.confirm(now);
         self.poll(now);
         self.grant_by_demand(now);
         self.release_free();
+        self.watch_jumps();
+        self.pace(now);
         self.owns.keys().for_each(|lease| self.check_lease(*lease));
         self.link.tick(self.journal.appended(), self.history.next_booking());
-        self.gauges.held_micros.set(self.owns.values().map(|own| own.holds.silent().0.max(0) as u64).sum());
+        self.gauges.held_micros.set(self.owns.values().map(|own| own.holds.held().0 as u64).sum());
     }
 
     /// Tells every core to stop. Nothing is granted or renewed any more.
@@ -330,12 +372,36 @@ impl Reconciler {
     }
 
     fn may_grant(&self, now: Now) -> bool {
-        !self.draining && !self.disk_failed && !self.is_clock_behind(now)
+        !self.draining && !self.disk_failed && self.feed.is_clear() && !self.is_clock_behind(now)
     }
 
     /// The clock was set back so far that a bid made now would count as expired: nobody could bill it.
     fn is_clock_behind(&self, now: Now) -> bool {
         minute(UnixMillis(now.wall.0 + self.settings.horizons.shortest)) <= self.released_up_to
+    }
+
+    /// Takes all credit back while nobody can see what is spent.
+    fn watch_feed(&mut self, now: Now) {
+        let (unsynced, unreported) = (self.journal.unsynced(now.boot), self.unreported(now.boot));
+        match self.feed.tick(now.boot, unsynced, unreported) {
+            Some(Change::Revoke(lag)) => {
+                self.gauges.feed_revocations.add(1);
+                log::error!(
+                    "feed lag of {} s: what happened since is not {}; all leases are revoked, and no campaign bids until it is",
+                    lag / Nanos::SECOND,
+                    if unsynced >= unreported {
+                        "on disk: look at the disk"
+                    } else {
+                        "known to the authority: look at the way to it"
+                    },
+                );
+                self.revoke_everything();
+            }
+            Some(Change::Resume(after)) => {
+                log::info!("the feed lag is gone after {} s: campaigns bid again", after / Nanos::SECOND);
+            }
+            None => {}
+        }
     }
 
     /// Says so when the clock falls behind, and when it is right again.
@@ -377,7 +443,7 @@ impl Reconciler {
     /// What is charged for a lease is all accounted for on this node.
     fn check_lease(&self, lease: LeaseId) {
         let own = &self.owns[&lease];
-        assert_eq!(own.charge(), own.holds.charge(), "lease {} is charged for other money than the node has", lease.0);
+        assert!(own.adds_up(), "lease {} is charged for other money than the node has: {own:?}", lease.0);
     }
 
     /// Frees what was silent past H2 and epsilon.

@@ -1,8 +1,10 @@
 //! Notices: what an exchange says became of a bid, booked once, and answered when it is on disk.
 
 use super::history::REMEMBERED_MINUTES;
+use super::holds::{Known, Reservation};
 use super::record::{Marks, NO_NUMBER, Record};
-use super::{Reconciler, last_expired};
+use super::silence::Ending;
+use super::{Mode, Reconciler, last_expired};
 use crate::authority::books::minute;
 use crate::authority::message::Booking;
 use crate::metrics::paths::PathSales;
@@ -50,8 +52,7 @@ impl Reconciler {
 
     /// Made by this process, under a lease of which it still has the money. The authority decides of all others.
     fn is_own(&self, claim: &Claim) -> bool {
-        let of_this_process =
-            (claim.node, claim.incarnation) == (self.settings.node, self.registered.incarnation);
+        let of_this_process = (claim.node, claim.incarnation) == (self.settings.node, self.registered.incarnation);
         let own = self.owns.get(&claim.lease).filter(|own| own.campaign == claim.campaign);
         of_this_process && own.is_some() && claim.reservation.made() >= self.registered.ids_from
     }
@@ -102,6 +103,12 @@ impl Reconciler {
         let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
         if !known.any(Marks::WON.and(Marks::BILLED)) {
             self.sale(notice, |sales| sales.wins.add(1));
+            if !known.any(Marks::FREED) && self.is_own(claim) {
+                let own = self.owns.get_mut(&claim.lease).expect("a lease of this process");
+                own.holds.win(now.boot, &reservation(claim));
+                self.silence.left(now, claim.exchange, claim.expires, Ending::Sold);
+                self.check_lease(claim.lease);
+            }
         }
         self.note(now, claim, Marks::WON);
         Some(Noticed::Safe)
@@ -127,7 +134,9 @@ impl Reconciler {
             && !known.any(Marks::WON.and(Marks::BILLED).and(Marks::LOST));
         if frees {
             let own = self.owns.get_mut(&claim.lease).expect("a lease of this process");
-            own.holds.settle(minute(claim.expires), claim.money(), Micros::ZERO);
+            let lacking = own.holds.settle(now.boot, Known::Silent, &reservation(claim), Micros::ZERO);
+            own.overdrawn = own.overdrawn.plus(lacking);
+            self.silence.left(now, claim.exchange, claim.expires, Ending::Lost);
             self.note(now, claim, Marks::LOST.and(Marks::FREED));
             self.check_lease(claim.lease);
         } else {
@@ -164,6 +173,7 @@ impl Reconciler {
             amount: notice.cost(price),
             expires: claim.expires,
             freed: known.any(Marks::FREED),
+            asked: None,
         };
         if !self.is_own(claim) {
             self.ask(now, core, notice, booking);
@@ -173,16 +183,24 @@ impl Reconciler {
         // that its lease does not cover: the reservation was never made here.
         let own = self.owns.get_mut(&claim.lease).expect("a lease of this process");
         let (reserved, amount) = (booking.reserved, booking.amount);
-        booking.freed |= own.charge() < reserved.max(amount);
+        let strict = own.holds.mode == Mode::Strict;
+        booking.freed |= strict && own.charge() < reserved.max(amount);
         let mut marks = Marks::BILLED;
         if booking.freed {
             self.gauges.excess_bills.add(1);
             marks = marks.and(Marks::FREED);
         } else {
-            own.holds.settle(minute(claim.expires), reserved, amount);
+            let was = if known.any(Marks::WON) { Known::Won } else { Known::Silent };
+            let lacking = own.holds.settle(now.boot, was, &reservation(claim), amount);
+            own.overdrawn = own.overdrawn.plus(lacking);
             own.settled = own.settled.plus(amount);
+            if was == Known::Silent {
+                self.silence.left(now, claim.exchange, claim.expires, Ending::Sold);
+            }
         }
+        let slot = own.slot;
         self.book(now, notice, booking, marks);
+        self.was_billed(now, slot, self.silence.age(now, claim.exchange, claim.expires), amount);
         self.check_lease(claim.lease);
         Some(Noticed::Safe)
     }
@@ -197,7 +215,7 @@ impl Reconciler {
             marks = marks.and(Marks::DISPUTED);
         }
         let Booking { reservation, lease, campaign, exchange, reserved, amount, expires, .. } = booking;
-        let (number, bid, wall) = (self.history.next_booking(), claim.bid, now.wall);
+        let (number, bid, wall, epoch) = (self.history.next_booking(), claim.bid, now.wall, self.link.epoch());
         self.append(
             now,
             Record::Bill {
@@ -213,6 +231,7 @@ impl Reconciler {
                 expires,
                 wall,
                 marks,
+                epoch,
             },
         );
         self.link.appended(number, self.journal.appended());
@@ -227,6 +246,10 @@ impl Reconciler {
             self.broadcast(Order::Counted { user: claim.user, campaign: claim.campaign, day });
         }
     }
+}
+
+fn reservation(claim: &Claim) -> Reservation {
+    Reservation { exchange: claim.exchange, expires: claim.expires, price: claim.money() }
 }
 
 fn heard(now: Now, claim: &Claim, marks: Marks) -> Record {

@@ -1,48 +1,115 @@
-//! What the ledger is made of. A record is a fact; the [`super::books::Books`] are what follows from all of them.
+//! What the ledger is made of. A record is a fact; the [`Books`](crate::authority::books::Books) of the authority and the
+//! [`History`](super::history::History) of the node are what follows from all of them.
 //!
-//! On disk a record is its length (one byte), its kind (one byte) and its fields in order, little-endian. Kinds are never
-//! reused, and the fields of a kind never change: what must change becomes a new kind.
+//! ```text
+//! record = length(2) kind(1) layout(1) id(8) body(length)        little-endian; the body is the kind's rkyv archive
+//! ```
+//!
+//! Each kind is archived by a struct of its own, so that a new kind changes no other. Kinds are never reused. The fields of
+//! a kind never change under its layout number: what must change gets the next one, and the reader of the old one stays.
+//!
+//! Version 1 of the ledger wrote a record as its length (one byte), its kind (one byte) and its fields in order,
+//! little-endian, without an id. It is read, and written no more.
+
+use rkyv::Archive;
+use rkyv::api::{low, serialize_using};
+use rkyv::rancor::Failure;
+use rkyv::ser::writer::Buffer;
+use rkyv::util::Align;
+use serde_json::{Map, Value, json};
 
 use crate::units::{
-    AdvertiserId, BidId, CampaignId, CpmMicros, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis,
+    AdvertiserId, BidId, CampaignId, CpmMicros, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, NodeId,
+    ReservationId, UnixMillis,
 };
 
-/// A field of a record.
-trait Field: Sized {
-    fn put(&self, out: &mut Vec<u8>);
+pub use crate::units::RecordId;
+
+/// Before a record's body.
+const FRAME: usize = 12;
+/// No body is longer.
+const MAX_BODY: usize = 256;
+/// Layout of all kinds so far.
+const LAYOUT: u8 = 1;
+
+/// A field of a record: how it is archived, how version 1 wrote it, how people read it.
+trait Field: Copy {
+    /// What stands for it in the archive.
+    type Plain: Archive;
+    fn plain(self) -> Self::Plain;
+    fn restore(archived: &<Self::Plain as Archive>::Archived) -> Self;
     fn take(from: &mut &[u8]) -> Option<Self>;
+    fn show(self) -> Value;
 }
 
 macro_rules! integers {
     ($($integer:ty)*) => { $(impl Field for $integer {
-        fn put(&self, out: &mut Vec<u8>) { out.extend_from_slice(&self.to_le_bytes()); }
+        type Plain = $integer;
+        fn plain(self) -> $integer { self }
+        fn restore(archived: &<$integer as Archive>::Archived) -> Self { (*archived).into() }
         fn take(from: &mut &[u8]) -> Option<Self> {
             let (bytes, rest) = from.split_first_chunk()?;
             *from = rest;
             Some(<$integer>::from_le_bytes(*bytes))
         }
+        fn show(self) -> Value { self.into() }
     })* };
 }
 
 macro_rules! newtypes {
-    ($($newtype:ident)*) => { $(impl Field for $newtype {
-        fn put(&self, out: &mut Vec<u8>) { self.0.put(out); }
+    ($($newtype:ident($inner:ty))*) => { $(impl Field for $newtype {
+        type Plain = $inner;
+        fn plain(self) -> $inner { self.0 }
+        fn restore(archived: &<$inner as Archive>::Archived) -> Self { $newtype(Field::restore(archived)) }
         fn take(from: &mut &[u8]) -> Option<Self> { Field::take(from).map($newtype) }
+        fn show(self) -> Value { self.0.into() }
     })* };
 }
 
 integers!(u8 u16 u32 u64 i64);
-newtypes!(AdvertiserId BidId CampaignId CpmMicros Day Epoch ExchangeKey Incarnation LeaseId Micros NodeId ReservationId UnixMillis Marks);
+newtypes!(AdvertiserId(u32) CampaignId(u32) CpmMicros(i64) Day(u32) Incarnation(u32) LeaseId(u64) Micros(i64));
+newtypes!(Epoch(u32) ExchangeKey(u32) NodeId(u16) ReservationId(u64) UnixMillis(u64));
 
-impl Field for [u8; 16] {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self);
+impl Field for BidId {
+    type Plain = [u8; 16];
+
+    fn plain(self) -> [u8; 16] {
+        self.0
+    }
+
+    fn restore(archived: &[u8; 16]) -> Self {
+        BidId(*archived)
     }
 
     fn take(from: &mut &[u8]) -> Option<Self> {
         let (bytes, rest) = from.split_first_chunk()?;
         *from = rest;
-        Some(*bytes)
+        Some(BidId(*bytes))
+    }
+
+    fn show(self) -> Value {
+        format!("{:032x}", u128::from_be_bytes(self.0)).into()
+    }
+}
+
+impl Field for Marks {
+    type Plain = u16;
+
+    fn plain(self) -> u16 {
+        self.0
+    }
+
+    fn restore(archived: &<u16 as Archive>::Archived) -> Self {
+        Marks(Field::restore(archived))
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        u8::take(from).map(|marks| Marks(marks.into()))
+    }
+
+    fn show(self) -> Value {
+        let named = Marks::NAMED.iter().filter(|(mark, _)| self.any(*mark)).map(|(_, name)| *name);
+        named.collect::<Vec<_>>().into()
     }
 }
 
@@ -52,19 +119,41 @@ macro_rules! records {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Record { $($(#[$doc])* $name { $($(#[$about])* $field: $type,)* },)* }
 
+        /// What is archived of each kind.
+        mod body {
+            use super::*;
+
+            $(#[derive(Archive, rkyv::Serialize)]
+            pub(super) struct $name { $(pub(super) $field: <$type as Field>::Plain,)* }
+            const _: () = assert!(size_of::<rkyv::Archived<$name>>() <= MAX_BODY);)*
+        }
+
         impl Record {
-            /// Appends the record's bytes.
-            pub fn encode(&self, out: &mut Vec<u8>) {
-                let start = out.len();
-                out.push(0);
-                match self {
-                    $(Record::$name { $($field,)* } => { out.push($kind); $($field.put(out);)* })*
+            /// Writes the body to the front of `out`. Returns the kind and the length.
+            fn archive(&self, out: &mut [u8]) -> (u8, usize) {
+                match *self {
+                    $(Record::$name { $($field,)* } => {
+                        let body = body::$name { $($field: $field.plain(),)* };
+                        let mut out = Buffer::from(out);
+                        serialize_using::<_, Failure>(&body, &mut out).expect("a body that fits its buffer");
+                        ($kind, out.len())
+                    })*
                 }
-                out[start] = (out.len() - start - 1) as u8;
             }
 
-            /// Takes one record off the front of `bytes`. `None` if there is none that this version knows.
-            pub fn decode(bytes: &mut &[u8]) -> Option<Record> {
+            /// A body of layout 1; `None` if it is none of this kind. `body` is aligned.
+            fn restore(kind: u8, body: &[u8]) -> Option<Record> {
+                match kind {
+                    $($kind if body.len() == size_of::<rkyv::Archived<body::$name>>() => {
+                        let archived = low::access::<rkyv::Archived<body::$name>, Failure>(body).ok()?;
+                        Some(Record::$name { $($field: Field::restore(&archived.$field),)* })
+                    })*
+                    _ => None,
+                }
+            }
+
+            /// Takes one record of version 1 off the front of `bytes`. `None` if there is none that this version knows.
+            pub fn decode_v1(bytes: &mut &[u8]) -> Option<Record> {
                 let (&length, rest) = bytes.split_first()?;
                 let (mut body, rest) = rest.split_at_checked(usize::from(length))?;
                 let body = &mut body;
@@ -80,8 +169,60 @@ macro_rules! records {
             pub const fn label(&self) -> &'static str {
                 match self { $(Record::$name { .. } => stringify!($name),)* }
             }
+
+            fn fields(&self) -> Vec<(&'static str, Value)> {
+                match *self {
+                    $(Record::$name { $($field,)* } => vec![$((stringify!($field), $field.show()),)*],)*
+                }
+            }
         }
     };
+}
+
+impl Record {
+    /// Appends the record's bytes.
+    pub fn encode(&self, id: RecordId, out: &mut Vec<u8>) {
+        let mut body = Align([0; MAX_BODY]);
+        let (kind, length) = self.archive(&mut *body);
+        out.extend_from_slice(&(length as u16).to_le_bytes());
+        out.extend_from_slice(&[kind, LAYOUT]);
+        out.extend_from_slice(&id.0.to_le_bytes());
+        out.extend_from_slice(&body[..length]);
+    }
+
+    /// Takes one record off the front of `bytes`. `None` if there is none that this version knows.
+    pub fn decode(bytes: &mut &[u8]) -> Option<(RecordId, Record)> {
+        let (frame, rest) = bytes.split_first_chunk::<FRAME>()?;
+        let [l0, l1, kind, layout, id @ ..] = *frame;
+        let (body, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([l0, l1])))?;
+        let mut aligned = Align([0; MAX_BODY]);
+        aligned.get_mut(..body.len())?.copy_from_slice(body);
+        if layout != LAYOUT {
+            return None;
+        }
+        let record = Record::restore(kind, &aligned[..body.len()])?;
+        *bytes = rest;
+        Some((RecordId(u64::from_le_bytes(id)), record))
+    }
+
+    /// The record for people and scripts: its kind in lower case (`bill` for [`Record::Bill`]) and its fields by name;
+    /// `bid_id` is `Bid.id` as the response had it, `micros` what was billed.
+    pub fn show(&self) -> Map<String, Value> {
+        let kind = match self {
+            Record::Billed { .. } => "bill".to_owned(),
+            other => other.label().to_ascii_lowercase(),
+        };
+        let mut shown = Map::from_iter([("kind".to_owned(), json!(kind))]);
+        shown.extend(self.fields().into_iter().map(|(name, value)| {
+            let name = match name {
+                "bid" => "bid_id",
+                "amount" => "micros",
+                name => name,
+            };
+            (name.to_owned(), value)
+        }));
+        shown
+    }
 }
 
 /// A booking that has no number among those of its node.
@@ -91,7 +232,7 @@ pub const UNLIMITED: Micros = Micros(i64::MAX);
 
 /// What was heard of a reservation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks(pub u8);
+pub struct Marks(pub u16);
 
 impl Marks {
     /// It won.
@@ -110,10 +251,26 @@ impl Marks {
     pub const EXCESS: Marks = Marks(64);
     /// It came after H2.
     pub const LATE: Marks = Marks(128);
+    /// Of a bill: another process made the bid, and the authority had it booked first.
+    pub const ASKED: Marks = Marks(256);
     /// Of a booking: another node made it than the one that bid.
-    pub const FOREIGN: Marks = Marks(1);
+    pub const FOREIGN: Marks = Marks(512);
     /// Of a booking: it costs more than its lease had left for what is silent (quantile mode).
-    pub const OVERDRAWN: Marks = Marks(4);
+    pub const OVERDRAWN: Marks = Marks(1024);
+
+    const NAMED: [(Marks, &'static str); 11] = [
+        (Marks::WON, "won"),
+        (Marks::BILLED, "billed"),
+        (Marks::LOST, "lost"),
+        (Marks::UNPRICED, "unpriced"),
+        (Marks::FREED, "freed"),
+        (Marks::DISPUTED, "disputed"),
+        (Marks::EXCESS, "excess"),
+        (Marks::LATE, "late"),
+        (Marks::ASKED, "asked"),
+        (Marks::FOREIGN, "foreign"),
+        (Marks::OVERDRAWN, "overdrawn"),
+    ];
 
     /// All marks of both.
     #[must_use]
@@ -349,7 +506,7 @@ records! {
         wall: UnixMillis,
     }
     /// Authority: its memory may have lost what was said before.
-    19 Epoch {
+    19 NewEpoch {
         /// The new epoch.
         epoch: Epoch,
         /// When.
@@ -423,6 +580,8 @@ records! {
         wall: UnixMillis,
         /// [`Marks::BILLED`], and how.
         marks: Marks,
+        /// The authority's epoch.
+        epoch: Epoch,
     }
     /// Node: the authority has its bookings.
     25 Confirmed {
@@ -453,6 +612,8 @@ records! {
         wall: UnixMillis,
         /// As in its bill.
         marks: Marks,
+        /// The authority's epoch.
+        epoch: Epoch,
     }
     /// Opening balance of a node: where its bookings stand.
     27 Bookings {
@@ -476,6 +637,8 @@ records! {
         reservation: ReservationId,
         /// Its lease.
         lease: LeaseId,
+        /// What was booked.
+        amount: Micros,
         /// Its H2.
         expires: UnixMillis,
     }
@@ -521,27 +684,33 @@ records! {
 mod tests {
     use super::*;
 
+    const BILLED: Record = Record::Billed {
+        reservation: ReservationId(u64::MAX - 1),
+        lease: LeaseId(2),
+        campaign: CampaignId(3),
+        bid: BidId([4; 16]),
+        price: CpmMicros(-5),
+        amount: Micros(6),
+        expires: UnixMillis(7),
+        wall: UnixMillis(8),
+        marks: Marks(34),
+    };
+    const CLOSED: Record = Record::Closed { lease: LeaseId(9) };
+
     #[test]
     fn bytes_and_back_and_no_prefix_of_them() {
-        let record = Record::Billed {
-            reservation: ReservationId(u64::MAX - 1),
-            lease: LeaseId(2),
-            campaign: CampaignId(3),
-            bid: BidId([4; 16]),
-            price: CpmMicros(-5),
-            amount: Micros(6),
-            expires: UnixMillis(7),
-            wall: UnixMillis(8),
-            marks: Marks::BILLED.and(Marks::DISPUTED),
-        };
         let mut bytes = Vec::new();
-        record.encode(&mut bytes);
-        Record::Closed { lease: LeaseId(9) }.encode(&mut bytes);
-        let mut rest = &bytes[..];
-        assert_eq!(Record::decode(&mut rest), Some(record));
-        assert_eq!(Record::decode(&mut rest), Some(Record::Closed { lease: LeaseId(9) }));
-        assert!(rest.is_empty());
-        let first = 1 + usize::from(bytes[0]);
+        BILLED.encode(RecordId(77), &mut bytes);
+        let first = bytes.len();
+        CLOSED.encode(RecordId(78), &mut bytes);
+        // Whatever the alignment.
+        for shift in 0..16 {
+            let shifted = [&vec![0xee; shift][..], &bytes].concat();
+            let mut rest = &shifted[shift..];
+            assert_eq!(Record::decode(&mut rest), Some((RecordId(77), BILLED)));
+            assert_eq!(Record::decode(&mut rest), Some((RecordId(78), CLOSED)));
+            assert!(rest.is_empty());
+        }
         for cut in 0..first {
             assert_eq!(Record::decode(&mut &bytes[..cut]), None);
         }
@@ -551,13 +720,43 @@ mod tests {
     #[test]
     fn the_layout_stays() {
         let mut bytes = Vec::new();
-        Record::Released { lease: LeaseId(0x0102), total: Micros(-1) }.encode(&mut bytes);
-        assert_eq!(bytes, [17, 7, 2, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+        Record::Released { lease: LeaseId(0x0102), total: Micros(-1) }.encode(RecordId(0x0304), &mut bytes);
+        let frame = [16, 0, 7, 1, 4, 3, 0, 0, 0, 0, 0, 0];
+        assert_eq!(bytes, [&frame[..], &[2, 1, 0, 0, 0, 0, 0, 0], &[255; 8]].concat());
+        bytes.clear();
+        Record::Known { reservation: ReservationId(1), lease: LeaseId(2), expires: UnixMillis(3), marks: Marks::WON }
+            .encode(RecordId(0), &mut bytes);
+        let word = |number: u8| [number, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(bytes[12..], [word(1), word(2), word(3), word(1)].concat());
     }
 
     #[test]
-    fn a_kind_of_the_future_is_not_guessed_at() {
-        assert_eq!(Record::decode(&mut &[1, 200][..]), None);
-        assert_eq!(Record::decode(&mut &[2, 8, 0][..]), None);
+    fn version_1_is_read() {
+        let mut bytes = &[17, 7, 2, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255][..];
+        let released = Record::Released { lease: LeaseId(0x0102), total: Micros(-1) };
+        assert_eq!(Record::decode_v1(&mut bytes), Some(released));
+        assert!(bytes.is_empty());
+        assert_eq!(Record::decode_v1(&mut &[1, 200][..]), None);
+        assert_eq!(Record::decode_v1(&mut &[2, 8, 0][..]), None);
+    }
+
+    #[test]
+    fn a_kind_or_layout_of_the_future_is_not_guessed_at() {
+        let mut bytes = Vec::new();
+        CLOSED.encode(RecordId(1), &mut bytes);
+        for (at, value) in [(2, 200), (3, 2), (0, 7), (0, 9), (1, 1)] {
+            let mut other = [&bytes[..], &[0; 300]].concat();
+            other[at] = value;
+            assert_eq!(Record::decode(&mut &other[..]), None, "byte {at} is {value}");
+        }
+    }
+
+    #[test]
+    fn a_bill_is_shown_with_the_id_of_the_bid() {
+        let shown = Value::Object(BILLED.show());
+        assert_eq!((&shown["kind"], &shown["bid_id"]), (&json!("bill"), &json!("04".repeat(16))));
+        assert_eq!((&shown["campaign"], &shown["micros"]), (&json!(3), &json!(6)));
+        assert_eq!(shown["marks"], json!(["billed", "disputed"]));
+        assert_eq!(Value::Object(CLOSED.show()), json!({"kind": "closed", "lease": 9}));
     }
 }

@@ -1,8 +1,8 @@
 //! The thread of the reconciliation core: pinned, glommio, about a millisecond between turns. It moves events into the
-//! [`Reconciler`], its records to disk and its orders to the cores; it decides nothing.
+//! [`Solo`], its records to disk and its orders to the cores; it decides nothing.
 //!
 //! Two kinds of task share it. The turns drain the rings, tick, and send. A commit writes one batch and syncs it; there is
-//! one at a time, so that the records of all notices that arrive meanwhile share the next. Neither holds the reconciler
+//! one at a time, so that the records of all notices that arrive meanwhile share the next. Neither holds the machines
 //! across an await.
 
 use std::cell::RefCell;
@@ -18,21 +18,24 @@ use std::time::Duration;
 
 use glommio::timer::sleep;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
+use tokio::sync::oneshot;
 
 use super::gauges::Gauges;
+use super::guards::operator::{Ask, Said};
 use super::quota::Limit;
-use super::solo::Solo;
-use super::{Funding, Settings};
+use super::solo::{Solo, Start};
+use super::{Funding, Settings, Spends};
 use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
 use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
-use crate::store::journal::Journal;
-use crate::store::embedded::{self, Embedded, OpenError};
+use crate::store::anchor::Anchors;
+use crate::store::disk::Directory;
+use crate::store::embedded::{Embedded, OpenError};
 use crate::store::writer::{Job, Writer};
-use crate::units::{CoreId, Nanos, NodeId, Now};
+use crate::units::{CoreId, ExchangeKey, Nanos, NodeId, Now};
 
 /// Between turns while there are events, and after [`CALM_TURNS`] turns without.
 const TURN: Duration = Duration::from_millis(1);
@@ -44,8 +47,8 @@ const COMMIT_GAP_NS: u64 = 2 * Nanos::MS;
 const RETRY: Duration = Duration::from_millis(200);
 /// Events of one core per turn, so that no core waits for another's flood.
 const EVENTS_PER_TURN: usize = 8192;
-/// Default of [`Options::file_bytes`]: a start reads such a file in a fraction of a second.
-pub const FILE_BYTES: u64 = 64 << 20;
+/// Default of [`Options::segment_bytes`]: a start reads such a segment in a fraction of a second.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Registered memory for direct I/O; larger commits take theirs from the heap. Fits a memlock limit of 8 MiB.
 const IO_MEMORY: usize = 1 << 20;
 /// How long the end may take, from [`Command::Stop`] on.
@@ -58,8 +61,11 @@ pub struct Options {
     pub dir: PathBuf,
     /// The CPU to be pinned to. If this process may not use it, the thread runs unpinned and says so.
     pub cpu: Option<usize>,
-    /// A ledger file grows by this much ([`FILE_BYTES`]), or three times its opening balance, before the next is started.
-    pub file_bytes: u64,
+    /// A segment of the ledger grows by this much ([`SEGMENT_BYTES`]), or three times its opening balance, or until its UTC
+    /// day ends, before the next is started.
+    pub segment_bytes: u64,
+    /// The heads of the ledger's chain are appended here ([`crate::store::anchor`]).
+    pub head_file: Option<PathBuf>,
     /// Slots that [`Gauges::spend`] covers.
     pub slots: usize,
     /// Whether wins and spend are counted by supply path.
@@ -86,10 +92,16 @@ pub struct CoreEnds {
 pub enum Command {
     /// The campaigns that may spend. Sent before the snapshots that hold them.
     Campaigns(Vec<Funding>),
+    /// How they spend. Sent before them.
+    Spends(Vec<Spends>),
+    /// The exchanges, with their H2 in ms. Sent once, before the campaigns.
+    Exchanges(Vec<(ExchangeKey, u64)>),
     /// The limits of the exchanges. Sent once, before the campaigns.
     Limits(Vec<Limit>),
     /// One snapshot for each core, in order.
     Snapshots(Vec<Box<Snapshot>>),
+    /// From an operator; answered when it is on disk.
+    Operator(Ask, oneshot::Sender<Said>),
     /// Drain all cores, sync the ledger, end.
     Stop,
 }
@@ -171,10 +183,8 @@ impl Handle {
 /// [`StartError`], each saying what to do; no thread is left then.
 pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>) -> Result<Handle, StartError> {
     assert_eq!(cores.len(), usize::from(options.settings.cores), "as many ends as cores");
-    let mut store = Embedded::open(&options.dir).map_err(StartError::Open)?;
-    if store.position.file == 0 {
-        store.start_file().map_err(StartError::Open)?;
-    }
+    let (Embedded { position, ids_from, lock }, replayed) =
+        Embedded::open_replayed(&options.dir).map_err(StartError::Open)?;
     let gauges = Gauges::new(options.slots);
     let gauges = Arc::new(if options.paths { gauges.with_paths() } else { gauges });
     let (ready, started) = mpsc::sync_channel(1);
@@ -188,34 +198,47 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
             }
         };
         executor.run(async move {
-            let Embedded { replayed, position, lock, .. } = store;
-            let Options { dir, file_bytes, settings, .. } = options;
+            // Held until the last commit.
+            let _lock = lock;
+            let Options { dir, segment_bytes, head_file, settings, .. } = options;
+            let now = clock::now();
             let mut nonce = [0; 8];
             getrandom::fill(&mut nonce).expect("the kernel has no randomness to give");
-            let nonce = u64::from_le_bytes(nonce);
-            let mut solo = match Solo::new(settings, replayed, nonce, &shared_gauges, clock::now()) {
-                Ok(solo) => solo,
+            let start = Start { nonce: u64::from_le_bytes(nonce), ids_from, opens: position.closed };
+            let (mut solo, opening) = match Solo::new(settings, replayed, start, &shared_gauges, now) {
+                Ok(started) => started,
                 Err(why) => {
                     let _ = ready.send(Err(StartError::Refused(settings.node, why)));
                     return Ended::Cut;
                 }
             };
-            let first = solo.node.journal().take().expect("a start is a record");
-            let mut writer = Writer::new(dir, file_bytes, position, lock);
-            if let Err(error) = writer.commit(&first).await {
-                let _ = ready.send(Err(StartError::Write(writer.dir().to_owned(), error)));
-                return Ended::Cut;
+            let first = Job::new(solo.node.journal().take().expect("a start is a record"), None);
+            let mut writer = Writer::new(Directory::new(dir), segment_bytes, position, now.wall);
+            for mut job in opening.map(Job::start).into_iter().chain([first]) {
+                if let Err(error) = writer.step(&mut job, now.wall).await {
+                    let _ = ready.send(Err(StartError::Write(writer.disk().path().to_owned(), error)));
+                    return Ended::Cut;
+                }
+                solo.durable(now, job.upto());
             }
-            solo.durable(clock::now(), first.upto);
+            let anchors = match Anchors::start(head_file, shared_gauges.clone()) {
+                Ok(anchors) => anchors,
+                Err(error) => {
+                    let _ = ready.send(Err(StartError::Executor(error.to_string())));
+                    return Ended::Cut;
+                }
+            };
             let _ = ready.send(Ok(*solo.node.registered()));
             let core = Core {
                 solo,
                 snapshots: cores.iter().map(|_| VecDeque::new()).collect(),
                 cores,
                 commands,
+                replies: VecDeque::new(),
                 gauges: shared_gauges,
                 next_tick: Nanos::NEVER,
                 stop_by: None,
+                anchors,
             };
             run(Rc::new(RefCell::new(core)), writer).await
         })
@@ -228,7 +251,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     }
 }
 
-fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
+pub(super) fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError<()>> {
     let make =
         |placement| LocalExecutorBuilder::new(placement).name("reconcile").io_memory(IO_MEMORY).ring_depth(64).make();
     match cpu.map(|cpu| (cpu, make(Placement::Fixed(cpu)))) {
@@ -246,14 +269,19 @@ struct Core {
     /// Snapshots that found a ring full.
     snapshots: Vec<VecDeque<Box<Snapshot>>>,
     commands: Receiver<Command>,
+    /// What operators are told when so much of the journal is on disk.
+    replies: VecDeque<(u64, Said, oneshot::Sender<Said>)>,
     gauges: Arc<Gauges>,
     /// Never until the campaigns are known: the first renewal tells the cores that they can bid, so their first grants go
     /// before it.
     next_tick: Nanos,
     stop_by: Option<Nanos>,
+    anchors: Anchors,
 }
 
-async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
+type LedgerWriter = Writer<Directory>;
+
+async fn run(core: Rc<RefCell<Core>>, writer: LedgerWriter) -> Ended {
     let writer = Rc::new(RefCell::new(Some(writer)));
     let (mut calm, mut last_commit) = (0, Nanos(0));
     loop {
@@ -263,7 +291,7 @@ async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
         if now.boot.since(last_commit) >= COMMIT_GAP_NS
             && let Some(idle) = take(&writer)
         {
-            match core.borrow_mut().job(&idle) {
+            match core.borrow_mut().job(now, &idle) {
                 Some(job) => {
                     last_commit = now.boot;
                     glommio::spawn_local(write(job, core.clone(), idle, writer.clone())).detach();
@@ -278,15 +306,20 @@ async fn run(core: Rc<RefCell<Core>>, writer: Writer) -> Ended {
     }
 }
 
-fn take(writer: &Rc<RefCell<Option<Writer>>>) -> Option<Writer> {
+fn take(writer: &Rc<RefCell<Option<LedgerWriter>>>) -> Option<LedgerWriter> {
     writer.borrow_mut().take()
 }
 
 /// Runs a job to its end, whatever the disk does, and brings the writer home.
-async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: Writer, home: Rc<RefCell<Option<Writer>>>) {
+async fn write(
+    mut job: Job,
+    core: Rc<RefCell<Core>>,
+    mut writer: LedgerWriter,
+    home: Rc<RefCell<Option<LedgerWriter>>>,
+) {
     let mut failures = 0;
     while !job.is_done() {
-        match writer.step(&mut job).await {
+        match writer.step(&mut job, clock::wall()).await {
             Ok(()) => {
                 core.borrow_mut().written(job.upto(), failures, &writer);
                 failures = 0;
@@ -302,10 +335,11 @@ async fn write(mut job: Job, core: Rc<RefCell<Core>>, mut writer: Writer, home: 
 
 impl Core {
     /// What is to be written next, if there is anything.
-    fn job(&mut self, writer: &Writer) -> Option<Job> {
+    fn job(&mut self, now: Now, writer: &LedgerWriter) -> Option<Job> {
         let batch = self.solo.node.journal().take()?;
-        // The books are as they are after this batch: all of it goes to the old file, all that follows to the new one.
-        Some(writer.job(batch, |file, next| embedded::opening(file, next, self.solo.balance())))
+        // The books are as they are after this batch: all of it goes to the old segment, all that follows to the new one.
+        let opening = writer.wants_segment(now.wall).then(|| self.solo.opening(now));
+        Some(Job::new(batch, opening))
     }
 
     /// Returns whether there was anything to do.
@@ -346,6 +380,8 @@ impl Core {
                         self.next_tick = now.boot;
                     }
                 }
+                Ok(Command::Spends(list)) => self.solo.node.spends(list),
+                Ok(Command::Exchanges(list)) => self.solo.node.exchanges(now, &list),
                 Ok(Command::Limits(limits)) => self.solo.node.limit(&limits),
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");
@@ -355,6 +391,10 @@ impl Core {
                         queue.clear();
                         queue.push_back(snapshot);
                     }
+                }
+                Ok(Command::Operator(ask, reply)) => {
+                    let said = self.solo.operate(now, ask);
+                    self.replies.push_back((self.solo.node.journal().appended(), said, reply));
                 }
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => break true,
                 Err(mpsc::TryRecvError::Empty) => break false,
@@ -368,6 +408,11 @@ impl Core {
 
     /// Sends what may leave, as far as the rings have room.
     fn send(&mut self) {
+        let synced = self.solo.node.journal().synced();
+        while let Some((_, said, reply)) = self.replies.pop_front_if(|(needs, ..)| *needs <= synced) {
+            // Whoever asked may have gone.
+            let _ = reply.send(said);
+        }
         let (mut refused, mut waiting) = (0, 0);
         for (core, ends) in self.cores.iter_mut().enumerate() {
             let orders = self.solo.node.orders(CoreId(core as u8));
@@ -394,22 +439,32 @@ impl Core {
     }
 
     /// A write failed, not the first of `before`: what waits for it is refused. Returns how many failed.
-    fn failed(&mut self, before: u32, writer: &Writer, error: &io::Error) -> u32 {
+    fn failed(&mut self, before: u32, writer: &LedgerWriter, error: &io::Error) -> u32 {
         if before == 0 {
-            log::error!("{}: the ledger cannot be written: {error}; no grants until it can", writer.dir().display());
+            log::error!(
+                "{}: the ledger cannot be written: {error}; notices are answered 503, nothing is granted, bidding ends with \
+                 the leases until it can: free or replace the disk",
+                writer.disk().path().display()
+            );
         }
+        self.gauges.ledger_failing.set(1);
         self.gauges.commit_failures.add(1);
         self.solo.node.disk_failed();
         self.send();
         before.saturating_add(1)
     }
 
-    fn written(&mut self, upto: u64, failures: u32, writer: &Writer) {
+    fn written(&mut self, upto: u64, failures: u32, writer: &LedgerWriter) {
         if failures > 0 {
-            log::info!("{}: the ledger is written again", writer.dir().display());
+            log::info!("{}: the ledger is written again", writer.disk().path().display());
         }
         self.gauges.commits.add(1);
-        self.gauges.ledger_bytes.set(writer.position().offset);
+        let position = writer.position();
+        self.gauges.ledger_failing.set(0);
+        self.gauges.ledger_segment.set(position.segment.into());
+        self.gauges.ledger_bytes.set(position.offset);
+        self.gauges.ledger_records.set(position.next);
+        self.anchors.committed(clock::now(), &position);
         self.solo.durable(clock::now(), upto);
         self.send();
     }

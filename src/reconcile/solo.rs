@@ -4,13 +4,26 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::gauges::Gauges;
+use super::guards::operator::{Ask, Said};
+use super::guards::stops::Stop;
 use super::history::Replayed;
-use super::record::Record;
 use super::{Funding, Reconciler, Settings};
-use crate::authority::Authority;
-use crate::authority::message::{Answer, NotRegistered};
-use crate::store::journal::Journal;
-use crate::units::Now;
+use crate::authority::books::Scope;
+use crate::authority::message::{Answer, NotRegistered, Why};
+use crate::authority::{Authority, NotRetired};
+use crate::store::journal::{Batch, Journal};
+use crate::units::{Now, UnixMillis};
+
+/// How a process goes on from a ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// Drawn at the start of the process.
+    pub nonce: u64,
+    /// Record ids start here.
+    pub ids_from: UnixMillis,
+    /// A segment is to be started.
+    pub opens: bool,
+}
 
 /// The two machines.
 #[derive(Debug)]
@@ -20,29 +33,34 @@ pub struct Solo {
     authority: Authority,
     /// Answers that wait for the disk, with how much of the journal they need.
     answers: VecDeque<(u64, Answer)>,
+    /// What is stopped, as far as it was told.
+    stopped: Vec<Stop>,
     gauges: Arc<Gauges>,
 }
 
 impl Solo {
-    /// Goes on from a ledger, as the next process of the node. `nonce` is drawn at the start of the process.
+    /// Goes on from a ledger, as the next process of the node. If a segment is to be started first, its opening balance comes
+    /// with it.
     ///
     /// # Errors
     /// The authority does not take the node.
     pub fn new(
         settings: Settings,
         replayed: Replayed,
-        nonce: u64,
+        start: Start,
         gauges: &Arc<Gauges>,
         now: Now,
-    ) -> Result<Self, NotRegistered> {
-        let Replayed { books, history } = replayed;
-        let mut authority = Authority::new(books);
-        let ask = Reconciler::register(&settings, &history, nonce);
+    ) -> Result<(Self, Option<Batch>), NotRegistered> {
+        let ask = Reconciler::register(&settings, &replayed.history, start.nonce);
+        let mut authority = Authority::of_one_node(replayed.books.clone());
         let first = authority.free_workers(now, ask.node, ask.workers).ok_or(NotRegistered::NoWorkers)?;
-        let mut journal = Journal::new(first + u16::from(settings.cores), authority.books().latest());
+        let mut journal = Journal::new(first + u16::from(settings.cores), start.ids_from);
+        let opening = start.opens.then(|| journal.opening(now, replayed.opening()));
         let registered = authority.register(now, &mut journal, ask)?;
-        let node = Reconciler::new(settings, history, journal, registered, gauges.clone(), now);
-        Ok(Self { node, authority, answers: VecDeque::new(), gauges: gauges.clone() })
+        let node = Reconciler::new(settings, replayed.history, journal, registered, gauges.clone(), now);
+        let mut solo = Self { node, authority, answers: VecDeque::new(), stopped: Vec::new(), gauges: gauges.clone() };
+        solo.tell_stops();
+        Ok((solo, opening))
     }
 
     /// The authority, to be asked.
@@ -62,6 +80,77 @@ impl Solo {
         let sums = self.authority.tick(now, self.node.journal());
         self.gauges.invariant_checks.add(sums);
         self.node.tick(now);
+        self.tell_stops();
+    }
+
+    /// What an operator asks for. To be told when all that is in the journal is on disk.
+    pub fn operate(&mut self, now: Now, ask: Ask) -> Said {
+        let said = match ask {
+            Ask::Stop(scope) | Ask::Resume(scope) if !self.knows(scope) => Said::Unknown,
+            Ask::Stop(scope) => {
+                let before = self.why(scope);
+                self.authority.stop(now, self.node.journal(), scope, Why::Operator);
+                Said::Stopped { before }
+            }
+            Ask::Resume(scope) => {
+                let before = self.why(scope);
+                self.authority.resume(now, self.node.journal(), scope);
+                Said::Resumed { before, still: self.still(scope) }
+            }
+            // It has just said something, even if it has not bid yet.
+            Ask::Retire(node) if node == self.node.settings.node => Said::Retired(Err(NotRetired::Alive)),
+            Ask::Retire(node) => Said::Retired(self.authority.retire(now, self.node.journal(), node)),
+            Ask::Stopped => Said::List(self.stops().collect()),
+        };
+        self.tell_stops();
+        said
+    }
+
+    fn knows(&self, scope: Scope) -> bool {
+        let mut lives = self.authority.books().lives();
+        match scope {
+            Scope::Campaign(campaign) => {
+                lives.any(|(known, _)| known == campaign) || self.node.listed().any(|known| known.campaign == campaign)
+            }
+            Scope::Advertiser(advertiser) => {
+                let mut listed = self.node.listed();
+                lives.any(|(_, life)| life.advertiser == advertiser)
+                    || listed.any(|known| known.advertiser == advertiser)
+            }
+        }
+    }
+
+    fn stops(&self) -> impl Iterator<Item = Stop> {
+        self.authority.books().all_stopped().map(|(scope, why)| Stop { scope, why })
+    }
+
+    fn why(&self, scope: Scope) -> Option<Why> {
+        self.stops().find(|stop| stop.scope == scope).map(|stop| stop.why)
+    }
+
+    /// Why a campaign stays stopped that was resumed.
+    fn still(&self, scope: Scope) -> Option<Why> {
+        let Scope::Campaign(campaign) = scope else { return None };
+        let life = self.authority.books().life(campaign)?;
+        self.why(Scope::Advertiser(life.advertiser))
+    }
+
+    /// Logs and counts what was stopped and resumed.
+    fn tell_stops(&mut self) {
+        if self.stops().eq(self.stopped.iter().copied()) {
+            return;
+        }
+        let now: Vec<Stop> = self.stops().collect();
+        for stop in now.iter().filter(|stop| !self.stopped.contains(stop)) {
+            self.gauges.guards.stop(stop.scope, stop.why);
+            let level = if stop.why == Why::Operator { log::Level::Warn } else { log::Level::Error };
+            log::log!(level, "{stop}");
+        }
+        for stop in self.stopped.iter().filter(|stop| !now.contains(stop)) {
+            log::info!("{} is resumed", stop.scope);
+        }
+        self.gauges.guards.set(now.iter().copied());
+        self.stopped = now;
     }
 
     /// Passes reports and answers on: after every turn.
@@ -88,8 +177,9 @@ impl Solo {
         self.talk(now);
     }
 
-    /// Records from which the same follows.
-    pub fn balance(&self) -> impl Iterator<Item = Record> {
-        self.authority.books().opening().chain(self.node.history().opening())
+    /// The opening balance of a new segment, as all is now.
+    pub fn opening(&mut self, now: Now) -> Batch {
+        let balance: Vec<_> = self.authority.books().opening().chain(self.node.history().opening()).collect();
+        self.node.journal().opening(now, balance)
     }
 }

@@ -33,6 +33,17 @@ pub enum Event {
         /// What the bid would cost.
         wanted: Micros,
     },
+    /// What came by for a paced campaign since its last [`Order::Pace`]; sent when the next one comes.
+    Chances {
+        /// The campaign's slot.
+        slot: Slot,
+        /// Offers that could have been made, money aside.
+        chances: u32,
+        /// Offers of them that were let through.
+        taken: u32,
+        /// The dearest bid that was turned away because the allowance was less: zero if there was none.
+        dearest: Micros,
+    },
     /// What an exchange with a limit asked of this core, and what of its share of the limit it gives back.
     Quota {
         /// The exchange.
@@ -59,6 +70,8 @@ pub struct Reserved {
     pub price: Micros,
     /// H2: until when a bill is accepted.
     pub expires: UnixMillis,
+    /// The exchange it was made to.
+    pub exchange: ExchangeKey,
 }
 
 /// What kind of notice an exchange sent (OpenRTB 2.6 section 4.4).
@@ -219,6 +232,16 @@ pub enum Order {
         /// The campaign's slot.
         slot: Slot,
     },
+    /// How fast the campaign may spend until the next of these: beside its credit, which says how much. It replaces what the last
+    /// one left, so that a core which hears nothing comes to rest.
+    Pace {
+        /// The campaign's slot.
+        slot: Slot,
+        /// In how many auctions it takes part.
+        rate: Participation,
+        /// What it may reserve, maximum prices added up; [`Order::UNPACED`] for no limit.
+        allowance: Micros,
+    },
     /// An impression of this user was billed, on whichever core: count it.
     Counted {
         /// The user.
@@ -246,6 +269,49 @@ pub enum Order {
     },
     /// Stop accepting, answer what is framed, send [`Event::Drained`], stop.
     Drain,
+}
+
+impl Order {
+    /// The allowance of a campaign that spends as fast as it can.
+    pub const UNPACED: Micros = Micros(i64::MAX);
+}
+
+/// The chance that a campaign takes part in an auction, in 1/16,777,216.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Participation(u32);
+
+impl Participation {
+    /// Bits of a draw.
+    const BITS: u32 = 24;
+    /// It never does.
+    pub const NEVER: Participation = Participation(0);
+    /// It always does.
+    pub const ALWAYS: Participation = Participation(1 << Self::BITS);
+
+    /// `part` of `whole`, rounded up; all of nothing.
+    ///
+    /// # Panics
+    /// If either is negative.
+    pub fn of(part: Micros, whole: Micros) -> Participation {
+        assert!(part >= Micros::ZERO && whole >= Micros::ZERO, "a part below nothing");
+        if part >= whole {
+            return Participation::ALWAYS;
+        }
+        let share = (i128::from(part.0) << Self::BITS) + i128::from(whole.0) - 1;
+        Participation((share / i128::from(whole.0)) as u32)
+    }
+
+    /// In 1/16,777,216: 0 to 16,777,216.
+    #[inline]
+    pub const fn parts(self) -> u32 {
+        self.0
+    }
+
+    /// Whether a draw of 32 random bits says yes.
+    #[inline]
+    pub const fn admits(self, draw: u32) -> bool {
+        draw >> (32 - Self::BITS) < self.0
+    }
 }
 
 const _: () = assert!(size_of::<Event>() <= 128);

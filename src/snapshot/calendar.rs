@@ -4,6 +4,10 @@
 //! database built into the program, so that every node of a fleet has the same. A bid core keeps the hours of all zones in
 //! [`Hours`] and works them out again only when one of them ends.
 
+mod days;
+
+pub use days::{BudgetDay, Days};
+
 use std::fmt;
 
 use jiff::Timestamp;

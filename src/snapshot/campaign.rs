@@ -9,12 +9,14 @@ pub mod vast;
 pub mod native;
 pub mod daypart;
 pub mod dsa;
+pub mod spending;
 mod file;
 mod slots;
 
 pub use creative::{Ad, BannerAd, Creative, NativeAd, NativeImage, NativeText, Order, Shape, StreamAd, XHTML_BANNER};
 pub use file::{load, parse};
 pub use slots::Slots;
+pub use spending::{Mode, Pacing, Spending};
 
 use std::num::NonZeroU16;
 
@@ -42,8 +44,10 @@ pub struct Definition {
     pub name: String,
     /// Whether it bids at all.
     pub enabled: bool,
-    /// What it may spend in a UTC day.
+    /// What it may spend in a budget day ([`Spending::zone`]).
     pub daily_budget: Micros,
+    /// How it spends that.
+    pub spending: Spending,
     /// When it runs.
     pub flight: Flight,
     /// The most it bids, per thousand impressions; 1 micro to [`MAX_CPM`].
@@ -87,6 +91,8 @@ pub struct Campaign {
     pub enabled: bool,
     /// See [`Definition::daily_budget`].
     pub daily_budget: Micros,
+    /// See [`Definition::spending`].
+    pub spending: Spending,
     /// See [`Definition::flight`].
     pub flight: Flight,
     /// See [`Definition::cpm`].
@@ -133,7 +139,7 @@ impl Campaign {
     /// # Panics
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
-        let Definition { id, advertiser, name, enabled, daily_budget, flight, cpm, .. } = definition;
+        let Definition { id, advertiser, name, enabled, daily_budget, spending, flight, cpm, .. } = definition;
         let Definition {
             adomain,
             cat,
@@ -167,6 +173,7 @@ impl Campaign {
             name,
             enabled,
             daily_budget,
+            spending,
             flight,
             cpm,
             adomain,

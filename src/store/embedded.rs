@@ -1,46 +1,58 @@
-//! The embedded store: the ledger as files in a directory.
+//! The embedded store: the ledger as segments in a directory.
 //!
 //! ```text
 //! DIR/lock                    held by the process that writes
-//! DIR/ledger/00000001.ledger  commits; a file starts with an opening balance
+//! DIR/ledger/00000001.ledger  commits; a segment starts with an opening balance
 //! ```
 //!
-//! Only the newest file with a whole opening balance is read at start. Opening and replay are plain file reads, done once;
-//! the reconciliation core writes.
+//! Only the newest segment with a whole opening balance is read at start, so a start costs what the segment holds, never
+//! the history. Opening and replay are plain file reads, done once; the reconciliation core writes.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::commit::{self, BLOCK, Damage, Header};
+use blake3::Hash;
+
+use super::commit::{self, BLOCK, Damage, Entry, Segment};
 use crate::authority::books::Inconsistent;
 use crate::reconcile::history::Replayed;
-use crate::reconcile::record::Record;
+use crate::reconcile::record::{Record, RecordId};
+use crate::units::{ReservationId, UnixMillis};
 
-/// An opened directory: the books as they were left, and where to go on.
+/// An opened directory: what was read, and where to go on.
 #[derive(Debug)]
 pub struct Embedded {
-    /// What the ledger says.
-    pub replayed: Replayed,
     /// Where the next commit goes.
     pub position: Position,
+    /// Record ids of the next process start here ([`super::journal::Journal::new`]).
+    pub ids_from: UnixMillis,
     /// Held for as long as this process may write.
     pub lock: File,
-    dir: PathBuf,
 }
 
 /// The end of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Number of the file.
-    pub file: u32,
+    /// Number of the segment; 0 before the first.
+    pub segment: u32,
     /// Offset in it, in whole blocks.
     pub offset: u64,
     /// Number of the next record.
     pub next: u64,
-    /// Length of the file's opening balance.
+    /// Length of the segment's opening balance.
     pub opening: u64,
+    /// Hash of the last commit: it stands for all before it.
+    pub head: Hash,
+    /// The segment takes no commit more; the next one is to be started.
+    pub closed: bool,
+}
+
+impl Position {
+    /// Before the first segment.
+    pub const START: Position =
+        Position { segment: 0, offset: 0, next: 0, opening: 0, head: commit::NOTHING, closed: true };
 }
 
 /// Why a directory cannot be used. Each says what to do.
@@ -50,10 +62,10 @@ pub enum OpenError {
     Io(PathBuf, io::Error),
     /// Another process has it.
     InUse(PathBuf),
-    /// A file is damaged where no crash explains it.
+    /// A segment is damaged where no crash explains it.
     Damaged(PathBuf, Damage),
     /// The records contradict each other.
-    Inconsistent(PathBuf, Inconsistent),
+    Inconsistent(PathBuf, Box<Inconsistent>),
 }
 
 impl fmt::Display for OpenError {
@@ -65,14 +77,7 @@ impl fmt::Display for OpenError {
             Self::InUse(dir) => {
                 write!(f, "{}: in use by another corebid; stop it or choose another data directory", dir.display())
             }
-            Self::Damaged(path, Damage::Middle(at)) => {
-                write!(f, "{}: damaged at byte {at}, with whole commits after it; restore the file", path.display())
-            }
-            Self::Damaged(path, Damage::Foreign(at)) => write!(
-                f,
-                "{}: the commit at byte {at} does not belong here, or was written by a newer version; restore the file",
-                path.display()
-            ),
+            Self::Damaged(path, damage) => write!(f, "{}: {damage}; restore the file", path.display()),
             Self::Inconsistent(path, why) => write!(f, "{}: {why}; restore the file", path.display()),
         }
     }
@@ -81,64 +86,67 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl Embedded {
-    /// Opens or makes `dir`, takes its lock, replays the ledger, and cuts off what was being written when it stopped.
+    /// Opens or makes `dir`, takes its lock, replays the ledger into `apply`, and cuts off what was being written when it
+    /// stopped. A segment of version 1 is not gone on with: its hash is that of the file, and the next segment is to be
+    /// started.
     ///
     /// # Errors
     /// [`OpenError`]. Nothing was changed then, but for directories made.
-    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, apply: impl FnMut(&Record) -> Result<(), Inconsistent>) -> Result<Self, OpenError> {
         let ledger = dir.join("ledger");
         make_durable(&ledger).map_err(|error| OpenError::Io(ledger.clone(), error))?;
         let lock = lock(dir)?;
-        let (replayed, position) = replay(&ledger)?;
-        if position.file > 0 {
-            let path = path(dir, position.file);
+        let files = segments(&ledger).map_err(|error| OpenError::Io(ledger.clone(), error))?;
+        let numbers = files.into_iter().map(|(number, _)| number).collect();
+        let end = End::find(numbers, |segment| fs::read(path(dir, segment)), apply);
+        let End { position, ids_from } = end.map_err(|(segment, fault)| {
+            let path = path(dir, segment);
+            match fault {
+                Fault::Io(error) => OpenError::Io(path, error),
+                Fault::Damaged(damage) => OpenError::Damaged(path, damage),
+                Fault::Inconsistent(why) => OpenError::Inconsistent(path, why),
+            }
+        })?;
+        if position.segment > 0 {
+            let path = path(dir, position.segment);
             cut(&path, position.offset).map_err(|error| OpenError::Io(path, error))?;
         }
-        Ok(Self { replayed, position, lock, dir: dir.to_owned() })
+        Ok(Self { position, ids_from, lock })
     }
 
-    /// Starts the next file with an opening balance of what was replayed, on disk when this returns. Done at the first start; later
-    /// files are started by the reconciliation core.
+    /// The same, with what follows from its records.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn start_file(&mut self) -> Result<(), OpenError> {
-        let file = self.position.file + 1;
-        let path = path(&self.dir, file);
-        let bytes = opening(file, self.position.next, self.replayed.opening());
-        let length = bytes.len() as u64;
-        let write = || {
-            let mut out = File::create(&path)?;
-            out.write_all(&bytes)?;
-            out.sync_all()?;
-            sync_dir(&path)
-        };
-        write().map_err(|error| OpenError::Io(path.clone(), error))?;
-        self.position = Position { file, offset: length, opening: length, ..self.position };
-        Ok(())
-    }
-
-    /// The directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// As [`Embedded::open`].
+    pub fn open_replayed(dir: &Path) -> Result<(Self, Replayed), OpenError> {
+        let mut replayed = Replayed::default();
+        let store = Self::open(dir, |record| replayed.apply(record))?;
+        Ok((store, replayed))
     }
 }
 
-/// The path of a ledger file.
-pub fn path(dir: &Path, file: u32) -> PathBuf {
-    dir.join("ledger").join(format!("{file:08}.ledger"))
+/// The path of a segment.
+pub fn path(dir: &Path, segment: u32) -> PathBuf {
+    dir.join("ledger").join(name(segment))
 }
 
-/// The opening balance of a file, in whole blocks. It repeats what is known, so it takes no record numbers.
-pub fn opening(file: u32, next: u64, balance: impl Iterator<Item = Record>) -> Vec<u8> {
-    let (mut records, mut count) = (Vec::new(), 0);
-    for record in balance {
-        record.encode(&mut records);
-        count += 1;
-    }
-    let mut out = vec![0; commit::padded(records.len())];
-    commit::write(Header { file, first: next, count, opening: true }, &records, &mut out);
-    out
+/// The name of a segment's file.
+pub fn name(segment: u32) -> String {
+    format!("{segment:08}.ledger")
+}
+
+/// The segments in a folder, by number.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn segments(folder: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
+    let paths = fs::read_dir(folder)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut segments: Vec<(u32, PathBuf)> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "ledger"))
+        .filter_map(|path| Some((path.file_stem()?.to_str()?.parse().ok()?, path)))
+        .collect();
+    segments.sort();
+    Ok(segments)
 }
 
 /// Makes the name of a new file or directory durable.
@@ -190,34 +198,75 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Reads the newest file that has a whole opening balance; position 0 if there is none.
-fn replay(ledger: &Path) -> Result<(Replayed, Position), OpenError> {
-    let entries = fs::read_dir(ledger).map_err(|error| OpenError::Io(ledger.to_owned(), error))?;
-    let mut files: Vec<(u32, PathBuf)> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "ledger"))
-        .filter_map(|path| Some((path.file_stem()?.to_str()?.parse().ok()?, path)))
-        .collect();
-    files.sort();
-    while let Some((file, path)) = files.pop() {
-        let bytes = fs::read(&path).map_err(|error| OpenError::Io(path.clone(), error))?;
-        let contents = commit::contents(file, &bytes).map_err(|damage| OpenError::Damaged(path.clone(), damage))?;
-        if contents.end == 0 && !(files.is_empty() && file > 1) {
-            // Its opening balance was being written; until that was whole, the file before it was the ledger.
-            continue;
+/// Where a ledger goes on, whatever its segments are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Where the next commit goes. What stands there is to be cut off first.
+    pub position: Position,
+    /// Record ids of the next process start here.
+    pub ids_from: UnixMillis,
+}
+
+/// Why a segment cannot be gone on from.
+#[derive(Debug)]
+pub enum Fault {
+    /// It cannot be read.
+    Io(io::Error),
+    /// It is damaged where no crash explains it.
+    Damaged(Damage),
+    /// Its records contradict each other.
+    Inconsistent(Box<Inconsistent>),
+}
+
+impl End {
+    /// Replays the newest of the segments (`numbers`, ascending) that has a whole opening balance.
+    ///
+    /// # Errors
+    /// The segment that is to blame, and why.
+    pub fn find(
+        mut numbers: Vec<u32>,
+        mut read: impl FnMut(u32) -> io::Result<Vec<u8>>,
+        mut apply: impl FnMut(&Record) -> Result<(), Inconsistent>,
+    ) -> Result<End, (u32, Fault)> {
+        while let Some(number) = numbers.pop() {
+            let bytes = read(number).map_err(|error| (number, Fault::Io(error)))?;
+            let mut wrong = None;
+            let segment = Segment::read(number, &bytes, |entry| {
+                if let (Entry::Record { record, .. }, None) = (entry, wrong) {
+                    wrong = apply(&record).err();
+                }
+            });
+            let segment = segment.map_err(|damage| (number, Fault::Damaged(damage)))?;
+            if let Some(why) = wrong {
+                return Err((number, Fault::Inconsistent(Box::new(why))));
+            }
+            if segment.end > 0 {
+                return Ok(End::of(&segment));
+            }
+            // Its opening balance was being written; until that was whole, the segment before it was the ledger.
+            if numbers.is_empty() && number > 1 {
+                return Err((number, Fault::Damaged(Damage::Middle(0))));
+            }
         }
-        if contents.end == 0 {
-            return Err(OpenError::Damaged(path, Damage::Middle(0)));
-        }
-        let mut replayed = Replayed::default();
-        for record in &contents.records {
-            replayed.apply(record).map_err(|why| OpenError::Inconsistent(path.clone(), why))?;
-        }
-        let opening = commit::first_length(&bytes) as u64;
-        let position = Position { file, offset: contents.end as u64, next: contents.next, opening };
-        return Ok((replayed, position));
+        Ok(End { position: Position::START, ids_from: UnixMillis(0) })
     }
-    Ok((Replayed::default(), Position { file: 0, offset: 0, next: 0, opening: 0 }))
+
+    fn of(segment: &Segment) -> End {
+        let position = Position {
+            segment: segment.number,
+            offset: segment.end as u64,
+            next: segment.next,
+            opening: segment.opening_length as u64,
+            head: segment.head,
+            closed: segment.closed || segment.version == 1,
+        };
+        End { position, ids_from: segment.ids.map_or(UnixMillis(0), |(_, last)| after(last)) }
+    }
+}
+
+/// The millisecond after that of a record's id.
+fn after(RecordId(id): RecordId) -> UnixMillis {
+    UnixMillis(ReservationId(id).made().0 + 1)
 }
 
 /// Cuts a torn commit off, or fills the last block up, so that the file ends where the next commit starts.
@@ -255,8 +304,8 @@ mod tests {
     #[test]
     fn a_directory_is_made_with_all_that_leads_to_it() {
         let root = std::env::temp_dir().join(format!("corebid-embedded-{}", std::process::id()));
-        let store = Embedded::open(&root.join("one/two")).unwrap();
-        assert_eq!((store.position.file, root.join("one/two/ledger").is_dir()), (0, true));
+        let store = Embedded::open(&root.join("one/two"), |_| Ok(())).unwrap();
+        assert_eq!((store.position.segment, root.join("one/two/ledger").is_dir()), (0, true));
         fs::remove_dir_all(root).unwrap();
         // A relative name stands in the working directory.
         sync_dir(Path::new("data")).unwrap();

@@ -1,24 +1,36 @@
-//! Writes the ledger: one commit after the other, and a new file when the current one is long.
+//! Writes the ledger: one commit after the other, and a new segment when the current one is long or of an earlier day.
 
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 
-use glommio::io::{BufferedFile, DmaFile, OpenOptions};
+use blake3::Hash;
 
 use super::commit::{self, Header};
-use super::embedded::{self, Position};
+use super::disk::Disk;
+use super::embedded::Position;
 use super::journal::Batch;
+use crate::units::{Day, UnixMillis};
 
-/// One commit, and a new file after it when the current one is long. Its steps are tried until each is on disk.
+/// One commit, and a new segment after it. Its steps are tried until each is on disk.
 #[derive(Debug)]
 pub struct Job {
     batch: Option<Batch>,
+    opening: Option<Batch>,
     upto: u64,
-    opening: Option<Vec<u8>>,
 }
 
 impl Job {
+    /// To write a batch, and then to start the next segment if there is an opening balance: of the books as they are
+    /// after the batch ([`super::journal::Journal::opening`]), when the writer says that it
+    /// [wants one](Writer::wants_segment).
+    pub fn new(batch: Batch, opening: Option<Batch>) -> Self {
+        Self { upto: batch.upto, batch: Some(batch), opening }
+    }
+
+    /// To start a segment: the first of all, or after one that is closed.
+    pub fn start(opening: Batch) -> Self {
+        Self { upto: opening.upto, batch: None, opening: Some(opening) }
+    }
+
     /// Nothing is left to be written.
     pub fn is_done(&self) -> bool {
         self.batch.is_none() && self.opening.is_none()
@@ -30,26 +42,28 @@ impl Job {
     }
 }
 
-/// The end of the ledger, and the right to write there.
+/// The end of the ledger.
 #[derive(Debug)]
-pub struct Writer {
-    dir: PathBuf,
-    file_bytes: u64,
+pub struct Writer<D: Disk> {
+    disk: D,
+    segment_bytes: u64,
     position: Position,
-    _lock: File,
+    /// The day the segment is of.
+    day: Day,
     /// Opened with the first commit, and again after a failure.
-    sink: Option<Sink>,
+    file: Option<D::File>,
 }
 
-impl Writer {
-    /// Goes on at `position`. A file grows by `file_bytes`, or three times its opening balance, before the next one starts.
-    pub fn new(dir: PathBuf, file_bytes: u64, position: Position, lock: File) -> Self {
-        Self { dir, file_bytes, position, _lock: lock, sink: None }
+impl<D: Disk> Writer<D> {
+    /// Goes on at `position`. A segment grows by `segment_bytes` or three times its opening balance, or until the UTC day
+    /// ends, before the next one starts.
+    pub fn new(disk: D, segment_bytes: u64, position: Position, wall: UnixMillis) -> Self {
+        Self { disk, segment_bytes, position, day: wall.day(), file: None }
     }
 
-    /// The data directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// What it writes to.
+    pub fn disk(&self) -> &D {
+        &self.disk
     }
 
     /// Where the next commit goes.
@@ -57,111 +71,72 @@ impl Writer {
         self.position
     }
 
-    /// A batch, and what `opening` makes of the next file's number and the next record's if that is to be started.
-    pub fn job(&self, batch: Batch, opening: impl FnOnce(u32, u64) -> Vec<u8>) -> Job {
-        let Position { file, offset, next, opening: first } = self.position;
-        let opening =
-            (offset - first > self.file_bytes.max(3 * first)).then(|| opening(file + 1, next + u64::from(batch.count)));
-        Job { upto: batch.upto, batch: Some(batch), opening }
+    /// The next batch shall be the last of its segment.
+    pub fn wants_segment(&self, wall: UnixMillis) -> bool {
+        let Position { offset, opening, .. } = self.position;
+        offset - opening > self.segment_bytes.max(3 * opening) || wall.day() > self.day
     }
 
     /// Tries the next step of a job; on failure it stays to be done.
     ///
     /// # Errors
-    /// Of the disk. Nothing has moved then: the next try writes the same blocks, none of which was acknowledged.
-    pub async fn step(&mut self, job: &mut Job) -> io::Result<()> {
+    /// Of the disk. Nothing has moved then: the next try writes the same blocks again from memory, to a file opened anew,
+    /// and syncs them. None of them was acknowledged.
+    pub async fn step(&mut self, job: &mut Job, wall: UnixMillis) -> io::Result<()> {
         if let Some(batch) = &job.batch {
-            self.commit(batch).await?;
+            self.commit(batch, job.opening.is_some()).await?;
             job.batch = None;
         } else if let Some(opening) = &job.opening {
-            // The old file must not go on: the new one may be on disk, whatever an error says, and is read first.
-            self.start_file(opening).await?;
+            // The old segment must not go on: the new one may be on disk, whatever an error says, and is read first.
+            self.start_segment(opening).await?;
+            self.day = wall.day();
             job.opening = None;
         }
         Ok(())
     }
 
-    /// Writes a batch and syncs it.
-    ///
-    /// # Errors
-    /// As [`Writer::step`].
-    pub async fn commit(&mut self, batch: &Batch) -> io::Result<()> {
-        let Position { file, offset, next, .. } = self.position;
-        let header = Header { file, first: next, count: batch.count, opening: false };
-        let length = commit::padded(batch.bytes.len());
-        let sink = match self.sink.take() {
-            Some(sink) => sink,
-            None => Sink::open(&embedded::path(&self.dir, file)).await?,
+    async fn commit(&mut self, batch: &Batch, closing: bool) -> io::Result<()> {
+        assert!(!self.position.closed, "a commit to a segment that is closed");
+        let Position { segment, offset, next, head, .. } = self.position;
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.disk.open(segment).await?,
         };
-        sink.write(offset, length, |out| commit::write(header, &batch.bytes, out)).await?;
-        self.sink = Some(sink);
-        self.position.offset += length as u64;
+        let header = Header { segment, first: next, count: batch.count, opening: false, closing, previous: head };
+        let (length, head) = write(&self.disk, &file, offset, &header, batch).await?;
+        self.file = Some(file);
+        self.position.offset += length;
         self.position.next += u64::from(batch.count);
+        self.position.head = head;
+        self.position.closed = closing;
         Ok(())
     }
 
-    /// Starts the next file with its opening balance.
-    async fn start_file(&mut self, opening: &[u8]) -> io::Result<()> {
-        let file = self.position.file + 1;
-        let path = embedded::path(&self.dir, file);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let sink = Sink::open(&path).await?;
-        sink.write(0, opening.len(), |out| out.copy_from_slice(opening)).await?;
-        embedded::sync_dir(&path)?;
-        let length = opening.len() as u64;
-        self.sink = Some(sink);
-        self.position = Position { file, offset: length, opening: length, next: self.position.next };
+    async fn start_segment(&mut self, opening: &Batch) -> io::Result<()> {
+        let Position { segment, next, head, .. } = self.position;
+        let segment = segment + 1;
+        self.file = None;
+        let file = self.disk.create(segment).await?;
+        let count = opening.count;
+        let header = Header { segment, first: next, count, opening: true, closing: false, previous: head };
+        let (length, head) = write(&self.disk, &file, 0, &header, opening).await?;
+        self.disk.sync_names().await?;
+        self.file = Some(file);
+        self.position = Position { segment, offset: length, opening: length, next, head, closed: false };
         Ok(())
     }
 }
 
-/// A ledger file open for writing.
-#[derive(Debug)]
-enum Sink {
-    /// O_DIRECT. On tmpfs glommio leaves the flag out by itself.
-    Direct(DmaFile),
-    /// For file systems that refuse O_DIRECT: through the page cache, synced all the same.
-    Buffered(BufferedFile),
-}
-
-impl Sink {
-    async fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true);
-        match options.dma_open(path).await.map_err(io::Error::from) {
-            Ok(file) => Ok(Self::Direct(file)),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                log::warn!("{}: no direct I/O on this file system; writing through the page cache", path.display());
-                Ok(Self::Buffered(options.buffered_open(path).await?))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes `length` bytes, made by `fill`, at `offset`, and syncs them.
-    async fn write(&self, offset: u64, length: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()> {
-        let written = match self {
-            Self::Direct(file) => {
-                let mut buffer = file.alloc_dma_buffer(length);
-                fill(&mut buffer.as_bytes_mut()[..length]);
-                file.write_at(buffer, offset).await?
-            }
-            Self::Buffered(file) => {
-                let mut buffer = vec![0; length];
-                fill(&mut buffer);
-                file.write_at(buffer, offset).await?
-            }
-        };
-        if written != length {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, format!("{written} of {length} bytes written")));
-        }
-        match self {
-            Self::Direct(file) => file.fdatasync().await?,
-            Self::Buffered(file) => file.fdatasync().await?,
-        }
-        Ok(())
-    }
+/// Writes a commit and syncs it. Returns its length and its hash.
+async fn write<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    offset: u64,
+    header: &Header,
+    batch: &Batch,
+) -> io::Result<(u64, Hash)> {
+    let (length, mut hash) = (commit::padded(batch.bytes.len()), commit::NOTHING);
+    disk.write(file, offset, length, |out| hash = commit::write(header, &batch.bytes, out)).await?;
+    disk.sync(file).await?;
+    Ok((length as u64, hash))
 }

@@ -20,7 +20,8 @@ pub(crate) struct Core {
 
 /// A core that can pay for everything.
 pub(crate) fn core(config: &Config, data: &Data) -> Core {
-    let process = Process { incarnation: Incarnation(1), not_before: UnixMillis(0), base: "http://127.0.0.1".into() };
+    let base = "http://127.0.0.1".into();
+    let process = Process { incarnation: Incarnation(1), first_worker: 0, not_before: UnixMillis(0), base };
     let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data).unwrap();
     let (sender, events) = spsc::events();
     let metrics: &'static CoreMetrics = Box::leak(Box::default());

@@ -6,7 +6,9 @@
 mod support;
 
 mod audit;
+mod booked;
 mod files;
+mod guards;
 mod gzip;
 mod life;
 mod notices;

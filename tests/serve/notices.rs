@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::client::{Client, target};
+use crate::support::client::{Answer, Client, target};
 use crate::support::process::Bidder;
 use crate::support::{Folder, campaign, impression, micros, request};
 use corebid::wire::price_cipher::PriceCipher;
@@ -13,7 +13,18 @@ pub(crate) struct Bid(Value);
 impl Bid {
     #[track_caller]
     pub(crate) fn get(client: &mut Client) -> Bid {
-        Bid(client.debug(&request("r", "")).json()["seatbid"][0]["bid"][0].take())
+        Bid::of(&client.debug(&request("r", "")))
+    }
+
+    /// The one bid of a response.
+    #[track_caller]
+    pub(crate) fn of(answer: &Answer) -> Bid {
+        Bid(answer.json()["seatbid"][0]["bid"][0].take())
+    }
+
+    /// `Bid.id`.
+    pub(crate) fn id(&self) -> &str {
+        self.0["id"].as_str().unwrap()
     }
 
     /// Millionths per thousand impressions.
@@ -167,7 +178,7 @@ fn an_encrypted_bill_books_what_is_inside() {
         let bill = |client: &mut Client| loop {
             let answer = client.ask("POST", &format!("/openrtb/{name}/eu"), "x-debug: 1\r\n", &request("r", ""));
             if answer.status == 200 {
-                let bid = Bid(answer.json()["seatbid"][0]["bid"][0].take());
+                let bid = Bid::of(&answer);
                 assert!((1..=BID).contains(&bid.price()));
                 let url = bid.0["burl"].as_str().unwrap();
                 let (_, path) = url.split_once("/notice/").unwrap();

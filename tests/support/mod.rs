@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod consent;
+pub mod ledger;
 pub mod process;
 
 use std::fs;
@@ -23,9 +24,14 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new(name: &str) -> Folder {
+        Folder::within(&std::env::temp_dir(), name)
+    }
+
+    /// In a folder that is there.
+    pub fn within(folder: &Path, name: &str) -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("corebid-{name}-{}-{number}", std::process::id()));
+        let path = folder.join(format!("corebid-{name}-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Folder(path)
@@ -72,12 +78,13 @@ impl Drop for Folder {
     }
 }
 
-/// A campaign of a campaign file: 300x250, 2 USD CPM, plenty of money; `more` are further keys, and may come again after
+/// A campaign of a campaign file: 300x250, 2 USD CPM, plenty of money, unpaced; `more` are further keys, and may come again after
 /// the creative as `[campaigns.targeting]`.
 pub fn campaign(id: u32, more: &str) -> String {
     let money = if more.contains("daily_budget") { "" } else { "daily_budget = 1000\n" };
+    let pacing = if more.contains("pacing") { "" } else { "pacing = \"asap\"\n" };
     format!(
-        "[[campaigns]]\nid = {id}\nadvertiser = {id}\nname = \"campaign {id}\"\n{money}cpm = 2.00\nadomain = [\"a{id}.example\"]\n\
+        "[[campaigns]]\nid = {id}\nadvertiser = {id}\nname = \"campaign {id}\"\n{money}{pacing}cpm = 2.00\nadomain = [\"a{id}.example\"]\n\
          creatives = [{{ id = \"c{id}\", w = 300, h = 250, markup = \"<b>{id}</b>\" }}]\n{more}\n"
     )
 }

@@ -120,6 +120,11 @@ impl Bidder {
         self.metric(&format!("corebid_reconcile_{name}{suffix}"), "")
     }
 
+    /// Its number.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

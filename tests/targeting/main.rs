@@ -141,6 +141,7 @@ fn one(id: u32, targeting: Targeting) -> Campaign {
         name: "c".into(),
         enabled: true,
         daily_budget: Micros(1),
+        spending: Default::default(),
         flight: Flight::ALWAYS,
         cpm: CpmMicros(1_000_000 + i64::from(id)),
         adomain: vec![],

@@ -218,6 +218,7 @@ prop_compose! {
             name: "c".into(),
             enabled,
             daily_budget: Micros(1),
+            spending: Default::default(),
             flight: Flight { start: UnixMillis(flight.0 * 1000), end: UnixMillis(flight.1 * 1000) },
             cpm: CpmMicros(cpm * 500_000),
             adomain: vec![],

@@ -308,6 +308,9 @@ impl Probe for Witness {
             }
             NoBidReason::FrequencyCap if self.nobody => Some("has a cap, and there is no user to count for".to_owned()),
             NoBidReason::FrequencyCap => Some("shown to this user often enough today".to_owned()),
+            NoBidReason::Paced => {
+                Some("its budget is spread over the day: this auction is not one it takes part in".to_owned())
+            }
             NoBidReason::Budget => Some("no lease holds the most it may cost".to_owned()),
             _ => None,
         };

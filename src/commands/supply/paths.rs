@@ -2,21 +2,17 @@
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
-use std::io::{self, Read, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::admin::paths::{Row, View};
 use crate::commands::Failure;
-use crate::lab::answer::{Parsed, parse};
-use crate::lab::target::Target;
+use crate::commands::admin::{self, Admin};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The admin port of the bidder
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+    #[arg(long, value_name = "URL", default_value = admin::DEFAULT)]
     admin: String,
     /// What comes first: the paths with most of it
     #[arg(long, value_enum, default_value_t = Sort::Spend)]
@@ -41,9 +37,6 @@ enum Sort {
     CostPerWin,
 }
 
-/// A bidder answers at once; one that does not in this time is not well.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut view = fetch(&args.admin)?;
     sort(&mut view.paths, args.sort);
@@ -57,33 +50,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn fetch(admin: &str) -> Result<View, Failure> {
-    let admin = admin.trim_end_matches('/');
-    let target = Target::parse(&format!("{admin}/api/supply/paths")).map_err(Failure::usage)?;
-    let unreachable = |why: String| {
-        Failure::new(format!("{admin}: {why}; give the admin port of a running bidder (`server.admin`) with --admin"))
-    };
-    let answer = ask(&target).map_err(|error| unreachable(error.to_string()))?;
-    match parse(&answer) {
-        Parsed::Answer(answer, _) if answer.status == 200 => {
-            serde_json::from_slice(answer.body).map_err(|error| unreachable(format!("no supply paths: {error}")))
+    let admin = Admin(admin);
+    let path = "/api/supply/paths";
+    match admin.get(path)? {
+        (200, body) => {
+            serde_json::from_slice(&body).map_err(|error| admin.failed(&format!("no supply paths: {error}")))
         }
-        Parsed::Answer(answer, _) if answer.status == 409 => Err(Failure::new(format!(
-            "{admin}: this bidder counts no supply paths; set `paths = true` in [supply] of its configuration and restart it"
+        (409, _) => Err(Failure::new(format!(
+            "{}: this bidder counts no supply paths; set `paths = true` in [supply] of its configuration and restart it",
+            admin.url()
         ))),
-        Parsed::Answer(answer, _) => Err(unreachable(format!("it answers {} to {}", answer.status, target.path))),
-        Parsed::Incomplete | Parsed::Broken => Err(unreachable("this is no bidder's answer".into())),
+        (status, _) => Err(admin.failed(&format!("it answers {status} to {path}"))),
     }
-}
-
-/// All that comes until the connection is closed.
-fn ask(target: &Target) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&target.address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let Target { authority, path, .. } = target;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(answer)
 }
 
 /// The most first; what cannot be told, last.

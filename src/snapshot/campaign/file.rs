@@ -2,6 +2,7 @@
 
 mod creative;
 mod dsa;
+mod spending;
 mod targeting;
 mod words;
 
@@ -79,6 +80,7 @@ fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
         name: table.need("name", name)?,
         enabled: table.read("enabled", Node::bool)?.unwrap_or(true),
         daily_budget: Micros(table.need("daily_budget", |node| amount(node, MAX_BUDGET))?),
+        spending: spending::read(&mut table)?,
         flight: table.read("flight", flight)?.unwrap_or(Flight::ALWAYS),
         cpm: CpmMicros(table.need("cpm", |node| amount(node, MAX_CPM.0))?),
         adomain: table.need("adomain", |node| some(node, NAMED, domain))?,

@@ -36,6 +36,7 @@ fn campaign(plan: &Plan) -> Value {
         ("advertiser", (plan.advertiser + 1).into()),
         ("name", plan.name().into()),
         ("daily_budget", money(BUDGET.0)),
+        ("pacing", "asap".into()),
         ("cpm", money(plan.cpm.0)),
         ("adomain", json!([ADVERTISERS[plan.advertiser]])),
         ("cat", json!([CATEGORIES[plan.advertiser]])),

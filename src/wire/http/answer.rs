@@ -26,8 +26,10 @@ pub enum Empty {
     Forbidden,
     /// 404.
     NotFound,
-    /// 405.
-    MethodNotAllowed,
+    /// 405, where only POST is allowed.
+    PostOnly,
+    /// 405, where only GET and POST are.
+    GetAndPostOnly,
     /// 410.
     Gone,
     /// 413.
@@ -51,7 +53,8 @@ impl Empty {
             Empty::BadRequest => "HTTP/1.1 400 Bad Request\r\n",
             Empty::Forbidden => "HTTP/1.1 403 Forbidden\r\n",
             Empty::NotFound => "HTTP/1.1 404 Not Found\r\n",
-            Empty::MethodNotAllowed => "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, POST\r\n",
+            Empty::PostOnly => "HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\n",
+            Empty::GetAndPostOnly => "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, POST\r\n",
             Empty::Gone => "HTTP/1.1 410 Gone\r\n",
             Empty::ContentTooLarge => "HTTP/1.1 413 Content Too Large\r\n",
             Empty::UnsupportedMediaType => "HTTP/1.1 415 Unsupported Media Type\r\n",

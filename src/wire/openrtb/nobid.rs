@@ -106,6 +106,9 @@ reasons! {
     NoSegment "no_segment" Know 8;
     /// Every candidate has been shown to this user often enough today.
     FrequencyCap "frequency_cap" Cap 9;
+    /// Every candidate sits this auction out, or has used up what it may spend until the next tick: its budget is spread over
+    /// the day.
+    Paced "paced" Afford 0;
     /// No candidate's sub-lease affords its price.
     Budget "budget" Afford 0;
     /// Every candidate was scored, and its price is below the floor.
@@ -114,6 +117,9 @@ reasons! {
     Together "together" Choose 0;
     /// The ring to the reconciliation core is full: the bid could not be accounted for.
     RingFull "ring_full" Reserve 1;
+    /// More reservation ids were asked for than there is time for ([`crate::limits::IDS_BORROWED_NS`]): without an id nothing can
+    /// be reserved.
+    IdsExhausted "ids_exhausted" Reserve 1;
     /// The answer did not fit its buffer.
     NoRoom "no_room" Answer 1;
     /// The deadline or the lease ran out between decision and submission.

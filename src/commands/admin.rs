@@ -1,0 +1,72 @@
+//! The admin port of a running bidder, as commands ask it.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::admin::operator::{HEADER, Refusal};
+use crate::commands::Failure;
+use crate::lab::answer::{Parsed, parse};
+use crate::lab::target::Target;
+
+/// Where a bidder's admin port is by default.
+pub(super) const DEFAULT: &str = "http://127.0.0.1:9090";
+/// A bidder answers at once; one that does not in this time is not well.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admin<'a>(pub(super) &'a str);
+
+impl Admin<'_> {
+    /// Status and body of an answer.
+    pub(super) fn get(self, path: &str) -> Result<(u16, Vec<u8>), Failure> {
+        self.ask("GET", path)
+    }
+
+    /// Has something changed, and reads what was done.
+    pub(super) fn post<Done: DeserializeOwned>(self, path: &str) -> Result<Done, Failure> {
+        let (status, body) = self.ask("POST", path)?;
+        match (status, serde_json::from_slice::<Refusal>(&body)) {
+            (200, _) => serde_json::from_slice(&body).map_err(|error| self.failed(&format!("it says {error}"))),
+            (_, Ok(Refusal { error })) => Err(Failure::new(format!("{}: {error}", self.url()))),
+            (status, Err(_)) => Err(self.failed(&format!("it answers {status} to {path}"))),
+        }
+    }
+
+    /// This is no bidder's admin port, or none that answers.
+    pub(super) fn failed(self, why: &str) -> Failure {
+        let url = self.url();
+        Failure::new(format!("{url}: {why}; give the admin port of a running bidder (`server.admin`) with --admin"))
+    }
+
+    pub(super) fn url(&self) -> &str {
+        self.0.trim_end_matches('/')
+    }
+
+    fn ask(self, method: &str, path: &str) -> Result<(u16, Vec<u8>), Failure> {
+        let target = Target::parse(&format!("{}{path}", self.url())).map_err(Failure::usage)?;
+        let answer = send(&target, method).map_err(|error| self.failed(&error.to_string()))?;
+        match parse(&answer) {
+            Parsed::Answer(answer, _) => Ok((answer.status, answer.body.to_vec())),
+            Parsed::Incomplete | Parsed::Broken => Err(self.failed("this is no bidder's answer")),
+        }
+    }
+}
+
+/// All that comes until the connection is closed. The port is named by its address: it trusts no other name.
+fn send(target: &Target, method: &str) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&target.address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let Target { address, path, .. } = target;
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    if method == "POST" {
+        request += &format!("{HEADER}: 1\r\nContent-Length: 0\r\n");
+    }
+    stream.write_all((request + "\r\n").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}

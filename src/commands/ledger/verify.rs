@@ -1,0 +1,82 @@
+//! `corebid ledger verify`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use blake3::Hash;
+use serde_json::json;
+
+use crate::commands::Failure;
+use crate::store::anchor::Anchor;
+use crate::store::export::check_manifests;
+use crate::store::verify::{Verified, verify};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The data directory of `serve`, or an export
+    dir: PathBuf,
+    /// A head of the chain, as it was printed; it must be in the chain
+    #[arg(long, value_name = "HASH")]
+    head: Option<Hash>,
+    /// Heads of the chain, one a line, as they were logged or written to the head file; each must be in the chain, where it
+    /// says. Other lines are left out
+    #[arg(long, value_name = "FILE")]
+    anchors: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let anchors = args.anchors.as_deref().map(anchors).transpose()?.unwrap_or_default();
+    let verified = verify(&args.dir, args.head, &anchors)?;
+    let manifests = check_manifests(&args.dir)?;
+    let Verified { segments, first_segment, last_segment, records, total, commits, head, torn, anchors, unchecked } =
+        verified;
+    if args.json {
+        let shown = json!({
+            "ok": true,
+            "segments": segments,
+            "first_segment": first_segment,
+            "last_segment": last_segment,
+            "records": records,
+            "total": total,
+            "commits": commits,
+            "head": head.to_string(),
+            "torn": torn,
+            "manifests": manifests,
+            "anchors": anchors,
+            "unchecked_anchors": unchecked,
+        });
+        println!("{shown}");
+        return Ok(());
+    }
+    println!("segments {segments} ({first_segment} to {last_segment}), {records} records in {commits} commits");
+    println!("ledger head segment={last_segment} records={total} head={head}");
+    if manifests > 0 {
+        println!("manifests {manifests} fit");
+    }
+    if anchors > 0 || unchecked > 0 {
+        println!("anchors {anchors} in the chain, {unchecked} of segments that are not here");
+    }
+    if torn {
+        println!("after the last commit: one that was being written; it was not acknowledged");
+    }
+    Ok(())
+}
+
+/// The heads in a file: a head file, or a log with other lines between them.
+fn anchors(path: &Path) -> Result<Vec<Anchor>, Failure> {
+    let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| line.contains("ledger head "));
+    let anchors: Vec<Anchor> = lines
+        .map(|(number, line)| {
+            line.parse().map_err(|why| failed(&format!("line {}: {why}; restore the line", number + 1)))
+        })
+        .collect::<Result<_, _>>()?;
+    if anchors.is_empty() {
+        return Err(failed(&"no head in it: lines with `ledger head segment=.. records=.. head=..` are looked for"));
+    }
+    Ok(anchors)
+}
