@@ -65,7 +65,7 @@ impl Guardian {
         let (mut offset, mut books) =
             if *offset <= self.disk.synced().len() { (*offset, books.clone()) } else { (0, Books::default()) };
         let mut rest = &self.disk.synced()[offset..];
-        while let Some(record) = Record::decode(&mut rest) {
+        while let Some((_, record)) = Record::decode(&mut rest) {
             books.apply(&record).expect("a ledger that its own records contradict");
         }
         offset = self.disk.synced().len() - rest.len();
@@ -101,10 +101,10 @@ impl Guardian {
         let Some(&(_, length, facts)) = mark else { return 0 };
         let lost = self.disk.truncate(length);
         let (mut rest, mut kept, mut count) = (&lost[..], Vec::new(), 0);
-        while let Some(record) = Record::decode(&mut rest) {
+        while let Some((id, record)) = Record::decode(&mut rest) {
             match record {
-                Record::Registered { .. } | Record::Retired { .. } | Record::Epoch { .. } | Record::Began { .. } => {
-                    record.encode(&mut kept);
+                Record::Registered { .. } | Record::Retired { .. } | Record::NewEpoch { .. } | Record::Began { .. } => {
+                    record.encode(id, &mut kept);
                 }
                 _ => count += 1,
             }
@@ -120,7 +120,7 @@ impl Guardian {
     /// Tells the checkers what is on disk and they do not know.
     pub fn tell(&mut self, now: Time, checker: &mut Checker) {
         let mut rest = &self.disk.synced()[self.told.min(self.disk.synced().len())..];
-        while let Some(record) = Record::decode(&mut rest) {
+        while let Some((_, record)) = Record::decode(&mut rest) {
             if let Some(fact) = fact(&record) {
                 checker.fact(now, fact);
             }

@@ -10,12 +10,13 @@ use super::market::{Campaign, EXCHANGES};
 use super::time::{Clock, Time};
 use crate::authority::message::{Register, Registered};
 use crate::bid::budget::{Leases, Remainder};
-use crate::bid::ids::Snowflake;
+use crate::ids::Snowflake;
 use crate::market::random::Random;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::history::History;
 use crate::reconcile::record::Record;
 use crate::reconcile::{Funding, Horizons, Reconciler, Settings};
+use crate::snapshot::campaign::Mode;
 use crate::store::journal::Journal;
 use crate::ring::message::{Event, Noticed, Order};
 use crate::units::{CoreId, NodeId, Now, Slot};
@@ -134,7 +135,7 @@ impl Node {
     pub fn start(&mut self, now: Time, checker: &mut Checker, nonce: u64, cores: u8, forgetful: bool) {
         let mut history = History::default();
         let mut rest = self.disk.synced();
-        while let Some(record) = Record::decode(&mut rest) {
+        while let Some((_, record)) = Record::decode(&mut rest) {
             if !(forgetful && matches!(record, Record::Bill { .. })) {
                 history.apply(&record);
             }
@@ -199,7 +200,7 @@ impl Node {
     /// Tells the checkers what is on disk and they do not know.
     pub fn tell(&mut self, now: Time, checker: &mut Checker) {
         let mut rest = &self.disk.synced()[self.told.min(self.disk.synced().len())..];
-        while let Some(record) = Record::decode(&mut rest) {
+        while let Some((_, record)) = Record::decode(&mut rest) {
             if let Record::Bill { reservation, amount, .. } = record {
                 checker.recorded(now, self.id.0, reservation.0, amount.0);
             }
@@ -215,7 +216,7 @@ fn settings(node: NodeId, cores: u8) -> Settings {
 }
 
 /// A campaign list as nodes read it.
-pub fn funding(campaigns: &[Campaign], _strict: bool) -> Vec<Funding> {
+pub fn funding(campaigns: &[Campaign], strict: bool) -> Vec<Funding> {
     let one = |(slot, campaign): (usize, &Campaign)| Funding {
         campaign: campaign.id,
         advertiser: campaign.advertiser,
@@ -223,6 +224,8 @@ pub fn funding(campaigns: &[Campaign], _strict: bool) -> Vec<Funding> {
         daily: campaign.daily,
         total: campaign.total,
         price: campaign.price,
+        mode: if strict { Mode::Strict } else { Mode::Quantile },
+        tolerance: None,
     };
     campaigns.iter().enumerate().map(one).collect()
 }

@@ -307,11 +307,16 @@ impl World {
         if events.len() >= super::node::RING {
             return;
         }
+        // As the bid path does: no id, no bid.
+        if !ids.has(1, now) {
+            return;
+        }
         let Ok(backing) = leases.reserve(slot, money, now.boot) else {
             return self.checker.violated(self.now, "credit", format!("campaign {} was afforded and refused", campaign.id.0));
         };
         let exchange = &EXCHANGES[auction.exchange];
-        let (reservation, expires) = (ids.next(now.wall), UnixMillis(now.wall.0 + exchange.horizon));
+        let Some(reservation) = ids.next(now) else { return };
+        let expires = UnixMillis(now.wall.0 + exchange.horizon);
         let key = ExchangeKey::of(exchange.name);
         events.push_back(Event::Reserved(Reserved {
             reservation,
@@ -319,6 +324,7 @@ impl World {
             slot,
             price: money,
             expires,
+            exchange: key,
         }));
         let incarnation = machine.as_ref().map(|machine| machine.registered().incarnation).unwrap_or_default();
         let claim = Claim {
