@@ -58,8 +58,8 @@ faults! {
     TornWrite "torn-write" { 6 a day, for SECOND, MINUTE }
     /// A node and the authority do not reach each other.
     Partition "partition" { 6 a day, for 5 * SECOND, 3 * MINUTE }
-    /// A node's process ends while it does not reach the authority.
-    PartitionCrash "partition-crash" { 3 a day, for 20 * SECOND, 2 * MINUTE }
+    /// A node's process ends while it does not reach the authority, with bills in its ledger that nobody else has.
+    PartitionCrash "partition-crash" { 4 a day, for 10 * MINUTE, 25 * MINUTE }
     /// Another copy of the authority takes over, without the last writes: up to 10 s of them. Epoch and register are kept.
     Failover "failover" { 3 a day, for SECOND / 2, 10 * SECOND }
     /// A clock runs at another rate: 100 ppm off at most.

@@ -47,6 +47,8 @@ pub struct Node {
     pub heard_at: Time,
     /// It crashes during its next commit.
     pub doomed: bool,
+    /// It crashes when its ledger holds bills that it cannot report; so many it holds.
+    pub bills_alone: Option<u32>,
     /// Its bid cores.
     pub cores: Vec<Core>,
     /// Reading the rings is planned.
@@ -111,6 +113,7 @@ impl Node {
             asks: Register { node: NodeId(id), nonce: 0, workers: 0, horizon: 0, first_booking: 0, next_booking: 0 },
             heard_at: 0,
             doomed: false,
+            bills_alone: None,
             cores: Vec::new(),
             polling: false,
             stalled_until: 0,
@@ -197,15 +200,18 @@ impl Node {
         self.cores.iter().any(|core| !core.events.is_empty())
     }
 
-    /// Tells the checkers what is on disk and they do not know.
-    pub fn tell(&mut self, now: Time, checker: &mut Checker) {
+    /// Tells the checkers what is on disk and they do not know; returns how many bills that are.
+    pub fn tell(&mut self, now: Time, checker: &mut Checker) -> u32 {
+        let mut bills = 0;
         let mut rest = &self.disk.synced()[self.told.min(self.disk.synced().len())..];
         while let Some((_, record)) = Record::decode(&mut rest) {
             if let Record::Bill { reservation, amount, .. } = record {
                 checker.recorded(now, self.id.0, reservation.0, amount.0);
+                bills += 1;
             }
         }
         self.told = self.disk.synced().len() - rest.len();
+        bills
     }
 }
 

@@ -515,6 +515,8 @@ impl World {
             {
                 canary::know_all(&mut report, authority);
             }
+            let Report { incarnation, epoch, foreign_seen, .. } = &report;
+            self.checker.presumed(self.now, incarnation.0, epoch.0, *foreign_seen);
             self.send(true, node, Letter::Report(Box::new(report)));
         }
         if self.nodes[node].slow_until > self.now {
@@ -630,9 +632,15 @@ impl World {
                 }
                 match it.disk.sync() {
                     Some(upto) => {
-                        it.tell(self.now, &mut self.checker);
+                        let bills = it.tell(self.now, &mut self.checker);
                         if let Some(state) = &mut it.machine {
                             state.durable(upto);
+                        }
+                        let alone = it.cut_off_until > self.now && bills > 0;
+                        if let Some(counted) = it.bills_alone.as_mut().filter(|_| alone) {
+                            *counted += bills;
+                            let down = self.machines.between(SECOND, MINUTE);
+                            self.queue.plan(self.now + SECOND, Step::Crash(machine, life, down));
                         }
                     }
                     None => {
@@ -710,6 +718,9 @@ impl World {
                     canary::count_from_now(&mut answer, clock);
                 }
                 if let Some(machine) = &mut it.machine {
+                    if let Some(last) = answer.foreign.last() {
+                        self.checker.heard(answer.incarnation.0, answer.epoch.0, last.number);
+                    }
                     machine.answer(clock, &answer);
                 }
                 self.pump(node);
@@ -771,9 +782,11 @@ impl World {
             Fault::Partition => self.nodes[node].cut_off_until = now + lasts,
             Fault::PartitionCrash => {
                 self.nodes[node].cut_off_until = now + lasts;
+                // With the first bill that only its ledger holds, and at the end in any case: counted when it comes to it.
+                self.nodes[node].bills_alone = Some(0);
                 let life = self.nodes[node].life;
-                let down = random.between(SECOND, MINUTE);
-                self.queue.plan(now + lasts * 9 / 10, Step::Crash(Machine::Node(node), life, down));
+                self.queue.plan(now + lasts * 9 / 10, Step::Crash(Machine::Node(node), life, MINUTE));
+                return;
             }
             Fault::Failover => {
                 if self.authority.machine.is_none() {
@@ -855,6 +868,9 @@ impl World {
         match machine {
             Machine::Node(node) if !self.nodes[node].up => return,
             Machine::Node(node) => {
+                if self.nodes[node].bills_alone.take().is_some() {
+                    self.count(Fault::PartitionCrash);
+                }
                 self.nodes[node].crash(&mut self.machines);
                 // Sometimes the machine with it: its boot clock begins again.
                 if self.machines.chance(0.3) {

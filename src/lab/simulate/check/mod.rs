@@ -6,6 +6,7 @@
 //! lease      per lease, at every step:             could still be billed + unbooked <=  its charge   (strict)
 //! journal    per campaign and day, life, advertiser: settled + charged             <=  ceiling
 //! answers    200 only for what is on disk; in the end all of it is booked, once, at its price; nothing else is
+//! messages   no process claims to know of bookings that it was not told of
 //! time       no bid after its incarnation's time, none under a closed lease; no id twice
 //! ```
 //!
@@ -68,6 +69,8 @@ pub struct Checker {
     /// The trace, if one is written.
     pub trace: Trace,
     strict: bool,
+    /// By incarnation and epoch: the last foreign booking it was told of.
+    heard: Map<(u32, u32), u64>,
     violations: Vec<Violation>,
     count: u64,
     checks: u64,
@@ -81,6 +84,7 @@ impl Checker {
             journal: Journal::default(),
             trace,
             strict,
+            heard: Map::default(),
             violations: Vec::new(),
             count: 0,
             checks: 0,
@@ -230,6 +234,21 @@ impl Checker {
         let on_disk = self.journal.lease(lease).map_or(0, |lease| lease.granted());
         if granted > on_disk {
             self.violated(at, "grant", format!("lease {lease} was granted {granted}, of which {on_disk} are on disk"));
+        }
+    }
+
+    /// A process is told of bookings that others made on its leases, up to this number.
+    pub fn heard(&mut self, incarnation: u32, epoch: u32, number: u64) {
+        let heard = self.heard.entry((incarnation, epoch)).or_default();
+        *heard = number.max(*heard);
+    }
+
+    /// A process says that it knows of those bookings up to this number: what it frees counts if it does.
+    pub fn presumed(&mut self, at: Time, incarnation: u32, epoch: u32, number: u64) {
+        let heard = self.heard.get(&(incarnation, epoch)).copied().unwrap_or_default();
+        if number > heard {
+            let what = format!("incarnation {incarnation} claims to know of {number} bookings and was told of {heard}");
+            self.violated(at, "presumed", what);
         }
     }
 
