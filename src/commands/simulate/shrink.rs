@@ -73,7 +73,8 @@ fn attempt(args: &Args, extra: &[String]) -> Option<Fails> {
 pub(super) fn shrink(args: &Args, summary: &Summary) {
     let ends = Instant::now() + PATIENCE;
     let mut best = args.clone();
-    let mut fails = Fails { at: summary.first_violation_s, what: summary.first_violations.first().cloned().unwrap_or_default() };
+    let mut fails =
+        Fails { at: summary.first_violation_s, what: summary.first_violations.first().cloned().unwrap_or_default() };
     let mut accept = |mut candidate: Args| {
         if Instant::now() >= ends {
             return None;
@@ -121,7 +122,12 @@ pub(super) fn shrink(args: &Args, summary: &Summary) {
     eprintln!("shortest run found: {}", command(&best));
     for mishap in planned(&best) {
         let (at, lasts) = (mishap.at / 1_000_000_000, mishap.lasts / 1_000_000_000);
-        eprintln!("  {:<20} number {} at {at} s, dice {:#x}, {lasts} s", mishap.fault.name(), mishap.number, mishap.dice);
+        eprintln!(
+            "  {:<20} number {} at {at} s, dice {:#x}, {lasts} s",
+            mishap.fault.name(),
+            mishap.number,
+            mishap.dice
+        );
     }
     eprintln!("  {}", fails.what);
     excerpt(&best, &fails.what);

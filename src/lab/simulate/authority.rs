@@ -145,13 +145,9 @@ pub fn check_answer(now: Time, answer: &Answer, checker: &mut Checker) {
 /// What a record says, in plain numbers; `None` if no account follows from it.
 fn fact(record: &Record) -> Option<Fact> {
     Some(match *record {
-        Record::Funded { campaign, advertiser, day, daily, total } => Fact::Funded {
-            campaign: campaign.0,
-            advertiser: advertiser.0,
-            day: day.0,
-            daily: daily.0,
-            total: total.0,
-        },
+        Record::Funded { campaign, advertiser, day, daily, total } => {
+            Fact::Funded { campaign: campaign.0, advertiser: advertiser.0, day: day.0, daily: daily.0, total: total.0 }
+        }
         Record::Granted { lease, campaign, incarnation, day, total } => Fact::Granted {
             lease: lease.0,
             campaign: campaign.0,

@@ -16,9 +16,9 @@ use crate::reconcile::gauges::Gauges;
 use crate::reconcile::history::History;
 use crate::reconcile::record::Record;
 use crate::reconcile::{Funding, Horizons, Reconciler, Settings};
+use crate::ring::message::{Event, Noticed, Order};
 use crate::snapshot::campaign::Mode;
 use crate::store::journal::Journal;
-use crate::ring::message::{Event, Noticed, Order};
 use crate::units::{CoreId, NodeId, Now, Slot};
 
 /// Events a core's ring holds: few, so that it is full at times.

@@ -53,7 +53,7 @@ impl<S> Queue<S> {
     }
 
     /// Takes the next step.
-    pub fn next(&mut self) -> Option<(Time, S)> {
+    pub fn take(&mut self) -> Option<(Time, S)> {
         self.heap.pop().map(|Reverse(Planned { at, step, .. })| (at, step))
     }
 }
@@ -74,7 +74,7 @@ mod tests {
         for (at, step) in [(5, 'c'), (1, 'a'), (5, 'd'), (3, 'b')] {
             queue.plan(at, step);
         }
-        let order: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
         assert_eq!(order, [(1, 'a'), (3, 'b'), (5, 'c'), (5, 'd')]);
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::check::Violation;
-use super::time::{DAY, MS, SECOND, wall, BEGIN};
+use super::time::{BEGIN, DAY, MS, SECOND, wall};
 use super::world::World;
 
 /// The figures of a run; fractions are of the daily budget.
@@ -112,7 +112,12 @@ impl Summary {
         let _ = writeln!(out, "  accounts checked{:>12}", self.checks);
         let _ = writeln!(out, "  overspend       {:>12}  on {} days", percent(self.overspend), self.overspent_days);
         let _ = writeln!(out, "  underspend      {:>12}", percent(self.underspend));
-        let _ = writeln!(out, "  ahead of curve  {:>12}  ({} in stalls)", percent(self.ahead_of_curve), percent(self.ahead_of_curve_in_stalls));
+        let _ = writeln!(
+            out,
+            "  ahead of curve  {:>12}  ({} in stalls)",
+            percent(self.ahead_of_curve),
+            percent(self.ahead_of_curve_in_stalls)
+        );
         let _ = writeln!(out, "  curve rmse      {:>12}", percent(self.curve_rmse));
         let _ = writeln!(out, "  late excess     {:>12}", percent(self.late_excess));
         let _ = writeln!(out, "  faults");

@@ -13,8 +13,8 @@ use super::queue::Queue;
 use super::time::{Clock, DAY, MINUTE, MS, SECOND, TURN_MOST, Time, WORST_DRIFT_PPB, WORST_ERROR_MS};
 use super::trace::Trace;
 use super::{Options, canary};
-use crate::authority::{Budget, NotRetired};
 use crate::authority::message::{Answer, NotRegistered, Register, Registered, Report};
+use crate::authority::{Budget, NotRetired};
 use crate::limits;
 use crate::market::random::Random;
 use crate::ring::message::{Agreed, Claim, Event, NoticeKind, NoticePrice, Noticed, Reserved};
@@ -197,7 +197,7 @@ impl World {
 
     /// Takes one step. `false` when the run is over.
     pub fn step(&mut self) -> bool {
-        let Some((at, step)) = self.queue.next() else { return false };
+        let Some((at, step)) = self.queue.take() else { return false };
         if self.ended || self.options.until.is_some_and(|until| at > until) {
             return false;
         }
@@ -312,7 +312,11 @@ impl World {
             return;
         }
         let Ok(backing) = leases.reserve(slot, money, now.boot) else {
-            return self.checker.violated(self.now, "credit", format!("campaign {} was afforded and refused", campaign.id.0));
+            return self.checker.violated(
+                self.now,
+                "credit",
+                format!("campaign {} was afforded and refused", campaign.id.0),
+            );
         };
         let exchange = &EXCHANGES[auction.exchange];
         let Some(reservation) = ids.next(now) else { return };

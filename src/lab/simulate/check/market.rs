@@ -129,7 +129,8 @@ impl Market {
         sums.bid += most;
         self.leases.entry(lease).or_default().open += most;
         let state = State::Open;
-        self.claims.insert(id, Claim { lease, day, most, expires, bill, state, unbooked: false, owed: false, late: false });
+        self.claims
+            .insert(id, Claim { lease, day, most, expires, bill, state, unbooked: false, owed: false, late: false });
         self.expiring.push(Reverse((expires, id)));
     }
 
@@ -274,6 +275,9 @@ impl Market {
 
     /// Campaign-days that were billed more than they may cost.
     pub fn overspent(&self) -> Vec<(u32, u32, i64)> {
-        self.days().filter(|(.., sums)| sums.spent > sums.ceiling).map(|(c, d, sums)| (c, d, sums.spent - sums.ceiling)).collect()
+        self.days()
+            .filter(|(.., sums)| sums.spent > sums.ceiling)
+            .map(|(c, d, sums)| (c, d, sums.spent - sums.ceiling))
+            .collect()
     }
 }

@@ -175,7 +175,11 @@ impl Checker {
         self.trace.acknowledged(at, node, id);
         let on_disk = self.market.is_recorded(node, id) || self.journal.was_booked(id);
         if !on_disk {
-            self.violated(at, "acknowledged", format!("node {node} acknowledged the bill of {id}, which is on no disk"));
+            self.violated(
+                at,
+                "acknowledged",
+                format!("node {node} acknowledged the bill of {id}, which is on no disk"),
+            );
         }
         self.market.acknowledged(id);
     }
@@ -204,7 +208,9 @@ impl Checker {
                     self.violated(at, "budget", format!("less than {amount} was held for {reservation}"));
                 }
                 match self.market.bill_of(reservation) {
-                    None => self.violated(at, "invented", format!("{amount} is booked for {reservation}, never billed")),
+                    None => {
+                        self.violated(at, "invented", format!("{amount} is booked for {reservation}, never billed"))
+                    }
                     Some(bill) if bill != amount => {
                         self.violated(at, "amount", format!("{amount} is booked for {reservation}, billed {bill}"));
                     }
