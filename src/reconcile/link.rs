@@ -112,7 +112,7 @@ impl Link {
     /// The next report is the last.
     pub(super) fn end(&mut self, appended: u64, next_booking: u64) {
         self.tick(appended, next_booking);
-        self.ending = true;
+        (self.ending, self.full) = (true, true);
     }
 
     /// The authority knows that this process has ended.
