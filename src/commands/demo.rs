@@ -14,7 +14,8 @@ use crate::market::exchange;
 use crate::market::summary::{Second, Summary, render};
 use crate::snapshot::data::Source;
 use crate::topology::Topology;
-use crate::units::Micros;
+use crate::reconcile::gauges::Gauges;
+use crate::units::{Micros, Slot};
 
 /// What `corebid demo` is told.
 #[derive(Debug, ClapArgs)]
@@ -64,8 +65,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             }
         },
     );
-    let booked = booked(&node);
+    let (gauges, slots) = (node.gauges.clone(), slots(&node));
     node.drain()?;
+    let booked = booked(&gauges, &slots);
     let summary = Summary { booked: Some(booked), ..held? };
     if args.json {
         println!("{}", serde_json::to_string(&summary)?);
@@ -92,13 +94,15 @@ fn wait_until_funded(node: &Node) -> Result<(), Failure> {
     Err(Failure::new(format!("the bidder had no lease after {} s; is the disk writable?", START.as_secs())))
 }
 
-/// What the bidder has booked, by `cid`, for every campaign that was billed.
-fn booked(node: &Node) -> BTreeMap<String, Micros> {
-    node.campaigns()
-        .iter()
-        .map(|campaign| (campaign.id.0.to_string(), node.gauges.spend(campaign.slot)))
-        .filter(|(_, spent)| *spent != Micros::ZERO)
-        .collect()
+/// The slots of the campaigns, by `cid`.
+fn slots(node: &Node) -> Vec<(String, Slot)> {
+    node.campaigns().iter().map(|campaign| (campaign.id.0.to_string(), campaign.slot)).collect()
+}
+
+/// What the bidder has booked for every campaign that was billed, as its authority said last.
+fn booked(gauges: &Gauges, slots: &[(String, Slot)]) -> BTreeMap<String, Micros> {
+    let spent = slots.iter().map(|(cid, slot)| (cid.clone(), gauges.spend(*slot)));
+    spent.filter(|(_, spent)| *spent != Micros::ZERO).collect()
 }
 
 /// A folder that goes when the demo does.

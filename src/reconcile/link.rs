@@ -112,7 +112,7 @@ impl Link {
     /// The next report is the last.
     pub(super) fn end(&mut self, appended: u64, next_booking: u64) {
         self.tick(appended, next_booking);
-        self.ending = true;
+        (self.ending, self.full) = (true, true);
     }
 
     /// The authority knows that this process has ended.
@@ -347,7 +347,8 @@ impl Reconciler {
         line.lease = answer.lease.or(line.lease);
         line.available = answer.available;
         (line.budget, line.settled, line.expected) = (answer.budget, answer.settled, answer.expected);
-        (line.share, line.heard, line.exposure) = (answer.share, true, answer.exposure);
+        let first = !std::mem::replace(&mut line.heard, true);
+        (line.share, line.exposure) = (answer.share, answer.exposure);
         let stopped_now = answer.stopped.is_some() && line.stopped.is_none();
         line.stop = line.stop.filter(|_| answer.stopped.is_none());
         line.stopped = answer.stopped.or(line.stop);
@@ -356,6 +357,9 @@ impl Reconciler {
             self.revoke_all(slot);
         }
         self.seen(now, slot);
+        if first {
+            self.pace_one(now, slot);
+        }
         self.fill_all(now, slot);
     }
 }

@@ -1,9 +1,9 @@
 //! Paced campaigns: their lanes, ticked, and watched for what spends far too fast.
 
-use super::Reconciler;
 use super::guards::runaway::{Runaway, Sight, Trip};
 use super::pacing::Plan;
 use super::pacing::lane::{Lane, Standing};
+use super::{Line, Reconciler};
 use crate::authority::message::Why;
 use crate::ring::message::{Order, Participation, Reserved};
 use crate::snapshot::calendar::{BudgetDay, Days};
@@ -130,38 +130,37 @@ impl Reconciler {
     /// Paces every campaign of which it is known what the fleet has spent, and stops those that spend far too fast.
     pub(super) fn pace(&mut self, now: Now) {
         for at in 0..self.manners.len() {
-            let slot = Slot(at as u32);
-            let Some(line) = self.lines.get(at).copied().flatten().filter(|line| line.is_known()) else { continue };
-            let own = line.lease.and_then(|lease| self.owns.get(&lease));
-            let silent = own.map_or(Micros::ZERO, |own| own.holds.expected(&self.silence, now.boot));
-            let Some(paced) = self.manners[at].paced.as_deref_mut() else { continue };
-            let price = line.funding.price;
-            let standing = Standing {
-                day: line.day,
-                budget: line.budget,
-                settled: line.settled,
-                silent,
-                price,
-                share: line.share,
-            };
-            for (core, order) in paced.lane.tick(now.wall, &standing) {
-                self.out[usize::from(core.0)].push_back(order);
-            }
-            let share = f64::from(line.share) / 1e6;
-            let target = paced.lane.pacer().target(now.wall);
-            if paced.day.map(|day| day.day) != Some(line.day.day) {
-                let spent = line.settled.plus(line.expected);
-                (paced.worth, paced.target) = (spent.0 as f64 * share, target.0 as f64 * share);
-                (paced.day, paced.dearest) = (Some(line.day), Micros::ZERO);
-            } else {
-                paced.target += target.minus(paced.last_target).0.max(0) as f64 * share;
-            }
-            paced.last_target = target;
-            let dearest = paced.dearest.max(price.per_impression());
-            let [spent, target] = [paced.worth, paced.target].map(|sum| Micros(sum as i64));
-            let trip = paced.runaway.own(now.boot, Sight { day: line.day.day, spent, target, dearest });
-            self.tripped(slot, trip);
+            self.pace_one(now, Slot(at as u32));
         }
+    }
+
+    /// Paces one of them: each tick, and when what the fleet has spent of its day is heard for the first time.
+    pub(super) fn pace_one(&mut self, now: Now, slot: Slot) {
+        let at = slot.0 as usize;
+        let Some(line) = self.lines.get(at).copied().flatten().filter(Line::is_known) else { return };
+        let own = line.lease.and_then(|lease| self.owns.get(&lease));
+        let silent = own.map_or(Micros::ZERO, |own| own.holds.expected(&self.silence, now.boot));
+        let Some(paced) = self.manners.get_mut(at).and_then(|manner| manner.paced.as_deref_mut()) else { return };
+        let price = line.funding.price;
+        let standing =
+            Standing { day: line.day, budget: line.budget, settled: line.settled, silent, price, share: line.share };
+        for (core, order) in paced.lane.tick(now.wall, &standing) {
+            self.out[usize::from(core.0)].push_back(order);
+        }
+        let share = f64::from(line.share) / 1e6;
+        let target = paced.lane.pacer().target(now.wall);
+        if paced.day.map(|day| day.day) != Some(line.day.day) {
+            let spent = line.settled.plus(line.expected);
+            (paced.worth, paced.target) = (spent.0 as f64 * share, target.0 as f64 * share);
+            (paced.day, paced.dearest) = (Some(line.day), Micros::ZERO);
+        } else {
+            paced.target += target.minus(paced.last_target).0.max(0) as f64 * share;
+        }
+        paced.last_target = target;
+        let dearest = paced.dearest.max(price.per_impression());
+        let [spent, target] = [paced.worth, paced.target].map(|sum| Micros(sum as i64));
+        let trip = paced.runaway.own(now.boot, Sight { day: line.day.day, spent, target, dearest });
+        self.tripped(slot, trip);
     }
 
     /// The authority's view of a paced campaign.
