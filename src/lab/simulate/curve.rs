@@ -39,13 +39,13 @@ impl Curves {
         self.spent[campaign] += cost;
     }
 
-    /// Once a tick: where everybody stands. Only those count that the supply of the day can spend.
+    /// Once a tick: where everybody stands. Only paced campaigns count that the supply of the day can spend.
     pub fn look(&mut self, at: Time, campaigns: &[Campaign], stalled: bool) {
         self.turn(at);
         let share = market::supply_share(at);
         for (spent, campaign) in self.spent.iter().zip(campaigns) {
             let budget = campaign.daily.0 as f64;
-            if market::day_of_supply(campaign) < 1.1 * budget {
+            if !campaign.paced || market::day_of_supply(campaign) < 1.1 * budget {
                 continue;
             }
             let off = spent / budget - share;

@@ -56,6 +56,8 @@ pub struct Campaign {
     pub daily: Micros,
     /// What it may spend in all.
     pub total: Option<Micros>,
+    /// It follows the curve of the supply; otherwise it spends as soon as possible. Every other one does.
+    pub paced: bool,
 }
 
 /// Campaigns of three sizes: of a third the budget is gone by noon, a third is tight, and a third has more than it can spend.
@@ -70,7 +72,8 @@ pub fn campaigns(seed: u64, count: u32) -> Vec<Campaign> {
         };
         let daily = Micros(price.per_impression().0 * bids as i64);
         let total = (index % 5 == 4).then(|| Micros(daily.0 * 13 / 2));
-        Campaign { id: CampaignId(index + 1), advertiser: AdvertiserId(index / 4 + 1), price, daily, total }
+        let (id, advertiser) = (CampaignId(index + 1), AdvertiserId(index / 4 + 1));
+        Campaign { id, advertiser, price, daily, total, paced: index % 2 == 0 }
     };
     (0..count).map(one).collect()
 }

@@ -6,20 +6,23 @@ use std::sync::Arc;
 
 use super::check::Checker;
 use super::disk::Disk;
-use super::market::{Campaign, EXCHANGES};
-use super::time::{Clock, Time};
+use super::market::{self, Campaign, EXCHANGES};
+use super::time::{Clock, DAY, Time};
 use crate::authority::message::{Register, Registered};
-use crate::bid::budget::{Leases, Remainder};
+use crate::bid::budget::{Chances, Leases, Remainder};
 use crate::ids::Snowflake;
 use crate::market::random::Random;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::history::History;
 use crate::reconcile::record::Record;
-use crate::reconcile::{Funding, Horizons, Reconciler, Settings};
+use crate::reconcile::pacing::curve::{Curve, PARTS};
+use crate::reconcile::pacing::{Manner, Plan};
+use crate::reconcile::{Funding, Horizons, Reconciler, Settings, Spends};
+use crate::snapshot::calendar::Days;
 use crate::ring::message::{Event, Noticed, Order};
 use crate::snapshot::campaign::Mode;
 use crate::store::journal::Journal;
-use crate::units::{CoreId, NodeId, Now, Slot};
+use crate::units::{CoreId, ExchangeKey, NodeId, Now, Slot};
 
 /// Events a core's ring holds: few, so that it is full at times.
 pub const RING: usize = 512;
@@ -92,6 +95,15 @@ impl Core {
             Order::Grant { slot, lease, credit, ends } => give_back(slot, leases.grant(slot, lease, credit, ends)),
             Order::Renew { until } => leases.renew(until),
             Order::Revoke { slot } => give_back(slot, leases.revoke(slot)),
+            Order::Pace { slot, rate, allowance } => {
+                let before = leases.pace(slot, rate, allowance).filter(|before| before.chances > 0);
+                events.extend(before.map(|Chances { chances, taken, dearest }| Event::Chances {
+                    slot,
+                    chances,
+                    taken,
+                    dearest,
+                }));
+            }
             Order::Noticed { ticket, noticed } => return Some((ticket, noticed)),
             _ => {}
         }
@@ -159,6 +171,9 @@ impl Node {
         let journal = Journal::new(registered.first_worker + u16::from(cores), registered.ids_from);
         let gauges = Arc::new(Gauges::new(campaigns.len()));
         let mut machine = Reconciler::new(settings, history, journal, registered, gauges, clock);
+        let exchanges = EXCHANGES.map(|exchange| (ExchangeKey::of(exchange.name), exchange.horizon));
+        machine.exchanges(clock, &exchanges);
+        machine.spends(spends(campaigns));
         machine.campaigns(clock, &funding(campaigns, strict));
         self.cores = (0..u16::from(cores))
             .map(|core| Core {
@@ -219,6 +234,19 @@ fn settings(node: NodeId, cores: u8) -> Settings {
     let horizons = || EXCHANGES.iter().map(|exchange| exchange.horizon);
     let (shortest, longest) = (horizons().min().unwrap_or_default(), horizons().max().unwrap_or_default());
     Settings { node, cores, horizons: Horizons { shortest, longest } }
+}
+
+/// How campaigns spend: those that are paced follow the supply of the market, as if known from the day before.
+fn spends(campaigns: &[Campaign]) -> Vec<Spends> {
+    let part = DAY / PARTS as Time;
+    let weights = std::array::from_fn(|index| (market::supply(index as Time * part + part / 2) * 1e6) as u64);
+    let plan = Plan { manner: Manner::Even, curve: Curve::of(&weights) };
+    let one = |(slot, campaign): (usize, &Campaign)| Spends {
+        slot: Slot(slot as u32),
+        plan: campaign.paced.then(|| plan.clone()),
+        days: Days::utc(),
+    };
+    campaigns.iter().enumerate().map(one).collect()
 }
 
 /// A campaign list as nodes read it.

@@ -297,6 +297,9 @@ impl World {
         let money = auction.terms.money(auction.price);
         let Node { cores, id, machine, .. } = &mut self.nodes[node];
         let Core { leases, ids, events } = &mut cores[core];
+        if leases.paces() && !leases.takes_part(slot, money) {
+            return;
+        }
         if !leases.affords(slot, money, now.boot) {
             leases.report(|event| {
                 events.push_back(event);
