@@ -88,6 +88,8 @@ static SO_FAR: Mutex<Option<(Summary, bool, Args)>> = Mutex::new(None);
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let options = options(args)?;
+    // What the machines complain of is what the nemesis does to them.
+    log::set_max_level(log::LevelFilter::Off);
     let trace = match &args.trace {
         Some(path) => Trace::to(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?,
         None => Trace::default(),

@@ -13,7 +13,7 @@ pub const JUMPED_WIN_RATE: f64 = 0.6;
 /// Of the wins so many are billed.
 pub const BILLED: f64 = 0.92;
 /// Auctions a day in which a campaign could bid.
-pub const CHANCES: f64 = 3_200.0;
+pub const CHANCES: f64 = 4_500.0;
 
 /// How an exchange does business.
 #[derive(Clone, Copy, Debug)]
