@@ -9,11 +9,11 @@ use std::process;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use corebid::authority::books::Books;
 use corebid::bid::budget::Leases;
 use corebid::clock;
 use corebid::ids::Snowflake;
 use corebid::limits;
-use corebid::authority::books::Books;
 use corebid::reconcile::history::Replayed;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
@@ -129,7 +129,16 @@ impl Bidder {
         let expires = UnixMillis(now.wall.0 + limits::H2_MS);
         let reservation = self.ids.next(now).unwrap();
         let lease = backing.lease;
-        self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires, exchange: ExchangeKey(0) })).unwrap();
+        self.events
+            .offer(Event::Reserved(Reserved {
+                reservation,
+                lease,
+                slot: Slot(0),
+                price,
+                expires,
+                exchange: ExchangeKey(0),
+            }))
+            .unwrap();
         Claim {
             reservation,
             lease,

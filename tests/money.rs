@@ -7,17 +7,17 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use corebid::authority::books::minute;
 use corebid::bid::budget::{Leases, Remainder};
 use corebid::ids::Snowflake;
 use corebid::limits;
-use corebid::authority::books::minute;
 use corebid::reconcile::gauges::Gauges;
-use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::history::Replayed;
+use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::solo::{Solo, Start};
 use corebid::reconcile::{Funding, Horizons, Mode, Settings};
-use corebid::store::journal::Batch;
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
+use corebid::store::journal::Batch;
 use corebid::units::*;
 use proptest::prelude::*;
 
@@ -278,7 +278,8 @@ impl World {
         assert!(affords && backing.valid_until > self.now.boot);
         let reservation = self.ids.next(self.now).unwrap();
         let expires = UnixMillis(self.now.wall.0 + horizon);
-        let event = Reserved { reservation, lease: backing.lease, slot, price: reserved, expires, exchange: ExchangeKey(0) };
+        let event =
+            Reserved { reservation, lease: backing.lease, slot, price: reserved, expires, exchange: ExchangeKey(0) };
         self.events[usize::from(core)].push_back(Event::Reserved(event));
         let claim = Claim {
             reservation,
@@ -557,7 +558,8 @@ impl World {
         }
         let open: Vec<_> = self.solo.authority().books().leases().collect();
         assert!(open.is_empty(), "still open: {open:?}");
-        let booked: i64 = self.solo.authority().books().lives().map(|(_, life)| life.account.settled.0 + life.excess.0).sum();
+        let booked: i64 =
+            self.solo.authority().books().lives().map(|(_, life)| life.account.settled.0 + life.excess.0).sum();
         assert_eq!(booked, self.booked.values().sum::<i64>(), "spend is the sum of what was booked");
         // A bill of an earlier process is booked before it is in the ledger; a crash between leaves it to be called again.
         for (reservation, amount) in &self.disk {
