@@ -153,6 +153,7 @@ struct World {
     skew: i64,
     loss_is_final: bool,
     horizons: Horizons,
+    mode: Mode,
     // The machine.
     solo: Solo,
     starts: u64,
@@ -189,6 +190,7 @@ impl World {
             skew: 0,
             loss_is_final,
             horizons,
+            mode: Mode::Strict,
             ids: Snowflake::new(solo.node.registered().first_worker, solo.node.registered().ids_from),
             solo,
             starts: 0,
@@ -216,7 +218,8 @@ impl World {
     }
 
     fn fund(&mut self) {
-        let list: Vec<_> = (0..CAMPAIGNS).map(|campaign| funding(campaign, self.daily[campaign as usize])).collect();
+        let funding = |campaign| Funding { mode: self.mode, ..funding(campaign, self.daily[campaign as usize]) };
+        let list: Vec<_> = (0..CAMPAIGNS).map(funding).collect();
         self.solo.campaigns(self.now, &list);
     }
 
@@ -606,9 +609,16 @@ fn funding(campaign: u32, daily: i64) -> Funding {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Of an exchange that nothing is known of, silent bids hold their price in either mode.
     #[test]
-    fn no_budget_is_overspent_and_no_bill_is_lost(steps in steps(), loss_is_final in any::<bool>()) {
+    fn no_budget_is_overspent_and_no_bill_is_lost(
+        steps in steps(),
+        loss_is_final in any::<bool>(),
+        mode in prop_oneof![Just(Mode::Strict), Just(Mode::Quantile)],
+    ) {
         let mut world = World::with_horizons(START, loss_is_final, HORIZONS);
+        world.mode = mode;
+        world.fund();
         for step in steps {
             world.step(step);
         }
