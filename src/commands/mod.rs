@@ -11,6 +11,7 @@ pub mod price;
 pub mod resume;
 pub mod retire;
 pub mod serve;
+pub mod simulate;
 pub mod supply;
 
 use std::io::Write;
@@ -38,6 +39,8 @@ enum Command {
     Load(load::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
+    /// The money under virtual time: nodes, bid cores and the authority, with everything going wrong
+    Simulate(simulate::Args),
     /// The ledger of a data directory: check it, print it, copy its closed segments out
     Ledger(ledger::Args),
     /// Exchange-encrypted prices
@@ -97,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Ledger(args) => ledger::run(&args),
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),

@@ -16,3 +16,4 @@ pub mod thread;
 pub mod floor;
 pub mod bench;
 pub mod pacing;
+pub mod simulate;
