@@ -17,16 +17,20 @@ use glommio::LocalExecutor;
 const COMMITS: usize = 1_000;
 const WALL: UnixMillis = UnixMillis(1_800_000_000_000);
 
-const BILL: Record = Record::Billed {
+const BILL: Record = Record::Bill {
+    number: 1,
     reservation: ReservationId(1),
     lease: LeaseId(2),
     campaign: CampaignId(3),
+    exchange: ExchangeKey(4),
     bid: BidId([4; 16]),
     price: CpmMicros(5),
+    reserved: Micros(6),
     amount: Micros(6),
     expires: WALL,
     wall: WALL,
     marks: Marks::BILLED,
+    epoch: Epoch(0),
 };
 
 /// Middle and last percent, in microseconds.

@@ -158,8 +158,8 @@ pub const H1_NS: u64 = 60_000_000_000;
 /// H2, ms, where an exchange's section does not say otherwise: expiry of a signed notice URL, after which a silent
 /// reservation may be released (with [`EPSILON_MS`]).
 pub const H2_MS: u64 = 30 * 60 * 1000;
-/// For how long before a failover the authority may lose what it had acknowledged, ms: nodes keep what they reported for as long,
-/// to report it again.
+/// For how long before a failover the authority may lose bookings that it had confirmed, ms: nodes keep what they reported for as
+/// long, to report it again. A grant counts only once it is safe on a replica, so of grants no more than a lease's length is lost.
 pub const LOST_WRITES_MS: u64 = 10 * 60 * 1000;
 /// Bookings in one report; the rest follows with the next.
 pub const REPORTED_BOOKINGS: usize = 4096;

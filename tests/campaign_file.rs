@@ -204,7 +204,8 @@ fn every_key_means_what_it_says() {
     assert!(first.enabled);
     assert_eq!(first.daily_budget, Micros(1_234_000_001));
     let mut hours = [1_000_000; 24];
-    (hours[..5].fill(0), hours[5] = 500_000, hours[12] = 2_000_000, hours[22] = 1, hours[23] = 0);
+    hours[..5].fill(0);
+    (hours[5], hours[12], hours[22], hours[23]) = (500_000, 2_000_000, 1, 0);
     let spending = Spending {
         total: Some(Micros(20_000_000_000)),
         pacing: Pacing::Fast,

@@ -263,8 +263,9 @@ fn who_is_behind_may_catch_up_and_not_run_on() {
 /// What makes the numbers of before incomparable starts the minute over, and does not blind it for longer.
 #[test]
 fn a_new_day_a_cut_and_a_stall_start_over() {
+    type Happens = fn(&mut Watched);
     let target = 20 * PRICE.0;
-    let changes: [(&str, fn(&mut Watched)); 3] = [
+    let changes: [(&str, Happens); 3] = [
         ("a new day", |watched| {
             watched.sight.day = Day(20_001);
         }),

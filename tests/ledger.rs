@@ -6,17 +6,20 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use corebid::authority::books::Books;
 use corebid::bid::budget::Leases;
 use corebid::clock;
 use corebid::ids::Snowflake;
 use corebid::limits;
-use corebid::authority::books::Books;
+use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::history::Replayed;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
+use corebid::reconcile::solo::{Solo, Start};
 use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
@@ -129,7 +132,16 @@ impl Bidder {
         let expires = UnixMillis(now.wall.0 + limits::H2_MS);
         let reservation = self.ids.next(now).unwrap();
         let lease = backing.lease;
-        self.events.offer(Event::Reserved(Reserved { reservation, lease, slot: Slot(0), price, expires, exchange: ExchangeKey(0) })).unwrap();
+        self.events
+            .offer(Event::Reserved(Reserved {
+                reservation,
+                lease,
+                slot: Slot(0),
+                price,
+                expires,
+                exchange: ExchangeKey(0),
+            }))
+            .unwrap();
         Claim {
             reservation,
             lease,
@@ -430,6 +442,58 @@ fn a_ledger_of_version_1_is_carried_on() {
     spoilt[last] ^= 1;
     fs::write(embedded::path(&dir, 1), spoilt).unwrap();
     assert!(verify::verify(&dir, None, &[]).is_err());
+}
+
+/// Bids that version 1 made are billed as if nothing had happened: what it booked is known, and what it did not is booked on
+/// the lease of the time.
+#[test]
+fn a_bid_of_version_1_is_billed() {
+    let dir = directory("version-1-bids");
+    fs::create_dir_all(dir.join("ledger")).unwrap();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ledger/v1/ledger/00000001.ledger");
+    fs::copy(old, embedded::path(&dir, 1)).unwrap();
+    let (store, replayed) = Embedded::open_replayed(&dir).unwrap();
+    // Its first bill, and when that expires.
+    let (first, expires) = (ReservationId(382_933_194_468_495_360), UnixMillis(1_795_367_328_117));
+    let lease = LeaseId(1 << 32 | 1);
+    let charge = replayed.books.lease(lease).unwrap().charge();
+    let now = Now { boot: Nanos(Nanos::SECOND), wall: UnixMillis(expires.0 - 60_000) };
+    let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
+    let start = Start { nonce: 1, ids_from: store.ids_from, opens: store.position.closed };
+    let (mut solo, opening) = Solo::new(settings, replayed, start, &Arc::new(Gauges::new(1)), now).unwrap();
+    assert!(opening.is_some(), "version 1 is not written any more");
+    // The first twelve bids; the last of them was never heard of.
+    for bid in 0..12 {
+        let claim = Claim {
+            reservation: ReservationId(first.0 + bid),
+            lease,
+            price: PRICE,
+            terms: Terms::PLAIN,
+            expires: UnixMillis(expires.0 + if bid == 0 { 0 } else { 2 }),
+            user: UserKey(5),
+            bid: BidId([9; 16]),
+            campaign: CampaignId(7),
+            incarnation: Incarnation(1),
+            node: NodeId(1),
+            exchange: ExchangeKey(0),
+            agreed: Agreed::NOTHING,
+        };
+        let (kind, price) = (NoticeKind::Bill, NoticePrice::Cpm(CpmMicros(1_000_000)));
+        let (multiplier, path) = (Multiplier::ONE, PathKey::NONE);
+        let notice = Notice { ticket: bid, kind, price, multiplier, path, claim };
+        solo.node.on_event(now, CoreId(0), Event::Notice(notice));
+    }
+    solo.talk(now);
+    while let Some(batch) = solo.node.journal().take() {
+        solo.durable(now, batch.upto);
+    }
+    let mut answers: Vec<_> = solo.node.orders(CoreId(0)).drain(..).collect();
+    answers.retain(|order| matches!(order, Order::Noticed { noticed: Noticed::Safe, .. }));
+    assert_eq!(answers.len(), 12);
+    assert_eq!((solo.node.gauges().duplicates.get(), solo.node.gauges().bills.get()), (11, 1));
+    let books = solo.authority().books();
+    assert_eq!(books.life(CampaignId(7)).unwrap().account.settled, Micros(12_000));
+    assert_eq!(books.lease(lease).unwrap().charge(), charge.minus(Micros(1_000)));
 }
 
 /// What the heads file says is in the chain, whenever it is asked.

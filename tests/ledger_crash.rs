@@ -6,8 +6,8 @@ use std::sync::Arc;
 use corebid::ids::Snowflake;
 use corebid::limits;
 use corebid::reconcile::gauges::Gauges;
-use corebid::reconcile::record::Record;
 use corebid::reconcile::history::Replayed;
+use corebid::reconcile::record::Record;
 use corebid::reconcile::solo::{Solo, Start};
 use corebid::reconcile::{Funding, Horizons, Mode, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
@@ -216,7 +216,8 @@ fn a_record_is_written_and_synced_before_its_200() {
         let reservation = ids.next(node.now).unwrap();
         let expires = UnixMillis(node.now.wall.0 + limits::H2_MS);
         let (slot, price) = (Slot(0), CpmMicros(100_000));
-        let reserved = Reserved { reservation, lease, slot, price: price.per_impression(), expires, exchange: ExchangeKey(0) };
+        let reserved =
+            Reserved { reservation, lease, slot, price: price.per_impression(), expires, exchange: ExchangeKey(0) };
         node.solo.node.on_event(node.now, CoreId(0), Event::Reserved(reserved));
         let claim = Claim {
             reservation,

@@ -76,8 +76,7 @@ fn ledgers_of_every_version_can_be_gone_on_from() {
     for (version, booking) in [("v1", "bill"), ("v2", "booked")] {
         let dump = fs::read_to_string(golden(version).join("dump.ndjson")).unwrap();
         let records = dump.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let expected: i64 =
-            records.filter(|it| it["kind"] == booking).map(|it| it["micros"].as_i64().unwrap()).sum();
+        let expected: i64 = records.filter(|it| it["kind"] == booking).map(|it| it["micros"].as_i64().unwrap()).sum();
         let (_, replayed) = Embedded::open_replayed(&copy(version, &format!("{version}-opened"))).unwrap();
         replayed.books.check().unwrap();
         let booked = replayed.books.lives().map(|(_, life)| life.account.settled.0 + life.excess.0);

@@ -206,6 +206,7 @@ pub struct Books {
     epoch: Epoch,
     /// Leases are numbered up to here.
     serials: u64,
+    forgotten: u64,
     began: UnixMillis,
     latest: UnixMillis,
 }
@@ -265,6 +266,10 @@ impl Books {
     /// What was booked for a reservation, if it is booked.
     pub fn booked_for(&self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis) -> Option<Micros> {
         let here = self.distinct.get(&minute(expires)).and_then(|booked| booked.get(&(lease, reservation)).copied());
+        if here.is_some() || minute(expires) > self.forgotten {
+            return here;
+        }
+        // What other nodes booked is remembered until the lease is closed.
         here.or_else(|| {
             let bidder = self.incarnations.get(&self.leases.get(&lease)?.incarnation)?;
             let of = |foreign: &&Foreign| (foreign.lease, foreign.reservation) == (lease, reservation);
@@ -329,6 +334,28 @@ impl Books {
         self.stopped.iter().map(|(scope, why)| (*scope, *why))
     }
 
+    /// Reservations that expired in this minute or before it are forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// What other nodes booked under a lease of which its process has not heard.
+    pub fn unseen(&self, lease: LeaseId, incarnation: Incarnation, seen: u64) -> Micros {
+        let Some(bidder) = self.incarnations.get(&incarnation) else { return Micros::ZERO };
+        let unseen = bidder.foreign_after(seen).filter(|foreign| foreign.lease == lease);
+        unseen.fold(Micros::ZERO, |sum, foreign| sum.plus(foreign.amount))
+    }
+
+    /// Whether the campaign has accounts of a later day: then this one's may have been dropped.
+    fn has_later_day(&self, campaign: CampaignId, day: Day) -> bool {
+        self.days.range((campaign, Day(day.0.saturating_add(1)))..=(campaign, Day(u32::MAX))).next().is_some()
+    }
+
+    /// Whether a day may be given a budget: it has one, or none of a later day was.
+    pub fn may_fund(&self, campaign: CampaignId, day: Day) -> bool {
+        self.has_day(campaign, day) || !self.has_later_day(campaign, day)
+    }
+
     /// The first lease number that is not taken.
     pub fn serials(&self) -> u64 {
         self.serials
@@ -353,7 +380,11 @@ impl Books {
     /// booked, which is remembered until its lease is closed. And processes that nothing can be claimed from, but for the last of
     /// each node, and those by which an earlier one's end is told.
     pub fn forget(&mut self, expired: u64) {
-        self.distinct = self.distinct.split_off(&(expired + 1));
+        self.forgotten = self.forgotten.max(expired);
+        self.distinct = self.distinct.split_off(&(self.forgotten + 1));
+        let old = Day((self.forgotten / 1440).saturating_sub(2) as u32);
+        let open = &self.open;
+        self.days.retain(|key, _| key.1 >= old || open.contains_key(key));
         let (mut owing, mut last) = (BTreeMap::new(), BTreeMap::new());
         for (&incarnation, bidder) in &self.incarnations {
             last.insert(bidder.node, incarnation);
@@ -501,7 +532,9 @@ impl Books {
                 }
                 if let Some(bidder) = self.incarnations.get_mut(&account.incarnation) {
                     bidder.leases -= 1;
-                    bidder.foreign.retain(|_, foreign| foreign.lease != lease);
+                    if bidder.foreign.values().any(|foreign| foreign.lease == lease) {
+                        bidder.foreign.retain(|_, foreign| foreign.lease != lease);
+                    }
                 }
                 let key = (account.campaign, account.day);
                 self.of_day.remove(&(account.incarnation, account.campaign, account.day));

@@ -13,6 +13,7 @@
 //! report frees counts only if it knows all that others booked on its leases ([`Report::foreign_seen`]). Times that a node will
 //! measure with are its own: the authority sends [`Report::sent`] back.
 
+use super::books::Scope;
 use crate::units::{
     AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId,
     UnixMillis,
@@ -29,6 +30,8 @@ pub struct Register {
     pub workers: u16,
     /// For how long after a bid its bills may come at most, ms: the longest H2 of its exchanges.
     pub horizon: u64,
+    /// The last process of this node that its ledger knows of.
+    pub last: Incarnation,
     /// Bookings of earlier processes of this node that its ledger holds, beginning with those that may not be confirmed.
     pub first_booking: u64,
     /// The first number after them.
@@ -59,6 +62,9 @@ pub enum NotRegistered {
     NoWorkers,
     /// The node was retired; it needs a new number.
     Retired,
+    /// A later process of the node than any its ledger knows of was heard: the ledger is an old copy or another's, or this is an
+    /// old message.
+    Overtaken,
 }
 
 /// Money of one reservation that was billed in time.
@@ -232,8 +238,6 @@ pub struct LeaseAnswer {
     pub share: u32,
     /// The most this lease may have exposed at full price, if the campaign has a tolerance.
     pub exposure: Option<Micros>,
-    /// Nothing may be bid: the campaign, or its advertiser, is stopped.
-    pub stopped: Option<Why>,
 }
 
 /// What the authority says to a report. It leaves when everything it tells of is on disk.
@@ -257,6 +261,8 @@ pub struct Answer {
     pub foreign: Vec<Foreign>,
     /// One for each of the report's leases, in the same order.
     pub leases: Vec<LeaseAnswer>,
+    /// All that is stopped, whether it was reported or not.
+    pub stops: Vec<(Scope, Why)>,
 }
 
 impl Why {

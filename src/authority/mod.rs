@@ -99,11 +99,14 @@ impl fmt::Display for NotRetired {
 #[derive(Debug)]
 pub struct Authority {
     books: Books,
-    budgets: BTreeMap<CampaignId, Budget>,
+    /// With whether they are listed: bills of those that are not any more still come.
+    budgets: BTreeMap<CampaignId, (Budget, bool)>,
     /// Nothing is granted before, by this wall clock: a memory was lost.
     learning_until: Option<UnixMillis>,
     /// Processes that have not said since then what they hold.
     unheard: BTreeSet<Incarnation>,
+    /// Leases that a process does not know any more since then.
+    orphans: BTreeSet<LeaseId>,
     /// The last report of each process that was taken in.
     heard: BTreeMap<Incarnation, u64>,
     /// By campaign: what each process asked for of late.
@@ -123,6 +126,7 @@ impl Authority {
             budgets: BTreeMap::new(),
             learning_until: None,
             unheard: BTreeSet::new(),
+            orphans: BTreeSet::new(),
             heard: BTreeMap::new(),
             needs: BTreeMap::new(),
             windows: Some(BTreeMap::new()),
@@ -191,6 +195,15 @@ impl Authority {
         if self.books.is_retired(ask.node) {
             return Err(NotRegistered::Retired);
         }
+        let later = |(incarnation, bidder): (Incarnation, &books::Bidder)| {
+            bidder.node == ask.node
+                && incarnation > ask.last
+                && bidder.nonce != ask.nonce
+                && bidder.until > UnixMillis(0)
+        };
+        if self.books.bidders().any(later) || ask.next_booking < self.books.booked(ask.node) {
+            return Err(NotRegistered::Overtaken);
+        }
         let same = |bidder: &books::Bidder| (bidder.node, bidder.nonce) == (ask.node, ask.nonce);
         let known = self.books.bidders().find(|(_, bidder)| same(bidder)).map(|(incarnation, _)| incarnation);
         let incarnation = match known {
@@ -240,7 +253,8 @@ impl Authority {
 
     /// The campaigns that may spend. One that is not listed keeps its accounts and gets nothing.
     pub fn fund(&mut self, now: Now, journal: &mut Journal, list: &[Budget]) {
-        self.budgets = list.iter().map(|budget| (budget.campaign, *budget)).collect();
+        self.budgets.values_mut().for_each(|(_, listed)| *listed = false);
+        self.budgets.extend(list.iter().map(|budget| (budget.campaign, (*budget, true))));
         // Days that are under way somewhere: zones are up to 14 hours ahead of, and 12 behind, ours.
         let since = Day(now.wall.day().0.saturating_sub(1));
         let under_way: Vec<_> = self.books.days().filter(|(_, day)| *day >= since).collect();
@@ -251,7 +265,10 @@ impl Authority {
 
     /// Makes a day's budget known to the books, if it is not as they have it. Returns it; nothing if the campaign is not listed.
     fn fund_day(&mut self, now: Now, journal: &mut Journal, campaign: CampaignId, day: Day) -> Option<Budget> {
-        let budget = *self.budgets.get(&campaign)?;
+        let budget = self.budgets.get(&campaign).filter(|(_, listed)| *listed)?.0;
+        if !self.books.may_fund(campaign, day) {
+            return None;
+        }
         let Budget { advertiser, daily, .. } = budget;
         let total = budget.total.unwrap_or(UNLIMITED);
         let known = self.books.has_day(campaign, day)
@@ -323,7 +340,10 @@ impl Authority {
         if self.learning_until.is_some_and(|until| now.wall > until) {
             self.learning_until = None;
         }
+        let books = &self.books;
+        self.heard.retain(|incarnation, _| books.bidder(*incarnation).is_some());
         self.end_leases(now, journal);
+        self.close_orphans(now, journal);
         let horizon = limits::LEASE_NS;
         self.needs.retain(|_, needs| {
             needs.retain(|need| now.boot.since(need.at) <= horizon);
@@ -355,13 +375,35 @@ impl Authority {
             .filter(|it| self.books.is_over(*it) && self.books.is_replayed(*it) && past(*it))
             .collect();
         let ended = self.books.leases().filter(|(_, lease)| over.contains(&lease.incarnation));
-        for (lease, account) in ended.map(|(lease, account)| (lease, *account)).collect::<Vec<_>>() {
-            if account.charge() > Micros::ZERO {
-                let total = account.granted.minus(account.settled);
-                self.append(journal, now, Record::Released { lease, total });
-            }
-            self.append(journal, now, Record::Closed { lease });
+        for lease in ended.map(|(lease, _)| lease).collect::<Vec<_>>() {
+            self.close(now, journal, lease);
         }
+    }
+
+    /// A process that has not told yet what it booked may have booked anything under leases that are still open here: nothing is
+    /// freed meanwhile.
+    fn is_deaf(&self) -> bool {
+        self.unheard.iter().any(|incarnation| !self.books.is_replayed(*incarnation))
+    }
+
+    /// Leases that were closed, which was lost.
+    fn close_orphans(&mut self, now: Now, journal: &mut Journal) {
+        if self.is_deaf() {
+            return;
+        }
+        for lease in std::mem::take(&mut self.orphans) {
+            self.close(now, journal, lease);
+        }
+    }
+
+    /// Nothing can be claimed under a lease any more.
+    fn close(&mut self, now: Now, journal: &mut Journal, lease: LeaseId) {
+        let Some(account) = self.books.lease(lease).copied() else { return };
+        if account.charge() > Micros::ZERO {
+            let total = account.granted.minus(account.settled);
+            self.append(journal, now, Record::Released { lease, total });
+        }
+        self.append(journal, now, Record::Closed { lease });
     }
 
     /// Books a record and queues it for the disk.

@@ -1,14 +1,14 @@
 //! What the authority makes of a report: it books, then releases, then grants, in this order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::books::{Lease, Scope};
-use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Report, Standing, Why};
+use super::books::{Lease, Scope, minute};
+use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Report, Standing};
 use super::{Authority, Budget};
 use crate::limits;
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
 use crate::store::journal::Journal;
-use crate::units::{CampaignId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
+use crate::units::{Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
 
 /// Foreign bookings in one answer.
 const FOREIGN: usize = 4096;
@@ -46,12 +46,19 @@ impl Authority {
             asked: Vec::new(),
             foreign: Vec::new(),
             leases: Vec::new(),
+            stops: Vec::new(),
         };
         if matches!(standing, Standing::Unknown | Standing::Replaced) {
             return answer;
         }
-        for booking in &report.bookings {
-            self.book(now, journal, report, booking);
+        let current = report.epoch == self.books.epoch();
+        if current && report.full && self.unheard.contains(&report.incarnation) {
+            self.adopt(now, journal, report);
+        }
+        if !self.unheard.contains(&report.incarnation) {
+            for booking in &report.bookings {
+                self.book(now, journal, report, booking);
+            }
         }
         for ask in &report.asks {
             let booked = self.ask(now, journal, report, ask);
@@ -60,16 +67,13 @@ impl Authority {
         answer.booked = self.books.booked(report.node);
         let heard = self.heard.entry(report.incarnation).or_default();
         let overtaken = report.number <= std::mem::replace(heard, report.number.max(*heard));
-        if overtaken || report.epoch != self.books.epoch() {
+        if overtaken || !current {
             // What it says of leases is older than what is known, or knows nothing of what was lost.
             return answer;
         }
-        if report.full && self.unheard.contains(&report.incarnation) {
-            self.adopt(now, journal, report);
-        }
         let bidder = self.books.bidder(report.incarnation).expect("a process in good standing");
         answer.foreign.extend(bidder.foreign_after(report.foreign_seen).take(FOREIGN));
-        // What the node frees may be what others booked meanwhile, or what it booked itself and has not told yet.
+        // Nothing is closed under what was booked and has not been told here, or there.
         let knows_all =
             report.foreign_seen == bidder.last_foreign() && report.next_booking <= self.books.booked(report.node);
         for said in &report.leases {
@@ -81,6 +85,7 @@ impl Authority {
             let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS + limits::EPSILON_MS);
             self.append(journal, now, Record::Renewed { incarnation: report.incarnation, until });
         }
+        answer.stops.extend(self.books.all_stopped());
         if report.last && knows_all {
             self.append(journal, now, Record::Ended { incarnation: report.incarnation });
         }
@@ -104,14 +109,23 @@ impl Authority {
     /// A booking from a node's own ledger: it may have been acknowledged, so it is booked whatever the clock says.
     fn book(&mut self, now: Now, journal: &mut Journal, report: &Report, booking: &Booking) {
         let (node, number) = (report.node, booking.number);
-        if number != self.books.booked(node) {
+        let known = self.books.lease(booking.lease).is_some();
+        // Its process may not have told yet that it holds the lease.
+        if number != self.books.booked(node) || (!known && self.is_deaf()) {
             return;
         }
         let campaign_known = self.books.life(booking.campaign).is_some();
+        if !campaign_known {
+            log::error!(
+                "node {}: a bill of {} for campaign {}, which has no account",
+                node.0,
+                booking.amount.0,
+                booking.campaign.0
+            );
+        }
         // What was booked when it was asked for has not been lost since; and a lease is closed only when all that was booked
         // under it is settled.
-        let settled =
-            booking.asked.is_some_and(|epoch| epoch == self.books.epoch() || self.books.lease(booking.lease).is_none());
+        let settled = booking.asked.is_some_and(|epoch| epoch == self.books.epoch() || !known);
         if settled
             || self.books.booked_for(booking.lease, booking.reservation, booking.expires).is_some()
             || !campaign_known
@@ -135,7 +149,7 @@ impl Authority {
         if let Some(amount) = self.books.booked_for(ask.lease, ask.reservation, ask.expires) {
             return Booked::Before(amount);
         }
-        if now.wall > ask.expires {
+        if now.wall > ask.expires || minute(ask.expires) <= self.books.forgotten() {
             return Booked::Expired;
         }
         let lease = self.books.lease(ask.lease).copied();
@@ -155,9 +169,8 @@ impl Authority {
     /// Who pays a bill: its lease; where silent bids hold less than their price, the budget; or nobody but us.
     fn cover(&self, lease: Option<Lease>, booking: &Booking) -> Marks {
         let Some(lease) = lease.filter(|_| !booking.freed) else { return Marks::BILLED.and(Marks::EXCESS) };
-        let strict = self.budgets.get(&booking.campaign).is_none_or(|budget| budget.strict);
-        let needs = if strict { booking.reserved.max(booking.amount) } else { booking.amount };
-        match lease.charge() >= needs {
+        let strict = self.budgets.get(&booking.campaign).is_some_and(|(budget, _)| budget.strict);
+        match lease.charge() >= booking.amount {
             true => Marks::BILLED,
             false if strict => Marks::BILLED.and(Marks::EXCESS),
             false => Marks::BILLED.and(Marks::OVERDRAWN),
@@ -167,6 +180,10 @@ impl Authority {
     /// After a memory was lost: what a process holds is as it says.
     fn adopt(&mut self, now: Now, journal: &mut Journal, report: &Report) {
         let incarnation = report.incarnation;
+        let named: BTreeSet<_> = report.leases.iter().filter_map(|said| said.lease).collect();
+        let own = self.books.leases().filter(|(_, lease)| lease.incarnation == incarnation).map(|(lease, _)| lease);
+        let orphans: Vec<_> = own.filter(|lease| !named.contains(lease)).collect();
+        self.orphans.extend(orphans);
         for said in &report.leases {
             let &LeaseReport { campaign, day, granted: total, .. } = said;
             let Some(lease) = said.lease else { continue };
@@ -194,13 +211,12 @@ impl Authority {
         let budget = self.fund_day(now, journal, campaign, day);
         // Not the one it names: it may not have heard of it yet.
         let mut lease = self.books.lease_of(report.incarnation, campaign, day);
-        if let Some(id) = lease.filter(|_| knows_all) {
-            self.release(now, journal, id, said);
+        if let Some(id) = lease.filter(|id| said.lease == Some(*id) && !self.is_deaf()) {
+            self.release(now, journal, report, id, said, knows_all);
             lease = Some(id).filter(|id| self.books.lease(*id).is_some());
         }
         let advertiser = self.books.life(campaign).map(|life| life.advertiser).unwrap_or_default();
         if let Some(why) = said.stop {
-            log_stop(campaign, why);
             self.stop(now, journal, Scope::Campaign(campaign), why);
         }
         let stopped = self.books.stopped(campaign, advertiser);
@@ -236,21 +252,29 @@ impl Authority {
             expected: fleet.expected,
             share: fleet.share,
             exposure,
-            stopped,
         }
     }
 
-    /// What the node gives back, and the end of a lease under which nothing can be claimed any more.
-    fn release(&mut self, now: Now, journal: &mut Journal, lease: LeaseId, said: &LeaseReport) {
+    /// What the node gives back, and the end of a lease under which nothing can be claimed any more. What others booked under it
+    /// and the node has not heard of, it may have freed: so much is not released.
+    fn release(
+        &mut self,
+        now: Now,
+        journal: &mut Journal,
+        report: &Report,
+        lease: LeaseId,
+        said: &LeaseReport,
+        knows_all: bool,
+    ) {
         let account = *self.books.lease(lease).expect("a lease that was just found");
+        let unseen = self.books.unseen(lease, report.incarnation, report.foreign_seen);
         // Less than what is said only if bills came for reservations that were never made.
-        let total = said.released.min(account.granted.minus(account.settled));
+        let total = said.released.minus(unseen).min(account.granted.minus(account.settled));
         if total > account.released {
             self.append(journal, now, Record::Released { lease, total });
         }
-        let settled_and_back = self.books.lease(lease).is_some_and(|lease| lease.charge() == Micros::ZERO);
-        if said.done && settled_and_back {
-            self.append(journal, now, Record::Closed { lease });
+        if said.done && knows_all {
+            self.close(now, journal, lease);
         }
     }
 
@@ -333,12 +357,4 @@ fn booked(report: &Report, booking: &Booking, number: u64, marks: Marks) -> Reco
     let &Booking { reservation, lease, campaign, exchange, reserved, amount, expires, .. } = booking;
     let node = report.node;
     Record::Booked { reservation, lease, campaign, exchange, reserved, amount, expires, node, number, marks }
-}
-
-fn log_stop(campaign: CampaignId, why: Why) {
-    log::error!(
-        "campaign {} is stopped ({why:?}); find out why, then run: corebid resume --campaign {}",
-        campaign.0,
-        campaign.0
-    );
 }

@@ -16,7 +16,9 @@ use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{LeaseReport, Why};
 use crate::ring::message::Order;
 use crate::snapshot::calendar::BudgetDay;
-use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, Slot, UnixMillis};
+use std::collections::HashSet;
+
+use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, ReservationId, Slot, UnixMillis};
 
 /// Bids a sub-lease aims at before anything is known of its demand: the fewest and the most.
 const FIRST_BIDS: (i64, i64) = (8, 4096);
@@ -56,6 +58,12 @@ pub(super) struct Line {
     pub(super) heard: bool,
     /// The most that may be exposed at full price, if the campaign has a tolerance.
     pub(super) exposure: Option<Micros>,
+    /// The report whose answer said so.
+    pub(super) told_in: u64,
+    /// It is to be in the next report between ticks.
+    asking: bool,
+    /// The last one brought nothing: it is asked again at the tick.
+    dry: bool,
 }
 
 impl Line {
@@ -77,6 +85,9 @@ impl Line {
             share: 1_000_000,
             heard: false,
             exposure: None,
+            told_in: 0,
+            asking: false,
+            dry: false,
         }
     }
 
@@ -110,6 +121,8 @@ pub(super) struct Own {
     pub(super) released: Micros,
     /// Of that, what the last tick's report told.
     told: Micros,
+    /// Reservations that other nodes booked under it.
+    pub(super) elsewhere: HashSet<ReservationId>,
     /// The first report that said that nothing can be claimed under it any more.
     pub(super) done_in: Option<u64>,
 }
@@ -127,6 +140,7 @@ impl Own {
             lacking: Micros::ZERO,
             released: Micros::ZERO,
             told: Micros::ZERO,
+            elsewhere: HashSet::new(),
             done_in: None,
         }
     }
@@ -146,6 +160,23 @@ impl Own {
     pub(super) fn revalue(&mut self, silence: &Silence, now: Nanos) {
         self.repay();
         self.lacking = self.holds.revalue(silence, now);
+    }
+
+    /// Money that was freed here is booked elsewhere: what was released and cannot have been taken in is taken back, else what is
+    /// free; what is not there is overdrawn.
+    pub(super) fn take_back(&mut self, amount: Micros, unreleased: bool) {
+        if unreleased {
+            self.released = self.released.minus(amount);
+        } else {
+            let free = amount.min(self.holds.free.max(Micros::ZERO));
+            self.holds.free = self.holds.free.minus(free);
+            self.overdrawn = self.overdrawn.plus(amount.minus(free));
+        }
+    }
+
+    /// Nothing can be claimed under it any more.
+    fn is_done(&self) -> bool {
+        self.holds.out == Micros::ZERO && self.holds.is_idle() && self.holds.free <= Micros::ZERO
     }
 
     fn repay(&mut self) {
@@ -214,6 +245,7 @@ impl Reconciler {
                 Some(known) => Line { funding: *funding, listed: true, ..known },
                 None => Line::new(*funding, day),
             });
+            self.heed(funding.slot);
             self.day_ends = self.day_ends.min(self.lines[at].map_or(day, |line| line.day).end);
             if cut {
                 self.revoke_all(funding.slot);
@@ -235,6 +267,12 @@ impl Reconciler {
             let Some(line) = self.lines[slot.0 as usize] else { continue };
             if now.wall >= line.day.end {
                 let day = self.budget_day(slot, now.wall);
+                if day.day == line.day.day {
+                    // The zone was changed, and the day goes on.
+                    self.lines[slot.0 as usize] = Some(Line { day, ..line });
+                    self.day_ends = self.day_ends.min(day.end);
+                    continue;
+                }
                 let Line { listed, stopped, stop, share, .. } = line;
                 self.lines[slot.0 as usize] =
                     Some(Line { listed, stopped, stop, share, ..Line::new(line.funding, day) });
@@ -377,10 +415,17 @@ impl Reconciler {
         }
         let exposed = own.map_or(Micros::ZERO, |own| own.holds.exposed());
         let room = line.exposure.map_or(credit, |most| Micros(most.0.saturating_sub(exposed.0).max(0)));
+        if room < price.minus(share.out).min(credit) {
+            // Too much is exposed: there may be room again when the next report is answered.
+            return false;
+        }
         let credit = credit.min(room);
         let here = credit.min(free.max(Micros::ZERO));
         if here < credit {
-            self.want(slot, credit.minus(here), price.max(bid).minus(share.out).minus(here));
+            // A bid's worth at least, or what is lacking for one: the last of a budget is not asked for in ever smaller parts.
+            let lacks = bid.minus(share.out).minus(here);
+            let least = if lacks > Micros::ZERO { lacks } else { price };
+            self.want(slot, credit.minus(here).max(least), least);
         }
         if share.out.plus(here) < price || here == Micros::ZERO {
             return true;
@@ -401,6 +446,10 @@ impl Reconciler {
 
     /// Fills up every core's sub-lease of a campaign, once there may be money for it.
     pub(super) fn fill_all(&mut self, now: Now, slot: Slot) {
+        if let Some(line) = &mut self.lines[slot.0 as usize] {
+            let free = line.lease.and_then(|lease| self.owns.get(&lease)).map_or(Micros::ZERO, |own| own.holds.free);
+            line.dry = free <= Micros::ZERO;
+        }
         if self.may_grant(now) {
             for core in self.cores_by_want(slot) {
                 self.fill(now, slot, core);
@@ -414,7 +463,9 @@ impl Reconciler {
         let least = least.max(Micros(1));
         line.least = if line.wanted == Micros::ZERO { least } else { line.least.min(least) };
         line.wanted = line.wanted.plus(credit);
-        self.link.want(slot);
+        if !line.dry && !std::mem::replace(&mut line.asking, true) {
+            self.link.want(slot);
+        }
     }
 
     /// Silent bids should hold, or bills came to, more than there was: the lease grows, or the cores give their credit back.
@@ -445,7 +496,7 @@ impl Reconciler {
         let mut reports = Vec::new();
         for (&lease, own) in &mut self.owns {
             let current = self.lines[own.slot.0 as usize].filter(|line| line.lease == Some(lease));
-            let done = current.is_none() && own.holds.is_empty() && own.charge() == Micros::ZERO;
+            let done = current.is_none() && own.is_done();
             if done {
                 own.done_in.get_or_insert(number);
             }
@@ -464,7 +515,8 @@ impl Reconciler {
                 stop: None,
             };
             let said = std::mem::replace(&mut own.told, own.released);
-            let mut matters = full || done || said != own.released || !own.holds.is_idle();
+            let mut matters =
+                full || done || said != own.released || !own.holds.is_idle() || own.needs() > Micros::ZERO;
             if let Some(line) = current {
                 (report.wanted, report.least, report.demand) = (line.wanted, line.least, line.demand);
                 // One that is stopped asks whether it still is.
@@ -484,9 +536,12 @@ impl Reconciler {
             wanted: line.wanted,
             least: line.least,
             demand: line.demand,
+            stop: line.stop,
             ..without_lease(&line.funding, line.day.day)
         }));
-        self.lines.iter_mut().flatten().for_each(|line| line.wanted = Micros::ZERO);
+        for line in self.lines.iter_mut().flatten() {
+            (line.wanted, line.asking, line.dry) = (Micros::ZERO, false, false);
+        }
         reports
     }
 
@@ -495,10 +550,12 @@ impl Reconciler {
         let mut reports = Vec::new();
         for slot in slots {
             let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
+            line.asking = false;
             let mut report = LeaseReport {
                 wanted: std::mem::replace(&mut line.wanted, Micros::ZERO),
                 least: line.least,
                 demand: line.demand,
+                stop: line.stop,
                 ..without_lease(&line.funding, line.day.day)
             };
             if let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) {

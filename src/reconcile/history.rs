@@ -8,7 +8,7 @@ use super::record::{Marks, Record};
 use crate::authority::books::{Books, Inconsistent, minute};
 use crate::authority::message::Booking;
 use crate::limits;
-use crate::units::{LeaseId, Micros, ReservationId, UnixMillis};
+use crate::units::{Incarnation, LeaseId, Micros, ReservationId, UnixMillis};
 
 /// Minutes after its H2 during which a reservation that was billed, or billed too late, is remembered: as long again, so
 /// that an exchange that calls again is answered as before.
@@ -23,7 +23,11 @@ pub struct History {
     bookings: VecDeque<(Booking, UnixMillis)>,
     next: u64,
     confirmed: u64,
+    /// When it was heard that so many are confirmed: the oldest first.
+    confirmations: VecDeque<(UnixMillis, u64)>,
     latest: UnixMillis,
+    /// The last process.
+    last: Incarnation,
 }
 
 impl History {
@@ -37,11 +41,12 @@ impl History {
             Record::Pending { wall, .. } => self.book(record, wall),
             Record::Confirmed { upto, wall } => {
                 self.confirmed = self.confirmed.max(upto);
+                self.confirmations.push_back((wall, upto));
                 self.latest = self.latest.max(wall);
                 self.prune();
             }
-            Record::Bookings { next, confirmed, latest } => {
-                (self.next, self.confirmed, self.latest) = (next, confirmed, latest);
+            Record::Bookings { next, confirmed, latest, last } => {
+                (self.next, self.confirmed, self.latest, self.last) = (next, confirmed, latest, last);
             }
             Record::Billed { reservation, lease, expires, wall, marks, .. }
             | Record::Heard { reservation, lease, expires, wall, marks, .. } => {
@@ -49,7 +54,10 @@ impl History {
                 self.latest = self.latest.max(wall);
             }
             Record::Known { reservation, lease, expires, marks } => self.mark(lease, reservation, expires, marks),
-            Record::Joined { wall, .. } => self.latest = self.latest.max(wall),
+            Record::Joined { incarnation, wall, .. } | Record::Started { incarnation, wall, .. } => {
+                self.last = self.last.max(incarnation);
+                self.latest = self.latest.max(wall);
+            }
             _ => {}
         }
     }
@@ -101,11 +109,13 @@ impl History {
         self.prune();
     }
 
-    /// A booking that is confirmed is kept for as long as the authority may lose what it said.
+    /// A booking is kept for as long after it was confirmed as the authority may lose what it said.
     fn prune(&mut self) {
-        let Self { bookings, confirmed, latest, .. } = self;
+        let Self { bookings, confirmations, latest, .. } = self;
         let kept_from = latest.0.saturating_sub(limits::LOST_WRITES_MS);
-        while bookings.pop_front_if(|(booking, wall)| booking.number < *confirmed && wall.0 < kept_from).is_some() {}
+        while let Some((_, upto)) = confirmations.pop_front_if(|(wall, _)| wall.0 < kept_from) {
+            while bookings.pop_front_if(|(booking, _)| booking.number < upto).is_some() {}
+        }
     }
 
     fn mark(&mut self, lease: LeaseId, reservation: ReservationId, expires: UnixMillis, marks: Marks) {
@@ -147,11 +157,9 @@ impl History {
         self.confirmed
     }
 
-    /// A ledger that was replaced goes on with the numbers after those that the authority has of this node.
-    pub fn continue_from(&mut self, booked: u64) {
-        if self.bookings.is_empty() && self.next < booked {
-            (self.next, self.confirmed) = (booked, booked);
-        }
+    /// The last process of this node.
+    pub fn last(&self) -> Incarnation {
+        self.last
     }
 
     /// Bookings from this number on, in order.
@@ -180,7 +188,8 @@ impl History {
 
     /// Records from which an equal history follows.
     pub fn opening(&self) -> impl Iterator<Item = Record> {
-        let &Self { next, confirmed, latest, .. } = self;
+        let &Self { next, confirmed, latest, last, .. } = self;
+        let confirmations = self.confirmations.iter().map(|&(wall, upto)| Record::Confirmed { upto, wall });
         let pending = self.bookings.iter().map(|(booking, wall)| {
             let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed, asked } =
                 booking;
@@ -210,7 +219,8 @@ impl History {
                 marks: *marks,
             })
         });
-        [Record::Bookings { next, confirmed, latest }].into_iter().chain(pending).chain(known)
+        let stand = [Record::Bookings { next, confirmed, latest, last }].into_iter();
+        stand.chain(pending).chain(confirmations).chain(known)
     }
 }
 

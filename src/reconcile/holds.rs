@@ -134,11 +134,6 @@ impl Holds {
         self.won.plus(Micros(silent as i64).min(self.silent))
     }
 
-    /// Nothing is on a core, reserved or free.
-    pub(super) fn is_empty(&self) -> bool {
-        self.out == Micros::ZERO && self.free == Micros::ZERO && self.cohorts.is_empty() && self.wins.is_empty()
-    }
-
     /// No reservation is silent or won: nothing changes by itself.
     pub(super) fn is_idle(&self) -> bool {
         self.cohorts.is_empty() && self.wins.is_empty()

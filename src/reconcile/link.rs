@@ -12,8 +12,9 @@ use super::holds::{Known, Reservation};
 use super::record::Marks;
 use super::silence::Ending;
 use super::{Funding, Mode, Reconciler};
+use crate::authority::books::{Scope, minute};
 use crate::authority::message::{
-    Answer, Ask, Booked, Booking, Foreign, LeaseAnswer, LeaseReport, Registered, Report, Standing,
+    Answer, Ask, Booked, Booking, Foreign, LeaseAnswer, LeaseReport, Registered, Report, Standing, Why,
 };
 use crate::limits;
 use crate::ring::message::{Notice, Noticed, Order};
@@ -65,6 +66,8 @@ pub(super) struct Link {
     renewed: Nanos,
     ending: bool,
     over: bool,
+    /// The authority lacks bookings that are not kept any more.
+    gap: bool,
 }
 
 impl Link {
@@ -88,6 +91,7 @@ impl Link {
             renewed: Nanos(0),
             ending: false,
             over: false,
+            gap: false,
         }
     }
 
@@ -132,9 +136,12 @@ impl Link {
 
     /// A campaign wants more credit.
     pub(super) fn want(&mut self, slot: Slot) {
-        if !self.short.contains(&slot) {
-            self.short.push(slot);
-        }
+        self.short.push(slot);
+    }
+
+    /// Something is to be told, or heard, before the next tick.
+    pub(super) fn hurry(&mut self, appended: u64) {
+        self.due.get_or_insert(appended);
     }
 }
 
@@ -142,6 +149,11 @@ impl Reconciler {
     /// How long nothing of what this node says has been answered, ns.
     pub fn unreported(&self, now: Nanos) -> u64 {
         self.link.answered.map_or(0, |answered| now.since(answered))
+    }
+
+    /// Has a report made before the next tick.
+    pub fn hurry(&mut self) {
+        self.link.hurry(self.journal.appended());
     }
 
     /// What is to be sent to the authority now, if anything.
@@ -173,8 +185,16 @@ impl Reconciler {
         }
         let leases =
             if tick || full { self.all_leases(now.boot, number, full) } else { self.leases_of(now.boot, &short) };
-        let link = &self.link;
-        let from = link.booked.max(self.history.first_booking());
+        let link = &mut self.link;
+        let first = self.history.first_booking();
+        if link.booked < first && !std::mem::replace(&mut link.gap, true) {
+            log::error!(
+                "the authority has lost bookings {} to {first} of this node, which are not kept any more; they stand in this node's \
+                 ledger: stop the campaigns concerned and call support",
+                link.booked
+            );
+        }
+        let from = link.booked.max(first);
         let bookings = self.history.bookings_from(from).take_while(|booking| booking.number < link.reportable);
         Some(Report {
             node: self.settings.node,
@@ -216,12 +236,18 @@ impl Reconciler {
         for foreign in &answer.foreign {
             self.booked_elsewhere(now, foreign);
         }
+        if latest && answer.standing == Standing::Current {
+            self.stopped(&answer.stops);
+        }
         for lease in &answer.leases {
             self.granted(now, answer.number, lease);
         }
         match answer.standing {
             Standing::Current => self.stands(now, answer),
-            Standing::Learning(_) => self.link.full = true,
+            Standing::Learning(_) => {
+                self.link.full = true;
+                self.link.answered = self.link.answered.max(Some(answer.sent));
+            }
             Standing::Replaced if self.link.ending => self.link.over = true,
             Standing::Replaced | Standing::Unknown => {
                 if !std::mem::replace(&mut self.link.replaced, true) {
@@ -230,6 +256,9 @@ impl Reconciler {
                          make sure that each node has a number of its own, then restart corebid",
                         self.settings.node.0
                     );
+                }
+                for (_, waiting) in std::mem::take(&mut self.link.asks) {
+                    self.refuse(waiting.core, waiting.notice.ticket);
                 }
             }
         }
@@ -300,30 +329,60 @@ impl Reconciler {
         self.link.foreign_seen = foreign.number;
         let &Foreign { lease, reservation, exchange, reserved, amount, expires, .. } = foreign;
         let known = self.history.marks(lease, reservation, expires);
-        let here = self.history.booking(lease, reservation).map(|booking| booking.amount);
-        let Some(own) = self.owns.get_mut(&lease) else { return };
+        let expired = minute(expires) <= self.released_up_to;
+        let Some(own) = self.owns.get_mut(&lease).filter(|own| !own.elsewhere.contains(&reservation)) else { return };
+        own.elsewhere.insert(reservation);
         if known.any(Marks::BILLED) {
-            // Both were told, maybe of different prices: the authority's counts.
-            let more = here.map_or(Micros::ZERO, |here| amount.minus(here));
+            // Both were told, maybe of different prices: the authority's counts. What a final loss had freed was booked beside the
+            // lease here, and is under it there.
+            let here = self.history.booking(lease, reservation).copied();
+            let booked = here.map_or(amount, |here| if here.freed { Micros::ZERO } else { here.amount });
             self.history.correct(lease, reservation, amount);
-            own.settled = own.settled.plus(more);
-            own.holds.free = own.holds.free.minus(more);
+            own.settled = own.settled.plus(amount).minus(booked);
+            own.take_back(amount.minus(booked), here.is_some_and(|here| !here.freed));
+        } else if known.any(Marks::FREED) || expired {
+            // Its money was free again; after a final loss it may have been taken in by the authority, after H2 it cannot have
+            // been: it knows what this node had not heard.
+            own.settled = own.settled.plus(amount);
+            own.take_back(amount, !known.any(Marks::FREED));
         } else {
             own.settled = own.settled.plus(amount);
-            if known.any(Marks::FREED) {
-                own.holds.free = own.holds.free.minus(amount);
-            } else {
-                let was = if known.any(Marks::WON) { Known::Won } else { Known::Silent };
-                let reservation = Reservation { exchange, expires, price: reserved };
-                let lacking = own.holds.settle(now.boot, was, &reservation, amount);
-                own.overdrawn = own.overdrawn.plus(lacking);
-                if was == Known::Silent {
-                    self.silence.left(now, exchange, expires, Ending::Sold);
-                }
+            let was = if known.any(Marks::WON) { Known::Won } else { Known::Silent };
+            let reservation = Reservation { exchange, expires, price: reserved };
+            let lacking = own.holds.settle(now.boot, was, &reservation, amount);
+            own.overdrawn = own.overdrawn.plus(lacking);
+            if was == Known::Silent {
+                self.silence.left(now, exchange, expires, Ending::Sold);
             }
         }
         self.history.billed_elsewhere(lease, reservation, expires);
         self.check_lease(lease);
+    }
+
+    /// What is stopped now, and what is not any more.
+    fn stopped(&mut self, stops: &[(Scope, Why)]) {
+        if self.stops != stops {
+            self.stops = stops.to_vec();
+            for slot in self.slots() {
+                self.heed(slot);
+            }
+        }
+    }
+
+    /// Stops a campaign that is to be stopped, and lets one run that is not.
+    pub(super) fn heed(&mut self, slot: Slot) {
+        let Some(line) = &mut self.lines[slot.0 as usize] else { return };
+        let concerns = |scope: Scope| match scope {
+            Scope::Campaign(campaign) => campaign == line.funding.campaign,
+            Scope::Advertiser(advertiser) => advertiser == line.funding.advertiser,
+        };
+        let said = self.stops.iter().find(|(scope, _)| concerns(*scope)).map(|(_, why)| *why);
+        // What a guard of this node found is told until the authority says it too.
+        line.stop = line.stop.filter(|_| said.is_none());
+        let before = std::mem::replace(&mut line.stopped, said.or(line.stop));
+        if before.is_none() && line.stopped.is_some() {
+            self.revoke_all(slot);
+        }
     }
 
     /// What the authority says of one lease.
@@ -331,31 +390,32 @@ impl Reconciler {
         let Some(&slot) = self.slots.get(&answer.campaign) else { return };
         if let Some(lease) = answer.lease {
             let mode = self.lines[slot.0 as usize].map_or_else(Mode::default, |line| line.funding.mode);
+            self.of_day.insert((answer.campaign, answer.day), lease);
             let own = self.owns.entry(lease).or_insert_with(|| Own::new(slot, answer.campaign, answer.day, mode));
             let more = answer.granted.minus(own.granted).max(Micros::ZERO);
             own.granted = own.granted.plus(more);
             own.holds.free = own.holds.free.plus(more);
             own.revalue(&self.silence, now.boot);
-        } else {
-            let closed = |own: &Own| {
-                (own.campaign, own.day) == (answer.campaign, answer.day)
-                    && own.done_in.is_some_and(|done| done <= number)
-            };
-            self.owns.retain(|_, own| !closed(own));
+        } else if let Some(&lease) = self.of_day.get(&(answer.campaign, answer.day)) {
+            let closed = |own: &Own| own.done_in.is_some_and(|done| done <= number);
+            if self.owns.get(&lease).is_none_or(closed) {
+                self.owns.remove(&lease);
+                self.of_day.remove(&(answer.campaign, answer.day));
+            }
         }
         let Some(line) = self.lines[slot.0 as usize].as_mut().filter(|line| line.day.day == answer.day) else { return };
         line.lease = answer.lease.or(line.lease);
+        let newest = number.max(line.told_in);
+        if number < std::mem::replace(&mut line.told_in, newest) {
+            // An older answer: what it granted counts, what it says of the fleet does not.
+            self.fill_all(now, slot);
+            return;
+        }
         line.available = answer.available;
         (line.budget, line.settled, line.expected) = (answer.budget, answer.settled, answer.expected);
         let first = !std::mem::replace(&mut line.heard, true);
         (line.share, line.exposure) = (answer.share, answer.exposure);
-        let stopped_now = answer.stopped.is_some() && line.stopped.is_none();
-        line.stop = line.stop.filter(|_| answer.stopped.is_none());
-        line.stopped = answer.stopped.or(line.stop);
         self.gauges.set_spend(slot, answer.settled);
-        if stopped_now {
-            self.revoke_all(slot);
-        }
         self.seen(now, slot);
         if first {
             self.pace_one(now, slot);

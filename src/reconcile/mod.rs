@@ -32,14 +32,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::authority::Budget;
-use crate::authority::books::minute;
-use crate::authority::message::{Register, Registered};
+use crate::authority::books::{Scope, minute};
+use crate::authority::message::{Register, Registered, Why};
 use crate::limits;
 use crate::ring::message::{Event, Noticed, Order, Reserved};
 pub use crate::snapshot::campaign::Mode;
 use crate::store::journal::Journal;
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
 };
 use gauges::Gauges;
 use grants::{Line, Own, Share};
@@ -132,8 +132,11 @@ pub struct Reconciler {
     low: Vec<(Slot, CoreId)>,
     /// Of every campaign that was ever listed.
     slots: HashMap<CampaignId, Slot>,
-    /// This incarnation's leases.
+    /// This incarnation's leases, and which are of which campaign's day.
     owns: BTreeMap<LeaseId, Own>,
+    of_day: HashMap<(CampaignId, Day), LeaseId>,
+    /// What is stopped, as the authority said last.
+    stops: Vec<(Scope, Why)>,
     /// When the first budget day ends.
     day_ends: UnixMillis,
     link: Link,
@@ -157,14 +160,13 @@ impl Reconciler {
     /// the authority's business; what they booked is reported again until it is confirmed.
     pub fn new(
         settings: Settings,
-        mut history: History,
+        history: History,
         journal: Journal,
         registered: Registered,
         gauges: Arc<Gauges>,
         now: Now,
     ) -> Self {
         let cores = usize::from(settings.cores);
-        history.continue_from(registered.booked);
         let link = Link::new(&registered, &history);
         let mut reconciler = Self {
             settings,
@@ -177,6 +179,8 @@ impl Reconciler {
             low: Vec::new(),
             slots: HashMap::new(),
             owns: BTreeMap::new(),
+            of_day: HashMap::new(),
+            stops: Vec::new(),
             day_ends: UnixMillis(u64::MAX),
             link,
             released_up_to: 0,
@@ -203,6 +207,7 @@ impl Reconciler {
             nonce,
             workers: u16::from(settings.cores) + 1,
             horizon: settings.horizons.longest.max(limits::H2_MS),
+            last: history.last(),
             first_booking: history.first_booking(),
             next_booking: history.next_booking(),
         }

@@ -21,7 +21,8 @@ impl Reconciler {
             self.orders(core).push_back(Order::Noticed { ticket, noticed: Noticed::Safe });
             return;
         }
-        if self.disk_failed {
+        // A process whose place was taken could not report what it booked.
+        if self.disk_failed || self.link.replaced {
             self.refuse(core, ticket);
             return;
         }
@@ -176,6 +177,12 @@ impl Reconciler {
             asked: None,
         };
         if !self.is_own(claim) {
+            if booking.freed && claim.incarnation == self.registered.incarnation {
+                // Its lease is closed since: booked beside it, as late.
+                self.gauges.excess_bills.add(1);
+                self.book(now, notice, booking, Marks::BILLED.and(Marks::FREED));
+                return Some(Noticed::Safe);
+            }
             self.ask(now, core, notice, booking);
             return None;
         }

@@ -149,6 +149,12 @@ impl fmt::Display for StartError {
             Self::Refused(node, NotRegistered::Retired) => {
                 write!(f, "node {} was retired; give this machine a node number of its own", node.0)
             }
+            Self::Refused(node, NotRegistered::Overtaken) => write!(
+                f,
+                "node {}: its authority has heard of later processes than its ledger knows of; restore the ledger, or retire the \
+                 node and give this machine a number of its own",
+                node.0
+            ),
             Self::Refused(node, NotRegistered::NoWorkers) => {
                 write!(f, "node {}: all 1,024 worker ids are in use; retire nodes that will not come back", node.0)
             }

@@ -102,6 +102,8 @@ impl Solo {
             Ask::Retire(node) => Said::Retired(self.authority.retire(now, self.node.journal(), node)),
             Ask::Stopped => Said::List(self.stops().collect()),
         };
+        // The cores hear of it now, not with the next tick.
+        self.node.hurry();
         self.tell_stops();
         said
     }

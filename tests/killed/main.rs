@@ -87,6 +87,7 @@ fn is_killed(name: &str, folder: &Folder, arguments: &[&str], account: &Account)
     let booked = account.check(&folder.path("data"), &exchange);
     let totals = exchange.totals();
     assert_eq!(booked.bills, totals.acknowledged, "what is booked, and what was acknowledged");
+    assert_eq!(booked.accounted, booked.bills, "what the authority has, and what was booked");
     assert!(totals.across > 0 && totals.repeated > 0, "{totals:?}");
     println!("{name}: {} kills, {born_dead} of them during a start; {totals:?}; {booked:?}", starts.len() + born_dead);
     let (first, last) = (starts[0], starts[starts.len() - 1]);

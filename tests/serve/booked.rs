@@ -52,7 +52,8 @@ fn orders() -> Vec<String> {
 }
 
 /// What is to be recorded: each notice at its first coming. A final loss frees the money of what neither won nor was billed
-/// before, as long as the process lives that bid; a bill after that is beyond the account.
+/// before, as long as the process lives that bid; a bill after that is beyond the account. Of another process's bid the authority
+/// is asked first.
 fn expected(order: &str, is_final: bool, in_first_life: usize, money: i64) -> Vec<(Marks, i64)> {
     let mut freed = false;
     let mut all = Vec::new();
@@ -66,7 +67,10 @@ fn expected(order: &str, is_final: bool, in_first_life: usize, money: i64) -> Ve
                 freed = is_final && at == 0 && in_first_life > 0;
                 (if freed { Marks::LOST.and(Marks::FREED) } else { Marks::LOST }, 0)
             }
-            _ => (if freed { Marks::BILLED.and(Marks::EXCESS) } else { Marks::BILLED }, money),
+            _ => {
+                let when = |is, mark| if is { mark } else { Marks::BILLED };
+                (when(freed, Marks::FREED).and(Marks::BILLED).and(when(at >= in_first_life, Marks::ASKED)), money)
+            }
         });
     }
     all

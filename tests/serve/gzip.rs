@@ -184,7 +184,9 @@ fn a_coding_moves_no_boundary() {
         client.send(&bytes).unwrap();
         for _ in 0..2 {
             let answer = client.answer().unwrap();
-            assert!(answer.status == 200 || matches!(answer.reason(), Some("shed" | "late")), "{chunk}: {answer:?}");
+            // Without a reason: its deadline ran out after it was decided.
+            let is_slow = answer.status == 204 && matches!(answer.reason(), None | Some("shed" | "late"));
+            assert!(answer.status == 200 || is_slow, "{chunk}: {answer:?}");
         }
     }
     // gzip as a transfer coding is none of ours: where the body ends would depend on its content. Nor do two lengths help.

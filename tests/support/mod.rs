@@ -84,8 +84,8 @@ pub fn campaign(id: u32, more: &str) -> String {
     let money = if more.contains("daily_budget") { "" } else { "daily_budget = 1000\n" };
     let pacing = if more.contains("pacing") { "" } else { "pacing = \"asap\"\n" };
     format!(
-        "[[campaigns]]\nid = {id}\nadvertiser = {id}\nname = \"campaign {id}\"\n{money}{pacing}cpm = 2.00\nadomain = [\"a{id}.example\"]\n\
-         creatives = [{{ id = \"c{id}\", w = 300, h = 250, markup = \"<b>{id}</b>\" }}]\n{more}\n"
+        "[[campaigns]]\nid = {id}\nadvertiser = {id}\nname = \"campaign {id}\"\n{money}cpm = 2.00\nadomain = [\"a{id}.example\"]\n\
+         creatives = [{{ id = \"c{id}\", w = 300, h = 250, markup = \"<b>{id}</b>\" }}]\n{pacing}{more}\n"
     )
 }
 
