@@ -73,7 +73,7 @@ pub fn campaigns(seed: u64, count: u32) -> Vec<Campaign> {
         let daily = Micros(price.per_impression().0 * bids as i64);
         let total = (index % 5 == 4).then(|| Micros(daily.0 * 13 / 2));
         let (id, advertiser) = (CampaignId(index + 1), AdvertiserId(index / 4 + 1));
-        Campaign { id, advertiser, price, daily, total, paced: index % 2 == 0 }
+        Campaign { id, advertiser, price, daily, total, paced: index.is_multiple_of(2) }
     };
     (0..count).map(one).collect()
 }

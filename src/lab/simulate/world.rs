@@ -20,6 +20,9 @@ use crate::market::random::Random;
 use crate::ring::message::{Agreed, Claim, Event, NoticeKind, NoticePrice, Noticed, Reserved};
 use crate::units::{BidId, CoreId, ExchangeKey, Micros, Nanos, Slot, UnixMillis, UserKey};
 
+/// After so many violations nothing more is to be learnt from a run.
+const ENOUGH: u64 = 100;
+
 /// After the last auction: until everything that can still be billed has been, or never will be.
 pub const AFTERMATH: Time = 150 * MINUTE;
 
@@ -198,7 +201,8 @@ impl World {
     /// Takes one step. `false` when the run is over.
     pub fn step(&mut self) -> bool {
         let Some((at, step)) = self.queue.take() else { return false };
-        if self.ended || self.options.until.is_some_and(|until| at > until) {
+        let enough = self.checker.violations() >= ENOUGH;
+        if self.ended || enough || self.options.until.is_some_and(|until| at > until) {
             return false;
         }
         self.now = at;
