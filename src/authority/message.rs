@@ -162,8 +162,8 @@ pub struct Report {
     pub number: u64,
     /// When it was sent, on the node's boot clock.
     pub sent: Nanos,
-    /// Until when by the node's wall clock it may bid if this report is answered.
-    pub bids_until: UnixMillis,
+    /// It asks for a renewal too: once a tick.
+    pub renews: bool,
     /// The last foreign booking the node has heard of, in this epoch.
     pub foreign_seen: u64,
     /// Its leases of which there is something to say, and campaigns that want one.
@@ -249,6 +249,8 @@ pub struct Answer {
     pub number: u64,
     /// [`Report::sent`]: what it grants lives a lease's length from then.
     pub sent: Nanos,
+    /// Its leases live a lease's length from when the report was sent.
+    pub renews: bool,
     /// The authority's epoch. A node that learns of a new one starts over: [`Report::foreign_seen`] from 0.
     pub epoch: Epoch,
     /// How it goes on.

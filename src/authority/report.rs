@@ -40,6 +40,7 @@ impl Authority {
             incarnation: report.incarnation,
             number: report.number,
             sent: report.sent,
+            renews: false,
             epoch: self.books.epoch(),
             standing,
             booked: self.books.booked(report.node),
@@ -81,7 +82,8 @@ impl Authority {
             let lease = self.lease(now, journal, report, said, knows_all, grants);
             answer.leases.push(lease);
         }
-        if standing == Standing::Current {
+        if standing == Standing::Current && report.renews {
+            answer.renews = true;
             let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS + limits::EPSILON_MS);
             self.append(journal, now, Record::Renewed { incarnation: report.incarnation, until });
         }

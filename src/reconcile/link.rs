@@ -18,7 +18,7 @@ use crate::authority::message::{
 };
 use crate::limits;
 use crate::ring::message::{Notice, Noticed, Order};
-use crate::units::{CoreId, Day, Epoch, Micros, Nanos, Now, Slot, UnixMillis};
+use crate::units::{CoreId, Day, Epoch, Micros, Nanos, Now, Slot};
 
 /// A report between ticks waits for the answer to the one before it, but not for longer than this.
 const AGAIN_NS: u64 = 500 * Nanos::MS;
@@ -165,7 +165,8 @@ impl Reconciler {
         let tick = link.due.is_some_and(|position| position <= self.journal.synced());
         let waits = link.asks.values().any(|waiting| !waiting.asked) || !link.short.is_empty();
         let free = link.unanswered.is_none_or(|(_, sent)| now.boot.since(sent) >= AGAIN_NS);
-        if !tick && !(waits && free && !self.draining) {
+        let urgent = waits && free && !self.draining;
+        if !tick && !urgent {
             return None;
         }
         link.asks.retain(|_, waiting| now.boot.since(waiting.since) < limits::NOTICE_NS);
@@ -202,7 +203,7 @@ impl Reconciler {
             epoch: link.epoch,
             number,
             sent: now.boot,
-            bids_until: UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS),
+            renews: tick,
             foreign_seen: link.foreign_seen,
             leases,
             bookings: bookings.take(limits::REPORTED_BOOKINGS).copied().collect(),
@@ -276,7 +277,7 @@ impl Reconciler {
         }
         self.link.full = false;
         let until = answer.sent.after(limits::LEASE_NS);
-        if self.may_grant(now) && until.since(self.link.renewed) >= limits::TICK_NS / 2 {
+        if answer.renews && self.may_grant(now) && until.since(self.link.renewed) >= limits::TICK_NS / 2 {
             self.link.renewed = until;
             self.broadcast(Order::Renew { until });
         }
