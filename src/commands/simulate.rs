@@ -46,7 +46,10 @@ pub struct Args {
     /// How much money silent bids hold
     #[arg(long, value_enum, default_value_t = Mode::Quantile)]
     mode: Mode,
-    /// What goes wrong: names from the list below, separated by commas; all, or none
+    /// All exchanges tell of every loss within five seconds; otherwise most are silent
+    #[arg(long)]
+    told: bool,
+    /// What goes wrong: names from the list below, separated by commas; all, or none; `all,-win-jump` is all but that
     #[arg(long, value_name = "LIST|all|none", default_value = "all")]
     faults: String,
     /// Writes what the checkers were told, one JSON object a line, for scripts/recount
@@ -141,14 +144,26 @@ fn options(args: &Args) -> Result<Options, Failure> {
     let faults = match args.faults.as_str() {
         "all" => Fault::ALL.iter().copied().collect(),
         "none" | "" => BTreeSet::new(),
-        list => list
-            .split(',')
-            .map(|name| {
-                Fault::named(name.trim()).ok_or_else(|| {
-                    Failure::usage(format!("--faults: there is no {name:?}; corebid simulate --help lists the names"))
-                })
-            })
-            .collect::<Result<_, _>>()?,
+        list => {
+            let mut faults = BTreeSet::new();
+            for name in list.split(',').map(str::trim) {
+                let (name, less) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
+                let named = match (name, Fault::named(name)) {
+                    ("all", _) => Fault::ALL.to_vec(),
+                    (_, Some(fault)) => vec![fault],
+                    (_, None) => {
+                        let message = "corebid simulate --help lists the names";
+                        return Err(Failure::usage(format!("--faults: there is no {name:?}; {message}")));
+                    }
+                };
+                if less {
+                    faults.retain(|fault| !named.contains(fault));
+                } else {
+                    faults.extend(named);
+                }
+            }
+            faults
+        }
     };
     Ok(Options {
         seed: args.seed,
@@ -157,6 +172,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
         cores: args.cores,
         campaigns: args.campaigns,
         strict: args.mode == Mode::Strict,
+        told: args.told,
         faults,
         only: args.only.as_ref().map(|only| only.iter().copied().collect()),
         canary: args.canary,

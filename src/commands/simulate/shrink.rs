@@ -35,6 +35,10 @@ fn arguments(args: &Args) -> Vec<String> {
         let only: Vec<_> = only.iter().map(u32::to_string).collect();
         option("only", if only.is_empty() { "0".into() } else { only.join(",") });
     }
+    if args.told {
+        list.push("--told".into());
+    }
+    let mut option = |name: &str, value: String| list.extend([format!("--{name}"), value]);
     if let Some(canary) = args.canary {
         option("canary", canary.to_string());
     }

@@ -21,6 +21,8 @@ pub struct Deviation {
 pub struct Curves {
     /// Expected spend of today, by campaign.
     spent: Vec<f64>,
+    /// Whose budget was changed today: there is no one curve to compare with.
+    left_out: Vec<bool>,
     day: u64,
     deviation: Deviation,
     squares: f64,
@@ -30,7 +32,14 @@ pub struct Curves {
 impl Curves {
     /// Nothing spent.
     pub fn new(campaigns: usize) -> Curves {
-        Curves { spent: vec![0.0; campaigns], day: 0, deviation: Deviation::default(), squares: 0.0, looks: 0 }
+        Curves {
+            spent: vec![0.0; campaigns],
+            left_out: vec![false; campaigns],
+            day: 0,
+            deviation: Deviation::default(),
+            squares: 0.0,
+            looks: 0,
+        }
     }
 
     /// A bid left that is expected to cost so much, micros.
@@ -39,13 +48,19 @@ impl Curves {
         self.spent[campaign] += cost;
     }
 
+    /// A campaign's budget is changed.
+    pub fn leave_out(&mut self, campaign: usize, at: Time) {
+        self.turn(at);
+        self.left_out[campaign] = true;
+    }
+
     /// Once a tick: where everybody stands. Only paced campaigns count that the supply of the day can spend.
     pub fn look(&mut self, at: Time, campaigns: &[Campaign], stalled: bool) {
         self.turn(at);
         let share = market::supply_share(at);
-        for (spent, campaign) in self.spent.iter().zip(campaigns) {
+        for ((spent, left_out), campaign) in self.spent.iter().zip(&self.left_out).zip(campaigns) {
             let budget = campaign.daily.0 as f64;
-            if !campaign.paced || market::day_of_supply(campaign) < 1.1 * budget {
+            if *left_out || !campaign.paced || market::day_of_supply(campaign) < 1.1 * budget {
                 continue;
             }
             let off = spent / budget - share;
@@ -66,6 +81,7 @@ impl Curves {
         if at / DAY != self.day {
             self.day = at / DAY;
             self.spent.fill(0.0);
+            self.left_out.fill(false);
         }
     }
 }

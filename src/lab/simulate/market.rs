@@ -13,7 +13,7 @@ pub const JUMPED_WIN_RATE: f64 = 0.6;
 /// Of the wins so many are billed.
 pub const BILLED: f64 = 0.92;
 /// Auctions a day in which a campaign could bid.
-pub const CHANCES: f64 = 4_500.0;
+pub const CHANCES: f64 = 6_000.0;
 
 /// How an exchange does business.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,10 @@ pub const EXCHANGES: [Exchange; 4] = [
     Exchange { name: "losses", horizon: 10 * 60_000, tells_wins: 0.7, tells_losses: 0.8, loss_is_final: false },
     Exchange { name: "final", horizon: 30 * 60_000, tells_wins: 0.5, tells_losses: 0.9, loss_is_final: true },
 ];
+/// An exchange that tells of every loss within five seconds, and for good.
+pub const TOLD: Exchange =
+    Exchange { name: "told", horizon: 30 * 60_000, tells_wins: 0.98, tells_losses: 1.0, loss_is_final: true };
+
 /// Of a hundred auctions so many are held on each exchange: most send no word of a loss.
 const SHARES: [u32; 4] = [45, 30, 15, 10];
 
@@ -60,14 +64,14 @@ pub struct Campaign {
     pub paced: bool,
 }
 
-/// Campaigns of three sizes: of a third the budget is gone by noon, a third is tight, and a third has more than it can spend.
+/// Campaigns of three sizes: a third has too little for the supply of a day, a third is tight, and a third has more than it can spend.
 pub fn campaigns(seed: u64, count: u32) -> Vec<Campaign> {
     let one = |index: u32| {
         let mut random = Random::of(seed ^ 0x6361_6d70, u64::from(index));
         let price = CpmMicros(random.between(2_000, 20_000) as i64 * 1_000);
         let bids = match index % 3 {
-            0 => random.between(25, 45),
-            1 => random.between(80, 140),
+            0 => random.between(10, 25),
+            1 => random.between(60, 110),
             _ => random.between(400, 900),
         };
         let daily = Micros(price.per_impression().0 * bids as i64);

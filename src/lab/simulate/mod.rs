@@ -52,6 +52,8 @@ pub struct Options {
     pub campaigns: u32,
     /// Every silent bid holds its maximum price; otherwise a quantile of what they may be billed.
     pub strict: bool,
+    /// All exchanges tell of every loss within five seconds.
+    pub told: bool,
     /// What may go wrong.
     pub faults: BTreeSet<Fault>,
     /// Of the planned mishaps only these, by number.
@@ -60,6 +62,13 @@ pub struct Options {
     pub canary: Option<u8>,
     /// The run ends here.
     pub until: Option<Time>,
+}
+
+impl Options {
+    /// The exchange of a place in [`market::EXCHANGES`].
+    fn exchange(&self, place: usize) -> &'static market::Exchange {
+        if self.told { &market::TOLD } else { &market::EXCHANGES[place] }
+    }
 }
 
 /// Runs it to its end. `note` is shown the world before the first step and every simulated hour.

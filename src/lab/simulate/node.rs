@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::check::Checker;
 use super::disk::Disk;
-use super::market::{self, Campaign, EXCHANGES};
+use super::market::{self, Campaign, EXCHANGES, TOLD};
 use super::time::{Clock, DAY, Time};
 use crate::authority::message::{Register, Registered};
 use crate::bid::budget::{Chances, Leases, Remainder};
@@ -179,7 +179,8 @@ impl Node {
         let journal = Journal::new(registered.first_worker + u16::from(cores), registered.ids_from);
         let gauges = Arc::new(Gauges::new(campaigns.len()));
         let mut machine = Reconciler::new(settings, history, journal, registered, gauges, clock);
-        let exchanges = EXCHANGES.map(|exchange| (ExchangeKey::of(exchange.name), exchange.horizon));
+        let exchanges = EXCHANGES.iter().chain([&TOLD]);
+        let exchanges: Vec<_> = exchanges.map(|exchange| (ExchangeKey::of(exchange.name), exchange.horizon)).collect();
         machine.exchanges(clock, &exchanges);
         machine.spends(spends(campaigns));
         machine.campaigns(clock, &funding(campaigns, strict));

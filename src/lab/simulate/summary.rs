@@ -6,6 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::check::Violation;
+use super::market;
 use super::time::{BEGIN, DAY, MS, SECOND, wall};
 use super::world::World;
 
@@ -39,6 +40,10 @@ pub struct Summary {
     pub overspend: f64,
     /// Campaign-days that were.
     pub overspent_days: u64,
+    /// Of them so many by more than 0.1 %, 1 % and 10 % of the budget.
+    pub overspent_by: [u64; 3],
+    /// The mean of what campaign-days spent of their budgets, where the supply of the day is at least a tenth more.
+    pub delivered: f64,
     /// The mean of what campaign-days left of their budgets.
     pub underspend: f64,
     /// The most that any was ahead of the supply-weighted curve.
@@ -65,9 +70,19 @@ impl Summary {
         let first_day = (BEGIN.0 / 86_400_000) as u32;
         let days = |day: u32| (first_day..first_day + options.days).contains(&day);
         let (mut over, mut overspent, mut under, mut budgets) = (0.0f64, 0, 0.0, 0.0);
-        for (_, _, sums) in checker.market.days().filter(|(_, day, _)| days(*day)) {
+        let (mut overspent_by, mut delivered, mut deliverable) = ([0; 3], 0.0, 0.0);
+        for (campaign, _, sums) in checker.market.days().filter(|(_, day, _)| days(*day)) {
             let budget = sums.budget.max(1) as f64;
-            over = over.max((sums.spent - sums.ceiling) as f64 / budget);
+            let beyond = (sums.spent - sums.ceiling) as f64 / budget;
+            over = over.max(beyond);
+            for (count, limit) in overspent_by.iter_mut().zip([0.001, 0.01, 0.1]) {
+                *count += u64::from(beyond > limit);
+            }
+            let supply = world.campaigns().get(campaign as usize - 1).map_or(0.0, market::day_of_supply);
+            if supply >= 1.1 * budget {
+                delivered += sums.spent as f64 / budget;
+                deliverable += 1.0;
+            }
             overspent += u64::from(sums.spent > sums.ceiling);
             under += (sums.budget - sums.spent).max(0) as f64 / budget;
             budgets += budget;
@@ -89,6 +104,8 @@ impl Summary {
             faults: world.faults.iter().map(|(fault, count)| (fault.name(), *count)).collect(),
             overspend: over.max(0.0),
             overspent_days: overspent,
+            overspent_by,
+            delivered: delivered / f64::max(deliverable, 1.0),
             underspend: under / campaign_days as f64,
             ahead_of_curve: deviation.ahead.max(0.0),
             ahead_of_curve_in_stalls: deviation.ahead_in_stalls.max(0.0),
@@ -111,6 +128,8 @@ impl Summary {
         let _ = writeln!(out, "  bills booked    {:>12}", self.bills);
         let _ = writeln!(out, "  accounts checked{:>12}", self.checks);
         let _ = writeln!(out, "  overspend       {:>12}  on {} days", percent(self.overspend), self.overspent_days);
+        let _ = writeln!(out, "  by > 0.1, 1, 10 %{:>11}", format!("{:?}", self.overspent_by));
+        let _ = writeln!(out, "  delivered       {:>12}  where the supply allows it", percent(self.delivered));
         let _ = writeln!(out, "  underspend      {:>12}", percent(self.underspend));
         let _ = writeln!(
             out,

@@ -7,7 +7,7 @@ use super::calls::{Call, Calls};
 use super::check::{Bid, Checker};
 use super::curve::Curves;
 use super::faults::{self, Fault, Mishap};
-use super::market::{self, Campaign, EXCHANGES};
+use super::market::{self, Campaign};
 use super::node::{Core, Node, funding};
 use super::queue::Queue;
 use super::time::{Clock, DAY, MINUTE, MS, SECOND, TURN_MOST, Time, WORST_DRIFT_PPB, WORST_ERROR_MS};
@@ -325,7 +325,7 @@ impl World {
                 format!("campaign {} was afforded and refused", campaign.id.0),
             );
         };
-        let exchange = &EXCHANGES[auction.exchange];
+        let exchange = self.options.exchange(auction.exchange);
         let Some(reservation) = ids.next(now) else { return };
         let expires = UnixMillis(now.wall.0 + exchange.horizon);
         let key = ExchangeKey::of(exchange.name);
@@ -374,7 +374,7 @@ impl World {
         let claim = turn.claim;
         let jumped = self.is_on(Fault::WinJump);
         let rate = if jumped { market::JUMPED_WIN_RATE } else { market::WIN_RATE };
-        let fate = market::fate(&mut self.market, &EXCHANGES[turn.exchange], claim.price, rate);
+        let fate = market::fate(&mut self.market, self.options.exchange(turn.exchange), claim.price, rate);
         if jumped && fate.won {
             self.count(Fault::WinJump);
         }
@@ -941,6 +941,7 @@ impl World {
     }
 
     fn set_budget(&mut self, campaign: usize, percent: Option<i64>) {
+        self.curves.leave_out(campaign, self.now);
         let first = self.first_budgets[campaign];
         self.campaigns[campaign].daily = Micros(percent.map_or(first.0, |percent| first.0 * percent / 100));
         let budgets = self.budgets();
