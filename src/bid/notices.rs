@@ -155,7 +155,7 @@ mod tests {
         }
         // Connections that close while their notice waits, and places taken by the next of them.
         for number in 0..2 * limits::PARKED as u64 {
-            pending.park(Token(number % 2 << 32 | 9), Nanos(1 << 20), Persistence::Keep);
+            pending.park(Token((number % 2) << 32 | 9), Nanos(1 << 20), Persistence::Keep);
             assert!(number % 2 == 0 || pending.take(Token(1 << 32 | 9)).is_some());
         }
         assert_eq!(pending.by_age.capacity(), capacity, "no allocation");

@@ -172,6 +172,7 @@ pub fn read(number: u32, path: &Path) -> Result<(Segment, Vec<u8>, Vec<Entry>), 
             Err(Fault::Io(_, error)) if error.kind() == io::ErrorKind::NotFound => {}
             done => return done,
         }
+        #[expect(clippy::disallowed_methods, reason = "another process writes, and says nothing when it has")]
         thread::sleep(PAUSE);
     }
     once()
