@@ -49,6 +49,7 @@ impl Fleet {
     /// A report of a node with one lease, as `change` has it.
     fn report(&mut self, node: u16, registered: &Registered, change: impl FnOnce(&mut Report)) -> Answer {
         self.reports += 1;
+        let lease = self.authority.books().lease_of(registered.incarnation, CAMPAIGN, NOW.wall.day());
         let mut report = Report {
             node: NodeId(node),
             incarnation: registered.incarnation,
@@ -57,7 +58,7 @@ impl Fleet {
             leases: vec![LeaseReport {
                 campaign: CAMPAIGN,
                 day: NOW.wall.day(),
-                lease: None,
+                lease,
                 granted: Micros::ZERO,
                 released: Micros::ZERO,
                 wanted: Micros::ZERO,
@@ -110,28 +111,32 @@ const fn bids(bids: i64) -> Micros {
     Micros(bids * BID.0)
 }
 
-/// What a node frees may be what it billed and has not told yet.
+/// A lease is not closed under a bill that its node has not told yet.
 #[test]
-fn a_release_counts_when_all_bookings_it_presumes_are_there() {
+fn a_lease_is_closed_when_all_bookings_are_there() {
     let mut fleet = Fleet::new();
     let (node, lease) = fleet.lease(1);
     fleet.report(1, &node, |report| {
         report.next_booking = 2;
         report.bookings = vec![booking(0, &node, lease, 0)];
         report.leases[0].released = bids(8);
+        report.leases[0].done = true;
     });
-    assert_eq!(fleet.account(), (Micros(BID.0 / 2), Micros(9 * BID.0 + BID.0 / 2)), "nothing is released");
+    assert_eq!(fleet.account(), (Micros(BID.0 / 2), Micros(BID.0 + BID.0 / 2)), "what it has not told stays charged");
+    assert!(fleet.authority.books().lease(lease).is_some());
     fleet.report(1, &node, |report| {
         report.next_booking = 2;
         report.bookings = vec![booking(1, &node, lease, 1)];
         report.leases[0].released = bids(8);
+        report.leases[0].done = true;
     });
-    assert_eq!(fleet.account(), (bids(1), bids(1)));
+    assert_eq!(fleet.account(), (bids(1), Micros::ZERO));
+    assert_eq!(fleet.authority.books().lease(lease), None);
 }
 
 /// A node frees what was silent for too long; that it was billed elsewhere it learns from the answer.
 #[test]
-fn a_release_counts_when_it_knows_what_others_booked() {
+fn what_others_booked_is_not_released_by_who_has_not_heard_of_it() {
     let mut fleet = Fleet::new();
     let (node, lease) = fleet.lease(1);
     let other = fleet.register(2);
@@ -145,8 +150,11 @@ fn a_release_counts_when_it_knows_what_others_booked() {
         assert_eq!(answer.asked, [(5, safe)]);
     }
     let left = Micros(10 * BID.0 - BID.0 / 2);
-    let answer = fleet.report(1, &node, |report| report.leases[0].released = bids(10));
-    assert_eq!(fleet.account(), (Micros(BID.0 / 2), left), "nothing is released");
+    let answer = fleet.report(1, &node, |report| {
+        report.leases[0].released = bids(8);
+        report.leases[0].done = true;
+    });
+    assert_eq!(fleet.account(), (Micros(BID.0 / 2), bids(2)), "eight are released, less the bill it has not heard of");
     let [foreign] = &answer.foreign[..] else { panic!("{answer:?}") };
     assert_eq!((foreign.lease, foreign.reservation), (lease, asked.booking.reservation));
     let seen = foreign.number;
