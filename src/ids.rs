@@ -16,6 +16,16 @@ const STEPS: u64 = 1 << (41 + SEQUENCE_BITS);
 /// The time that one id takes up, ns: 4,096 to a millisecond, rounded up so that what is counted as time is never less.
 pub const ID_NS: u64 = Nanos::MS.div_ceil(1 << SEQUENCE_BITS);
 
+/// No clock is right that is further ahead of the last id, ms: 15 years. Less than the 1,024 weeks by which a GPS receiver may be
+/// wrong, and a process that was stopped for longer has other troubles.
+const LEAD_MS: u64 = 15 * 366 * UnixMillis::DAY;
+
+/// Whether a clock may be right, where all ids so far were made before `not_before`, or none was ([`EPOCH`] or earlier). An id
+/// made by a wrong one is for ever: all that come have to be later.
+pub fn believes(wall: UnixMillis, not_before: UnixMillis) -> bool {
+    wall.0 <= not_before.0.max(EPOCH.0).saturating_add(LEAD_MS)
+}
+
 /// Reservation ids: 41 bits of milliseconds since [`EPOCH`], 10 of worker, 12 of sequence.
 ///
 /// Milliseconds and sequence count as one number that only grows. So a clock that steps back repeats nothing (the
@@ -63,12 +73,14 @@ impl Snowflake {
         Some(self.take(self.step(now)))
     }
 
-    /// The next id, however far ahead of the clock: for what is written down and cannot be refused.
+    /// The next id, however far ahead of the clock: for what is written down and cannot be refused. A clock that
+    /// [cannot be right](believes) is not followed: ids go on from the last one.
     ///
     /// # Panics
     /// When the 41 bits are used up.
     pub fn following(&mut self, wall: UnixMillis) -> ReservationId {
-        let step = self.next.max(first_step(wall));
+        let last = UnixMillis(EPOCH.0 + (self.next >> SEQUENCE_BITS));
+        let step = if believes(wall, last) { self.next.max(first_step(wall)) } else { self.next };
         assert!(step < STEPS, "the Snowflake clock has run out");
         self.take(step)
     }
@@ -179,6 +191,23 @@ mod tests {
             assert_eq!(Snowflake::new(1, UnixMillis(end)).next(at(wall)), None);
             assert_eq!(ids.next(at(wall)), None);
         }
+    }
+
+    #[test]
+    fn a_clock_of_another_century_is_not_followed() {
+        let mut ids = Snowflake::new(1, EPOCH);
+        let today = UnixMillis(EPOCH.0 + 3 * 366 * UnixMillis::DAY);
+        let before = ids.following(today);
+        for wall in [today.0 + LEAD_MS + 1_000, EPOCH.0 + (1 << 41), u64::MAX] {
+            assert!(!believes(UnixMillis(wall), before.made()));
+            assert!((0..10_000).all(|_| ids.following(UnixMillis(wall)).made().0 < today.0 + 20));
+        }
+        let after = ids.following(UnixMillis(today.0 + 366 * UnixMillis::DAY));
+        assert_eq!(after.made().0, today.0 + 366 * UnixMillis::DAY, "right again");
+        // The first of all may be made years after the epoch.
+        assert!(
+            believes(UnixMillis(EPOCH.0 + LEAD_MS), UnixMillis(0)) && !believes(UnixMillis(u64::MAX), UnixMillis(0))
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::reload::{Reloader, Reloads, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
+use crate::store::embedded;
 use crate::topology::Topology;
 use crate::units::{CoreId, ExchangeId, ExchangeKey};
 
@@ -306,7 +307,7 @@ impl Node {
 
 fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
     let data = &config.data;
-    std::fs::create_dir_all(&data.dir)
+    embedded::make_durable(&data.dir)
         .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", data.dir.display())))?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))

@@ -145,6 +145,64 @@ fn a_torn_tail_is_no_damage() {
     assert_eq!((&alone["last_segment"], &alone["total"]), (&1.into(), &129.into()));
 }
 
+/// A start that was just begun: nothing is there to be checked, and nothing is damaged.
+#[test]
+fn a_ledger_that_is_being_started_is_none_yet() {
+    let dir = directory("begun");
+    for bytes in [&b""[..], &fs::read(segment(&golden("v2"), 1)).unwrap()[..70]] {
+        fs::write(segment(&dir, 1), bytes).unwrap();
+        assert!(refused(&["verify"], &dir).contains("no ledger here"));
+    }
+}
+
+/// After the commit that closes a segment nothing is written.
+#[test]
+fn what_stands_after_a_closing_commit_is_found() {
+    let dir = copy("v2", "trailing");
+    let mut bytes = fs::read(segment(&dir, 1)).unwrap();
+    bytes.extend_from_slice(&[0x55; 300]);
+    fs::write(segment(&dir, 1), &bytes).unwrap();
+    assert!(refused(&["verify"], &dir).contains("bytes stand after the commit that closes it"));
+    let out = directory("trailing-export");
+    assert!(refused(&["export", out.to_str().unwrap()], &dir).contains("00000001.ledger"));
+    fs::remove_file(segment(&dir, 2)).unwrap();
+    assert!(refused(&["verify"], &dir).contains("bytes stand after"));
+}
+
+/// Commits of version 1 have no hash: zeros are nobody's head.
+#[test]
+fn no_head_is_the_head_of_nothing() {
+    let zeros = "0".repeat(64);
+    for version in ["v1", "v2"] {
+        assert!(refused(&["verify", "--head", &zeros], &golden(version)).contains(&zeros), "{version}");
+    }
+}
+
+/// An export ends before the ledger does. What is in it is anchored by the head told when its last segment closed.
+#[test]
+fn an_export_is_checked_with_the_anchors_of_the_ledger() {
+    let (dir, out) = (copy("v2", "anchored"), directory("anchored-export"));
+    fs::remove_dir(out.join("ledger")).unwrap();
+    assert!(ledger(&["export", out.to_str().unwrap()], &dir).status.success());
+    let anchor = |of: &serde_json::Value| {
+        let [segment, total, head] = ["last_segment", "total", "head"].map(|name| of[name].to_string());
+        format!("ledger head segment={segment} records={total} head={}\n", head.trim_matches('"'))
+    };
+    let (closed, open) = (anchor(&verified(&[], &out)), anchor(&verified(&[], &dir)));
+    let path = dir.join("anchors");
+    let anchors = path.to_str().unwrap();
+    fs::write(&path, format!("{closed}{open}")).unwrap();
+    let counts = |of: &serde_json::Value| ["anchors", "ahead_anchors"].map(|name| of[name].as_u64().unwrap());
+    assert_eq!(counts(&verified(&["--anchors", anchors], &out)), [1, 1]);
+    assert_eq!(counts(&verified(&["--anchors", anchors], &dir)), [2, 0]);
+    // In the ledger itself nothing may be ahead of it.
+    fs::remove_file(segment(&dir, 2)).unwrap();
+    assert!(refused(&["verify", "--anchors", anchors], &dir).contains("not in this chain"));
+    // Without the head of its end, an export may be another's.
+    fs::write(&path, &open).unwrap();
+    assert!(refused(&["verify", "--anchors", anchors], &out).contains("was never told"));
+}
+
 /// Commits of one record each, as someone with the disk and this program would write them.
 fn forge(dir: &Path, facts: &[u64]) {
     let (mut bytes, mut previous) = (Vec::new(), NOTHING);
@@ -194,6 +252,15 @@ fn a_rewritten_chain_is_found_by_its_anchors() {
     forge(&dir, &[1, 2, 3, 4]);
     verified(&["--head", &head], &dir);
     assert!(refused(&["verify", "--anchors", anchors], &dir).contains("records=4"));
+
+    // A line that was cut off says nothing, and hides nothing.
+    forge(&dir, &[1, 2, 3, 4, 5]);
+    fs::write(anchors, format!("{}\n{}\n", &heads[3][..70], heads[4])).unwrap();
+    let cut = verified(&["--anchors", anchors], &dir);
+    assert_eq!((&cut["anchors"], &cut["unreadable_anchors"]), (&1.into(), &1.into()));
+    // All heads that were told are of segments that are not here any more: the latest never is.
+    fs::write(anchors, heads[4].replace("segment=1", "segment=0")).unwrap();
+    assert!(refused(&["verify", "--anchors", anchors], &dir).contains("the latest head"));
 
     fs::write(anchors, "nothing of the kind\n").unwrap();
     assert!(refused(&["verify", "--anchors", anchors], &dir).contains("no head in it"));

@@ -247,7 +247,7 @@ impl Authority {
             day,
             lease,
             granted: lease.and_then(|lease| self.books.lease(lease)).map_or(Micros::ZERO, |lease| lease.granted),
-            available: Micros(left(account).min(life)),
+            available: Micros(left(account).min(life).saturating_sub(self.kept_back(budget.as_ref()).0)),
             // No more of it than what is left of the campaign's life.
             budget: account.budget.min(account.settled.plus(left_of_life)),
             settled: account.settled,
@@ -296,8 +296,7 @@ impl Authority {
             return lease;
         }
         let largest = budget.largest();
-        let unheard = Micros(largest.0.saturating_mul(self.unheard.len() as i64));
-        let available = Micros(self.books.available(campaign, day).0.saturating_sub(unheard.0));
+        let available = Micros(self.books.available(campaign, day).0.saturating_sub(self.kept_back(Some(budget)).0));
         // Several nodes: each takes a part of what is left, so that the last of a budget is spread thin and still spent.
         let part = if fleet.nodes > 1 { Micros(available.0 / (2 * fleet.nodes)).max(least) } else { available };
         let window = |windows: &BTreeMap<LeaseId, Window>| {
@@ -321,6 +320,12 @@ impl Authority {
             windows.insert(lease, Window { granted: window.granted.plus(more), ..window });
         }
         Some(lease)
+    }
+
+    /// What processes may hold that have not said so since a memory was lost.
+    fn kept_back(&self, budget: Option<&Budget>) -> Micros {
+        let largest = budget.map_or(Micros::ZERO, Budget::largest);
+        Micros(largest.0.saturating_mul(self.unheard.len() as i64))
     }
 
     /// Notes what a process asks of a campaign, and adds up what all do.

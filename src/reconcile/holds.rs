@@ -121,6 +121,12 @@ impl Holds {
         self.held
     }
 
+    /// What the silent reservations at one exchange could cost.
+    pub(super) fn silent_at(&self, exchange: ExchangeKey) -> Micros {
+        let cohorts = self.cohorts.iter().filter(|cohort| cohort.exchange == exchange);
+        cohorts.fold(Micros::ZERO, |sum, cohort| sum.plus(cohort.parts().0))
+    }
+
     /// What could be billed under this lease if every bid were, those included that the cores can still make.
     pub(super) fn exposed(&self) -> Micros {
         Micros(self.out.minus(self.ahead).plus(self.silent).plus(self.won).0.max(0))
@@ -158,7 +164,8 @@ impl Holds {
         self.free = self.free.plus(credit);
     }
 
-    /// A silent reservation was won: it counts in full from now on.
+    /// A silent reservation was won: it counts in full from now on, and what silent ones together did not hold for it is taken
+    /// from what is free, as far as there is any, so that it is not lent meanwhile.
     pub(super) fn win(&mut self, now: Nanos, reservation: &Reservation) {
         let (_, ahead) = self.add(now, reservation, Micros(-reservation.price.0));
         let minute = reservation.expires.0 / 60_000;
@@ -169,6 +176,9 @@ impl Holds {
         }
         self.won = self.won.plus(reservation.price);
         self.held = self.held.plus(ahead);
+        let more = reservation.price.min(self.silent.plus(self.won).minus(self.held)).min(self.free).max(Micros::ZERO);
+        self.held = self.held.plus(more);
+        self.free = self.free.minus(more);
     }
 
     /// A reservation is over, and costs `amount`: 0 for one that was lost. What it held beyond that is free. Returns what the

@@ -79,7 +79,7 @@ pub fn retire(dir: &Path, node: NodeId) -> Result<Retired, OfflineError> {
     let batch = Job::new(journal.take().expect("retiring a node is a record"), None);
     let failed = |error| OfflineError::Write(dir.to_owned(), error);
     let executor = executor(None).map_err(|error| failed(io::Error::other(error.to_string())))?;
-    let mut writer = Writer::new(Directory::new(dir.to_owned()), u64::MAX, position, now.wall);
+    let mut writer = Writer::new(Directory::new(dir.to_owned()), u64::MAX, position, ids_from);
     let written = executor.run(async move {
         let _lock = lock;
         for mut job in opening.map(Job::start).into_iter().chain([batch]) {

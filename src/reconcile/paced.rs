@@ -189,15 +189,18 @@ impl Reconciler {
     }
 
     /// Silent bids should hold far more than there is, because an exchange's bids are won far more often than before: beyond a
-    /// hundredth of the day's budget the campaign is stopped.
+    /// hundredth of the day's budget the campaign is stopped. Only what it bid there counts: a lack for another reason is not a
+    /// jump's.
     pub(super) fn watch_jumps(&mut self) {
-        if self.silence.jumps().next().is_none() {
+        let jumps: Vec<_> = self.silence.jumps().collect();
+        if jumps.is_empty() {
             return;
         }
         for slot in self.slots() {
             let Some(line) = self.lines[slot.0 as usize].filter(|line| line.stopped.is_none()) else { continue };
             let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) else { continue };
-            let lacks = own.needs().minus(line.available.max(Micros::ZERO));
+            let bid_there = jumps.iter().fold(Micros::ZERO, |sum, at| sum.plus(own.holds.silent_at(*at)));
+            let lacks = own.needs().min(bid_there).minus(line.available.max(Micros::ZERO));
             if lacks.0 > line.funding.daily.0 / 100 {
                 let campaign = line.funding.campaign.0;
                 let by = lacks.0 as f64 / 1e6;

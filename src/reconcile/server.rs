@@ -27,6 +27,7 @@ use super::solo::{Solo, Start};
 use super::{Funding, Settings, Spends};
 use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
+use crate::ids;
 use crate::limits;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
@@ -35,7 +36,7 @@ use crate::store::anchor::Anchors;
 use crate::store::disk::Directory;
 use crate::store::embedded::{Embedded, OpenError};
 use crate::store::writer::{Job, Writer};
-use crate::units::{CoreId, ExchangeKey, Nanos, NodeId, Now};
+use crate::units::{CoreId, ExchangeKey, Nanos, NodeId, Now, UnixMillis};
 
 /// Between turns while there are events, and after [`CALM_TURNS`] turns without.
 const TURN: Duration = Duration::from_millis(1);
@@ -133,6 +134,8 @@ pub enum StartError {
     Open(OpenError),
     /// The first record could not be written.
     Write(PathBuf, io::Error),
+    /// The clock is years beyond the second of these, which is when the last record was made.
+    Clock(UnixMillis, UnixMillis),
     /// The ledger's authority does not take this node.
     Refused(NodeId, NotRegistered),
     /// No thread, or no io_uring for it.
@@ -145,6 +148,11 @@ impl fmt::Display for StartError {
             Self::Open(error) => error.fmt(f),
             Self::Write(dir, error) => {
                 write!(f, "{}: the ledger cannot be written: {error}; free or replace the disk", dir.display())
+            }
+            Self::Clock(wall, last) => {
+                let date = |time: &UnixMillis| jiff::Timestamp::from_millisecond(time.0 as i64).unwrap_or_default();
+                let (wall, last) = (date(wall), date(last));
+                write!(f, "the clock says {wall}, and the ledger's last record is of {last}: set the clock")
             }
             Self::Refused(node, NotRegistered::Retired) => {
                 write!(f, "node {} was retired; give this machine a node number of its own", node.0)
@@ -191,6 +199,10 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
     assert_eq!(cores.len(), usize::from(options.settings.cores), "as many ends as cores");
     let (Embedded { position, ids_from, lock }, replayed) =
         Embedded::open_replayed(&options.dir).map_err(StartError::Open)?;
+    let wall = clock::now().wall;
+    if !ids::believes(wall, ids_from) {
+        return Err(StartError::Clock(wall, ids_from));
+    }
     let gauges = Gauges::new(options.slots);
     let gauges = Arc::new(if options.paths { gauges.with_paths() } else { gauges });
     let (ready, started) = mpsc::sync_channel(1);
@@ -219,7 +231,7 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
                 }
             };
             let first = Job::new(solo.node.journal().take().expect("a start is a record"), None);
-            let mut writer = Writer::new(Directory::new(dir), segment_bytes, position, now.wall);
+            let mut writer = Writer::new(Directory::new(dir), segment_bytes, position, ids_from);
             for mut job in opening.map(Job::start).into_iter().chain([first]) {
                 if let Err(error) = writer.step(&mut job, now.wall).await {
                     let _ = ready.send(Err(StartError::Write(writer.disk().path().to_owned(), error)));

@@ -6,8 +6,9 @@
 //! for all heads before it.
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -144,12 +145,24 @@ fn tell(wall: UnixMillis, anchor: &Anchor, head_file: Option<&Path>, gauges: &Ga
     }
 }
 
-/// Opened anew for each line, as what is mounted there may change.
+/// Opened anew for each line, as what is mounted there may change. A line that was cut off must not take the next one with it.
 fn append(path: &Path, wall: UnixMillis, anchor: &Anchor) -> io::Result<()> {
     let time = jiff::Timestamp::from_millisecond(wall.0 as i64).map_err(io::Error::other)?;
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    file.write_all(format!("{time} {anchor}\n").as_bytes())?;
+    let open = |read| OpenOptions::new().read(read).append(true).create(true).open(path);
+    let mut file = match open(true) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(false)?,
+        opened => opened?,
+    };
+    let end = if is_cut_off(&file)? { "\n" } else { "" };
+    file.write_all(format!("{end}{time} {anchor}\n").as_bytes())?;
     file.sync_data()
+}
+
+/// Whether the last line has no end; also where this user may not read it: an empty line is none.
+fn is_cut_off(file: &File) -> io::Result<bool> {
+    let mut last = [0];
+    let Some(at) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    Ok(file.read_exact_at(&mut last, at).is_err() || last != *b"\n")
 }
 
 #[cfg(test)]
@@ -185,6 +198,18 @@ mod tests {
         assert_eq!(gauges.head.get(), told.last().copied());
         let line = format!("2027-01-15T08:01:00Z ledger head segment=3 records=60 head={}", told[1].head);
         assert_eq!(text.lines().nth(1), Some(&*line));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_takes_no_other_with_it() {
+        let path = std::env::temp_dir().join(format!("corebid-torn-heads-{}", std::process::id()));
+        fs::write(&path, "2027-01-15T08:00:00Z ledger head segment=1 rec").unwrap();
+        let anchor = Anchor { segment: 3, records: 9, head: blake3::hash(b"") };
+        (0..2).for_each(|second| append(&path, at(second).wall, &anchor).unwrap());
+        let text = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let told: Vec<_> = text.lines().map(|line| line.parse::<Anchor>().ok()).collect();
+        assert_eq!(told, [None, Some(anchor), Some(anchor)]);
     }
 
     #[test]

@@ -211,6 +211,10 @@ pub enum Damage {
     Middle(usize),
     /// A whole commit at this offset is not the one that belongs there, or holds a record this version does not know.
     Foreign(usize),
+    /// It has no whole opening balance, and the segment before it is not there.
+    Alone,
+    /// It ends at this offset without a commit that closes it, though a later segment was started.
+    Open(usize),
 }
 
 impl fmt::Display for Damage {
@@ -220,6 +224,8 @@ impl fmt::Display for Damage {
             Self::Foreign(at) => {
                 write!(f, "the commit at byte {at} does not belong here, or was written by a newer version")
             }
+            Self::Alone => write!(f, "has no whole opening balance, and the segment before it is missing"),
+            Self::Open(at) => write!(f, "ends at byte {at} before it was closed, though a later segment was started"),
         }
     }
 }

@@ -163,9 +163,12 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 
 /// Makes the directory, and makes the names that lead to it durable: a synced file in a directory whose name is lost is
 /// lost with it.
-fn make_durable(ledger: &Path) -> io::Result<()> {
-    let names = names(ledger, Path::exists);
-    fs::create_dir_all(ledger)?;
+///
+/// # Errors
+/// Of the file system.
+pub fn make_durable(dir: &Path) -> io::Result<()> {
+    let names = names(dir, Path::exists);
+    fs::create_dir_all(dir)?;
     for (name, was_there) in names {
         match sync_dir(&name) {
             // Whoever made it had the right to read what it stands in; this user may not.
@@ -176,10 +179,10 @@ fn make_durable(ledger: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The names to be made durable, and whether they are there already: those that are missing; the ledger's and the data
-/// directory's in any case, as a start that was cut off may have left them unsynced.
-fn names(ledger: &Path, exists: impl Fn(&Path) -> bool) -> Vec<(PathBuf, bool)> {
-    let names = ledger.ancestors().filter(|name| name.file_name().is_some());
+/// The names to be made durable, and whether they are there already: those that are missing; the directory's own and the one
+/// before it in any case, as a start that was cut off may have left them unsynced.
+fn names(dir: &Path, exists: impl Fn(&Path) -> bool) -> Vec<(PathBuf, bool)> {
+    let names = dir.ancestors().filter(|name| name.file_name().is_some());
     let names = names.map(|name| (name.to_owned(), exists(name))).enumerate();
     names.take_while(|(depth, (_, was_there))| *depth < 2 || !was_there).map(|(_, name)| name).collect()
 }
@@ -219,7 +222,8 @@ pub enum Fault {
 }
 
 impl End {
-    /// Replays the newest of the segments (`numbers`, ascending) that has a whole opening balance.
+    /// Replays the newest of the segments (`numbers`, ascending) that has a whole opening balance: the last one, or the one
+    /// before it if that is closed, as no segment is started before the last commit of the one before it is on disk.
     ///
     /// # Errors
     /// The segment that is to blame, and why.
@@ -228,7 +232,11 @@ impl End {
         mut read: impl FnMut(u32) -> io::Result<Vec<u8>>,
         mut apply: impl FnMut(&Record) -> Result<(), Inconsistent>,
     ) -> Result<End, (u32, Fault)> {
+        let mut later = None;
         while let Some(number) = numbers.pop() {
+            if let Some(later) = later.filter(|later| *later != number + 1) {
+                return Err((later, Fault::Damaged(Damage::Alone)));
+            }
             let bytes = read(number).map_err(|error| (number, Fault::Io(error)))?;
             let mut wrong = None;
             let segment = Segment::read(number, &bytes, |entry| {
@@ -240,13 +248,18 @@ impl End {
             if let Some(why) = wrong {
                 return Err((number, Fault::Inconsistent(Box::new(why))));
             }
+            let end = End::of(&segment);
+            if later.is_some() && !end.position.closed {
+                return Err((number, Fault::Damaged(Damage::Open(segment.end))));
+            }
             if segment.end > 0 {
-                return Ok(End::of(&segment));
+                return Ok(end);
             }
             // Its opening balance was being written; until that was whole, the segment before it was the ledger.
             if numbers.is_empty() && number > 1 {
-                return Err((number, Fault::Damaged(Damage::Middle(0))));
+                return Err((number, Fault::Damaged(Damage::Alone)));
             }
+            later = Some(number);
         }
         Ok(End { position: Position::START, ids_from: UnixMillis(0) })
     }
@@ -299,6 +312,48 @@ mod tests {
         assert_eq!(named("/var/corebid/ledger", &["/", "/var", "/var/corebid"]), owned(&made_by_another));
         assert_eq!(named("data/ledger", &[]), owned(&[("data/ledger", false), ("data", false)]));
         assert_eq!(named("/ledger", &["/"]), owned(&[("/ledger", false)]));
+    }
+
+    /// What becomes of segments with these contents: `w` is whole and closed, `o` whole and open, `t` cut off in its opening
+    /// balance.
+    fn found(segments: &[(u32, char)]) -> Result<u32, (u32, Damage)> {
+        let bytes = |number: u32, kind: char| {
+            let header = |opening, closing, previous| commit::Header {
+                segment: number,
+                first: 0,
+                count: 0,
+                opening,
+                closing,
+                previous,
+            };
+            let mut bytes = vec![0; 2 * BLOCK];
+            let head = commit::write(&header(true, false, commit::NOTHING), &[], &mut bytes[..BLOCK]);
+            commit::write(&header(false, kind == 'w', head), &[], &mut bytes[BLOCK..]);
+            bytes.truncate(if kind == 't' { 50 } else { bytes.len() });
+            bytes
+        };
+        let numbers = segments.iter().map(|(number, _)| *number).collect();
+        let read =
+            |number| Ok(segments.iter().find(|segment| segment.0 == number).map(|it| bytes(it.0, it.1)).unwrap());
+        match End::find(numbers, read, |_| Ok(())) {
+            Ok(end) => Ok(end.position.segment),
+            Err((number, Fault::Damaged(damage))) => Err((number, damage)),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_a_closed_segment_is_gone_on_from_when_a_later_one_was_begun() {
+        assert_eq!(found(&[]), Ok(0));
+        assert_eq!(found(&[(1, 't')]), Ok(0), "the first of all was being started");
+        assert_eq!(found(&[(1, 'w'), (2, 'o')]), Ok(2));
+        assert_eq!(found(&[(1, 'w'), (2, 'w'), (3, 't')]), Ok(2));
+        // Damage to what closed it, which no crash explains: it was on disk before the next was started.
+        assert_eq!(found(&[(1, 'w'), (2, 'o'), (3, 't')]), Err((2, Damage::Open(2 * BLOCK))));
+        assert_eq!(found(&[(1, 'w'), (2, 't'), (3, 't')]), Err((2, Damage::Open(0))));
+        // One in between is lost: so is all that was booked in it.
+        assert_eq!(found(&[(1, 'w'), (3, 't')]), Err((3, Damage::Alone)));
+        assert_eq!(found(&[(3, 't')]), Err((3, Damage::Alone)));
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub fn export(dir: &Path, out: &Path) -> Result<Exported, ExportError> {
         let path = path.to_owned();
         move |error| ExportError::Io(path, error)
     };
-    fs::create_dir_all(out).map_err(failed(out))?;
+    embedded::make_durable(out).map_err(failed(out))?;
     let mut exported = Exported::default();
     let files = verify::segments(dir).map_err(ExportError::Ledger)?;
     let last = files.last().map(|(number, _)| *number);
@@ -152,8 +152,9 @@ fn place(path: &Path, bytes: &[u8]) -> Result<bool, ExportError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
+    // Its own name: another export may run at the same time.
     let mut unnamed = path.as_os_str().to_owned();
-    unnamed.push(".partial");
+    unnamed.push(format!(".{}.partial", std::process::id()));
     let unnamed = PathBuf::from(unnamed);
     let write = || {
         let mut file = File::create(&unnamed)?;
@@ -161,7 +162,10 @@ fn place(path: &Path, bytes: &[u8]) -> Result<bool, ExportError> {
         file.sync_all()?;
         fs::rename(&unnamed, path)
     };
-    write().map_err(failed)?;
+    write().map_err(|error| {
+        let _ = fs::remove_file(&unnamed);
+        failed(error)
+    })?;
     Ok(true)
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use blake3::Hash;
 
@@ -14,6 +16,8 @@ use crate::reconcile::record::{Record, RecordId};
 
 /// How often a segment is read again that seems damaged: a writer that is faster than the reading leaves the same picture.
 const READINGS: usize = 3;
+/// Between two readings: longer than a commit takes.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What does not hold, or cannot be told. Each says what to do.
 #[derive(Debug)]
@@ -28,12 +32,18 @@ pub enum Fault {
     Damaged(PathBuf, Damage),
     /// A segment has no whole commit, or none that closes it, though others follow.
     Unfinished(PathBuf),
+    /// Something stands after the commit that closes a segment.
+    Trailing(PathBuf),
     /// A segment between two others is not there.
     Missing(PathBuf, u32),
     /// A segment does not go on from the one before.
     Unchained(PathBuf),
     /// A head that was told is not in the chain.
     NotThere(Anchor),
+    /// The latest head that was told is of a segment before the first that is here.
+    Before(Anchor),
+    /// No head that was told is the end of this export, though later ones were told.
+    Unanchored(Hash),
     /// The head asked for is not in the chain.
     NoSuchHead(Hash),
 }
@@ -52,6 +62,9 @@ impl fmt::Display for Fault {
             Self::Unfinished(path) => {
                 write!(f, "{}: ends before it was closed, though later segments follow; restore it", path.display())
             }
+            Self::Trailing(path) => {
+                write!(f, "{}: bytes stand after the commit that closes it; restore it from its export", path.display())
+            }
             Self::Missing(path, segment) => {
                 write!(f, "{}: segment {segment} is missing; restore it from its export", path.display())
             }
@@ -66,6 +79,16 @@ impl fmt::Display for Fault {
                     "{anchor}: not in this chain: what was written until then was changed; compare with the exports"
                 )
             }
+            Self::Before(anchor) => write!(
+                f,
+                "{anchor}: the latest head that was told is of a segment before the first here, though the newest segments \
+                 are never removed: the ledger was replaced, or these are the heads of another"
+            ),
+            Self::Unanchored(head) => write!(
+                f,
+                "head {head}: the end of this export was never told, though later heads were: it was changed, or these are \
+                 the heads of another ledger"
+            ),
             Self::NoSuchHead(head) => write!(
                 f,
                 "head {head}: not in this chain: what was written until then was changed, or it is of another ledger"
@@ -97,14 +120,20 @@ pub struct Verified {
     pub torn: bool,
     /// Anchors found in the chain.
     pub anchors: u64,
-    /// Anchors of segments that were not there to be read.
+    /// Anchors of earlier segments, which were not there to be read.
     pub unchecked: u64,
+    /// Anchors of later segments, which are not in this export yet. What is in it is anchored by its end.
+    pub ahead: u64,
 }
 
 /// Where the segments of `dir` are: a data directory, or an export.
 pub fn folder(dir: &Path) -> PathBuf {
-    let ledger = dir.join("ledger");
-    if ledger.is_dir() { ledger } else { dir.to_owned() }
+    if is_export(dir) { dir.to_owned() } else { dir.join("ledger") }
+}
+
+/// An export has its segments in the directory itself.
+fn is_export(dir: &Path) -> bool {
+    !dir.join("ledger").is_dir()
 }
 
 /// The segments in `dir`, in order.
@@ -123,21 +152,30 @@ pub fn segments(dir: &Path) -> Result<Vec<(u32, PathBuf)>, Fault> {
     Ok(files)
 }
 
-/// Reads a segment that may be being written. Returns its bytes too, and what it comes upon, in order.
+/// Reads a segment that may be being written. Returns its bytes too, and what it comes upon, in order. One without a whole opening
+/// balance may be made anew meanwhile.
 ///
 /// # Errors
 /// [`Fault`], after having read more than once.
 pub fn read(number: u32, path: &Path) -> Result<(Segment, Vec<u8>, Vec<Entry>), Fault> {
-    let mut last = Fault::Unfinished(path.to_owned());
-    for _ in 0..READINGS {
+    let once = || {
         let bytes = fs::read(path).map_err(|error| Fault::Io(path.to_owned(), error))?;
         let mut entries = Vec::new();
-        match Segment::read(number, &bytes, |entry| entries.push(entry)) {
-            Ok(segment) => return Ok((segment, bytes, entries)),
-            Err(damage) => last = Fault::Damaged(path.to_owned(), damage),
+        let segment = Segment::read(number, &bytes, |entry| entries.push(entry));
+        let segment = segment.map_err(|damage| Fault::Damaged(path.to_owned(), damage))?;
+        Ok((segment, bytes, entries))
+    };
+    for _ in 1..READINGS {
+        match once() {
+            Ok((segment, ..)) if segment.end == 0 => {}
+            Err(Fault::Damaged(..)) => {}
+            Err(Fault::Io(_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+            done => return done,
         }
+        #[expect(clippy::disallowed_methods, reason = "another process writes, and says nothing when it has")]
+        thread::sleep(PAUSE);
     }
-    Err(last)
+    once()
 }
 
 /// Checks all segments in `dir`: each whole, each going on from the one before, ids growing; and that the heads that were
@@ -161,15 +199,22 @@ pub fn walk(
 ) -> Result<Verified, Fault> {
     let files = segments(dir)?;
     let (first_segment, mut head_found) = (files[0].0, head.is_none());
+    // Commits of version 1 have no hash, and nothing comes before the first of all.
+    if let Some(head) = head.filter(|head| *head == NOTHING) {
+        return Err(Fault::NoSuchHead(head));
+    }
     let mut left: Vec<Anchor> = anchors.to_vec();
     let mut before: Option<Segment> = None;
     let (mut records, mut commits, mut count) = (0, 0, 0);
     for (index, (number, path)) in files.iter().enumerate() {
         let is_last = index + 1 == files.len();
         let (segment, _, entries) = read(*number, path)?;
-        if segment.end == 0 && is_last && index > 0 {
-            // Its opening balance is being written; until that is whole, the segment before it is the ledger.
+        if segment.end == 0 && is_last && (index > 0 || *number == 1) {
+            // Its opening balance is being written; until that is whole, the segment before it is the ledger, if there is one.
             break;
+        }
+        if segment.torn && (segment.closed || !is_last) {
+            return Err(Fault::Trailing(path.clone()));
         }
         if segment.end == 0 || (!is_last && segment.version > 1 && !segment.closed) {
             return Err(Fault::Unfinished(path.clone()));
@@ -189,20 +234,34 @@ pub fn walk(
                 }
                 Entry::Commit { hash, next, .. } => {
                     head_found |= head == Some(hash);
-                    left.retain(|anchor| *anchor != Anchor { segment: *number, records: next, head: hash });
+                    let here = Anchor { segment: *number, records: next, head: hash };
+                    left.retain(|anchor| hash == NOTHING || *anchor != here);
                 }
             }
         }
+        // That of a file of version 1, whose commits have none.
         head_found |= head == Some(segment.head);
+        left.retain(|anchor| *anchor != Anchor { segment: *number, records: segment.next, head: segment.head });
         records += segment.records();
         commits += segment.commits;
         count += 1;
         before = Some(segment);
     }
     let last = before.ok_or_else(|| Fault::Empty(folder(dir)))?;
-    let unchecked = left.iter().filter(|anchor| anchor.segment < first_segment).count() as u64;
-    if let Some(anchor) = left.into_iter().find(|anchor| anchor.segment >= first_segment) {
-        return Err(Fault::NotThere(anchor));
+    let is_before = |anchor: &&Anchor| anchor.segment < first_segment;
+    let is_ahead = |anchor: &&Anchor| is_export(dir) && anchor.segment > last.number;
+    if let Some(anchor) = left.iter().find(|anchor| !is_before(anchor) && !is_ahead(anchor)) {
+        return Err(Fault::NotThere(*anchor));
+    }
+    let unchecked = left.iter().filter(is_before).count() as u64;
+    let ahead = left.iter().filter(is_ahead).count() as u64;
+    let latest = anchors.iter().max_by_key(|anchor| (anchor.segment, anchor.records));
+    if let Some(latest) = latest.filter(|latest| latest.segment < first_segment) {
+        return Err(Fault::Before(*latest));
+    }
+    let end = Anchor { segment: last.number, records: last.next, head: last.head };
+    if ahead > 0 && !anchors.contains(&end) {
+        return Err(Fault::Unanchored(last.head));
     }
     if let Some(head) = head.filter(|_| !head_found) {
         return Err(Fault::NoSuchHead(head));
@@ -216,7 +275,8 @@ pub fn walk(
         commits,
         head: last.head,
         torn: last.torn,
-        anchors: anchors.len() as u64 - unchecked,
+        anchors: anchors.len() as u64 - unchecked - ahead,
         unchecked,
+        ahead,
     })
 }

@@ -56,9 +56,11 @@ pub struct Writer<D: Disk> {
 
 impl<D: Disk> Writer<D> {
     /// Goes on at `position`. A segment grows by `segment_bytes` or three times its opening balance, or until the UTC day
-    /// ends, before the next one starts.
-    pub fn new(disk: D, segment_bytes: u64, position: Position, wall: UnixMillis) -> Self {
-        Self { disk, segment_bytes, position, day: wall.day(), file: None }
+    /// ends, before the next one starts. Its day is that of its last record, which was made before `ids_from`
+    /// ([`super::embedded::Embedded::ids_from`]), whenever this process began.
+    pub fn new(disk: D, segment_bytes: u64, position: Position, ids_from: UnixMillis) -> Self {
+        let day = UnixMillis(ids_from.0.saturating_sub(1)).day();
+        Self { disk, segment_bytes, position, day, file: None }
     }
 
     /// What it writes to.
@@ -74,7 +76,7 @@ impl<D: Disk> Writer<D> {
     /// The next batch shall be the last of its segment.
     pub fn wants_segment(&self, wall: UnixMillis) -> bool {
         let Position { offset, opening, .. } = self.position;
-        offset - opening > self.segment_bytes.max(3 * opening) || wall.day() > self.day
+        offset - opening > self.segment_bytes.max(3 * opening) || wall.day() != self.day
     }
 
     /// Tries the next step of a job; on failure it stays to be done.
@@ -139,4 +141,25 @@ async fn write<D: Disk>(
     disk.write(file, offset, length, |out| hash = commit::write(header, &batch.bytes, out)).await?;
     disk.sync(file).await?;
     Ok((length as u64, hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::Memory;
+
+    /// A process that starts after midnight on the segment of a process that stopped before it, or on a clock that was set.
+    #[test]
+    fn a_segment_is_of_the_day_of_its_last_record() {
+        let midnight = UnixMillis(20_000 * UnixMillis::DAY);
+        let position = Position { segment: 1, closed: false, ..Position::START };
+        let wants = |ids_from: u64, wall: u64| {
+            let writer = Writer::new(Memory::default(), 1 << 20, position, UnixMillis(ids_from));
+            writer.wants_segment(UnixMillis(wall))
+        };
+        assert!(!wants(midnight.0, midnight.0 - 1), "the last millisecond of the day");
+        assert!(wants(midnight.0 - 600_000, midnight.0 + 600_000));
+        assert!(!wants(midnight.0 + 1, midnight.0 + 600_000));
+        assert!(wants(midnight.0 + 600_000, midnight.0 - 600_000));
+    }
 }

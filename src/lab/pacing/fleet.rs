@@ -90,6 +90,7 @@ pub fn day(fleet: &Fleet, day: &Day, seed: u64) -> Trace {
                 billed: Micros(std::mem::take(&mut node.billed)),
                 reserved: Micros(std::mem::take(&mut node.reserved)),
                 bid: fleet.bid,
+                dear: Micros::ZERO,
                 chances,
                 taken: std::mem::take(&mut node.taken),
                 share: (node.demand / demand * WHOLE as f64) as u64,

@@ -142,6 +142,7 @@ impl Node {
                 billed: Micros(billed),
                 reserved: Micros(reserved),
                 bid,
+                dear: Micros::ZERO,
                 chances,
                 taken,
                 share: WHOLE,

@@ -128,6 +128,46 @@ fn a_win_holds_its_price_until_it_is_billed_or_expires() {
     assert_eq!((holds.held(), holds.free), (Micros(0), Micros(9_940)));
 }
 
+/// What is won is held at once, not at the next tick: else it is lent again meanwhile.
+#[test]
+fn a_win_takes_what_is_free() {
+    let (silence, now) = known(0);
+    let mut holds = lent(10_000);
+    let minute = (now.wall.0 + H2) / MINUTE;
+    (0..100).for_each(|_| holds.reserve(now.boot, 0, &until(minute, 100)));
+    let later = now.boot.after(1200 * Nanos::SECOND);
+    assert_eq!(holds.revalue(&silence, later), Micros(0));
+    let (held, free) = (holds.held(), holds.free);
+    (0..3).for_each(|_| holds.win(later, &until(minute, 100)));
+    assert_eq!((holds.held(), holds.free), (held.plus(Micros(300)), free.minus(Micros(300))));
+    assert_eq!(holds.charge(), Micros(10_000));
+    // As far as there is any.
+    holds.out = holds.free.minus(Micros(50));
+    holds.free = Micros(50);
+    holds.win(later, &until(minute, 100));
+    assert_eq!((holds.held(), holds.free), (held.plus(Micros(350)), Micros(0)));
+    // In strict mode every price is held already.
+    let mut strict = granted(100);
+    strict.reserve(Nanos(0), 0, &until(5, 40));
+    strict.free = Micros(60);
+    strict.out = Micros(0);
+    strict.win(Nanos(0), &until(5, 40));
+    assert_eq!((strict.held(), strict.free), (Micros(40), Micros(60)));
+}
+
+#[test]
+fn what_is_silent_at_an_exchange_is_its_own() {
+    let mut holds = granted(100);
+    let elsewhere = Reservation { exchange: ExchangeKey(2), ..until(5, 7) };
+    holds.reserve(Nanos(0), 0, &until(5, 40));
+    holds.reserve(Nanos(0), 0, &until(9, 2));
+    holds.reserve(Nanos(0), 0, &elsewhere);
+    let at = |holds: &Holds| [1, 2, 3].map(|key| holds.silent_at(ExchangeKey(key)).0);
+    assert_eq!(at(&holds), [42, 7, 0]);
+    holds.win(Nanos(0), &elsewhere);
+    assert_eq!(at(&holds), [42, 0, 0]);
+}
+
 #[test]
 fn a_lease_that_is_billed_more_than_it_holds_says_by_how_much() {
     let (silence, now) = known(0);

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! What keeps a campaign behind its curve is not the controller, which may be wrong, but the bucket. What is in it is what the
-//! cores may reserve until the next tick; a tick that does not come adds nothing. It never holds more than 1/288 of the budget,
-//! less what the campaign is ahead already, or what the curve needs where few bids are won ([`Pacer::cap`]).
+//! cores may reserve until the next tick; a tick that does not come adds nothing. It holds at most 1/288 of the budget, and where
+//! few bids are won up to twice that; in both cases less where the campaign is ahead already ([`Pacer::cap`]).
 //!
 //! Every node computes with the money of the fleet, and takes as its own part of the target, and of what was settled, its share of
 //! the fleet's demand. So errors of one node are corrected by all, and the corrections add up to the whole.
@@ -43,9 +43,12 @@ fn fine(money: Micros) -> i128 {
 
 /// A tick, ms.
 const TICK_MS: u64 = limits::TICK_NS / Nanos::MS;
-/// What a campaign may be ahead of its curve for a tick: this part of its daily budget, 0.35 %. Two of them are what may stand on
-/// cores that hear nothing for the length of a lease.
+/// What a campaign may be ahead of its curve for a tick: this part of its daily budget, 0.35 %.
 const AHEAD: i128 = 288;
+/// What may stand on cores that hear nothing for the length of a lease, whatever the curve needs: 0.69 %.
+const STALLED: i128 = 144;
+/// While a dear bid is saved for, this part of what each tick adds is put aside.
+const SAVED: i128 = 2;
 /// A campaign that is behind spends at most this much faster than what it has left needs: no bursts when supply returns. One that is
 /// [`Manner::Fast`] is not behind as long as it is faster than that.
 const CATCH_UP: i128 = 3;
@@ -121,6 +124,8 @@ pub struct View {
     pub reserved: Micros,
     /// What one bid costs at most; above 0.
     pub bid: Micros,
+    /// What a dearer bid costs that is to be saved for; nothing if there is none.
+    pub dear: Micros,
     /// Offers that could have been made since the last tick, money aside ([`crate::ring::message::Event::Chances`]).
     pub chances: u64,
     /// Those that were let through.
@@ -184,6 +189,8 @@ pub struct Pacer {
     demand: Demand,
     /// What may be reserved, fine. Below nothing where cores reserved while an order was on its way to them.
     bucket: i128,
+    /// What of the bucket is put aside for a dear bid, fine.
+    saved: i128,
     /// Nothing more went into the bucket at the last tick, because nothing was taken out.
     full: bool,
     /// Sum of errors, fine.
@@ -205,6 +212,7 @@ impl Pacer {
             returns: Returns::default(),
             demand: Demand::default(),
             bucket: 0,
+            saved: 0,
             full: false,
             integral: 0,
             smoothed_error: None,
@@ -269,18 +277,32 @@ impl Pacer {
             Manner::Fast => needed,
         };
         let want = self.control(error, slope, most);
-        let reserve = (want << FINE) / self.returns.share(view.bid);
-        let cap = self.cap(view, -error, needed);
+        let reserving = |spend: i128| (spend << FINE) / self.returns.share(view.bid);
+        let limit = share(fine(view.budget) / AHEAD).max(share(fine(view.bid))).max(1);
+        let reserve = reserving(want);
+        let cap = Self::cap(view, limit, -error, 2 * reserving(needed));
         let filled = self.bucket - fine(view.reserved) + reserve;
         self.full = filled >= cap;
         self.bucket = filled.clamp(-cap, cap);
-        let allowance = Micros((self.bucket >> FINE) as i64);
+        let (allowance, piece) = self.given(view, reserve);
         let demand = self.demand.per_tick(view.bid);
         // Nothing is wanted, or less than a bid so far: it stays in the bucket.
         if want == 0 || allowance < view.bid {
             return Pace { rate: Participation::NEVER, allowance: Micros::ZERO, demand };
         }
-        Pace { rate: rate(allowance, demand, view.bid), allowance, demand }
+        Pace { rate: rate(allowance, demand, piece), allowance, demand }
+    }
+
+    /// What of the bucket the cores get, and the least piece of it that is worth giving. While a dear bid is saved for, bids of the
+    /// usual price go on with what is not put aside; when there is enough, all of it is for whoever comes first.
+    fn given(&mut self, view: &View, reserve: i128) -> (Micros, Micros) {
+        let dear = fine(view.dear);
+        self.saved = match dear > fine(view.bid) && self.bucket < dear {
+            true => (self.saved + reserve / SAVED).min(self.bucket.max(0)),
+            false => 0,
+        };
+        let allowance = Micros(((self.bucket - self.saved) >> FINE) as i64);
+        (allowance, if allowance >= view.dear { view.dear.max(view.bid) } else { view.bid })
     }
 
     /// What the tick brought.
@@ -344,19 +366,17 @@ impl Pacer {
         want.clamp(0, most)
     }
 
-    /// What the bucket holds at most, of a campaign that is `ahead` of its curve by so much, or behind: 1/288 of the budget,
-    /// less what it is ahead. Where so few bids are won that the curve cannot be followed with that, twice what it takes. One bid
-    /// in any case, or nothing could be bought of a small budget.
-    fn cap(&self, view: &View, ahead: i128, needed: i128) -> i128 {
-        let bid = fine(view.bid);
-        let share = |money: i128| (money * i128::from(view.share)) >> 32;
-        let limit = share(fine(view.budget) / AHEAD).max(share(bid)).max(1);
+    /// What the bucket holds at most, of a campaign that is `ahead` of its curve by so much, or behind: `limit`, 1/288 of the budget,
+    /// less what it is ahead. Where so few bids are won that the curve cannot be followed with that, what two ticks of it take (`needed`), up to
+    /// 1/144: beyond, a campaign spends less than its curve, because when the win rate jumps all of it is spent. One bid in any
+    /// case, or nothing could be bought of a small budget.
+    fn cap(view: &View, limit: i128, ahead: i128, needed: i128) -> i128 {
         let left = (limit - ahead).clamp(0, limit);
         if left == 0 {
             return 0;
         }
-        let needed = 2 * (needed << FINE) / self.returns.share(view.bid);
-        (limit.max(needed) * left / limit).max(bid)
+        let stalled = (fine(view.budget) / STALLED * i128::from(view.share)) >> 32;
+        (limit.max(needed.min(stalled)) * left / limit).max(fine(view.bid))
     }
 
     /// What the fleet spends in the next tick if it spends what it has left along the rest of the curve; if it is to be fast, at

@@ -181,6 +181,24 @@ fn noise_is_no_jump() {
     }
 }
 
+/// Wins and losses are told within the second, and there is one bid a second: each sale is far more than no exposure explains.
+#[test]
+fn few_sales_told_at_once_are_no_jump() {
+    let fate = |chance: f64| {
+        move |random: &mut Random| {
+            let ending = if random.chance() < chance { Ending::Sold } else { Ending::Lost };
+            Some((random.between(50, 900), ending))
+        }
+    };
+    let mut market = Market::new();
+    for _ in 0..12 * 60 {
+        market.run(60, 1, fate(0.03));
+        assert!(!market.silence.jumped(X), "after {} s", market.ms / 1000);
+    }
+    market.run(180, 1, fate(0.6));
+    assert!(market.silence.jumped(X));
+}
+
 #[test]
 fn when_the_clock_is_set_nothing_is_known() {
     let mut market = Market::new();

@@ -38,8 +38,14 @@ const EXPECTED_PRIOR_BIDS: f64 = 20.0;
 
 /// A jump is this many times as many sales as expected.
 const JUMP: f64 = 3.0;
+/// Fewer sales are no jump, however few were expected.
+const JUMP_SOLD: f64 = 5.0;
 /// For how long after a jump was last seen chances are 1, ns.
 const JUMP_LASTS_NS: u64 = 60 * Nanos::SECOND;
+
+/// A bid whose silence ends in the second it was made in was at risk for that second, like those that outlive it, s. Without this
+/// an exchange that tells all within a second would have no exposure to measure by.
+const AT_ONCE: f64 = 1.0;
 
 /// What was seen by age; fractions, as it fades.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,6 +124,9 @@ impl Watch {
         if let Some((slot, age)) = self.place(wall, expires) {
             self.silent[slot] = self.silent[slot].saturating_sub(1);
             self.at_risk[age] -= 1;
+            if age == 0 && slot as u64 == self.second % self.silent.len() as u64 {
+                self.new.risk[0] += AT_ONCE;
+            }
             match ending {
                 Ending::Sold => self.new.sold[age] += 1.0,
                 Ending::Lost => self.new.lost[age] += 1.0,
@@ -208,7 +217,7 @@ impl Watch {
             let sold: f64 = seen.sold.iter().sum();
             let known = (0..self.ages).map(|age| seen.risk[age] / self.length(age) * self.hazard(long, age));
             let limit = JUMP * known.sum::<f64>();
-            sold > limit && limits::excess(limit, sold) > DOUBT
+            sold >= JUMP_SOLD && sold > limit && limits::excess(limit, sold) > DOUBT
         })
     }
 
