@@ -11,7 +11,7 @@ use crate::units::{Incarnation, Micros, Nanos, Now};
 pub const ALL: [(u8, &str); 5] = [
     (1, "answers, grants and acknowledgements leave before their records are on disk"),
     (2, "a node's reports claim to have seen all that others booked on its leases"),
-    (3, "a restarted node has forgotten the bills in its ledger"),
+    (3, "a restarted node has forgotten the bills in its ledger that the authority does not have"),
     (4, "what a node holds that was silent for twenty seconds is free again"),
     (5, "a node counts the life of its leases from when the answer came, and some seconds more"),
 ];

@@ -154,12 +154,13 @@ impl Node {
         self.clock.read(time)
     }
 
-    /// Its process starts: the ledger is replayed, and it asks for a number. `forgetful`: the replay overlooks bills.
-    pub fn start(&mut self, now: Time, checker: &mut Checker, nonce: u64, cores: u8, forgetful: bool) {
+    /// Its process starts: the ledger is replayed, and it asks for a number. The replay overlooks bills from the booking
+    /// numbered `forgets` on.
+    pub fn start(&mut self, now: Time, checker: &mut Checker, nonce: u64, cores: u8, forgets: u64) {
         let mut history = History::default();
         let mut rest = self.disk.synced();
         while let Some((_, record)) = Record::decode(&mut rest) {
-            if !(forgetful && matches!(record, Record::Bill { .. })) {
+            if !matches!(record, Record::Bill { number, .. } if number >= forgets) {
                 history.apply(&record);
             }
         }

@@ -909,8 +909,10 @@ impl World {
                 if it.up || it.gone {
                     return;
                 }
-                let forgetful = canary::is(&self.options, 3);
-                it.start(self.now, &mut self.checker, self.machines.bits(), self.options.cores, forgetful);
+                // What the authority has is not missed.
+                let machine = self.authority.machine.as_ref().filter(|_| canary::is(&self.options, 3));
+                let forgets = machine.map_or(u64::MAX, |machine| machine.books().booked(it.id));
+                it.start(self.now, &mut self.checker, self.machines.bits(), self.options.cores, forgets);
                 self.register(node);
             }
             Machine::Authority => {
