@@ -42,7 +42,8 @@ impl Fleet {
 
     fn register(&mut self, node: u16) -> Registered {
         let (node, nonce, horizon) = (NodeId(node), u64::from(node), limits::H2_MS);
-        let ask = Register { node, nonce, workers: 2, horizon, last: Incarnation(0), first_booking: 0, next_booking: 0 };
+        let ask =
+            Register { node, nonce, workers: 2, horizon, last: Incarnation(0), first_booking: 0, next_booking: 0 };
         self.authority.register(NOW, &mut self.journal, ask).unwrap()
     }
 

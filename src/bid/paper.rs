@@ -2,8 +2,8 @@
 
 use crate::bid::admit::{Exchange, Exchanges};
 use crate::bid::ids::BidIds;
-use crate::ids::Snowflake;
 use crate::config::exchange::Billing;
+use crate::ids::Snowflake;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
 use crate::snapshot::campaign::Campaign;

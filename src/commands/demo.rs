@@ -12,9 +12,9 @@ use crate::config::Config;
 use crate::launch::{Launch, Node};
 use crate::market::exchange;
 use crate::market::summary::{Second, Summary, render};
+use crate::reconcile::gauges::Gauges;
 use crate::snapshot::data::Source;
 use crate::topology::Topology;
-use crate::reconcile::gauges::Gauges;
 use crate::units::{Micros, Slot};
 
 /// What `corebid demo` is told.

@@ -1,11 +1,11 @@
 //! A bid core on a bench: the production decision with leases that never end and nobody at the other end of its rings.
 //! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
 
-use crate::ids::ID_NS;
 use crate::bid::probe::{Blind, Probe};
 use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
 use crate::clock;
 use crate::config::Config;
+use crate::ids::ID_NS;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::ring::message::Event;

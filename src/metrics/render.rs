@@ -11,8 +11,8 @@ use super::core::CoreMetrics;
 use super::histogram::Histogram;
 use super::stage::Stage;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
-use crate::store::anchor::Anchor;
 use crate::reconcile::guards::counts::Count;
+use crate::store::anchor::Anchor;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// The metrics of all bid cores, as one collector.
@@ -192,10 +192,10 @@ fn encode(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::message::Noticed;
     use crate::authority::books::Scope;
     use crate::authority::message::Why;
     use crate::reconcile::guards::stops::Stop;
+    use crate::ring::message::Noticed;
     use crate::units::AdvertiserId;
     use prometheus_client::registry::Registry;
 

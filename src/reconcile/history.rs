@@ -8,7 +8,7 @@ use super::record::{Marks, Record};
 use crate::authority::books::{Books, Inconsistent, minute};
 use crate::authority::message::Booking;
 use crate::limits;
-use crate::units::{Incarnation, LeaseId, Micros, ReservationId, UnixMillis};
+use crate::units::{Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis};
 
 /// Minutes after its H2 during which a reservation that was billed, or billed too late, is remembered: as long again, so
 /// that an exchange that calls again is answered as before.
@@ -26,7 +26,8 @@ pub struct History {
     /// When it was heard that so many are confirmed: the oldest first.
     confirmations: VecDeque<(UnixMillis, u64)>,
     latest: UnixMillis,
-    /// The last process.
+    /// The node, and its last process.
+    node: NodeId,
     last: Incarnation,
 }
 
@@ -45,8 +46,8 @@ impl History {
                 self.latest = self.latest.max(wall);
                 self.prune();
             }
-            Record::Bookings { next, confirmed, latest, last } => {
-                (self.next, self.confirmed, self.latest, self.last) = (next, confirmed, latest, last);
+            Record::Bookings { next, confirmed, latest } => {
+                (self.next, self.confirmed, self.latest) = (next, confirmed, latest);
             }
             Record::Billed { reservation, lease, expires, wall, marks, .. }
             | Record::Heard { reservation, lease, expires, wall, marks, .. } => {
@@ -54,8 +55,8 @@ impl History {
                 self.latest = self.latest.max(wall);
             }
             Record::Known { reservation, lease, expires, marks } => self.mark(lease, reservation, expires, marks),
-            Record::Joined { incarnation, wall, .. } | Record::Started { incarnation, wall, .. } => {
-                self.last = self.last.max(incarnation);
+            Record::Joined { incarnation, node, wall } | Record::Started { incarnation, node, wall, .. } => {
+                (self.node, self.last) = (node, self.last.max(incarnation));
                 self.latest = self.latest.max(wall);
             }
             _ => {}
@@ -188,7 +189,8 @@ impl History {
 
     /// Records from which an equal history follows.
     pub fn opening(&self) -> impl Iterator<Item = Record> {
-        let &Self { next, confirmed, latest, last, .. } = self;
+        let &Self { next, confirmed, latest, node, last, .. } = self;
+        let joined = (last > Incarnation(0)).then_some(Record::Joined { incarnation: last, node, wall: latest });
         let confirmations = self.confirmations.iter().map(|&(wall, upto)| Record::Confirmed { upto, wall });
         let pending = self.bookings.iter().map(|(booking, wall)| {
             let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, freed, asked } =
@@ -219,7 +221,7 @@ impl History {
                 marks: *marks,
             })
         });
-        let stand = [Record::Bookings { next, confirmed, latest, last }].into_iter();
+        let stand = [Record::Bookings { next, confirmed, latest }].into_iter().chain(joined);
         stand.chain(pending).chain(confirmations).chain(known)
     }
 }

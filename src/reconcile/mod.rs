@@ -39,7 +39,8 @@ use crate::ring::message::{Event, Noticed, Order, Reserved};
 pub use crate::snapshot::campaign::Mode;
 use crate::store::journal::Journal;
 use crate::units::{
-    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot, UnixMillis,
+    AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot,
+    UnixMillis,
 };
 use gauges::Gauges;
 use grants::{Line, Own, Share};

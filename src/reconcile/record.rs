@@ -623,8 +623,6 @@ records! {
         confirmed: u64,
         /// The latest time the ledger speaks of.
         latest: UnixMillis,
-        /// The last process.
-        last: Incarnation,
     }
     /// Opening balance of the authority: bookings of a node before this number are booked.
     28 Booker {
