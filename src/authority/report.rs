@@ -10,8 +10,8 @@ use crate::reconcile::record::{Marks, NO_NUMBER, Record};
 use crate::store::journal::Journal;
 use crate::units::{Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
 
-/// Foreign bookings in one answer.
-const FOREIGN: usize = 4096;
+/// Foreign bookings in one answer: a node takes one with fewer for complete.
+const FOREIGN: usize = limits::REPORTED_BOOKINGS;
 
 /// What a process asked of a campaign, the last time.
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +189,10 @@ impl Authority {
         for said in &report.leases {
             let &LeaseReport { campaign, day, granted: total, .. } = said;
             let Some(lease) = said.lease else { continue };
+            if said.done && self.books.lease(lease).is_none() {
+                // It was closed, and the answer that said so was lost.
+                continue;
+            }
             let known = self.books.lease(lease).map_or(Micros::ZERO, |lease| lease.granted);
             if total > known
                 && (self.fund_day(now, journal, campaign, day).is_some() || self.books.has_day(campaign, day))

@@ -43,6 +43,9 @@ pub struct Args {
     /// Campaigns that share the cluster
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     campaigns: u32,
+    /// So many times the usual auctions and budgets: 6,000 auctions a day and campaign, budgets of some 17, 85 and 650 impressions
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    size: u32,
     /// How much money silent bids hold
     #[arg(long, value_enum, default_value_t = Mode::Quantile)]
     mode: Mode,
@@ -172,6 +175,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
         cores: args.cores,
         campaigns: args.campaigns,
         strict: args.mode == Mode::Strict,
+        size: args.size,
         told: args.told,
         faults,
         only: args.only.as_ref().map(|only| only.iter().copied().collect()),

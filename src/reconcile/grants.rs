@@ -16,7 +16,7 @@ use super::{Funding, Mode, Reconciler};
 use crate::authority::message::{LeaseReport, Why};
 use crate::ring::message::Order;
 use crate::snapshot::calendar::BudgetDay;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, ReservationId, Slot, UnixMillis};
 
@@ -121,6 +121,8 @@ pub(super) struct Own {
     pub(super) released: Micros,
     /// Of that, what the last tick's report told.
     told: Micros,
+    /// What was silent past H2: nobody else may have booked it, once the answer to a report with this number or a later one says so.
+    pub(super) limbo: VecDeque<(u64, Micros)>,
     /// Reservations that other nodes booked under it.
     pub(super) elsewhere: HashSet<ReservationId>,
     /// The first report that said that nothing can be claimed under it any more.
@@ -140,6 +142,7 @@ impl Own {
             lacking: Micros::ZERO,
             released: Micros::ZERO,
             told: Micros::ZERO,
+            limbo: VecDeque::new(),
             elsewhere: HashSet::new(),
             done_in: None,
         }
@@ -152,7 +155,7 @@ impl Own {
 
     /// The authority charges what the node has.
     pub(super) fn adds_up(&self) -> bool {
-        self.charge().plus(self.overdrawn) == self.holds.charge()
+        self.charge().plus(self.overdrawn) == self.holds.charge().plus(self.in_limbo())
     }
 
     /// Holds for its reservations what they have to by what is known now, as far as there is free money; and makes up for what
@@ -162,21 +165,48 @@ impl Own {
         self.lacking = self.holds.revalue(silence, now);
     }
 
-    /// Money that was freed here is booked elsewhere: what was released and cannot have been taken in is taken back, else what is
-    /// free; what is not there is overdrawn.
-    pub(super) fn take_back(&mut self, amount: Micros, unreleased: bool) {
-        if unreleased {
-            self.released = self.released.minus(amount);
-        } else {
-            let free = amount.min(self.holds.free.max(Micros::ZERO));
-            self.holds.free = self.holds.free.minus(free);
-            self.overdrawn = self.overdrawn.plus(amount.minus(free));
+    fn in_limbo(&self) -> Micros {
+        self.limbo.iter().fold(Micros::ZERO, |sum, (_, amount)| sum.plus(*amount))
+    }
+
+    /// Frees what was silent up to and with `minute`, once the answer to report `number` is here: another node may have booked of
+    /// it what this one has not heard of.
+    pub(super) fn expire(&mut self, minute: u64, number: u64) {
+        let before = self.holds.free;
+        self.holds.expire(minute);
+        let freed = self.holds.free.minus(before);
+        if freed > Micros::ZERO {
+            self.holds.free = before;
+            self.limbo.push_back((number, freed));
         }
+    }
+
+    /// The answer to report `number` is here, with all that others booked until then.
+    pub(super) fn heard_of_all(&mut self, number: u64) {
+        while let Some((_, freed)) = self.limbo.pop_front_if(|(needs, _)| *needs <= number) {
+            self.holds.free = self.holds.free.plus(freed);
+        }
+    }
+
+    /// Money that was freed here is booked elsewhere: it comes from what has expired and is not free yet, or else from what is
+    /// free; what is not there is overdrawn.
+    pub(super) fn take_back(&mut self, amount: Micros) {
+        let mut left = amount;
+        for (_, freed) in &mut self.limbo {
+            let taken = left.min(*freed).max(Micros::ZERO);
+            (*freed, left) = (freed.minus(taken), left.minus(taken));
+        }
+        let taken = left.min(self.holds.free.max(Micros::ZERO));
+        self.holds.free = self.holds.free.minus(taken);
+        self.overdrawn = self.overdrawn.plus(left.minus(taken));
     }
 
     /// Nothing can be claimed under it any more.
     fn is_done(&self) -> bool {
-        self.holds.out == Micros::ZERO && self.holds.is_idle() && self.holds.free <= Micros::ZERO
+        self.holds.out == Micros::ZERO
+            && self.holds.is_idle()
+            && self.limbo.is_empty()
+            && self.holds.free <= Micros::ZERO
     }
 
     fn repay(&mut self) {

@@ -119,6 +119,11 @@ impl Link {
         (self.ending, self.full) = (true, true);
     }
 
+    /// Number of the next report.
+    pub(super) fn next_number(&self) -> u64 {
+        self.number + 1
+    }
+
     /// The authority knows that this process has ended.
     pub(super) fn is_over(&self) -> bool {
         self.over || self.replaced
@@ -237,6 +242,11 @@ impl Reconciler {
         for foreign in &answer.foreign {
             self.booked_elsewhere(now, foreign);
         }
+        if answer.standing == Standing::Current {
+            if answer.foreign.len() < limits::REPORTED_BOOKINGS {
+                self.owns.values_mut().for_each(|own| own.heard_of_all(answer.number));
+            }
+        }
         if latest && answer.standing == Standing::Current {
             self.stopped(&answer.stops);
         }
@@ -340,12 +350,11 @@ impl Reconciler {
             let booked = here.map_or(amount, |here| if here.freed { Micros::ZERO } else { here.amount });
             self.history.correct(lease, reservation, amount);
             own.settled = own.settled.plus(amount).minus(booked);
-            own.take_back(amount.minus(booked), here.is_some_and(|here| !here.freed));
+            own.take_back(amount.minus(booked));
         } else if known.any(Marks::FREED) || expired {
-            // Its money was free again; after a final loss it may have been taken in by the authority, after H2 it cannot have
-            // been: it knows what this node had not heard.
+            // Its money was free again, after a final loss; or was about to be, after H2.
             own.settled = own.settled.plus(amount);
-            own.take_back(amount, !known.any(Marks::FREED));
+            own.take_back(amount);
         } else {
             own.settled = own.settled.plus(amount);
             let was = if known.any(Marks::WON) { Known::Won } else { Known::Silent };

@@ -456,7 +456,8 @@ impl Reconciler {
     fn expire(&mut self, wall: UnixMillis) {
         let before = self.released_up_to;
         self.released_up_to = before.max(last_expired(wall));
-        self.owns.values_mut().for_each(|own| own.holds.expire(self.released_up_to));
+        let number = self.link.next_number();
+        self.owns.values_mut().for_each(|own| own.expire(self.released_up_to, number));
         if self.released_up_to > before {
             self.history.forget(before + 1..=self.released_up_to);
         }

@@ -35,6 +35,9 @@ fn arguments(args: &Args) -> Vec<String> {
         let only: Vec<_> = only.iter().map(u32::to_string).collect();
         option("only", if only.is_empty() { "0".into() } else { only.join(",") });
     }
+    if args.size > 1 {
+        list.extend(["--size".into(), args.size.to_string()]);
+    }
     if args.told {
         list.push("--told".into());
     }

@@ -62,10 +62,13 @@ pub struct Campaign {
     pub total: Option<Micros>,
     /// It follows the curve of the supply; otherwise it spends as soon as possible. Every other one does.
     pub paced: bool,
+    /// So many times the usual auctions are for it.
+    pub size: u32,
 }
 
 /// Campaigns of three sizes: a third has too little for the supply of a day, a third is tight, and a third has more than it can spend.
-pub fn campaigns(seed: u64, count: u32) -> Vec<Campaign> {
+/// `size` times the usual budgets are for as many times the auctions.
+pub fn campaigns(seed: u64, count: u32, size: u32) -> Vec<Campaign> {
     let one = |index: u32| {
         let mut random = Random::of(seed ^ 0x6361_6d70, u64::from(index));
         let price = CpmMicros(random.between(2_000, 20_000) as i64 * 1_000);
@@ -74,10 +77,10 @@ pub fn campaigns(seed: u64, count: u32) -> Vec<Campaign> {
             1 => random.between(60, 110),
             _ => random.between(400, 900),
         };
-        let daily = Micros(price.per_impression().0 * bids as i64);
+        let daily = Micros(price.per_impression().0 * bids as i64 * i64::from(size));
         let total = (index % 5 == 4).then(|| Micros(daily.0 * 13 / 2));
         let (id, advertiser) = (CampaignId(index + 1), AdvertiserId(index / 4 + 1));
-        Campaign { id, advertiser, price, daily, total, paced: index.is_multiple_of(2) }
+        Campaign { id, advertiser, price, daily, total, paced: index.is_multiple_of(2), size }
     };
     (0..count).map(one).collect()
 }
@@ -124,7 +127,7 @@ pub fn expected_cost(reserved: Micros) -> f64 {
 
 /// What a campaign would be expected to spend in a day if it bid in all its auctions, micros.
 pub fn day_of_supply(campaign: &Campaign) -> f64 {
-    CHANCES * expected_cost(Micros(campaign.price.per_impression().0 * 65 / 100))
+    CHANCES * f64::from(campaign.size) * expected_cost(Micros(campaign.price.per_impression().0 * 65 / 100))
 }
 
 /// A notice that will be sent.

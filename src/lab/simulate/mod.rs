@@ -50,6 +50,8 @@ pub struct Options {
     pub cores: u8,
     /// Campaigns.
     pub campaigns: u32,
+    /// So many times the usual auctions and budgets.
+    pub size: u32,
     /// Every silent bid holds its maximum price; otherwise a quantile of what they may be billed.
     pub strict: bool,
     /// All exchanges tell of every loss within five seconds.

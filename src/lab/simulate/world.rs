@@ -143,7 +143,7 @@ impl World {
     pub fn new(options: Options, trace: Trace) -> World {
         let seed = options.seed;
         let mut machines = Random::of(seed, 1);
-        let campaigns = market::campaigns(seed, options.campaigns);
+        let campaigns = market::campaigns(seed, options.campaigns, options.size);
         let mut clock = |_| {
             let mut clock = Clock::new(0, machines.between(DAY, 40 * DAY));
             clock.step(machines.between(0, 200) as i64 - 100);
@@ -278,7 +278,7 @@ impl World {
 
     fn auction(&mut self) {
         // A Poisson process at the most there ever is, thinned to what there is now.
-        let most = self.campaigns.len() as f64 * market::CHANCES * market::SUPPLY_MOST / DAY as f64;
+        let most = self.campaigns.len() as f64 * f64::from(self.options.size) * market::CHANCES * market::SUPPLY_MOST / DAY as f64;
         let pause = -self.market.unit().ln() / most;
         if self.now + (pause as Time) < self.last_auction {
             self.queue.plan(self.now + pause as Time, Step::Auction);
