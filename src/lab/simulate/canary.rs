@@ -11,7 +11,7 @@ use crate::units::{Incarnation, Micros, Nanos, Now};
 pub const ALL: [(u8, &str); 5] = [
     (1, "answers, grants and acknowledgements leave before their records are on disk"),
     (2, "a node's reports claim to have seen all that others booked on its leases"),
-    (3, "a restarted node has forgotten the bills in its ledger that the authority does not have"),
+    (3, "the authority confirms a booking that it does not have, and is not told of it again"),
     (4, "what a node holds that was silent for twenty seconds is free again"),
     (5, "a node counts the life of its leases from when the answer came, and some seconds more"),
 ];
@@ -61,6 +61,11 @@ pub fn all_free(authority: &Authority, incarnation: Incarnation) -> Option<Repor
         leases,
         ..Report::default()
     })
+}
+
+/// Canary 3: one more is confirmed than is booked.
+pub fn confirm_one_more(answer: &mut Answer) {
+    answer.booked += 1;
 }
 
 /// Canary 5: the lease begins when its answer comes, and later.

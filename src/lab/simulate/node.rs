@@ -154,15 +154,12 @@ impl Node {
         self.clock.read(time)
     }
 
-    /// Its process starts: the ledger is replayed, and it asks for a number. The replay overlooks bills from the booking
-    /// numbered `forgets` on.
-    pub fn start(&mut self, now: Time, checker: &mut Checker, nonce: u64, cores: u8, forgets: u64) {
+    /// Its process starts: the ledger is replayed, and it asks for a number.
+    pub fn start(&mut self, now: Time, checker: &mut Checker, nonce: u64, cores: u8) {
         let mut history = History::default();
         let mut rest = self.disk.synced();
         while let Some((_, record)) = Record::decode(&mut rest) {
-            if !matches!(record, Record::Bill { number, .. } if number >= forgets) {
-                history.apply(&record);
-            }
+            history.apply(&record);
         }
         let whole = self.disk.synced().len() - rest.len();
         self.disk.truncate(whole);
