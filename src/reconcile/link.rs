@@ -242,10 +242,8 @@ impl Reconciler {
         for foreign in &answer.foreign {
             self.booked_elsewhere(now, foreign);
         }
-        if answer.standing == Standing::Current {
-            if answer.foreign.len() < limits::REPORTED_BOOKINGS {
-                self.owns.values_mut().for_each(|own| own.heard_of_all(answer.number));
-            }
+        if answer.standing == Standing::Current && answer.foreign.len() < limits::REPORTED_BOOKINGS {
+            self.owns.values_mut().for_each(|own| own.heard_of_all(answer.number));
         }
         if latest && answer.standing == Standing::Current {
             self.stopped(&answer.stops);
