@@ -40,6 +40,8 @@ pub mod ring;
 pub mod reconcile;
 pub mod authority;
 pub mod store;
+pub mod profile;
+pub mod stores;
 
 // Who watches it, and who drives it.
 pub mod metrics;

@@ -16,3 +16,7 @@ pub mod journal;
 pub mod memory;
 pub mod verify;
 pub mod writer;
+#[cfg(feature = "stores")]
+pub mod dynamodb;
+#[cfg(feature = "stores")]
+pub mod valkey;

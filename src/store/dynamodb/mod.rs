@@ -1,0 +1,1 @@
+//! DynamoDB: profiles, keys, campaigns, the register of processes, epochs.

@@ -1,0 +1,1 @@
+//! Valkey: leases and frequency counters.
