@@ -39,7 +39,7 @@ local NEED_BYTES = 36
 local PROCESS = '<I2I8I8BI8I4I8I8I4I4'
 local LEASE_RECORD = '<c4c4i8i8i8I8i8'
 local BOOKING = '<I8c8c8c4I4i8i8I8BI4'
-local BOOKING_BYTES = 65
+local BOOKING_BYTES = 61
 local SAID = '<c4c4c8c8i8i8i8i8i8i8i8BB'
 local SAID_BYTES = 82
 local FOREIGN_RECORD = '<c8c8I4i8i8I8'
@@ -59,7 +59,6 @@ local function bind()
 end
 
 local function clock()
-  if not call then bind() end
   local time = call('TIME')
   return time[1] * 1000 + floor(time[2] / 1000)
 end
@@ -612,6 +611,11 @@ local function refused(why)
   return header(REFUSED) .. pack('<B', why)
 end
 
+local function malformed(keys)
+  key, now, meta = keys[1], clock(), nil
+  return refused(MALFORMED)
+end
+
 -- After a replica took over, or a restart, the server has another one: acknowledged writes may be gone.
 local function server()
   return string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or ''
@@ -1056,15 +1060,13 @@ local REPORT_BYTES = 87
 local function report(keys, args)
   local body = args[2]
   if #body < REPORT_BYTES then
-    key, now, meta = keys[1], clock(), nil
-    return refused(MALFORMED)
+    return malformed(keys)
   end
   local node_id, incarnation, epoch, number, seen, from, upto, next_booking, flags, horizon, first_booking, origin, lease_count,
     booking_count, ask_count, first = unpack_bytes(REPORT, body)
   local renews, full, last = flags % 2 == 1, flags % 4 >= 2, flags >= 4
   if #body ~= REPORT_BYTES + lease_count * SAID_BYTES + booking_count * BOOKING_BYTES + ask_count * (14 + BOOKING_BYTES) then
-    key, now, meta = keys[1], clock(), nil
-    return refused(MALFORMED)
+    return malformed(keys)
   end
   local raw_node, raw_incarnation = pack('<I2', node_id), pack('<I4', incarnation)
   local fields, own = { 'n' .. raw_node, 'p' .. raw_incarnation }, {}
@@ -1104,9 +1106,9 @@ local function report(keys, args)
     end
   end
   local standing, till = CURRENT, 0
-  if holder and holder.node ~= node_id then
+  if not holder or holder.node ~= node_id then
     standing = UNKNOWN
-  elseif not holder or is_over(incarnation) then
+  elseif is_over(incarnation) then
     standing = REPLACED
   elseif meta.learning > 0 and now <= meta.learning then
     standing, till = LEARNING, meta.learning
@@ -1260,9 +1262,8 @@ end
 -- server; ARGV[2] until when this may be done, and the processes that the register names, read after the epoch was set;
 -- ARGV[3] a checkpoint, used if there is nothing here. In the first epoch there is nothing to learn: only who set it may open it.
 local function open(keys, args)
-  if #args[1] < 53 or #args[2] < 8 or (#args[2] - 8) % 30 ~= 0 then
-    key, now, meta = keys[1], clock(), nil
-    return refused(MALFORMED)
+  if #args[1] < 53 or #args[2] < 8 or (#args[2] - 8) % 31 ~= 0 then
+    return malformed(keys)
   end
   local format, epoch, _, id = unpack_bytes('<BI4I8c40', args[1])
   local body = args[2]
@@ -1295,14 +1296,20 @@ local function open(keys, args)
     meta.learning = now + LEASE + EPSILON
     local known, emptied = {}, {}
     for _, incarnation in ipairs(all_processes()) do known[incarnation] = true end
-    for at = 9, #body, 30 do
-      local incarnation, node_id, horizon, first_booking, next_booking = unpack_bytes('<I4I2I8I8I8', body, at)
+    for at = 9, #body, 31 do
+      local incarnation, node_id, horizon, first_booking, next_booking, retired =
+        unpack_bytes('<I4I2I8I8I8B', body, at)
       if not known[incarnation] then
         -- What may be left of it is of a memory that is gone.
         insert(emptied, incarnation)
         begin(incarnation, node_id, horizon, first_booking, next_booking)
       end
       known[incarnation] = true
+      local node = node_of(node_id)
+      if retired == 1 and node.retired == 0 then
+        node.retired = now
+        dirty.nodes[node] = true
+      end
     end
     for incarnation in pairs(known) do
       unheard[incarnation] = true
@@ -1381,11 +1388,21 @@ local function all_stops(keys, args)
   return header(OK) .. write_stops()
 end
 
-redis.register_function('corebid_report', report)
-redis.register_function('corebid_fund', fund)
-redis.register_function('corebid_open', open)
-redis.register_function('corebid_stop', stop_all)
-redis.register_function('corebid_resume', resume)
-redis.register_function('corebid_retire', retire)
-redis.register_function { function_name = 'corebid_checkpoint', callback = checkpoint, flags = { 'no-writes' } }
-redis.register_function { function_name = 'corebid_stops', callback = all_stops, flags = { 'no-writes' } }
+local function register(name, step, flags)
+  local function callback(keys, args)
+    if not call then bind() end
+    return step(keys, args)
+  end
+  redis.register_function { function_name = name, callback = callback, flags = flags }
+end
+
+local READS = { 'no-writes' }
+
+register('corebid_report', report, {})
+register('corebid_fund', fund, {})
+register('corebid_open', open, {})
+register('corebid_stop', stop_all, {})
+register('corebid_resume', resume, {})
+register('corebid_retire', retire, {})
+register('corebid_checkpoint', checkpoint, READS)
+register('corebid_stops', all_stops, READS)

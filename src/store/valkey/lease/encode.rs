@@ -48,7 +48,7 @@ pub fn envelope(envelope: &Envelope) -> Vec<u8> {
 /// # Errors
 /// [`Unfit`].
 pub fn report(report: &Report) -> Result<Vec<u8>, Unfit> {
-    let size = 87 + 82 * report.leases.len() + 65 * report.bookings.len() + 79 * report.asks.len();
+    let size = 87 + 82 * report.leases.len() + 61 * report.bookings.len() + 75 * report.asks.len();
     let mut out = Out(Vec::with_capacity(size));
     out.u16(report.node.0);
     out.u32(report.incarnation.0);
@@ -110,6 +110,8 @@ pub struct Process {
     pub node: NodeId,
     /// Where it begins.
     pub origin: Origin,
+    /// Its node was given up.
+    pub retired: bool,
 }
 
 /// Opens a new epoch: not after `before`, by the shard's clock, which bounds how late a call can arrive that was sent before
@@ -118,12 +120,13 @@ pub struct Process {
 /// # Errors
 /// [`Unfit`].
 pub fn open(before: UnixMillis, registered: &[Process]) -> Result<Vec<u8>, Unfit> {
-    let mut out = Out(Vec::with_capacity(8 + 30 * registered.len()));
+    let mut out = Out(Vec::with_capacity(8 + 31 * registered.len()));
     out.count("a time", before.0)?;
     for process in registered {
         out.u32(process.incarnation.0);
         out.u16(process.node.0);
         out.origin(&process.origin)?;
+        out.u8(process.retired.into());
     }
     Ok(out.0)
 }
