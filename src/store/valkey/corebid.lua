@@ -149,6 +149,14 @@ local function of_process(incarnation)
   return key .. ':p' .. incarnation
 end
 
+-- Those of minutes that are forgotten are remembered together, until the next tick.
+local LATE_MINUTE = 0
+
+local function minute_of(expires)
+  local minute = floor(expires / 60000)
+  return minute > meta.forgotten and minute or LATE_MINUTE
+end
+
 local function of_minute(minute)
   return key .. ':r' .. minute
 end
@@ -578,6 +586,7 @@ local function commit()
     delete(of_process(incarnation), gone)
     set(of_process(incarnation), new)
   end
+  if dirty.ticked then call('UNLINK', of_minute(LATE_MINUTE)) end
   for minute, booked in pairs(reserved) do
     local new = {}
     for field, amount in pairs(booked.new) do
@@ -631,7 +640,7 @@ local function enter(keys, args, fields)
   key, now = keys[1], clock()
   campaigns, processes, nodes, leases, of_day, reserved = {}, {}, {}, {}, {}, {}
   changes, dropped, listed = {}, {}, {}
-  dirty = { campaigns = {}, processes = {}, nodes = {}, leases = {}, foreign = {}, gone = {}, stops = false, memory = false }
+  dirty = { campaigns = {}, processes = {}, nodes = {}, leases = {}, foreign = {}, gone = {}, stops = false, memory = false, ticked = false }
   meta = nil
   if #args[1] < 53 then return refused(MALFORMED) end
   local format, epoch, version, id = unpack_bytes('<BI4I8c40', args[1])
@@ -707,7 +716,7 @@ end
 -- Authority::tick, with the first call of five seconds; but for the recount of all sums, as `commit` checks those that move.
 local function tick()
   if now - meta.ticked < TICK then return end
-  meta.ticked = now
+  meta.ticked, dirty.ticked = now, true
   meta.forgotten = max(meta.forgotten, floor(max(now - EPSILON, 0) / 60000) - 1)
   if meta.learning > 0 and now > meta.learning then meta.learning = 0 end
   if meta.restless == 1 then
@@ -751,7 +760,7 @@ end
 
 -- What was booked for a reservation, if it is booked.
 local function booked_for(id, reservation, expires)
-  local minute = floor(expires / 60000)
+  local minute = minute_of(expires)
   local here = reserved[minute]
   if not here then
     here = { new = {} }
@@ -759,9 +768,9 @@ local function booked_for(id, reservation, expires)
   end
   local field = id .. reservation
   if here.new[field] then return here.new[field] end
-  local bytes = call('HGET', of_minute(minute), field)
+  local bytes = not (minute == LATE_MINUTE and dirty.ticked) and call('HGET', of_minute(minute), field)
   if bytes then return (unpack_bytes('<i8', bytes)) end
-  if minute > meta.forgotten then return nil end
+  if minute ~= LATE_MINUTE then return nil end
   -- What other nodes booked is remembered until the lease is closed.
   local holder = lease_of(id) and process(process_of(id))
   for _, foreign in ipairs(holder and foreign_after(holder, 0) or {}) do
@@ -775,7 +784,7 @@ end
 
 -- Books a reservation, once. `elsewhere`: another process's lease that is to hear of it.
 local function settle(booking, lease, excess, overdrawn, elsewhere)
-  local minute = floor(booking.expires / 60000)
+  local minute = minute_of(booking.expires)
   reserved[minute].new[booking.lease .. booking.reservation] = booking.amount
   meta.minutes = max(meta.minutes, minute)
   if excess then
@@ -864,7 +873,7 @@ end
 local function ask(node, incarnation, booking)
   local before = booked_for(booking.lease, booking.reservation, booking.expires)
   if before then return BEFORE, before end
-  if now > booking.expires or floor(booking.expires / 60000) <= meta.forgotten then return EXPIRED, 0 end
+  if now > booking.expires or minute_of(booking.expires) == LATE_MINUTE then return EXPIRED, 0 end
   local lease, holder = lease_of(booking.lease), process(incarnation)
   local fits = lease and lease.campaign == booking.campaign and process_of(lease.id) == incarnation
   if not fits or not holder or holder.node ~= node then return NO_LEASE, 0 end
@@ -1226,6 +1235,7 @@ local function dump()
   end
   add(key, '')
   for _, incarnation in ipairs(all_processes()) do add(of_process(incarnation), ':p' .. incarnation) end
+  add(of_minute(LATE_MINUTE), ':r' .. LATE_MINUTE)
   for minute = meta.forgotten + 1, meta.minutes do add(of_minute(minute), ':r' .. minute) end
   return concat(parts)
 end
