@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 pub mod exchange;
 pub mod privacy;
+pub mod profiles;
 pub mod supply;
 pub mod audit;
 
@@ -21,6 +22,7 @@ pub use audit::Audit;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
 pub use privacy::Privacy;
+pub use profiles::Profiles;
 pub use supply::Supply;
 
 /// All of the configuration.
@@ -38,6 +40,9 @@ pub struct Config {
     /// `[privacy]`.
     #[serde(default)]
     pub privacy: Privacy,
+    /// `[profiles]`.
+    #[serde(default)]
+    pub profiles: Profiles,
     /// `[supply]`.
     #[serde(default)]
     pub supply: Supply,
@@ -176,6 +181,7 @@ impl Config {
             .chain(data.head_file.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.profiles.key_file.as_mut())
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
         {
@@ -216,6 +222,7 @@ impl Config {
         }
         self.edge.validate(&self.exchanges)?;
         self.privacy.validate()?;
+        self.profiles.validate()?;
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
         if self.server.node >= NODES {
@@ -247,6 +254,7 @@ impl Config {
             },
             edge: Edge::default(),
             privacy: Privacy::default(),
+            profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],

@@ -43,6 +43,11 @@ impl Key {
         Key::from_text(&text).ok_or_else(|| not_a_key(path, "32 bytes in base64 or hexadecimal digits are wanted"))
     }
 
+    /// 32 bytes as 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Key> {
+        from_hex(text).map(Key)
+    }
+
     /// 32 bytes as 64 hexadecimal digits, or in base64 of either alphabet, padded or not.
     pub fn from_text(text: &str) -> Option<Key> {
         let mut key = [0; 32];
@@ -69,7 +74,7 @@ impl Key {
 }
 
 /// The text of a key file, without the newline. One that is no text is empty.
-fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
+pub(crate) fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
     let fail = |what: String| SecretError(format!("{}: {what}", path.display()));
     let mut file = File::open(path).map_err(|error| fail(format!("cannot read the key: {error}; {advice}")))?;
     let mode = file.metadata().map_err(|error| fail(error.to_string()))?.mode();
@@ -81,7 +86,7 @@ fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
     Ok(if read.is_ok() { text.trim_end().to_owned() } else { String::new() })
 }
 
-fn not_a_key(path: &Path, wanted: &str) -> SecretError {
+pub(crate) fn not_a_key(path: &Path, wanted: &str) -> SecretError {
     SecretError(format!("{}: not a key: {wanted}", path.display()))
 }
 

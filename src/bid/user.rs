@@ -1,13 +1,10 @@
 //! The user behind a request, as far as it may be known.
 
-use crate::bid::admit::Exchange;
 use crate::bid::comply::Personal;
 use crate::bid::frequency::FrequencyShard;
 use crate::bid::profile::ProfileShard;
 use crate::snapshot::campaign::Campaign;
-use crate::snapshot::profiles::{ANY_EXCHANGE, UserKeys};
 use crate::units::{Day, Now, SegmentId, UserKey};
-use crate::wire::openrtb::request::BidRequest;
 
 /// What is known of a user.
 #[derive(Debug)]
@@ -19,27 +16,11 @@ pub struct User<'s> {
 }
 
 impl<'s> User<'s> {
-    /// Looks the user up, if the request has an id and the token that allows it. `buyeruid`, our own id for the user, comes
-    /// before the exchange's `user.id`.
-    pub fn know(
-        personal: Option<Personal>,
-        request: &BidRequest<'_>,
-        exchange: &Exchange,
-        keys: &UserKeys,
-        shard: &'s mut ProfileShard,
-    ) -> User<'s> {
-        // Our own id means the same user everywhere, the exchange's only there.
-        let (exchange, id) = match request.buyeruid.is_empty() {
-            true => (&*exchange.name, request.user_id),
-            false => (ANY_EXCHANGE, request.buyeruid),
-        };
-        let mut room = [0; 256];
-        match (personal, id.unescape(&mut room)) {
-            (Some(personal), Some(id)) if !id.is_empty() => {
-                let key = keys.key(exchange, id);
-                User { key, segments: shard.lookup(&personal, key) }
-            }
-            _ => User { key: UserKey::NOBODY, segments: None },
+    /// Looks the user up, if there is one, and the token that allows it.
+    pub fn know(personal: Option<Personal>, key: UserKey, shard: &'s mut ProfileShard) -> User<'s> {
+        match personal {
+            Some(personal) => User { key, segments: shard.lookup(&personal, key) },
+            None => User { key: UserKey::NOBODY, segments: None },
         }
     }
 

@@ -3,4 +3,6 @@
 pub mod count;
 pub mod fetched;
 pub mod keys;
+pub mod seal;
+pub mod keyfile;
 pub mod source;

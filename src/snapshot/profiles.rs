@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::limits;
 use crate::snapshot::demo::Draw;
 use crate::snapshot::document::{self, Fault, FileError, fault};
-use crate::units::{SegmentId, UserKey};
+use crate::units::{Region, SegmentId, UserKey};
 
 /// The exchange of a profile whose line names none, and of demo users.
 pub const ANY_EXCHANGE: &str = "";
@@ -39,16 +39,17 @@ impl UserKeys {
         UserKeys([secret as u64, (secret >> 64) as u64])
     }
 
-    /// The key of an exchange's user; [`UserKey::NOBODY`] for an empty id, and for no other.
+    /// The key of an exchange's user, or of another space of ids ([`crate::config::profiles::Id`]); [`UserKey::NOBODY`] for an empty
+    /// id, and for no other.
     #[inline]
-    pub fn key(&self, exchange: &str, id: &[u8]) -> UserKey {
+    pub fn key(&self, region: Region, exchange: &str, id: &[u8]) -> UserKey {
         if id.is_empty() {
             return UserKey::NOBODY;
         }
         // The exchange's own hash keys the user's, so that no exchange and id can run into another pair.
         let [k0, k1] = self.0;
         let exchange = if exchange.is_empty() { 0 } else { siphash(k1, k0, exchange.as_bytes()) };
-        UserKey(siphash(k0 ^ exchange, k1, id).max(1))
+        UserKey::new(region, siphash(k0 ^ exchange, k1, id))
     }
 }
 
@@ -138,7 +139,7 @@ impl Profiles {
         Profiles(Arc::new(Base { slots, segments: segments.into_boxed_slice(), users: known }))
     }
 
-    /// Reads NDJSON: `{"user":"id","exchange":"optional","segments":[1,2,…]}` a line. Empty lines are passed over.
+    /// Reads NDJSON: `{"user":"id","exchange":"optional","region":"eu","segments":[1,2,…]}` a line; `"eu"` where it says no region. Empty lines are passed over.
     ///
     /// # Errors
     /// The first line that is not such an object, with its number; more than [`limits::SEGMENTS`] segments are an error too.
@@ -156,7 +157,7 @@ impl Profiles {
         let user = |at: usize| {
             let count = 1 + draw.zipf(64, 1.1);
             let segments = (0..count).map(|_| draw.segment()).collect();
-            (keys.key(ANY_EXCHANGE, format!("u{at}").as_bytes()), segments)
+            (keys.key(Region::Eu, ANY_EXCHANGE, format!("u{at}").as_bytes()), segments)
         };
         Profiles::new((0..n).map(user).collect())
     }
@@ -208,11 +209,17 @@ struct Line {
     user: String,
     #[serde(default)]
     exchange: String,
+    #[serde(default, deserialize_with = "region")]
+    region: Region,
     segments: Vec<u32>,
 }
 
+fn region<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Region, D::Error> {
+    <std::borrow::Cow<'_, str> as serde::Deserialize>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
 fn profile(line: &str, number: usize, keys: &UserKeys) -> Result<(UserKey, Vec<SegmentId>), Fault> {
-    let Line { user, exchange, segments } = serde_json::from_str(line).map_err(|error| {
+    let Line { user, exchange, region, segments } = serde_json::from_str(line).map_err(|error| {
         let message = error.to_string();
         let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned();
         Fault { line: number, what }
@@ -223,7 +230,7 @@ fn profile(line: &str, number: usize, keys: &UserKeys) -> Result<(UserKey, Vec<S
     if segments.len() > limits::SEGMENTS {
         return fault(number, format!("{} segments; the most is {}", segments.len(), limits::SEGMENTS));
     }
-    Ok((keys.key(&exchange, user.as_bytes()), segments.into_iter().map(SegmentId).collect()))
+    Ok((keys.key(region, &exchange, user.as_bytes()), segments.into_iter().map(SegmentId).collect()))
 }
 
 #[cfg(test)]
@@ -254,13 +261,17 @@ mod tests {
     #[test]
     fn users_are_apart_by_exchange_and_nobody_is_nobody() {
         let keys = keys();
-        assert_eq!(keys.key("a", b""), UserKey::NOBODY);
+        assert_eq!(keys.key(Region::Eu, "a", b""), UserKey::NOBODY);
         let all =
-            [keys.key("", b"u"), keys.key("a", b"u"), keys.key("b", b"u"), keys.key("", b"au"), keys.key("a", b"v")];
+            [keys.key(Region::Eu, "", b"u"), keys.key(Region::Eu, "a", b"u"), keys.key(Region::Eu, "b", b"u"), keys.key(Region::Eu, "", b"au"), keys.key(Region::Eu, "a", b"v")];
         for (at, key) in all.iter().enumerate() {
             assert!(*key != UserKey::NOBODY && !all[..at].contains(key));
         }
-        assert_ne!(UserKeys::new(&[7; 16]).key("a", b"u"), all[1]);
+        // Another region is another key of the same hash.
+        let other = keys.key(Region::Other, "a", b"u");
+        assert!(!all.contains(&other) && other.within(Region::Eu) == all[1]);
+        assert_eq!((all[1].region(), other.region()), (Some(Region::Eu), Some(Region::Other)));
+        assert_ne!(UserKeys::new(&[7; 16]).key(Region::Eu, "a", b"u"), all[1]);
     }
 
     #[test]
@@ -276,13 +287,14 @@ mod tests {
         let good = "{\"user\":\"a\",\"segments\":[9,2,2]}\n\n{\"user\":\"b\",\"exchange\":\"x\",\"segments\":[]}\n";
         let profiles = load(good).unwrap();
         assert_eq!(profiles.len(), 2);
-        assert_eq!(profiles.get(keys.key("", b"a")), Some(&[SegmentId(2), SegmentId(9)][..]));
-        assert_eq!(profiles.get(keys.key("x", b"b")), Some(&[][..]));
-        assert_eq!(profiles.get(keys.key("x", b"a")), None);
+        assert_eq!(profiles.get(keys.key(Region::Eu, "", b"a")), Some(&[SegmentId(2), SegmentId(9)][..]));
+        assert_eq!(profiles.get(keys.key(Region::Eu, "x", b"b")), Some(&[][..]));
+        assert_eq!(profiles.get(keys.key(Region::Eu, "x", b"a")), None);
         assert_eq!(profiles.get(UserKey::NOBODY), None);
         let long = format!("{{\"user\":\"a\",\"segments\":{:?}}}", (0..300).collect::<Vec<_>>());
         for (text, line) in [
             (r#"{"user":"a","segments":[1]"#, 1),
+            (r#"{"user":"a","region":"us","segments":[1]}"#, 1),
             ("\n{\"user\":\"a\"}", 2),
             (r#"{"user":"a","segments":[-1]}"#, 1),
             (r#"{"user":"a","segments":[],"age":3}"#, 1),
@@ -302,9 +314,9 @@ mod tests {
         let profiles = Profiles::synthetic(1000, &keys);
         assert_eq!(profiles.len(), 1000);
         for at in 0..1000 {
-            let segments = profiles.get(keys.key(ANY_EXCHANGE, format!("u{at}").as_bytes())).unwrap();
+            let segments = profiles.get(keys.key(Region::Eu, ANY_EXCHANGE, format!("u{at}").as_bytes())).unwrap();
             assert!(!segments.is_empty() && segments.is_sorted_by(|a, b| a < b));
         }
-        assert_eq!(profiles.get(keys.key(ANY_EXCHANGE, b"u1000")), None);
+        assert_eq!(profiles.get(keys.key(Region::Eu, ANY_EXCHANGE, b"u1000")), None);
     }
 }
