@@ -53,7 +53,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
 use crate::snapshot::profiles::Profiles;
 use crate::topology::MAX_BID_CORES;
-use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
+use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis, UserKey};
 use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -398,6 +398,14 @@ impl BidCore {
             self.duplicates.note(copies, now.boot);
         }
         Ok(Outcome::Bid { length: written.length, valid_until })
+    }
+
+    /// Overwrites what this core has of a user.
+    pub fn erase(&mut self, user: UserKey) {
+        self.profiles.erase(user);
+        for campaign in self.snapshot.campaigns.iter() {
+            self.frequency.erase(user, campaign.id);
+        }
     }
 
     /// The answer that says why there is no bid, for exchanges that are agreed to get one; its length.

@@ -88,6 +88,16 @@ impl ProfileShard {
         found.map(|found| self.base.segments(found))
     }
 
+    /// Forgets a user, whose values stand in the base only. Whether the user was remembered.
+    pub fn erase(&mut self, user: UserKey) -> bool {
+        let mask = self.sets.len() - 1;
+        let set = &mut self.sets[(user.0 >> 32) as usize & mask];
+        let Some(way) = set.users.iter().position(|&known| known == user && user != UserKey::NOBODY) else { return false };
+        set.users[way] = UserKey::NOBODY;
+        set.found[way] = None;
+        true
+    }
+
     /// What the shard has done.
     pub fn counts(&self) -> ShardCounts {
         self.counts

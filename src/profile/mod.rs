@@ -3,6 +3,9 @@
 pub mod count;
 pub mod fetched;
 pub mod keys;
-pub mod seal;
 pub mod keyfile;
+pub mod seal;
+pub mod sealed;
+pub mod region;
+pub mod erase;
 pub mod source;

@@ -125,7 +125,7 @@ impl FleetKeys {
         })
     }
 
-    fn parse(text: &str) -> Option<FleetKeys> {
+    pub(super) fn parse(text: &str) -> Option<FleetKeys> {
         let mut keys = Vec::new();
         for line in text.lines() {
             let (id, digits) = line.split_once(' ')?;
