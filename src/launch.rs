@@ -29,7 +29,7 @@ use crate::metrics::render::{Cores, Reconciliation};
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
-use crate::reconcile::{Horizons, Settings};
+use crate::reconcile::{Horizons, Parts, Settings};
 use crate::reload::{Reloader, Reloads, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
@@ -144,6 +144,7 @@ impl Launch {
                 node: config.node(),
                 cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
                 horizons: horizons(&config),
+                parts: Parts::One,
             },
         };
         let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;

@@ -11,7 +11,7 @@ use corebid::limits;
 use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::history::History;
 use corebid::reconcile::record::NO_NUMBER;
-use corebid::reconcile::{Funding, Horizons, Mode, Reconciler, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Parts, Reconciler, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Order, Reserved};
 use corebid::store::journal::Journal;
 use corebid::units::*;
@@ -56,23 +56,15 @@ impl Fleet {
             incarnation: registered.incarnation,
             number: self.reports,
             sent: NOW.boot,
-            leases: vec![LeaseReport {
-                campaign: CAMPAIGN,
-                day: NOW.wall.day(),
-                lease,
-                granted: Micros::ZERO,
-                released: Micros::ZERO,
-                wanted: Micros::ZERO,
-                least: BID,
-                exposed: Micros::ZERO,
-                expected: Micros::ZERO,
-                demand: Micros::ZERO,
-                done: false,
-                stop: None,
-            }],
+            leases: vec![LeaseReport { lease, least: BID, ..LeaseReport::new(CAMPAIGN, NOW.wall.day()) }],
             ..Report::default()
         };
         change(&mut report);
+        (report.from, report.upto) = match &report.bookings[..] {
+            [first, .., last] => (first.number, last.number + 1),
+            [one] => (one.number, one.number + 1),
+            [] => (0, 0),
+        };
         self.authority.report(NOW, &mut self.journal, &report)
     }
 
@@ -176,7 +168,7 @@ fn bookings_are_taken_in_their_order_and_once() {
     let [first, second, again] = [(0, 0), (1, 1), (2, 0)].map(|(number, bid)| booking(number, &node, lease, bid));
     let told: [(&[Booking], u64, i64); 5] = [
         (&[second], 0, 0),
-        (&[second, first], 1, 1),
+        (&[second, first], 0, 0),
         (&[first, second], 2, 2),
         (&[first, second], 2, 2),
         (&[again], 3, 2),
@@ -211,7 +203,7 @@ fn a_report_that_was_overtaken_moves_no_lease() {
 fn a_node_reports_what_is_on_its_disk() {
     let mut fleet = Fleet::new();
     let registered = fleet.register(1);
-    let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
+    let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default(), parts: Parts::One };
     let (journal, gauges) = (Journal::new(1, UnixMillis(0)), Arc::new(Gauges::new(1)));
     let mut node = Reconciler::new(settings, History::default(), journal, registered, gauges, NOW);
     let written = |node: &mut Reconciler| {

@@ -13,7 +13,7 @@ use corebid::reconcile::guards::stops::Stop;
 use corebid::reconcile::guards::sums::{Accounts, Sum, Sums};
 use corebid::reconcile::history::Replayed;
 use corebid::reconcile::solo::{Solo, Start};
-use corebid::reconcile::{Funding, Horizons, Mode, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Parts, Settings};
 use corebid::ring::message::{Event, Order};
 use corebid::units::*;
 use proptest::prelude::*;
@@ -455,7 +455,7 @@ struct Node {
 impl Node {
     fn new() -> Node {
         let now = Now { boot: Nanos(Nanos::SECOND), wall: UnixMillis(20_000 * UnixMillis::DAY + 3_600_000) };
-        let settings = Settings { node: NodeId(0), cores: 1, horizons: Horizons::default() };
+        let settings = Settings { node: NodeId(0), cores: 1, horizons: Horizons::default(), parts: Parts::One };
         let gauges = Arc::new(Gauges::new(1));
         let start = Start { nonce: 1, ids_from: UnixMillis(0), opens: false };
         let (solo, _) = Solo::new(settings, Replayed::default(), start, &gauges, now).unwrap();

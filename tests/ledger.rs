@@ -20,7 +20,7 @@ use corebid::reconcile::history::Replayed;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::server::{self, Command, CoreEnds, Ended, Handle, Options, StartError};
 use corebid::reconcile::solo::{Solo, Start};
-use corebid::reconcile::{Funding, Horizons, Mode, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Parts, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::ring::spsc::{self, BoxReceiver, BoxSender, EventSender, OrderReceiver};
 use corebid::ring::wake;
@@ -55,7 +55,7 @@ impl Bidder {
     }
 
     fn start_with(dir: &Path, segment_bytes: u64) -> Result<Self, StartError> {
-        let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
+        let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default(), parts: Parts::One };
         let (events, their_events) = spsc::events();
         let (their_orders, orders) = spsc::orders(wake::pair().unwrap().0);
         let (their_snapshots, snapshots) = spsc::boxes();
@@ -456,7 +456,7 @@ fn a_bid_of_version_1_is_billed() {
     let lease = LeaseId(1 << 32 | 1);
     let charge = replayed.books.lease(lease).unwrap().charge();
     let now = Now { boot: Nanos(Nanos::SECOND), wall: UnixMillis(expires.0 - 60_000) };
-    let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
+    let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default(), parts: Parts::One };
     let start = Start { nonce: 1, ids_from: store.ids_from, opens: store.position.closed };
     let (mut solo, opening) = Solo::new(settings, replayed, start, &Arc::new(Gauges::new(1)), now).unwrap();
     assert!(opening.is_some(), "version 1 is not written any more");

@@ -9,7 +9,7 @@ use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::history::Replayed;
 use corebid::reconcile::record::Record;
 use corebid::reconcile::solo::{Solo, Start};
-use corebid::reconcile::{Funding, Horizons, Mode, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Parts, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::store::commit::{BLOCK, Entry, NOTHING, Segment};
 use corebid::store::embedded::{End, Position};
@@ -145,7 +145,7 @@ struct Node {
 impl Node {
     fn start() -> Self {
         let (disk, now) = (Memory::default(), Now { boot: Nanos(Nanos::SECOND), wall: WALL });
-        let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default() };
+        let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default(), parts: Parts::One };
         let start = Start { nonce: 1, ids_from: UnixMillis(0), opens: true };
         let gauges = Arc::new(Gauges::new(1));
         let (solo, opening) = Solo::new(settings, Replayed::default(), start, &gauges, now).unwrap();

@@ -15,7 +15,7 @@ use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::history::Replayed;
 use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::solo::{Solo, Start};
-use corebid::reconcile::{Funding, Horizons, Mode, Settings};
+use corebid::reconcile::{Funding, Horizons, Mode, Parts, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
 use corebid::store::journal::Batch;
 use corebid::units::*;
@@ -575,7 +575,7 @@ impl World {
 }
 
 fn solo(replayed: Replayed, nonce: u64, now: Now, horizons: Horizons) -> Solo {
-    let settings = Settings { node: NodeId(1), cores: CORES, horizons };
+    let settings = Settings { node: NodeId(1), cores: CORES, horizons, parts: Parts::One };
     let gauges = Arc::new(Gauges::new(CAMPAIGNS as usize).with_paths());
     let start = Start { nonce, ids_from: UnixMillis(0), opens: false };
     Solo::new(settings, replayed, start, &gauges, now).unwrap().0

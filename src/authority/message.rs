@@ -13,6 +13,8 @@
 //! report frees counts only if it knows all that others booked on its leases ([`Report::foreign_seen`]). Times that a node will
 //! measure with are its own: the authority sends [`Report::sent`] back.
 
+use std::fmt;
+
 use super::books::Scope;
 use crate::units::{
     AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, Nanos, NodeId, ReservationId,
@@ -93,6 +95,36 @@ pub struct Booking {
     pub asked: Option<Epoch>,
 }
 
+/// Which accounts a conversation is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// All of them: the embedded authority.
+    #[default]
+    All,
+    /// Those of one advertiser, which are kept in one place and apart from all others.
+    Advertiser(AdvertiserId),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::All => f.write_str("all campaigns"),
+            Part::Advertiser(advertiser) => write!(f, "advertiser {}", advertiser.0),
+        }
+    }
+}
+
+/// Where a process begins, for an authority that did not number it: as in [`Register`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// [`Register::horizon`].
+    pub horizon: u64,
+    /// [`Register::first_booking`].
+    pub first_booking: u64,
+    /// [`Register::next_booking`].
+    pub next_booking: u64,
+}
+
 /// A notice of a reservation that another process made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -133,6 +165,29 @@ pub struct LeaseReport {
     pub done: bool,
     /// A guard of the node tripped: the campaign is to stop everywhere.
     pub stop: Option<Why>,
+    /// The number a new lease is to have, which nobody else uses; `None` if the authority numbers its leases.
+    pub fresh: Option<LeaseId>,
+}
+
+impl LeaseReport {
+    /// Of a campaign's day of which there is nothing to say.
+    pub fn new(campaign: CampaignId, day: Day) -> Self {
+        Self {
+            campaign,
+            day,
+            lease: None,
+            granted: Micros::ZERO,
+            released: Micros::ZERO,
+            wanted: Micros::ZERO,
+            least: Micros::ZERO,
+            exposed: Micros::ZERO,
+            expected: Micros::ZERO,
+            demand: Micros::ZERO,
+            done: false,
+            stop: None,
+            fresh: None,
+        }
+    }
 }
 
 /// Why a campaign or an advertiser was stopped.
@@ -152,6 +207,8 @@ pub enum Why {
 /// Everything a node has to say. Sent each tick, and between ticks when a core is short or a foreign notice waits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
+    /// To whom: whose accounts it is about.
+    pub part: Part,
     /// Who.
     pub node: NodeId,
     /// Which process.
@@ -168,9 +225,13 @@ pub struct Report {
     pub foreign_seen: u64,
     /// Its leases of which there is something to say, and campaigns that want one.
     pub leases: Vec<LeaseReport>,
-    /// What is in the node's own ledger, and may have been acknowledged: from the first that is not confirmed on, in order of
-    /// number; a part if there are many.
+    /// What is in the node's own ledger, and may have been acknowledged: all bookings of this part from number `from` up to and
+    /// without number `upto`, in order. Those of other parts stand between them.
     pub bookings: Vec<Booking>,
+    /// [`Answer::booked`] as last heard, or the first booking that is kept.
+    pub from: u64,
+    /// When they are booked, [`Answer::booked`] is this.
+    pub upto: u64,
     /// The first number that the releases do not presume: they count only once all bookings before it are booked.
     pub next_booking: u64,
     /// Notices of reservations that other processes made: they are answered when the authority has booked them.
@@ -179,6 +240,8 @@ pub struct Report {
     pub full: bool,
     /// The process ends: it makes no further bids, whatever it was granted.
     pub last: bool,
+    /// Where the process begins.
+    pub origin: Origin,
 }
 
 /// What became of [`Report::asks`].
@@ -243,6 +306,8 @@ pub struct LeaseAnswer {
 /// What the authority says to a report. It leaves when everything it tells of is on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
+    /// [`Report::part`].
+    pub part: Part,
     /// To whom.
     pub incarnation: Incarnation,
     /// [`Report::number`].

@@ -17,6 +17,7 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::ids::WORKERS;
 use crate::limits;
 use crate::reconcile::guards::sums::Sums;
 use crate::reconcile::record::{Record, UNLIMITED};
@@ -422,6 +423,3 @@ impl Authority {
         LeaseId(self.next_serial)
     }
 }
-
-/// Worker ids there can be ([`crate::bid::ids`]): 10 bits.
-const WORKERS: u16 = 1 << 10;

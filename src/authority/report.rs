@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::books::{Lease, Scope, minute};
-use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Report, Standing};
+use super::books::{Bidder, Lease, Scope, minute};
+use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Origin, Part, Report, Standing};
 use super::{Authority, Budget};
 use crate::limits;
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
@@ -35,8 +35,10 @@ pub(super) struct Window {
 impl Authority {
     /// Takes a report in. The answer must not leave before everything in the journal so far is on disk.
     pub fn report(&mut self, now: Now, journal: &mut Journal, report: &Report) -> Answer {
+        self.meet(now, journal, report);
         let standing = self.standing(now, report);
         let mut answer = Answer {
+            part: report.part,
             incarnation: report.incarnation,
             number: report.number,
             sent: report.sent,
@@ -57,9 +59,7 @@ impl Authority {
             self.adopt(now, journal, report);
         }
         if !self.unheard.contains(&report.incarnation) {
-            for booking in &report.bookings {
-                self.book(now, journal, report, booking);
-            }
+            self.book_all(now, journal, report);
         }
         for ask in &report.asks {
             let booked = self.ask(now, journal, report, ask);
@@ -108,13 +108,60 @@ impl Authority {
         }
     }
 
-    /// A booking from a node's own ledger: it may have been acknowledged, so it is booked whatever the clock says.
-    fn book(&mut self, now: Now, journal: &mut Journal, report: &Report, booking: &Booking) {
+    /// An authority of one part learns of a process from its first report.
+    fn meet(&mut self, now: Now, journal: &mut Journal, report: &Report) {
+        if report.part == Part::All || self.books.bidder(report.incarnation).is_some() {
+            return;
+        }
+        let later = |(incarnation, bidder): (Incarnation, &Bidder)| {
+            bidder.node == report.node && incarnation > report.incarnation
+        };
+        if self.books.is_retired(report.node) || self.books.bidders().any(later) {
+            return;
+        }
+        let &Report { incarnation, node, origin: Origin { horizon, first_booking, next_booking }, .. } = report;
+        let record = Record::Registered {
+            incarnation,
+            node,
+            nonce: 0,
+            first_worker: 0,
+            workers: 0,
+            ids_from: UnixMillis(0),
+            horizon,
+            first_booking,
+            next_booking,
+            wall: now.wall,
+        };
+        self.append(journal, now, record);
+    }
+
+    /// What a node booked and has to be settled here, in order. If some of it is missing between what was booked before and what
+    /// the report tells, nothing is: the answer says where to begin.
+    fn book_all(&mut self, now: Now, journal: &mut Journal, report: &Report) {
+        let ordered = report.bookings.is_sorted_by(|one, next| one.number < next.number)
+            && report.bookings.iter().all(|booking| (report.from..report.upto).contains(&booking.number));
+        if !ordered || report.from > self.books.booked(report.node) {
+            return;
+        }
+        let all = report.bookings.iter().all(|booking| self.book(now, journal, report, booking));
+        // The bookings in between are other parts'.
+        let upto = report.upto;
+        if all && upto > self.books.booked(report.node) {
+            self.append(journal, now, Record::Booker { node: report.node, booked: upto });
+        }
+    }
+
+    /// A booking from a node's own ledger: it may have been acknowledged, so it is booked whatever the clock says. Returns whether
+    /// those after it may be.
+    fn book(&mut self, now: Now, journal: &mut Journal, report: &Report, booking: &Booking) -> bool {
         let (node, number) = (report.node, booking.number);
+        if number < self.books.booked(node) {
+            return true;
+        }
         let known = self.books.lease(booking.lease).is_some();
         // Its process may not have told yet that it holds the lease.
-        if number != self.books.booked(node) || (!known && self.is_deaf()) {
-            return;
+        if !known && self.is_deaf() {
+            return false;
         }
         let campaign_known = self.books.life(booking.campaign).is_some();
         if !campaign_known {
@@ -133,7 +180,7 @@ impl Authority {
             || !campaign_known
         {
             self.append(journal, now, Record::Skipped { node, number });
-            return;
+            return true;
         }
         let lease = self.books.lease(booking.lease).filter(|lease| lease.campaign == booking.campaign).copied();
         let mut marks = self.cover(lease, booking);
@@ -143,6 +190,7 @@ impl Authority {
             marks = marks.and(Marks::FOREIGN);
         }
         self.append(journal, now, booked(report, booking, number, marks));
+        true
     }
 
     /// A notice that only the authority can make safe, as another process made the bid.
@@ -317,7 +365,7 @@ impl Authority {
         if more <= Micros::ZERO || more < least {
             return lease;
         }
-        let lease = lease.unwrap_or_else(|| self.new_lease(now, journal));
+        let lease = lease.or(said.fresh).unwrap_or_else(|| self.new_lease(now, journal));
         let total = granted.plus(more);
         self.append(journal, now, Record::Granted { lease, campaign, incarnation, day, total });
         if let (Some(windows), Some(window)) = (&mut self.windows, window) {

@@ -97,6 +97,7 @@ gauges! {
     Counter invariant_checks "Sums compared by the invariant check";
     Gauge oldest_unsynced_ns "Age of the oldest record that is not on disk, ns";
     Gauge oldest_unreported_ns "Time since the last report was sent that the authority has answered, ns";
+    Counter lapses "Times that an advertiser's leases ran out because its authority did not answer";
     Counter feed_revocations "Times that all leases were revoked because of the lag of the feed";
     Counter commits "Commits made durable";
     Counter commit_failures "Commits that failed";

@@ -9,15 +9,15 @@
 //! bid was beyond its credit; from then on, until the day ends or its credit is taken back, that is what one bid costs on
 //! this core. What the whole budget cannot pay is not granted towards.
 
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
 use super::holds::Holds;
-use super::link::without_lease;
+use super::link::Turn;
 use super::silence::Silence;
-use super::{Funding, Mode, Reconciler};
-use crate::authority::message::{LeaseReport, Why};
+use super::{Funding, Mode, Parts, Reconciler};
+use crate::authority::message::{LeaseReport, Part, Why};
 use crate::ring::message::Order;
 use crate::snapshot::calendar::BudgetDay;
-use std::collections::{HashSet, VecDeque};
-
 use crate::units::{CampaignId, CoreId, Day, LeaseId, Micros, Nanos, Now, ReservationId, Slot, UnixMillis};
 
 /// Bids a sub-lease aims at before anything is known of its demand: the fewest and the most.
@@ -31,6 +31,8 @@ const IDLE_TICKS: u8 = 2;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) funding: Funding,
+    /// Where its accounts are.
+    pub(super) part: Part,
     /// Whether it is in the campaign list.
     listed: bool,
     /// The budget day.
@@ -67,9 +69,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn new(funding: Funding, day: BudgetDay) -> Line {
+    fn new(part: Part, funding: Funding, day: BudgetDay) -> Line {
         Line {
             funding,
+            part,
             listed: true,
             day,
             lease: None,
@@ -96,6 +99,16 @@ impl Line {
         self.listed && self.heard
     }
 
+    /// There is something that only an answer can tell: what it may have, or whether it is still stopped.
+    fn asks(&self) -> bool {
+        self.wanted > Micros::ZERO || self.stopped.is_some()
+    }
+
+    /// Puts what it wants into a report.
+    fn say(&self, report: &mut LeaseReport) {
+        (report.wanted, report.least, report.demand, report.stop) = (self.wanted, self.least, self.demand, self.stop);
+    }
+
     /// It may be granted credit.
     fn runs(&self) -> bool {
         self.listed && self.stopped.is_none()
@@ -105,6 +118,8 @@ impl Line {
 /// One of this process's leases: what the authority charges it for, and where the money is.
 #[derive(Clone, Debug)]
 pub(super) struct Own {
+    /// Where it is accounted for.
+    pub(super) part: Part,
     pub(super) slot: Slot,
     pub(super) campaign: CampaignId,
     pub(super) day: Day,
@@ -130,8 +145,9 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(slot: Slot, campaign: CampaignId, day: Day, mode: Mode) -> Own {
+    pub(super) fn new(part: Part, slot: Slot, campaign: CampaignId, day: Day, mode: Mode) -> Own {
         Own {
+            part,
             slot,
             campaign,
             day,
@@ -199,6 +215,18 @@ impl Own {
         let taken = left.min(self.holds.free.max(Micros::ZERO));
         self.holds.free = self.holds.free.minus(taken);
         self.overdrawn = self.overdrawn.plus(left.minus(taken));
+    }
+
+    /// What is said of it, without what is wanted.
+    fn report(&self, lease: LeaseId, silence: &Silence, now: Nanos) -> LeaseReport {
+        LeaseReport {
+            lease: Some(lease),
+            granted: self.granted,
+            released: self.released,
+            exposed: self.holds.exposed(),
+            expected: self.holds.expected(silence, now),
+            ..LeaseReport::new(self.campaign, self.day)
+        }
     }
 
     /// Nothing can be claimed under it any more.
@@ -270,10 +298,22 @@ impl Reconciler {
             );
             self.slots.insert(funding.campaign, funding.slot);
             let cut = known.is_some_and(|known| funding.is_less_than(&known.funding));
+            let part = self.part_of(funding.advertiser);
+            if let Some(known) = known.filter(|known| known.part != part) {
+                log::error!(
+                    "campaign {}: its accounts are with {}, and it cannot move to advertiser {}: it does not bid; give it a new \
+                     number",
+                    funding.campaign.0,
+                    known.part,
+                    funding.advertiser.0
+                );
+                continue;
+            }
+            self.links.begin(part);
             let day = self.budget_day(funding.slot, now.wall);
             self.lines[at] = Some(match known {
                 Some(known) => Line { funding: *funding, listed: true, ..known },
-                None => Line::new(*funding, day),
+                None => Line::new(part, *funding, day),
             });
             self.heed(funding.slot);
             self.day_ends = self.day_ends.min(self.lines[at].map_or(day, |line| line.day).end);
@@ -305,7 +345,7 @@ impl Reconciler {
                 }
                 let Line { listed, stopped, stop, share, .. } = line;
                 self.lines[slot.0 as usize] =
-                    Some(Line { listed, stopped, stop, share, ..Line::new(line.funding, day) });
+                    Some(Line { listed, stopped, stop, share, ..Line::new(line.part, line.funding, day) });
                 self.gauges.set_spend(slot, Micros::ZERO);
                 for core in self.cores() {
                     self.revoke(slot, core);
@@ -420,7 +460,10 @@ impl Reconciler {
         let Some(line) = self.lines[slot.0 as usize].filter(Line::runs) else { return true };
         let share = *self.share(slot, core);
         let price = line.funding.price.per_impression();
-        if share.revoked || (!share.is_low() && share.out >= price.max(share.wanted)) {
+        if self.links.has_lapsed(line.part)
+            || share.revoked
+            || (!share.is_low() && share.out >= price.max(share.wanted))
+        {
             return true;
         }
         let own = line.lease.and_then(|lease| self.owns.get(&lease));
@@ -494,7 +537,7 @@ impl Reconciler {
         line.least = if line.wanted == Micros::ZERO { least } else { line.least.min(least) };
         line.wanted = line.wanted.plus(credit);
         if !line.dry && !std::mem::replace(&mut line.asking, true) {
-            self.link.want(slot);
+            self.links.want(line.part, slot);
         }
     }
 
@@ -521,57 +564,41 @@ impl Reconciler {
         }
     }
 
-    /// What a tick's report says: of each lease and campaign of which there is something to say, or of all.
-    pub(super) fn all_leases(&mut self, now: Nanos, number: u64, full: bool) -> Vec<LeaseReport> {
-        let mut reports = Vec::new();
+    /// What the reports of ticks say: of each lease and campaign of which there is something to say, or of all.
+    pub(super) fn leases_at(&mut self, now: Nanos, turns: &BTreeMap<Part, Turn>) -> BTreeMap<Part, Vec<LeaseReport>> {
+        let told = turns.iter().filter(|(_, turn)| turn.tick || turn.full);
+        let mut reports: BTreeMap<_, _> = told.map(|(part, turn)| (*part, (*turn, Vec::new()))).collect();
         for (&lease, own) in &mut self.owns {
+            let Some((turn, reports)) = reports.get_mut(&own.part) else { continue };
             let current = self.lines[own.slot.0 as usize].filter(|line| line.lease == Some(lease));
             let done = current.is_none() && own.is_done();
             if done {
-                own.done_in.get_or_insert(number);
+                own.done_in.get_or_insert(turn.number);
             }
-            let mut report = LeaseReport {
-                lease: Some(lease),
-                granted: own.granted,
-                released: own.released,
-                done,
-                campaign: own.campaign,
-                day: own.day,
-                wanted: Micros::ZERO,
-                least: Micros::ZERO,
-                exposed: own.holds.exposed(),
-                expected: own.holds.expected(&self.silence, now),
-                demand: Micros::ZERO,
-                stop: None,
-            };
+            let mut report = LeaseReport { done, ..own.report(lease, &self.silence, now) };
             let said = std::mem::replace(&mut own.told, own.released);
             let mut matters =
-                full || done || said != own.released || !own.holds.is_idle() || own.needs() > Micros::ZERO;
+                turn.full || done || said != own.released || !own.holds.is_idle() || own.needs() > Micros::ZERO;
             if let Some(line) = current {
-                (report.wanted, report.least, report.demand) = (line.wanted, line.least, line.demand);
                 // One that is stopped asks whether it still is.
-                report.stop = line.stop;
-                matters |= line.stop.is_some()
-                    || line.wanted > Micros::ZERO
-                    || line.demand > Micros::ZERO
-                    || line.stopped.is_some();
+                line.say(&mut report);
+                matters |= line.asks() || line.stop.is_some() || line.demand > Micros::ZERO;
             }
             if matters {
                 reports.push(report);
             }
         }
-        let asks = |line: &&Line| line.wanted > Micros::ZERO || line.stopped.is_some();
-        let without = self.lines.iter().flatten().filter(|line| line.lease.is_none()).filter(asks);
-        reports.extend(without.map(|line| LeaseReport {
-            wanted: line.wanted,
-            least: line.least,
-            demand: line.demand,
-            stop: line.stop,
-            ..without_lease(&line.funding, line.day.day)
-        }));
         for line in self.lines.iter_mut().flatten() {
+            let Some((_, reports)) = reports.get_mut(&line.part) else { continue };
+            if line.lease.is_none() && line.asks() {
+                let mut report = LeaseReport::new(line.funding.campaign, line.day.day);
+                line.say(&mut report);
+                reports.push(report);
+            }
             (line.wanted, line.asking, line.dry) = (Micros::ZERO, false, false);
         }
+        let mut reports: BTreeMap<_, _> = reports.into_iter().map(|(part, (_, reports))| (part, reports)).collect();
+        reports.values_mut().for_each(|reports| self.number_leases(reports));
         reports
     }
 
@@ -581,20 +608,26 @@ impl Reconciler {
         for slot in slots {
             let Some(line) = &mut self.lines[slot.0 as usize] else { continue };
             line.asking = false;
-            let mut report = LeaseReport {
-                wanted: std::mem::replace(&mut line.wanted, Micros::ZERO),
-                least: line.least,
-                demand: line.demand,
-                stop: line.stop,
-                ..without_lease(&line.funding, line.day.day)
+            let own = line.lease.and_then(|lease| Some((lease, self.owns.get(&lease)?)));
+            let mut report = match own {
+                Some((lease, own)) => own.report(lease, &self.silence, now),
+                None => LeaseReport::new(line.funding.campaign, line.day.day),
             };
-            if let Some(own) = line.lease.and_then(|lease| self.owns.get(&lease)) {
-                (report.lease, report.granted, report.released) = (line.lease, own.granted, own.released);
-                (report.exposed, report.expected) = (own.holds.exposed(), own.holds.expected(&self.silence, now));
-            }
+            line.say(&mut report);
+            line.wanted = Micros::ZERO;
             reports.push(report);
         }
+        self.number_leases(&mut reports);
         reports
+    }
+
+    /// Where nobody else numbers leases, those that may come of a report are numbered here.
+    fn number_leases(&mut self, reports: &mut [LeaseReport]) {
+        if self.settings.parts == Parts::Advertisers {
+            for report in reports.iter_mut().filter(|report| report.wanted > Micros::ZERO) {
+                report.fresh = Some(self.links.draw(self.registered.incarnation));
+            }
+        }
     }
 
     /// Takes a campaign's credit back from every core.

@@ -32,8 +32,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::authority::Budget;
-use crate::authority::books::{Scope, minute};
-use crate::authority::message::{Register, Registered, Why};
+use crate::authority::books::minute;
+use crate::authority::message::{Origin, Register, Registered};
 use crate::limits;
 use crate::profile::erase::Wiped;
 use crate::ring::message::{Event, Noticed, Order, Reserved};
@@ -49,7 +49,7 @@ use guards::feed::{Change, FeedLag};
 use guards::operator::Receipt;
 use history::History;
 use holds::Reservation;
-use link::Link;
+use link::Links;
 use paced::Manner;
 pub use paced::Spends;
 use quota::{Limit, Quotas};
@@ -65,6 +65,18 @@ pub struct Settings {
     pub cores: u8,
     /// For how long bids may be billed.
     pub horizons: Horizons,
+    /// How many authorities it talks to.
+    pub parts: Parts,
+}
+
+/// How the accounts are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// All in one place: the embedded authority.
+    #[default]
+    One,
+    /// Those of each advertiser apart, where several machines reach them.
+    Advertisers,
 }
 
 /// H2 of the exchanges, ms: for how long after a bid its notices are accepted. What a bid was told is in its claim; these
@@ -138,11 +150,9 @@ pub struct Reconciler {
     /// This incarnation's leases, and which are of which campaign's day.
     owns: BTreeMap<LeaseId, Own>,
     of_day: HashMap<(CampaignId, Day), LeaseId>,
-    /// What is stopped, as the authority said last.
-    stops: Vec<(Scope, Why)>,
     /// When the first budget day ends.
     day_ends: UnixMillis,
-    link: Link,
+    links: Links,
     /// Reservations that expired in this minute or before it are released.
     released_up_to: u64,
     held: VecDeque<(u64, CoreId, Order)>,
@@ -170,7 +180,12 @@ impl Reconciler {
         now: Now,
     ) -> Self {
         let cores = usize::from(settings.cores);
-        let link = Link::new(&registered, &history);
+        let origin = Origin {
+            horizon: settings.horizons.longest.max(limits::H2_MS),
+            first_booking: history.first_booking(),
+            next_booking: history.next_booking(),
+        };
+        let links = Links::new(&registered, origin, settings.parts);
         let mut reconciler = Self {
             settings,
             journal,
@@ -183,9 +198,8 @@ impl Reconciler {
             slots: HashMap::new(),
             owns: BTreeMap::new(),
             of_day: HashMap::new(),
-            stops: Vec::new(),
             day_ends: UnixMillis(u64::MAX),
-            link,
+            links,
             released_up_to: 0,
             held: VecDeque::new(),
             out: vec![VecDeque::new(); cores],
@@ -305,6 +319,9 @@ impl Reconciler {
             }
             self.grant_where_low(now);
         }
+        if self.settings.parts == Parts::Advertisers {
+            self.renew(now);
+        }
     }
 
     /// Every [`limits::TICK_NS`]: releases what was silent for too long, sizes the sub-leases by demand, and has a report made of
@@ -330,7 +347,7 @@ impl Reconciler {
         self.watch_jumps();
         self.pace(now);
         self.owns.keys().for_each(|lease| self.check_lease(*lease));
-        self.link.tick(self.journal.appended(), self.history.next_booking());
+        self.links.tick(self.journal.appended(), self.history.next_booking());
         self.gauges.held_micros.set(self.owns.values().map(|own| own.holds.held().0 as u64).sum());
     }
 
@@ -342,7 +359,7 @@ impl Reconciler {
 
     /// Every core has stopped, everything it said is on disk, and the authority knows.
     pub fn is_drained(&self) -> bool {
-        self.drained.iter().all(|drained| *drained) && self.link.is_over() && self.journal.is_durable()
+        self.drained.iter().all(|drained| *drained) && self.links.is_over() && self.journal.is_durable()
     }
 
     /// All records up to [`Batch::upto`](crate::store::journal::Batch::upto) are on disk: what waited for them may leave.
@@ -352,7 +369,7 @@ impl Reconciler {
         while let Some((_, core, order)) = self.held.pop_front_if(|(needs, ..)| *needs <= self.journal.synced()) {
             self.out[usize::from(core.0)].push_back(order);
         }
-        self.link.durable(self.journal.synced());
+        self.links.durable(self.journal.synced());
     }
 
     /// The commit under way failed, or takes too long; it will be tried again. Exchanges are asked to call again.
@@ -471,7 +488,7 @@ impl Reconciler {
     fn expire(&mut self, wall: UnixMillis) {
         let before = self.released_up_to;
         self.released_up_to = before.max(last_expired(wall));
-        let number = self.link.next_number();
+        let number = self.links.next_number();
         self.owns.values_mut().for_each(|own| own.expire(self.released_up_to, number));
         if self.released_up_to > before {
             self.history.forget(before + 1..=self.released_up_to);
@@ -492,7 +509,7 @@ impl Reconciler {
 
     /// Puts on record how far the authority has booked what this node booked.
     fn confirm(&mut self, now: Now) {
-        let upto = self.link.booked();
+        let upto = self.links.booked();
         if upto > self.history.confirmed() {
             self.append(now, Record::Confirmed { upto, wall: now.wall });
         }
@@ -506,6 +523,6 @@ impl Reconciler {
         if !self.disk_failed {
             self.release_free();
         }
-        self.link.end(self.journal.appended(), self.history.next_booking());
+        self.links.end(self.journal.appended(), self.history.next_booking());
     }
 }

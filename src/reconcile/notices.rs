@@ -22,7 +22,7 @@ impl Reconciler {
             return;
         }
         // A process whose place was taken could not report what it booked.
-        if self.disk_failed || self.link.replaced {
+        if self.disk_failed || self.links.replaced {
             self.refuse(core, ticket);
             return;
         }
@@ -222,7 +222,8 @@ impl Reconciler {
             marks = marks.and(Marks::DISPUTED);
         }
         let Booking { reservation, lease, campaign, exchange, reserved, amount, expires, .. } = booking;
-        let (number, bid, wall, epoch) = (self.history.next_booking(), claim.bid, now.wall, self.link.epoch());
+        let (number, bid, wall, epoch) =
+            (self.history.next_booking(), claim.bid, now.wall, self.epoch_of(booking.campaign));
         self.append(
             now,
             Record::Bill {
@@ -241,7 +242,7 @@ impl Reconciler {
                 epoch,
             },
         );
-        self.link.appended(number, self.journal.appended());
+        self.links.appended(number, self.journal.appended());
         self.gauges.bills.add(1);
         self.gauges.spend_micros.add(amount.0 as u64);
         self.sale(notice, |sales| {

@@ -5,7 +5,7 @@ use super::Options;
 use crate::authority::Authority;
 use crate::authority::message::{Answer, LeaseReport, Report};
 use crate::limits;
-use crate::units::{Incarnation, Micros, Nanos, Now};
+use crate::units::{Incarnation, Nanos, Now};
 
 /// The canaries: number and what is broken.
 pub const ALL: [(u8, &str); 5] = [
@@ -38,18 +38,11 @@ pub fn all_free(authority: &Authority, incarnation: Incarnation) -> Option<Repor
     let books = authority.books();
     let bidder = books.bidder(incarnation)?;
     let free = books.leases().filter(|(_, lease)| lease.incarnation == incarnation).map(|(id, lease)| LeaseReport {
-        campaign: lease.campaign,
-        day: lease.day,
         lease: Some(id),
         granted: lease.granted,
         released: lease.granted.minus(lease.settled),
-        wanted: Micros::ZERO,
-        least: Micros::ZERO,
-        exposed: Micros::ZERO,
-        expected: Micros::ZERO,
-        demand: Micros::ZERO,
         done: true,
-        stop: None,
+        ..LeaseReport::new(lease.campaign, lease.day)
     });
     let leases: Vec<_> = free.collect();
     (!leases.is_empty()).then(|| Report {

@@ -17,7 +17,7 @@ use crate::reconcile::history::History;
 use crate::reconcile::pacing::curve::{Curve, PARTS};
 use crate::reconcile::pacing::{Manner, Plan};
 use crate::reconcile::record::Record;
-use crate::reconcile::{Funding, Horizons, Reconciler, Settings, Spends};
+use crate::reconcile::{Funding, Horizons, Parts, Reconciler, Settings, Spends};
 use crate::ring::message::{Event, Noticed, Order};
 use crate::snapshot::calendar::Days;
 use crate::snapshot::campaign::Mode;
@@ -240,7 +240,7 @@ impl Node {
 fn settings(node: NodeId, cores: u8) -> Settings {
     let horizons = || EXCHANGES.iter().map(|exchange| exchange.horizon);
     let (shortest, longest) = (horizons().min().unwrap_or_default(), horizons().max().unwrap_or_default());
-    Settings { node, cores, horizons: Horizons { shortest, longest } }
+    Settings { node, cores, horizons: Horizons { shortest, longest }, parts: Parts::One }
 }
 
 /// How campaigns spend: those that are paced follow the supply of the market, as if known from the day before.
