@@ -74,7 +74,7 @@ use offers::{Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
-use profile::ProfileShard;
+use profile::{Behind, ProfileShard};
 use quote::Quote;
 use user::User;
 
@@ -235,7 +235,7 @@ impl BidCore {
             exchanges,
             users,
             snapshot,
-            profiles: ProfileShard::new(profiles),
+            profiles: ProfileShard::new(profiles, Behind::Base),
             frequency: FrequencyShard::new(),
             leases: Leases::new(limits::SLOTS),
             paper,
@@ -326,9 +326,13 @@ impl BidCore {
             edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
                 .inspect_err(|no| path.refused(*no))?;
         let known = leave.personal.is_some();
+        self.profiles.pass(now.boot);
         let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         probe.known(scene, &request, &user);
-        keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
+        let segments = user.segments();
+        keep(offers, probe, NoBidReason::NoSegment, |offer| {
+            snapshot.campaign(offer.campaign).wants(|segment| segments.contains(segment))
+        })?;
 
         probe.enter(Stage::Cap);
         let day = now.wall.day();

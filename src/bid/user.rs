@@ -3,10 +3,11 @@
 use crate::bid::admit::Exchange;
 use crate::bid::comply::Personal;
 use crate::bid::frequency::FrequencyShard;
-use crate::bid::profile::ProfileShard;
+use crate::bid::profile::{Known, ProfileShard};
+use crate::profile::value::{Profile, Segments};
 use crate::snapshot::campaign::Campaign;
 use crate::snapshot::profiles::{ANY_EXCHANGE, UserKeys};
-use crate::units::{Day, Now, SegmentId, UserKey};
+use crate::units::{Day, Now, UserKey};
 use crate::wire::openrtb::request::BidRequest;
 
 /// What is known of a user.
@@ -14,8 +15,8 @@ use crate::wire::openrtb::request::BidRequest;
 pub struct User<'s> {
     /// The pseudonym; nobody's without an id, or without leave to use it.
     key: UserKey,
-    /// Sorted; nothing if there is no profile.
-    segments: Option<&'s [SegmentId]>,
+    /// Nothing of nobody.
+    known: Known<'s>,
 }
 
 impl<'s> User<'s> {
@@ -37,9 +38,9 @@ impl<'s> User<'s> {
         match (personal, id.unescape(&mut room)) {
             (Some(personal), Some(id)) if !id.is_empty() => {
                 let key = keys.key(exchange, id);
-                User { key, segments: shard.lookup(&personal, key) }
+                User { key, known: shard.lookup(&personal, key) }
             }
-            _ => User { key: UserKey::NOBODY, segments: None },
+            _ => User { key: UserKey::NOBODY, known: Known::Nothing },
         }
     }
 
@@ -48,14 +49,25 @@ impl<'s> User<'s> {
         self.key
     }
 
-    /// Sorted segments; none of a user without a profile.
-    pub fn segments(&self) -> &'s [SegmentId] {
-        self.segments.unwrap_or_default()
+    /// The profile, if there is one.
+    #[inline]
+    pub fn profile(&self) -> Option<Profile<'s>> {
+        match self.known {
+            Known::Profile(profile) => Some(profile),
+            Known::Nothing | Known::Missing => None,
+        }
     }
 
-    /// How many segments, if there is a profile.
-    pub fn profile(&self) -> Option<usize> {
-        self.segments.map(<[SegmentId]>::len)
+    /// Whether what is behind the shard has to be asked.
+    #[inline]
+    pub fn is_missing(&self) -> bool {
+        matches!(self.known, Known::Missing)
+    }
+
+    /// Segments; none of a user without a profile.
+    #[inline]
+    pub fn segments(&self) -> Segments<'s> {
+        self.profile().map(|profile| profile.segments).unwrap_or_default()
     }
 
     /// Whether the campaign may be shown so many `times` more today. A capped campaign is not shown to nobody: what cannot be counted
