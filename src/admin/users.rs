@@ -121,7 +121,7 @@ async fn erase(observed: &Observed, named: impl FnOnce(&Users) -> Result<UserKey
         Ok(user) => user,
         Err(why) => return refused(StatusCode::BAD_REQUEST, why),
     };
-    if user.in_all_regions().into_iter().any(|user| users.plain.find(user).is_some()) {
+    if user.in_all_regions().into_iter().any(|user| users.plain.get(user).is_some()) {
         let why = "the user's profile stands in the file of data.profiles, which is not sealed: take it out of there, start \
                    the bidder again, and ask again";
         return refused(StatusCode::CONFLICT, why.into());

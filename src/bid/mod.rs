@@ -75,7 +75,7 @@ use offers::{Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
-use profile::ProfileShard;
+use profile::{Behind, ProfileShard};
 use pseudonym::Pseudonyms;
 use quote::Quote;
 use user::User;
@@ -237,7 +237,7 @@ impl BidCore {
             exchanges,
             pseudonyms,
             snapshot,
-            profiles: ProfileShard::new(profiles),
+            profiles: ProfileShard::new(profiles, Behind::Base),
             frequency: FrequencyShard::new(),
             leases: Leases::new(limits::SLOTS),
             paper,
@@ -329,9 +329,13 @@ impl BidCore {
                 .inspect_err(|no| path.refused(*no))?;
         let known = leave.personal.is_some();
         let key = self.pseudonyms.of(leave.personal.as_ref(), scene, &basis, &mut parts, &mut request)?;
+        self.profiles.pass(now.boot);
         let user = User::know(leave.personal, key, &mut self.profiles);
         probe.known(scene, &request, &user);
-        keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
+        let segments = user.segments();
+        keep(offers, probe, NoBidReason::NoSegment, |offer| {
+            snapshot.campaign(offer.campaign).wants(|segment| segments.contains(segment))
+        })?;
 
         probe.enter(Stage::Cap);
         let day = now.wall.day();
