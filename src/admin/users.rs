@@ -54,7 +54,9 @@ impl Users {
             return Err(format!("{user:?} names nobody: give EXCHANGE:ID, or :ID for an id of our own"));
         }
         if !self.spaces.iter().any(|known| known == space) {
-            return Err(format!("{space:?} is no exchange of this bidder, nor /ifa or /eids/SOURCE of its profiles.ids"));
+            return Err(format!(
+                "{space:?} is no exchange of this bidder, nor /ifa or /eids/SOURCE of its profiles.ids"
+            ));
         }
         Ok(self.keys.key(Region::default(), space, id.as_bytes()))
     }
@@ -128,7 +130,9 @@ async fn erase(observed: &Observed, named: impl FnOnce(&Users) -> Result<UserKey
     }
     let wiped = match users.erase(user).await {
         Ok(wiped) => wiped,
-        Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, format!("{error}; nothing is on record yet, ask again")),
+        Err(error) => {
+            return refused(StatusCode::SERVICE_UNAVAILABLE, format!("{error}; nothing is on record yet, ask again"));
+        }
     };
     match operator.ask(Ask::Erase(user, wiped)).await {
         Said::Erased(receipt) => json(StatusCode::OK, &Erased::of(receipt)),

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn an_id_is_named_once() {
-        let of = |ids: &[&str]| Profiles { ids: ids.iter().map(|id| id.parse().unwrap()).collect(), ..Profiles::default() };
+        let of =
+            |ids: &[&str]| Profiles { ids: ids.iter().map(|id| id.parse().unwrap()).collect(), ..Profiles::default() };
         assert!(of(&["buyeruid", "device.ifa"]).validate().is_ok());
         assert!(of(&["eids:a", "eids:a"]).validate().unwrap_err().0.contains("eids:a"));
     }

@@ -97,7 +97,10 @@ impl KeyFile {
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("{} damaged slots: this is no file of keys, or the disk fails; restore it from a copy", torn.len()),
+                format!(
+                    "{} damaged slots: this is no file of keys, or the disk fails; restore it from a copy",
+                    torn.len()
+                ),
             )),
         }
     }

@@ -121,7 +121,10 @@ impl FleetKeys {
         let text = secrets::read(path, "make one with `echo \"1 $(openssl rand -hex 32)\"`, mode 0600")?;
         let text = Zeroizing::new(text);
         FleetKeys::parse(&text).ok_or_else(|| {
-            secrets::not_a_key(path, "a number, a space and 64 hexadecimal digits a line are wanted, and no number twice")
+            secrets::not_a_key(
+                path,
+                "a number, a space and 64 hexadecimal digits a line are wanted, and no number twice",
+            )
         })
     }
 
@@ -177,7 +180,12 @@ fn bound(what: &[u8], user: UserKey) -> Aad<[u8; 24]> {
 /// Appends nonce, ciphertext and tag.
 fn seal(key: &[u8; KEY_BYTES], what: &[u8], user: UserKey, plain: &[u8], out: &mut Vec<u8>) {
     #[inline(never)]
-    fn with_key(key: &[u8; KEY_BYTES], nonce: [u8; NONCE_LEN], bound: Aad<[u8; 24]>, text: &mut [u8]) -> [u8; TAG_BYTES] {
+    fn with_key(
+        key: &[u8; KEY_BYTES],
+        nonce: [u8; NONCE_LEN],
+        bound: Aad<[u8; 24]>,
+        text: &mut [u8],
+    ) -> [u8; TAG_BYTES] {
         let tag = cipher(key).seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), bound, text);
         tag.expect("a value is far shorter than 64 GiB").as_ref().try_into().expect("16 bytes")
     }
@@ -237,10 +245,11 @@ mod tests {
         let hex = |text: &str| -> Vec<u8> {
             text.as_bytes().chunks(2).map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect()
         };
-        let key: [u8; 32] =
-            hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308").try_into().unwrap();
+        let key: [u8; 32] = hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308").try_into().unwrap();
         let nonce = Nonce::try_assume_unique_for_key(&hex("cafebabefacedbaddecaf888")).unwrap();
-        let mut text = hex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
+        let mut text = hex(
+            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+        );
         let bound = Aad::from(hex("feedfacedeadbeeffeedfacedeadbeefabaddad2"));
         cipher(&key).seal_in_place_append_tag(nonce, bound, &mut text).unwrap();
         assert_eq!(text[..4], hex("522dc1f0")[..]);
@@ -253,11 +262,7 @@ mod tests {
         let sealed = key.seal(USER, b"segments");
         assert_eq!(*key.open(USER, sealed.clone()).unwrap(), b"segments");
         assert_ne!(sealed, key.seal(USER, b"segments"), "a nonce is used once");
-        for (key, user) in [
-            (&key, UserKey(USER.0 + 1)),
-            (&key, USER.within(Region::Other)),
-            (&DataKey::draw(), USER),
-        ] {
+        for (key, user) in [(&key, UserKey(USER.0 + 1)), (&key, USER.within(Region::Other)), (&DataKey::draw(), USER)] {
             assert_eq!(key.open(user, sealed.clone()), Err(Unopened::Damaged));
         }
         // What is sealed as a key is no value, whatever it is sealed under.

@@ -224,7 +224,10 @@ mod tests {
 
             assert_eq!(profiles.erase(ALICE).await, Ok(true));
             assert_eq!(profiles.erase(ALICE).await, Ok(false));
-            assert_eq!(profiles.fetch(&[ALICE, BOB]).await, [(ALICE, FetchOutcome::Nothing), (BOB, plain(b"of Bob.."))]);
+            assert_eq!(
+                profiles.fetch(&[ALICE, BOB]).await,
+                [(ALICE, FetchOutcome::Nothing), (BOB, plain(b"of Bob.."))]
+            );
             // The fence is not what keeps it shut.
             let later = SealedProfiles::new(&values, Keyring::new(fleet(), &keys));
             assert_eq!(later.fetch(&[ALICE]).await, [(ALICE, FetchOutcome::Nothing)]);
