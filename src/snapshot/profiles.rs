@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A user is known by a [`UserKey`], a keyed hash of the exchange's user id ([`UserKeys`]): the table holds no id that
-//! anybody else uses.
+//! anybody else uses. More users than memory holds are in a [`base`] of files.
 
+pub mod base;
 mod lines;
 
 use std::path::Path;
