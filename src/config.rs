@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 pub mod exchange;
 pub mod privacy;
+pub mod profiles;
 pub mod supply;
 pub mod audit;
 pub mod dynamodb;
@@ -25,6 +26,7 @@ pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
 pub use privacy::Privacy;
 pub use stores::Stores;
+pub use profiles::Profiles;
 pub use supply::Supply;
 
 /// All of the configuration.
@@ -42,6 +44,9 @@ pub struct Config {
     /// `[privacy]`.
     #[serde(default)]
     pub privacy: Privacy,
+    /// `[profiles]`.
+    #[serde(default)]
+    pub profiles: Profiles,
     /// `[supply]`.
     #[serde(default)]
     pub supply: Supply,
@@ -183,6 +188,7 @@ impl Config {
             .chain(data.head_file.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.profiles.key_file.as_mut())
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
             .chain(config.stores.dynamodb.iter_mut().flat_map(DynamoDb::files))
@@ -224,6 +230,7 @@ impl Config {
         }
         self.edge.validate(&self.exchanges)?;
         self.privacy.validate()?;
+        self.profiles.validate()?;
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
         self.stores.validate()?;
@@ -259,6 +266,7 @@ impl Config {
             },
             edge: Edge::default(),
             privacy: Privacy::default(),
+            profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
             stores: Stores::default(),

@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::admin::Observed;
 use crate::admin::operator::Operator;
 use crate::admin::paths::Paths;
+use crate::admin::users::Users;
 use crate::audit;
 use crate::bid::audit::Auditor;
 use crate::bid::net::Listener;
@@ -222,6 +223,7 @@ impl Launch {
             cores: metrics.clone(),
             paths,
             operator: Some(Operator::new(commands.clone())),
+            users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), None)),
             draining: false.into(),
         });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));

@@ -43,6 +43,11 @@ impl Key {
         Key::from_text(&text).ok_or_else(|| not_a_key(path, "32 bytes in base64 or hexadecimal digits are wanted"))
     }
 
+    /// 32 bytes as 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Key> {
+        from_hex(text).map(Key)
+    }
+
     /// 32 bytes as 64 hexadecimal digits, or in base64 of either alphabet, padded or not.
     pub fn from_text(text: &str) -> Option<Key> {
         let mut key = [0; 32];
@@ -81,7 +86,7 @@ pub(crate) fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
     Ok(if read.is_ok() { text.trim_end().to_owned() } else { String::new() })
 }
 
-fn not_a_key(path: &Path, wanted: &str) -> SecretError {
+pub(crate) fn not_a_key(path: &Path, wanted: &str) -> SecretError {
     SecretError(format!("{}: not a key: {wanted}", path.display()))
 }
 

@@ -329,7 +329,41 @@ pub struct RecordId(pub u64);
 #[repr(transparent)]
 pub struct BidId(pub [u8; 16]);
 
-/// A user's pseudonym: a keyed hash of the exchange's user id. 0 is nobody.
+/// Where what is known of a user may be kept. Part of the [`UserKey`]: a user of two regions has two keys, and what is kept
+/// under one is never found by the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Region {
+    /// The EEA and the United Kingdom, and everybody of whom nothing else is known.
+    #[default]
+    Eu = 0,
+    /// Everywhere else.
+    Other = 1,
+}
+
+impl Region {
+    /// All there are.
+    pub const ALL: [Region; 2] = [Region::Eu, Region::Other];
+
+    /// As configurations and stores write it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Region::Eu => "eu",
+            Region::Other => "other",
+        }
+    }
+}
+
+impl std::str::FromStr for Region {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let of = Region::ALL.into_iter().find(|region| region.label() == text);
+        of.ok_or_else(|| format!("{text:?} is not a region: eu or other"))
+    }
+}
+
+/// A user's pseudonym: the region in the two top bits, a keyed hash of the user's id below them. 0 is nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct UserKey(pub u64);
@@ -337,6 +371,69 @@ pub struct UserKey(pub u64);
 impl UserKey {
     /// The user is unknown, or must not be known.
     pub const NOBODY: UserKey = UserKey(0);
+    /// Bits of the hash.
+    const HASH: u64 = (1 << 62) - 1;
+
+    /// The key of a user with this hash, of which the low 62 bits count.
+    #[inline]
+    pub const fn new(region: Region, hash: u64) -> UserKey {
+        let hash = hash & Self::HASH;
+        UserKey((region as u64) << 62 | if hash == 0 { 1 } else { hash })
+    }
+
+    /// Where what is known of the user may be kept; `None` if the bits say nothing that this version knows.
+    #[inline]
+    pub const fn region(self) -> Option<Region> {
+        match self.0 >> 62 {
+            0 => Some(Region::Eu),
+            1 => Some(Region::Other),
+            _ => None,
+        }
+    }
+
+    /// The same id in another region.
+    #[inline]
+    #[must_use]
+    pub const fn within(self, region: Region) -> UserKey {
+        UserKey((region as u64) << 62 | self.0 & Self::HASH)
+    }
+
+    /// All keys of the same id.
+    pub fn in_all_regions(self) -> [UserKey; Region::ALL.len()] {
+        Region::ALL.map(|region| self.within(region))
+    }
+
+    /// The key in the stores: `eu#00123456789abcde`.
+    pub fn text(self) -> String {
+        let region = self.region().map_or("none", Region::label);
+        format!("{region}#{:016x}", self.0)
+    }
+
+    /// A key that [`UserKey::text`] wrote.
+    pub fn from_text(text: &str) -> Option<UserKey> {
+        let (_, digits) = text.split_once('#')?;
+        let key = UserKey(u64::from_str_radix(digits, 16).ok()?);
+        (key != UserKey::NOBODY && key.text() == text).then_some(key)
+    }
+}
+
+/// What the ledger calls a user: a hash of the pseudonym, the same in all regions, that leads back to nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct UserHash(pub [u8; 16]);
+
+impl UserHash {
+    /// The first half of BLAKE3, with a context of its own.
+    pub fn of(user: UserKey) -> UserHash {
+        let hash = blake3::derive_key("corebid 2026 user of a receipt", &user.within(Region::Eu).0.to_le_bytes());
+        UserHash(*hash.first_chunk().expect("32 bytes"))
+    }
+}
+
+impl std::fmt::Display for UserHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
 }
 
 /// A segment a user may be in.

@@ -3,6 +3,7 @@
 
 pub mod operator;
 pub mod paths;
+pub mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,7 @@ use crate::clock;
 use crate::metrics::core::CoreMetrics;
 use operator::Operator;
 use paths::Paths;
+use users::Users;
 
 /// What the admin port shows.
 #[derive(Debug, Default)]
@@ -32,6 +34,8 @@ pub struct Observed {
     pub paths: Option<Paths>,
     /// Where operators' commands go.
     pub operator: Option<Operator>,
+    /// What erasing users takes.
+    pub users: Option<Users>,
     /// Whether they were told to stop.
     pub draining: AtomicBool,
 }

@@ -1,4 +1,4 @@
-//! What an operator may do through the admin port: stop and resume campaigns and advertisers, and retire a node.
+//! What an operator may do through the admin port: stop and resume campaigns and advertisers, retire a node, and erase a user.
 //!
 //! The port has no password. It stands on loopback, or inside; and a page in an operator's browser must not reach it either. So
 //! whatever changes something asks for a header of its own, which no page can send to another origin unasked; and for a `Host` that
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::Observed;
+use super::{Observed, users};
 use crate::authority::books::Scope;
 use crate::authority::message::Why;
 use crate::authority::{self, NotRetired};
@@ -43,7 +43,7 @@ impl Operator {
         Operator(commands)
     }
 
-    async fn ask(&self, ask: Ask) -> Said {
+    pub(super) async fn ask(&self, ask: Ask) -> Said {
         let (reply, said) = oneshot::channel();
         if self.0.try_send(Command::Operator(ask, reply)).is_err() {
             return Said::Unsafe;
@@ -119,6 +119,7 @@ pub(super) fn routes() -> Router<Arc<Observed>> {
         .route("/api/advertisers/{id}/stop", post(stop_advertiser))
         .route("/api/advertisers/{id}/resume", post(resume_advertiser))
         .route("/api/nodes/{id}/retire", post(retire))
+        .merge(users::changes())
         .route_layer(from_fn(lawful));
     changes.route("/api/stopped", get(stopped))
 }
@@ -174,11 +175,13 @@ fn answer(ask: Ask, said: Said) -> Response {
         (Ask::Stop(scope) | Ask::Resume(scope), Said::Unknown) => {
             refused(StatusCode::NOT_FOUND, format!("no {scope} is known"))
         }
-        _ => {
-            let why = "the ledger cannot be written now, so it may or may not be done; see the log, and ask again";
-            refused(StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
-        }
+        _ => unsure(),
     }
+}
+
+pub(super) fn unsure() -> Response {
+    let why = "the ledger cannot be written now, so it may or may not be done; see the log, and ask again";
+    refused(StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
 }
 
 fn row(stop: Stop) -> StoppedRow {
@@ -189,11 +192,11 @@ fn changed(scope: Scope, before: Option<String>, stopped: Option<String>) -> Res
     json(StatusCode::OK, &Changed { scope: scope.word().into(), id: scope.numbers().1, before, stopped })
 }
 
-fn refused(status: StatusCode, error: String) -> Response {
+pub(super) fn refused(status: StatusCode, error: String) -> Response {
     json(status, &Refusal { error })
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
         Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

@@ -609,7 +609,8 @@ impl Books {
             | Record::Bill { .. }
             | Record::Confirmed { .. }
             | Record::Pending { .. }
-            | Record::Bookings { .. } => {}
+            | Record::Bookings { .. }
+            | Record::Erased { .. } => {}
         }
         Ok(())
     }

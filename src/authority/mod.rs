@@ -18,7 +18,6 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::ids::WORKERS;
 use crate::limits;
 use crate::reconcile::guards::sums::Sums;
 use crate::reconcile::record::{Record, UNLIMITED};

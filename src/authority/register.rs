@@ -439,7 +439,9 @@ mod tests {
                     }
                     _ => register.forget(now),
                 }
-                prop_assert_eq!(Register::decode(&register.encode()).as_ref(), Some(&register));
+                let text = register.encode();
+                let read = Register::decode(&text);
+                prop_assert_eq!(read.as_ref(), Some(&register));
             }
         }
     }

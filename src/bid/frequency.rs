@@ -92,6 +92,14 @@ impl FrequencyShard {
         }
     }
 
+    /// Overwrites what is counted of the user and the campaign.
+    pub fn erase(&mut self, user: UserKey, campaign: CampaignId) {
+        let (set, pair) = self.place(user, campaign);
+        for entry in self.sets[set].iter_mut().filter(|entry| entry.pair == pair) {
+            *entry = Entry::default();
+        }
+    }
+
     /// Entries of the current day that were forgotten to make room: each may let a user past a cap.
     pub fn evictions(&self) -> u64 {
         self.evictions

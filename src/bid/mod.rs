@@ -33,6 +33,7 @@ pub mod paper;
 // What serves them.
 pub mod ids;
 pub mod user;
+mod pseudonym;
 pub mod probe;
 pub mod audit;
 
@@ -50,9 +51,9 @@ use crate::ring::spsc::EventSender;
 use crate::secrets::Key;
 use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
-use crate::snapshot::profiles::{Profiles, UserKeys};
+use crate::snapshot::profiles::Profiles;
 use crate::topology::MAX_BID_CORES;
-use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis};
+use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis, UserKey};
 use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -74,7 +75,8 @@ use offers::{Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
-use profile::ProfileShard;
+use profile::{Behind, ProfileShard};
+use pseudonym::Pseudonyms;
 use quote::Quote;
 use user::User;
 
@@ -128,7 +130,7 @@ pub struct Seed {
     duplicates_ms: Option<u32>,
     impossible_devices: bool,
     velocity: Option<config::Velocity>,
-    users: UserKeys,
+    pseudonyms: Pseudonyms,
     profiles: Profiles,
     paper: Paper,
     snapshot: Box<Snapshot>,
@@ -150,7 +152,7 @@ impl Seed {
             duplicates_ms: config.edge.duplicates_ms,
             impossible_devices: config.edge.impossible_devices,
             velocity: config.edge.velocity,
-            users: data.users.clone(),
+            pseudonyms: Pseudonyms::new(data.users.clone(), &config.profiles),
             profiles: data.profiles.clone(),
             paper: Paper {
                 node: config.node(),
@@ -201,7 +203,7 @@ pub struct BidCore {
     room: edge::Room,
     watch: edge::Watch,
     path: supply::Room,
-    users: UserKeys,
+    pseudonyms: Pseudonyms,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
     profiles: ProfileShard,
@@ -222,7 +224,7 @@ pub struct BidCore {
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, users, profiles, paper, snapshot, auditor } =
+        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, pseudonyms, profiles, paper, snapshot, auditor } =
             seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
         BidCore {
@@ -233,9 +235,9 @@ impl BidCore {
             path: supply::Room::default(),
             tells_why,
             exchanges,
-            users,
+            pseudonyms,
             snapshot,
-            profiles: ProfileShard::new(profiles),
+            profiles: ProfileShard::new(profiles, Behind::Base),
             frequency: FrequencyShard::new(),
             leases: Leases::new(limits::SLOTS),
             paper,
@@ -326,9 +328,14 @@ impl BidCore {
             edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
                 .inspect_err(|no| path.refused(*no))?;
         let known = leave.personal.is_some();
-        let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
+        let key = self.pseudonyms.of(leave.personal.as_ref(), scene, &basis, &mut parts, &mut request)?;
+        self.profiles.pass(now.boot);
+        let user = User::know(leave.personal, key, &mut self.profiles);
         probe.known(scene, &request, &user);
-        keep(offers, probe, NoBidReason::NoSegment, |offer| snapshot.campaign(offer.campaign).wants(user.segments()))?;
+        let segments = user.segments();
+        keep(offers, probe, NoBidReason::NoSegment, |offer| {
+            snapshot.campaign(offer.campaign).wants(|segment| segments.contains(segment))
+        })?;
 
         probe.enter(Stage::Cap);
         let day = now.wall.day();
@@ -395,6 +402,14 @@ impl BidCore {
             self.duplicates.note(copies, now.boot);
         }
         Ok(Outcome::Bid { length: written.length, valid_until })
+    }
+
+    /// Overwrites what this core has of a user.
+    pub fn erase(&mut self, user: UserKey) {
+        self.profiles.erase(user);
+        for campaign in self.snapshot.campaigns.iter() {
+            self.frequency.erase(user, campaign.id);
+        }
     }
 
     /// The answer that says why there is no bid, for exchanges that are agreed to get one; its length.

@@ -241,6 +241,7 @@ impl Bidder {
                 }
             }
             Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
+            Order::Erase { user } => core.erase(user),
             Order::Noticed { ticket, noticed } => {
                 ready.extend(self.pending.decide(ticket, noticed));
             }

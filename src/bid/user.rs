@@ -1,45 +1,27 @@
 //! The user behind a request, as far as it may be known.
 
-use crate::bid::admit::Exchange;
 use crate::bid::comply::Personal;
 use crate::bid::frequency::FrequencyShard;
-use crate::bid::profile::ProfileShard;
+use crate::bid::profile::{Known, ProfileShard};
+use crate::profile::value::{Profile, Segments};
 use crate::snapshot::campaign::Campaign;
-use crate::snapshot::profiles::{ANY_EXCHANGE, UserKeys};
-use crate::units::{Day, Now, SegmentId, UserKey};
-use crate::wire::openrtb::request::BidRequest;
+use crate::units::{Day, Now, UserKey};
 
 /// What is known of a user.
 #[derive(Debug)]
 pub struct User<'s> {
     /// The pseudonym; nobody's without an id, or without leave to use it.
     key: UserKey,
-    /// Sorted; nothing if there is no profile.
-    segments: Option<&'s [SegmentId]>,
+    /// Nothing of nobody.
+    known: Known<'s>,
 }
 
 impl<'s> User<'s> {
-    /// Looks the user up, if the request has an id and the token that allows it. `buyeruid`, our own id for the user, comes
-    /// before the exchange's `user.id`.
-    pub fn know(
-        personal: Option<Personal>,
-        request: &BidRequest<'_>,
-        exchange: &Exchange,
-        keys: &UserKeys,
-        shard: &'s mut ProfileShard,
-    ) -> User<'s> {
-        // Our own id means the same user everywhere, the exchange's only there.
-        let (exchange, id) = match request.buyeruid.is_empty() {
-            true => (&*exchange.name, request.user_id),
-            false => (ANY_EXCHANGE, request.buyeruid),
-        };
-        let mut room = [0; 256];
-        match (personal, id.unescape(&mut room)) {
-            (Some(personal), Some(id)) if !id.is_empty() => {
-                let key = keys.key(exchange, id);
-                User { key, segments: shard.lookup(&personal, key) }
-            }
-            _ => User { key: UserKey::NOBODY, segments: None },
+    /// Looks the user up, if there is one, and the token that allows it.
+    pub fn know(personal: Option<Personal>, key: UserKey, shard: &'s mut ProfileShard) -> User<'s> {
+        match personal {
+            Some(personal) => User { key, known: shard.lookup(&personal, key) },
+            None => User { key: UserKey::NOBODY, known: Known::Nothing },
         }
     }
 
@@ -48,14 +30,25 @@ impl<'s> User<'s> {
         self.key
     }
 
-    /// Sorted segments; none of a user without a profile.
-    pub fn segments(&self) -> &'s [SegmentId] {
-        self.segments.unwrap_or_default()
+    /// The profile, if there is one.
+    #[inline]
+    pub fn profile(&self) -> Option<Profile<'s>> {
+        match self.known {
+            Known::Profile(profile) => Some(profile),
+            Known::Nothing | Known::Missing => None,
+        }
     }
 
-    /// How many segments, if there is a profile.
-    pub fn profile(&self) -> Option<usize> {
-        self.segments.map(<[SegmentId]>::len)
+    /// Whether what is behind the shard has to be asked.
+    #[inline]
+    pub fn is_missing(&self) -> bool {
+        matches!(self.known, Known::Missing)
+    }
+
+    /// Segments; none of a user without a profile.
+    #[inline]
+    pub fn segments(&self) -> Segments<'s> {
+        self.profile().map(|profile| profile.segments).unwrap_or_default()
     }
 
     /// Whether the campaign may be shown so many `times` more today. A capped campaign is not shown to nobody: what cannot be counted

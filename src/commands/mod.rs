@@ -3,6 +3,7 @@
 mod admin;
 pub mod consent;
 pub mod demo;
+pub mod erase;
 pub mod explain;
 pub mod floor;
 pub mod ledger;
@@ -55,6 +56,8 @@ enum Command {
     Resume(resume::Args),
     /// Give up the leases of a node that will not come back; recorded
     Retire(retire::Args),
+    /// Forget a user: the key is destroyed, so that no copy can be read; recorded
+    Erase(erase::Args),
 }
 
 /// What went wrong, in one line for stderr, and how the process ends.
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Stop(args) => resume::stop(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Retire(args) => retire::run(&args),
+        Command::Erase(args) => erase::run(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,11 +2,25 @@
 
 use std::fmt;
 
+use zeroize::Zeroize;
+
 use crate::units::UserKey;
 
-/// A user's data key as it is kept: sealed under a key of the fleet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A user's data key as it is kept: sealed under a key of the fleet. Wiped when it goes: together with that key, it opens.
+#[derive(Clone, PartialEq, Eq)]
 pub struct WrappedKey(pub Vec<u8>);
+
+impl Drop for WrappedKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for WrappedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrappedKey(..)")
+    }
+}
 
 /// Why a key could not be had, made or destroyed.
 #[derive(Clone, Debug, PartialEq, Eq)]

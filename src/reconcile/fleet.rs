@@ -100,22 +100,34 @@ impl Fleet {
         self.tell_stops();
     }
 
-    /// What an operator asks for. Those who keep the accounts answer.
-    pub fn operate(&mut self, ask: Ask, reply: oneshot::Sender<Said>) {
+    /// What an operator asks for. What stands in this node's ledger is to be told when it is on disk; else those who keep the
+    /// accounts answer.
+    pub fn operate(
+        &mut self,
+        now: Now,
+        ask: Ask,
+        reply: oneshot::Sender<Said>,
+    ) -> Option<(Said, oneshot::Sender<Said>)> {
         let part = match ask {
             Ask::Stop(scope) | Ask::Resume(scope) => match self.node.part_of_scope(scope) {
                 Some(part) => Some(part),
-                None => return drop(reply.send(Said::Unknown)),
+                None => return Some((Said::Unknown, reply)),
             },
             Ask::Retire(node) if node == self.node.settings.node => {
-                return drop(reply.send(Said::Retired(Err(NotRetired::Alive))));
+                return Some((Said::Retired(Err(NotRetired::Alive)), reply));
             }
             Ask::Retire(_) => None,
-            Ask::Stopped => return drop(reply.send(Said::List(self.node.stops().collect()))),
+            Ask::Stopped => return Some((Said::List(self.node.stops().collect()), reply)),
+            Ask::Erase(user, wiped) => return Some((Said::Erased(self.node.erase(now, user, wiped)), reply)),
+            Ask::Forget(user) => {
+                self.node.forget_user(user);
+                return Some((Said::Forgotten, reply));
+            }
         };
         self.call(Call::Operate(part, ask, reply));
         // The cores hear of it soon, not with the next tick.
         self.node.hurry();
+        None
     }
 
     /// Logs and counts what was stopped and resumed, as far as it was heard.

@@ -97,10 +97,7 @@ impl Keeper {
     ) -> Option<(Said, oneshot::Sender<Said>)> {
         match self {
             Self::Solo(solo) => Some((solo.operate(now, ask), reply)),
-            Self::Fleet(fleet) => {
-                fleet.operate(ask, reply);
-                None
-            }
+            Self::Fleet(fleet) => fleet.operate(now, ask, reply),
         }
     }
 

@@ -37,17 +37,19 @@ use crate::authority::Budget;
 use crate::authority::books::minute;
 use crate::authority::message::{Origin, Register, Registered};
 use crate::limits;
+use crate::profile::erase::Wiped;
 use crate::ring::message::{Event, Noticed, Order, Reserved};
 pub use crate::snapshot::campaign::Mode;
 use crate::store::journal::{Batch, Journal};
 use crate::units::{
     AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot,
-    UnixMillis,
+    UnixMillis, UserHash, UserKey,
 };
 use gauges::Gauges;
 use grants::{Line, Own, Share};
 use guards::feed::{Change, FeedLag};
 use guards::stops::Stop;
+use guards::operator::Receipt;
 use history::History;
 use holds::Reservation;
 use link::Links;
@@ -470,6 +472,19 @@ impl Reconciler {
         } else {
             self.held.push_back((self.journal.appended(), core, order));
         }
+    }
+
+    /// Has every core drop a user who is erased from the stores, and writes the receipt.
+    pub fn erase(&mut self, now: Now, user: UserKey, wiped: Wiped) -> Receipt {
+        self.forget_user(user);
+        let (user, wiped, wall) = (UserHash::of(user), wiped.and(Wiped::CORES), now.wall);
+        let record = self.journal.append(now, &Record::Erased { user, wiped, wall });
+        Receipt { record, user, wiped, wall }
+    }
+
+    /// Has every core drop a user, in all regions.
+    pub fn forget_user(&mut self, user: UserKey) {
+        user.in_all_regions().into_iter().for_each(|user| self.broadcast(Order::Erase { user }));
     }
 
     fn broadcast(&mut self, order: Order) {

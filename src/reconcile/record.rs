@@ -18,9 +18,10 @@ use rkyv::ser::writer::Buffer;
 use rkyv::util::Align;
 use serde_json::{Map, Value, json};
 
+use crate::profile::erase::Wiped;
 use crate::units::{
     AdvertiserId, BidId, CampaignId, CpmMicros, Day, Epoch, ExchangeKey, Incarnation, LeaseId, Micros, NodeId,
-    ReservationId, UnixMillis,
+    ReservationId, UnixMillis, UserHash,
 };
 
 pub use crate::units::RecordId;
@@ -89,6 +90,46 @@ impl Field for BidId {
 
     fn show(self) -> Value {
         format!("{:032x}", u128::from_be_bytes(self.0)).into()
+    }
+}
+
+impl Field for UserHash {
+    type Plain = [u8; 16];
+
+    fn plain(self) -> [u8; 16] {
+        self.0
+    }
+
+    fn restore(archived: &[u8; 16]) -> Self {
+        UserHash(*archived)
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        BidId::take(from).map(|BidId(bytes)| UserHash(bytes))
+    }
+
+    fn show(self) -> Value {
+        self.to_string().into()
+    }
+}
+
+impl Field for Wiped {
+    type Plain = u16;
+
+    fn plain(self) -> u16 {
+        self.0
+    }
+
+    fn restore(archived: &<u16 as Archive>::Archived) -> Self {
+        Wiped(Field::restore(archived))
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        u16::take(from).map(Wiped)
+    }
+
+    fn show(self) -> Value {
+        self.labels().collect::<Vec<_>>().into()
     }
 }
 
@@ -678,6 +719,15 @@ records! {
         /// The first number that is not taken.
         upto: u64,
     }
+    /// Node: a user was erased. The receipt.
+    34 Erased {
+        /// Who, for those who know the pseudonym.
+        user: UserHash,
+        /// Where something was wiped.
+        wiped: Wiped,
+        /// When.
+        wall: UnixMillis,
+    }
 }
 
 #[cfg(test)]
@@ -728,6 +778,18 @@ mod tests {
             .encode(RecordId(0), &mut bytes);
         let word = |number: u8| [number, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(bytes[12..], [word(1), word(2), word(3), word(1)].concat());
+    }
+
+    #[test]
+    fn a_receipt_names_where_something_was_wiped() {
+        let (user, wiped) = (UserHash([0xab; 16]), Wiped::CORES.and(Wiped::KEY));
+        let record = Record::Erased { user, wiped, wall: UnixMillis(9) };
+        let mut bytes = Vec::new();
+        record.encode(RecordId(1), &mut bytes);
+        assert_eq!(bytes[..4], [32, 0, 34, 1]);
+        assert_eq!(Record::decode(&mut &bytes[..]), Some((RecordId(1), record)));
+        let shown = json!({"kind": "erased", "user": "ab".repeat(16), "wiped": ["cores", "key"], "wall": 9});
+        assert_eq!(Value::Object(record.show()), shown);
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Solo {
             Ask::Retire(node) if node == self.node.settings.node => Said::Retired(Err(NotRetired::Alive)),
             Ask::Retire(node) => Said::Retired(self.authority.retire(now, self.node.journal(), node)),
             Ask::Stopped => Said::List(self.stops().collect()),
+            Ask::Erase(user, wiped) => Said::Erased(self.node.erase(now, user, wiped)),
+            Ask::Forget(user) => {
+                self.node.forget_user(user);
+                Said::Forgotten
+            }
         };
         // The cores hear of it now, not with the next tick.
         self.node.hurry();

@@ -251,6 +251,11 @@ pub enum Order {
         /// The day it counts for.
         day: Day,
     },
+    /// The user is erased: whatever this core has of the user is to be overwritten.
+    Erase {
+        /// The user, of one region.
+        user: UserKey,
+    },
     /// The notice with this ticket is decided.
     Noticed {
         /// [`Notice::ticket`].

@@ -299,7 +299,7 @@ fn the_example_configuration_starts() {
 fn the_example_and_the_document_know_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-    let code = ["config", "config/edge", "config/privacy", "config/supply", "config/audit"];
+    let code = ["config", "config/edge", "config/privacy", "config/profiles", "config/supply", "config/audit"];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
     let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
     let exchange = read("src/config/exchange.rs");
@@ -310,6 +310,7 @@ fn the_example_and_the_document_know_every_key() {
         ("exchange", "Exchange"),
         ("edge", "Edge"),
         ("privacy", "Privacy"),
+        ("profiles", "Profiles"),
         ("supply", "Supply"),
         ("audit", "Audit"),
     ];

@@ -16,9 +16,10 @@ use crate::bid::Outcome;
 use crate::bid::asked;
 use crate::bid::eligible::Scene;
 use crate::config::edge;
+use crate::config::profiles::Regions;
 use crate::snapshot::country;
 use crate::snapshot::vendor::Assume;
-use crate::units::VendorId;
+use crate::units::{Region, VendorId};
 use crate::wire::consent::Purposes;
 use crate::wire::consent::gpp::{Gpp, Sections};
 use crate::wire::consent::tcf::Tcf;
@@ -228,7 +229,7 @@ impl Basis {
             Some(false) => Gdpr::No,
             None if has_string || gpp.tcf.is_some() || gpp.tcf_damaged => Gdpr::ByString,
             None => match privacy.assume {
-                Assume::ByCountry if is_european(scene, parts, request)? => Gdpr::ByCountry,
+                Assume::ByCountry if is_european(scene, parts, request)? == Some(true) => Gdpr::ByCountry,
                 Assume::Always => Gdpr::Assumed,
                 Assume::ByCountry | Assume::Never => Gdpr::Unsaid,
             },
@@ -352,22 +353,43 @@ fn sections(request: &BidRequest<'_>) -> Option<Sections> {
     })
 }
 
+/// In which region the user of a request is. Whoever may be in Europe is: what is kept elsewhere by mistake cannot be called back,
+/// and what is kept here by mistake harms nobody.
+#[inline]
+pub(in crate::bid) fn region<'r>(
+    regions: Regions,
+    scene: Scene<'_>,
+    basis: &Basis,
+    parts: &mut Parts<'r, '_>,
+    request: &mut BidRequest<'r>,
+) -> Result<Region, Outcome> {
+    let elsewhere = regions == Regions::ByRequest
+        && !basis.gdpr().applies()
+        && is_european(scene, parts, request)? == Some(false);
+    Ok(if elsewhere { Region::Other } else { Region::Eu })
+}
+
 /// Whether the request comes from a country where the GDPR, or the United Kingdom's, applies: by the country it names, and where
-/// that is none, by its address.
-fn is_european<'r>(scene: Scene<'_>, parts: &mut Parts<'r, '_>, request: &mut BidRequest<'r>) -> Result<bool, Outcome> {
+/// that is none, by its address; `None` if neither tells.
+fn is_european<'r>(
+    scene: Scene<'_>,
+    parts: &mut Parts<'r, '_>,
+    request: &mut BidRequest<'r>,
+) -> Result<Option<bool>, Outcome> {
     parts.inventory(request)?;
     let mut code = [0; 4];
     let length = code.iter_mut().zip(request.place().country.bytes()).map(|(place, byte)| *place = byte).count();
-    let european = |code: &[u8]| edge::index(code).map(|country| EUROPEAN.contains(&country));
+    // Three letters that are no country say nothing of where it is.
+    let european = |code: &[u8]| {
+        let country = country::alpha2(code).and_then(|_| edge::index(code))?;
+        Some(EUROPEAN.contains(&country))
+    };
     let named = match &code[..length] {
         // Not OpenRTB's way to write it, and understood.
         [a, b] => country::alpha3_of([*a, *b]).and_then(|code| european(&code)),
         code => european(code),
     };
-    Ok(named.unwrap_or_else(|| {
-        let place = asked::by_address(scene.snapshot, request);
-        place.and_then(|place| european(&place.country?)).unwrap_or(false)
-    }))
+    Ok(named.or_else(|| european(&asked::by_address(scene.snapshot, request)?.country?)))
 }
 
 /// The EEA with the outermost regions of its members, and the United Kingdom with Gibraltar.

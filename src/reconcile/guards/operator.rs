@@ -4,7 +4,8 @@ use super::stops::Stop;
 use crate::authority::books::Scope;
 use crate::authority::message::Why;
 use crate::authority::{NotRetired, Retired};
-use crate::units::NodeId;
+use crate::profile::erase::Wiped;
+use crate::units::{NodeId, RecordId, UnixMillis, UserHash, UserKey};
 
 /// Asked by the admin port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,23 @@ pub enum Ask {
     Retire(NodeId),
     /// What is stopped?
     Stopped,
+    /// The stores have nothing readable of the user any more; drop what the cores have, and write the receipt.
+    Erase(UserKey, Wiped),
+    /// Another node erased the user, and wrote the receipt: drop what the cores have.
+    Forget(UserKey),
+}
+
+/// What the ledger says of an erasure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The record.
+    pub record: RecordId,
+    /// Who.
+    pub user: UserHash,
+    /// Where something was wiped.
+    pub wiped: Wiped,
+    /// When.
+    pub wall: UnixMillis,
 }
 
 /// The answer.
@@ -38,6 +56,10 @@ pub enum Said {
     Retired(Result<Retired, NotRetired>),
     /// All that is stopped.
     List(Vec<Stop>),
+    /// The user is erased.
+    Erased(Receipt),
+    /// The cores drop the user.
+    Forgotten,
     /// No such campaign or advertiser is known.
     Unknown,
     /// The disk does not take records.

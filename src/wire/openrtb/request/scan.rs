@@ -313,6 +313,30 @@ impl<'a, 's> Parts<'a, 's> {
         Ok(())
     }
 
+    /// The first id that this `source` of `user.eids`, or of `user.ext.eids` in 2.5, gives the user; empty if it gives none. An entry
+    /// of another form is somebody else's. After [`Parts::person`].
+    pub fn eid(&self, source: &str) -> Text<'a> {
+        let document = &self.document;
+        let first = || -> Result<Option<Text<'a>>, WrongType> {
+            let Some([_, _, eids, _, _, ext]) = self.user_fields else { return Ok(None) };
+            fields!(document, extension(document, ext); ext_eids "eids");
+            for entry in document.elements(either(document, eids, ext_eids))?.take(limits::LIST) {
+                fields!(document, entry; name "source" uids "uids");
+                if document.text(name)?.eq_str(source) {
+                    for uid in document.elements(uids)?.take(limits::LIST) {
+                        fields!(document, uid; id "id");
+                        let id = id_of_somebody(document.text(id)?);
+                        if !id.is_empty() {
+                            return Ok(Some(id));
+                        }
+                    }
+                }
+            }
+            Ok(None)
+        };
+        first().ok().flatten().unwrap_or_default()
+    }
+
     /// The supply chain and the inventory partner, wherever the version keeps them. What is wrong with the chain is said by
     /// its form; a partner that is no string is none. After [`Parts::inventory`].
     pub fn chain(&mut self, into: &mut BidRequest<'a>) {
