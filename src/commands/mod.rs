@@ -9,6 +9,7 @@ pub mod floor;
 pub mod ledger;
 pub mod load;
 pub mod price;
+pub mod profiles;
 pub mod resume;
 pub mod retire;
 pub mod serve;
@@ -50,6 +51,8 @@ enum Command {
     Consent(consent::Args),
     /// Supply chains, and the files that say who may sell what
     Supply(supply::Args),
+    /// The base of profiles in files: build it, say what is in it
+    Profiles(profiles::Args),
     /// Stop a campaign, or all of an advertiser, in a running bidder, until somebody resumes it
     Stop(resume::Args),
     /// Let a campaign or an advertiser bid again that an operator or a guard stopped
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),
+        Command::Profiles(args) => profiles::run(&args),
         Command::Stop(args) => resume::stop(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Retire(args) => retire::run(&args),

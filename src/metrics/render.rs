@@ -46,7 +46,12 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("receives_rearmed", "Multishot receives armed again", |core| core.rearmed.get()),
     ("received_bytes", "Bytes received", |core| core.received_bytes.get()),
     ("profile_hits", "Profile lookups answered by the shard", |core| core.profile_hits.get()),
-    ("profile_misses", "Profile lookups that went to the base", |core| core.profile_misses.get()),
+    ("profile_unknown", "Profile lookups of users of whom the shard knows that nothing is known", |core| {
+        core.profile_unknown.get()
+    }),
+    ("profile_misses", "Profile lookups that went to what is behind the shard", |core| core.profile_misses.get()),
+    ("profile_evictions", "Profiles the shard forgot to make room", |core| core.profile_evictions.get()),
+    ("profile_refused", "Values that were no profile", |core| core.profile_refused.get()),
     ("fingerprints", "Requests looked up among the copies of auctions bid on", |core| core.fingerprints.get()),
     ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
         core.fingerprint_evictions.get()
@@ -55,6 +60,12 @@ const COUNTERS: &[(&str, &str, Read)] = &[
         core.audit_lost.get()
     }),
     ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
+];
+
+/// What each core holds now.
+const HELD: &[(&str, &str, fn(&CoreMetrics) -> u64)] = &[
+    ("profiles", "Profiles in the shard", |core| core.profiles.get()),
+    ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];
 
 const NOTICE_KINDS: [&str; 3] = ["win", "bill", "loss"];
@@ -69,6 +80,13 @@ impl Collector for Cores {
                 family
                     .encode_family(&[("core", core.to_string())])?
                     .encode_counter::<NoLabelSet, u64, f64>(&read(metrics), None)?;
+            }
+        }
+        for &(name, help, read) in HELD {
+            let name = format!("corebid_{name}");
+            let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+            for (core, metrics) in self.0.iter().enumerate() {
+                family.encode_family(&[("core", core.to_string())])?.encode_gauge(&(read(metrics) as i64))?;
             }
         }
         self.labelled(&mut encoder, "corebid_nobid", "Answers 204 by reason", "reason", |core| {
