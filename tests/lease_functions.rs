@@ -24,7 +24,8 @@ use corebid::units::*;
 use proptest::prelude::*;
 
 const ADVERTISER: AdvertiserId = AdvertiserId(7);
-const BEGIN: u64 = 20_500 * UnixMillis::DAY + 3_600_000;
+/// In 2052: keys that end by themselves do so by the clock of the server, which must not get there.
+const BEGIN: u64 = 30_000 * UnixMillis::DAY + 3_600_000;
 const BID: i64 = 10_000;
 
 /// Something that runs the library.
@@ -647,12 +648,197 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<(u8, u64)>> {
 
 const ID: ServerId = ServerId([b'a'; 40]);
 
+/// Conversations of each kind; COREBID_CASES sets it.
+fn cases(usual: u32) -> ProptestConfig {
+    let cases = std::env::var("COREBID_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     /// In Lua alone: it runs everywhere.
     #[test]
     fn the_library_says_what_the_authority_says(steps in steps(150)) {
         conversation(&Server::new(ID), &steps);
     }
+
+    /// A reply that was cut, changed or made up is an error or another reply, never a panic.
+    #[test]
+    fn a_malformed_reply_is_an_error(seed in any::<u64>(), at in any::<prop::sample::Index>(), bits in 1u8.., cut in any::<bool>()) {
+        let server = Server::new(ID);
+        let mut fleet = Fleet::new(&server);
+        let random = &mut Random::new(seed);
+        fleet.start(random);
+        let report = (0..20).find_map(|_| fleet.make_report(random)).unwrap();
+        let mut replies = vec![fleet.call(Function::Report, &[&encode::report(&report).unwrap()])];
+        replies.push(fleet.call(Function::Checkpoint, &[]));
+        replies.push(fleet.call(Function::Stops, &[]));
+        prop_assert!(decode::report(&report, &replies[0]).is_ok());
+        for mut reply in replies {
+            let at = at.index(reply.len());
+            if cut { reply.truncate(at) } else { reply[at] ^= bits }
+            let decoded = decode::report(&report, &reply);
+            prop_assert!(!cut || decoded.is_err());
+            let _ = (decode::checkpoint(&reply), decode::stops(&reply), decode::retired(&reply), decode::resumed(&reply));
+        }
+    }
+}
+
+/// The random conversations get everywhere.
+#[test]
+fn conversations_try_everything() {
+    let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
+    let random = &mut Random::new(3);
+    for _ in 0..40 {
+        let steps: Vec<_> = (0..150).map(|_| (random.below(98) as u8, random.bits())).collect();
+        for (what, times) in conversation(&Server::new(ID), &steps) {
+            *seen.entry(what).or_default() += times;
+        }
+    }
+    println!("{seen:#?}");
+    let all = [
+        "a grant",
+        "a lease ends",
+        "a memory is lost",
+        "a node is retired",
+        "a report is lost",
+        "bookings",
+        "current",
+        "foreign bookings",
+        "learning",
+        "replaced",
+        "unknown",
+    ];
+    for what in all {
+        assert!(seen.get(what).is_some_and(|times| *times >= 5), "{what}: {seen:?}");
+    }
+}
+
+/// In a real server, whose clock the test sets.
+#[test]
+fn a_server_says_what_the_authority_says() {
+    let Some(valkey) = Valkey::start("talk") else { return eprintln!("no valkey-server here: not tested") };
+    let mut runner = proptest::test_runner::TestRunner::new_with_rng(
+        cases(40),
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    runner
+        .run(&steps(120), |steps| {
+            conversation(&valkey, &steps);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// A shard that is not the one that was meant does nothing.
+#[test]
+fn a_call_that_is_meant_for_another_is_lost() {
+    let server = Server::new(ID);
+    let mut fleet = Fleet::new(&server);
+    fleet.start(&mut Random::new(1));
+    let good = fleet.envelope;
+    let report = fleet.make_report(&mut Random::new(1)).unwrap();
+    let before = fleet.call(Function::Checkpoint, &[]);
+    let other = ServerId([b'b'; 40]);
+    let cases = [
+        (Envelope { epoch: Epoch(2), ..good }, Lost::Epoch),
+        (Envelope { epoch: Epoch(0), ..good }, Lost::Epoch),
+        (Envelope { version: good.version + 1, ..good }, Lost::Version),
+        (Envelope { server: other, ..good }, Lost::Server),
+    ];
+    let body = encode::report(&report).unwrap();
+    for (envelope, why) in cases {
+        fleet.envelope = envelope;
+        let (position, reply) = decode::report(&report, &fleet.call(Function::Report, &[&body])).unwrap();
+        assert_eq!(reply, Reply::Lost(why));
+        assert_eq!((position.epoch, position.version), (good.epoch, good.version));
+    }
+    // Another server has taken over, and whoever calls knows it.
+    server.take_over(server.keyspace(), other);
+    for id in [ID, other] {
+        fleet.envelope = Envelope { server: id, ..good };
+        let reply = decode::report(&report, &fleet.call(Function::Report, &[&body])).unwrap().1;
+        assert_eq!(reply, Reply::Lost(Lost::Server));
+    }
+    server.take_over(server.keyspace(), ID);
+    fleet.envelope = good;
+    assert_eq!(fleet.call(Function::Checkpoint, &[]), before);
+    // An older list changes nothing; an epoch is opened once, and not late.
+    let list = encode::fund(fleet.revision, &[]).unwrap();
+    let reply = decode::done(&fleet.call(Function::Fund, &[&list])).unwrap().1;
+    assert_eq!(reply, Reply::Refused(Refused::OldList));
+    fleet.envelope.epoch = Epoch(2);
+    let late = encode::open(UnixMillis(fleet.now - 1), &[]).unwrap();
+    let reply = decode::done(&fleet.call(Function::Open, &[&late, &[]])).unwrap().1;
+    assert_eq!(reply, Reply::Refused(Refused::Late));
+    let body = encode::open(UnixMillis(fleet.now), &[]).unwrap();
+    for _ in 0..2 {
+        let (position, reply) = decode::done(&fleet.call(Function::Open, &[&body, &[]])).unwrap();
+        assert_eq!((position.epoch, reply), (Epoch(2), Reply::Done(())));
+    }
+    fleet.envelope.epoch = Epoch(1);
+    let reply = decode::done(&fleet.call(Function::Open, &[&body, &[]])).unwrap().1;
+    assert_eq!(reply, Reply::Lost(Lost::Epoch));
+    assert_eq!(
+        encode::fund(1 << 53, &[]),
+        Err(encode::Unfit { what: "a revision", number: 1 << 53 }),
+        "no number that Lua does not tell from the next is sent"
+    );
+}
+
+/// Whatever goes wrong in a real server, a step is whole or not at all.
+#[test]
+fn a_server_that_fails_does_nothing_by_halves() {
+    let Some(valkey) = Valkey::start("fails") else { return eprintln!("no valkey-server here: not tested") };
+    let mut fleet = Fleet::new(&valkey);
+    let random = &mut Random::new(5);
+    fleet.start(random);
+    let first = Incarnation(1);
+    for _ in 0..12 {
+        fleet.step(0, random.bits());
+    }
+    let report = std::iter::repeat_with(|| fleet.make_report(random)).flatten().find(|it| !it.leases.is_empty()).unwrap();
+    let body = encode::report(&report).unwrap();
+    let before = fleet.call(Function::Checkpoint, &[]);
+    let envelope = encode::envelope(&fleet.envelope);
+    let key = lease::key(ADVERTISER);
+    let fails = |how: &str| {
+        let failed = Shard::call(&valkey, UnixMillis(fleet.now), Function::Report, &[&envelope, &body]).unwrap_err();
+        assert!(failed.contains(how), "{how}: {failed}");
+    };
+    let config = |name: &str, value: &str| {
+        let _: String = valkey.run(redis::cmd("CONFIG").arg("SET").arg(name).arg(value)).unwrap();
+    };
+    // A key of another type, where it reads and where it writes.
+    for name in [key.clone(), format!("{key}:p{}", first.0)] {
+        valkey.run::<()>(redis::cmd("RENAME").arg(&name).arg("kept{a7}")).unwrap();
+        valkey.run::<()>(redis::cmd("SET").arg(&name).arg("text")).unwrap();
+        fails("WRONGTYPE");
+        valkey.run::<()>(redis::cmd("RENAME").arg("kept{a7}").arg(&name)).unwrap();
+    }
+    assert_eq!(fleet.call(Function::Checkpoint, &[]), before);
+    // Not through the clock, which is a write too.
+    let raw = || -> Result<Vec<u8>, String> {
+        let name = Function::Report.name();
+        valkey.run(redis::cmd("FCALL").arg(name).arg(1).arg(&key).arg(&envelope).arg(&body))
+    };
+    config("maxmemory", "1");
+    let refused = raw().unwrap_err();
+    assert!(refused.contains("OOM"), "{refused}");
+    config("maxmemory", "0");
+    config("min-replicas-to-write", "1");
+    let refused = raw().unwrap_err();
+    assert!(refused.contains("NOREPLICAS") || refused.contains("NotEnoughReplicas"), "{refused}");
+    config("min-replicas-to-write", "0");
+    valkey.run::<String>(redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1")).unwrap();
+    let refused = raw().unwrap_err();
+    assert!(refused.contains("ReadOnly") || refused.contains("read only"), "{refused}");
+    // What was a replica and is a primary has another replication id: its memory may lack what was said last.
+    valkey.run::<String>(redis::cmd("REPLICAOF").arg("NO").arg("ONE")).unwrap();
+    assert_ne!(Shard::id(&valkey), fleet.envelope.server);
+    let reply = decode::checkpoint(&fleet.call(Function::Checkpoint, &[])).unwrap().1;
+    assert_eq!(reply, Reply::Lost(Lost::Server));
+    valkey.run::<()>(redis::cmd("FUNCTION").arg("DELETE").arg("corebid")).unwrap();
+    fails("not found");
 }
