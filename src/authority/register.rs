@@ -439,7 +439,7 @@ mod tests {
                     }
                     _ => register.forget(now),
                 }
-                prop_assert_eq!(Register::decode(&register.encode()).as_ref(), Some(&register));
+                prop_assert_eq!(Register::decode(&register.encode()), Some(register.clone()));
             }
         }
     }
