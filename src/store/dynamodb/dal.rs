@@ -75,6 +75,16 @@ impl<'t> Dal<'t> {
 
     /// All items whose id begins so, in order of it.
     pub(super) async fn query(&self, table: Table, prefix: &str) -> Result<Vec<Item>, Failure> {
+        self.query_of(table, prefix, None).await
+    }
+
+    /// The same, without what they hold.
+    pub(super) async fn ids(&self, table: Table, prefix: &str) -> Result<Vec<String>, Failure> {
+        let items = self.query_of(table, prefix, Some("tenant, id")).await?;
+        items.iter().map(|item| item.text_of("id").map(str::to_owned)).collect()
+    }
+
+    async fn query_of(&self, table: Table, prefix: &str, projection: Option<&str>) -> Result<Vec<Item>, Failure> {
         let (mut items, mut after) = (Vec::new(), None);
         loop {
             let query = || async {
@@ -83,6 +93,7 @@ impl<'t> Dal<'t> {
                     .key_condition_expression("tenant = :tenant AND begins_with(id, :prefix)")
                     .expression_attribute_values(":tenant", text(self.tenant.partition()))
                     .expression_attribute_values(":prefix", text(prefix));
+                let query = query.set_projection_expression(projection.map(str::to_owned));
                 Ok(query.set_exclusive_start_key(after.clone()).send().await?)
             };
             let page = self.client.patiently(query).await?;
