@@ -121,7 +121,7 @@ impl Server {
         ask(&self.folder.path(""), command)
     }
 
-    /// A text of it.
+    /// What it answers, as text: a number too.
     #[track_caller]
     pub fn text(&self, command: &[&str]) -> String {
         redis::from_redis_value(self.ask(command)).unwrap()
