@@ -32,8 +32,8 @@ pub struct Valkey {
     settings: Arc<Settings>,
     map: RefCell<Map>,
     endpoints: RefCell<HashMap<String, Rc<Endpoint>>>,
-    /// The server that answered last for a shard.
-    servers: RefCell<HashMap<ShardId, Server>>,
+    /// The server that answered last for a shard, and what [`Endpoint::lost_libraries`] said then.
+    servers: RefCell<HashMap<ShardId, (Server, u64)>>,
     /// Something happened that may mean that the map is wrong.
     stale: Cell<bool>,
     /// Held while that is found out: once for all calls.
@@ -52,6 +52,9 @@ pub struct Server {
     pub replication_id: String,
     /// Replicas that follow it.
     pub replicas: usize,
+    /// Grows whenever the shard may have lost writes that were acknowledged: the server is another, or has another replication
+    /// id, or had no function library, which was loaded.
+    pub losses: u64,
 }
 
 /// What one round trip came back with.
@@ -61,10 +64,6 @@ pub struct Answered {
     pub results: Vec<Result<Value, Failure>>,
     /// The server that was asked, if it answered.
     pub server: Option<Server>,
-    /// It is another server, or has another replication id, than when the shard last answered.
-    pub changed: bool,
-    /// It had no function library, which has been loaded: it may have lost more.
-    pub lost_library: bool,
     /// As many replicas have what was written as were asked for, or all that there are. Never where a call was sent on to another
     /// server.
     pub confirmed: bool,
@@ -73,7 +72,7 @@ pub struct Answered {
 impl Answered {
     fn failed(calls: usize, failure: &Failure) -> Answered {
         let results = (0..calls).map(|_| Err(failure.clone())).collect();
-        Answered { results, server: None, changed: false, lost_library: false, confirmed: false }
+        Answered { results, server: None, confirmed: false }
     }
 }
 
@@ -112,7 +111,7 @@ impl Valkey {
 
     /// The server that answered last for a shard.
     pub fn server(&self, shard: ShardId) -> Option<Server> {
-        self.servers.borrow().get(&shard).cloned()
+        self.servers.borrow().get(&shard).map(|(server, _)| server.clone())
     }
 
     /// A server's replication id, as it answered last for a shard.
@@ -154,15 +153,14 @@ impl Valkey {
             let half = self.settings.config.timeout() / 2;
             pipeline.cmd("WAIT").arg(wait).arg(half.as_millis().max(1) as u64);
         }
-        let replies = match self.endpoint(&address).send(&pipeline, self.password.change(), deadline).await {
-            Ok(replies) => replies,
+        let endpoint = self.endpoint(&address);
+        let mut values = match endpoint.send(&pipeline, self.password.change(), deadline).await {
+            Ok(values) => values.into_iter(),
             Err(failure) => {
                 self.stale.set(true);
                 return Answered::failed(count, &failure);
             }
         };
-        let lost_library = replies.lost_library;
-        let mut values = replies.values.into_iter();
         let replication = values.next().and_then(|info| Replication::parse(&info));
         let mut results: Vec<_> = values.by_ref().take(count).map(result).collect();
         let acknowledged = match values.next() {
@@ -176,17 +174,23 @@ impl Valkey {
             if !replication.is_primary {
                 self.stale.set(true);
             }
-            Server { address, replication_id: replication.id, replicas: replication.replicas.len() }
+            self.answered(shard, &endpoint, replication)
         });
         let wanted = server.as_ref().map_or(usize::MAX, |server| server.replicas.min(replicas.into()));
-        let changed = server.is_some() && known.is_some() && {
-            let who = |server: &Server| (server.address.clone(), server.replication_id.clone());
-            known.as_ref().map(who) != server.as_ref().map(who)
-        };
-        if let Some(server) = &server {
-            self.servers.borrow_mut().insert(shard, server.clone());
-        }
-        Answered { results, server, changed, lost_library, confirmed: acknowledged >= wanted && !moved }
+        Answered { results, server, confirmed: acknowledged >= wanted && !moved }
+    }
+
+    /// Remembers who answered for a shard.
+    fn answered(&self, shard: ShardId, endpoint: &Endpoint, replication: Replication) -> Server {
+        let (address, lost) = (endpoint.address.clone(), endpoint.lost_libraries());
+        let mut servers = self.servers.borrow_mut();
+        let losses = servers.get(&shard).map_or(0, |(before, lost_before)| {
+            let same = before.address == address && before.replication_id == replication.id && *lost_before == lost;
+            before.losses + u64::from(!same)
+        });
+        let server = Server { address, replication_id: replication.id, replicas: replication.replicas.len(), losses };
+        servers.insert(shard, (server.clone(), lost));
+        server
     }
 
     /// [`Valkey::pipeline`] to several shards at the same time; the answers in the same order.
@@ -217,8 +221,8 @@ impl Valkey {
         let mut last = Failure::ClusterDown;
         for address in replica.into_iter().chain([found.primary]) {
             match self.endpoint(&address).send(&pipeline, self.password.change(), deadline).await {
-                Ok(replies) => {
-                    let mut results: Vec<_> = replies.values.into_iter().map(result).collect();
+                Ok(values) => {
+                    let mut results: Vec<_> = values.into_iter().map(result).collect();
                     self.redirect(pipeline.cmd_iter(), &mut results, &address, deadline).await;
                     self.heed(&results);
                     return results;
@@ -265,9 +269,7 @@ impl Valkey {
             let replies = self.endpoint(&to).send(&pipeline, self.password.change(), deadline).await;
             (
                 places,
-                replies.map(|replies| {
-                    replies.values.into_iter().skip(usize::from(asking)).step_by(1 + usize::from(asking))
-                }),
+                replies.map(|values| values.into_iter().skip(usize::from(asking)).step_by(1 + usize::from(asking))),
             )
         });
         for (places, replies) in all(groups).await {
@@ -325,7 +327,7 @@ impl Valkey {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("INFO").arg("replication");
         pipeline.cmd("CLUSTER").arg("SLOTS");
-        let values = endpoint.send(&pipeline, self.password.change(), deadline).await?.values;
+        let values = endpoint.send(&pipeline, self.password.change(), deadline).await?;
         let [info, slots] =
             <[Value; 2]>::try_from(values).map_err(|_| Failure::Protocol("INFO, CLUSTER SLOTS".into()))?;
         match result(slots) {

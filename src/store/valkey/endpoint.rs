@@ -84,15 +84,8 @@ pub(super) struct Endpoint {
     failures: Cell<u32>,
     /// The passwords of which connection and of which change of the file were sent.
     authenticated: Cell<(u64, u64)>,
-    /// The connection whose [`Connection::lost_library`] was told.
-    told: Cell<u64>,
-}
-
-/// What came back from one round trip.
-pub(super) struct Replies {
-    pub(super) values: Vec<Value>,
-    /// Since the last round trip a library was missing and has been loaded.
-    pub(super) lost_library: bool,
+    /// How often a library was missing.
+    lost_libraries: Cell<u64>,
 }
 
 impl Endpoint {
@@ -104,14 +97,24 @@ impl Endpoint {
             attempts: Cell::new(0),
             failures: Cell::new(0),
             authenticated: Cell::new((0, 0)),
-            told: Cell::new(0),
+            lost_libraries: Cell::new(0),
         }
+    }
+
+    /// How often a connection found that a library was missing, and loaded it.
+    pub(super) fn lost_libraries(&self) -> u64 {
+        self.lost_libraries.get()
     }
 
     /// One round trip, to be over by `deadline`. `change` numbers the changes of the password file: a connection that has not
     /// seen the last one sends the password ahead.
-    pub(super) async fn send(&self, pipeline: &Pipeline, change: u64, deadline: Instant) -> Result<Replies, Failure> {
-        let Connection { mut line, number, lost_library } = self.connection(deadline).await?;
+    pub(super) async fn send(
+        &self,
+        pipeline: &Pipeline,
+        change: u64,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Failure> {
+        let Connection { mut line, number, .. } = self.connection(deadline).await?;
         let count = pipeline.len();
         let fresh = match self.authenticated.get() {
             (connection, seen) if connection == number && seen != change => self.settings.password().transpose(),
@@ -156,8 +159,7 @@ impl Endpoint {
             // The next connection reads the password file, and loads the library.
             self.give_up(number, failure);
         }
-        let lost_library = lost_library && self.told.replace(number) != number;
-        Ok(Replies { values, lost_library })
+        Ok(values)
     }
 
     /// The connection, if there is one or one comes in time. After a failure only who begins an attempt waits for it, and after
@@ -188,7 +190,10 @@ impl Endpoint {
             match outcome {
                 None if attempt.has_changed().is_ok() => return Access::Soon(attempt.clone(), false),
                 None => *state = self.down(Instant::now(), Failure::Disconnected("the attempt was given up".into())),
-                Some((_, Ok(connection))) => *state = State::Up(connection),
+                Some((_, Ok(connection))) => {
+                    self.lost_libraries.set(self.lost_libraries.get() + u64::from(connection.lost_library));
+                    *state = State::Up(connection);
+                }
                 Some((at, Err(failure))) => {
                     log::warn!("{}: {failure}", self.address);
                     *state = self.down(at, failure);
