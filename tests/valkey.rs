@@ -354,7 +354,6 @@ fn the_shipped_list_allows_what_is_used_and_nothing_else() {
             &["SCAN", "0"],
             &["CONFIG", "GET", "*"],
             &["ACL", "LIST"],
-            &["DEBUG", "SLEEP", "0"],
             &["SHUTDOWN", "NOSAVE"],
             &["REPLICAOF", "NO", "ONE"],
             &["FUNCTION", "FLUSH"],
