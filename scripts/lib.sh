@@ -42,3 +42,35 @@ need_packages() {
     say "installing the npm packages of $1"
     npm ci --prefix "$1" --silent --no-audit --no-fund
 }
+
+# Valkey 8, for the tests that start servers of their own. Debian 12 has it in its backports.
+need_valkey() {
+    command -v valkey-server >/dev/null && return
+    need apt-cache apt
+    if [ -z "${apt_updated:-}" ]; then as_root apt-get update -qq; apt_updated=1; fi
+    if ! apt-cache policy valkey-server | grep -q 'Candidate: [0-9]'; then
+        local codename; codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+        [ "$codename" = bookworm ] || die "this system has no package valkey-server: install Valkey 8 by hand"
+        say "adding Debian's backports"
+        echo "deb http://deb.debian.org/debian $codename-backports main" |
+            as_root tee /etc/apt/sources.list.d/backports.list >/dev/null
+        as_root apt-get update -qq
+    fi
+    need valkey-server valkey-server
+    # The package starts one for the whole machine, which nobody here asked for.
+    if [ -d /run/systemd/system ]; then as_root systemctl disable --quiet --now valkey-server; fi
+}
+
+# Amazon's DynamoDB Local, for the tests that start servers of their own: target/dynamodb-local/lib, through Maven.
+need_dynamodb_local() {
+    need java default-jre-headless
+    local pom=tests/support/dynamodb/pom.xml lib=target/dynamodb-local/lib
+    # Filled aside and renamed: a folder that is there is whole.
+    if [ -d "$lib" ] && [ ! "$pom" -nt "$lib" ]; then return; fi
+    need mvn maven default-jre-headless
+    say "fetching DynamoDB Local"
+    rm -rf "$lib" "$lib.new"
+    mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$lib.new" >/dev/null
+    touch "$lib.new"
+    mv "$lib.new" "$lib"
+}

@@ -191,7 +191,7 @@ impl Config {
             .chain(config.profiles.key_file.as_mut())
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
-            .chain(config.stores.dynamodb.iter_mut().flat_map(DynamoDb::files))
+            .chain(config.stores.files())
         {
             *file = folder.join(&*file);
         }

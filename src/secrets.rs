@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use crate::wire::base64;
 
 /// A 256-bit key. Never printed.
@@ -29,6 +31,32 @@ impl fmt::Display for SecretError {
 }
 
 impl std::error::Error for SecretError {}
+
+/// A password. Never printed, and wiped when it goes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(Zeroizing<String>);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+impl Password {
+    /// Reads a password: one line, without the newline.
+    pub fn read(path: &Path) -> Result<Password, SecretError> {
+        let text = Zeroizing::new(read(path, "write the password there, mode 0600")?);
+        if text.is_empty() || text.contains(['\n', '\0']) {
+            return Err(SecretError(format!("{}: not a password: one line of text is wanted", path.display())));
+        }
+        Ok(Password(text))
+    }
+
+    /// What is sent to a server, and nowhere else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Key {
     /// Reads a key: 64 hexadecimal digits, and a newline if one likes.

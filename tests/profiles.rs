@@ -78,11 +78,11 @@ fn a_base_holds_what_the_lines_said() {
     let base = Base::open(&folder.0.join("base")).unwrap();
     let keys = UserKeys::new(&[7; 16]);
     for n in 500..2000u32 {
-        let value = base.get(keys.key("x", format!("u{}", n % 1500).as_bytes())).unwrap().unwrap();
+        let value = base.get(keys.key(Region::Eu, "x", format!("u{}", n % 1500).as_bytes())).unwrap().unwrap();
         let said = (0..n % 50).map(|at| at * 7 + n);
         assert!(Profile::check(value).unwrap().segments.iter().map(|segment| segment.0).eq(said), "user {n}");
     }
-    assert_eq!(base.get(keys.key("y", b"u1")), Ok(None));
+    assert_eq!(base.get(keys.key(Region::Eu, "y", b"u1")), Ok(None));
     assert!(folder.refused(BUILD, &lines).contains("not empty"));
 }
 
