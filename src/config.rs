@@ -181,6 +181,7 @@ impl Config {
             .chain(data.head_file.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.profiles.base.as_mut())
             .chain(config.profiles.key_file.as_mut())
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())

@@ -16,6 +16,8 @@ pub struct Profiles {
     pub ids: Vec<Id>,
     /// In which region a user is.
     pub regions: Regions,
+    /// The base of sealed profiles: the folder that was built.
+    pub base: Option<PathBuf>,
     /// The keys of the fleet, under which the keys of users are sealed ([`crate::profile::seal::FleetKeys`]).
     pub key_file: Option<PathBuf>,
 }
@@ -25,7 +27,7 @@ const MOST_IDS: usize = 16;
 
 impl Default for Profiles {
     fn default() -> Self {
-        Profiles { ids: vec![Id::Buyer, Id::User], regions: Regions::default(), key_file: None }
+        Profiles { ids: vec![Id::Buyer, Id::User], regions: Regions::default(), base: None, key_file: None }
     }
 }
 
@@ -36,6 +38,9 @@ impl Profiles {
             Some(twice) => format!("profiles.ids: {twice:?} is named twice"),
             None if self.ids.len() > MOST_IDS => {
                 format!("profiles.ids: {} of them; the most is {MOST_IDS}", self.ids.len())
+            }
+            None if self.base.is_some() && self.key_file.is_none() => {
+                "profiles.base needs profiles.key_file: the keys of its users are sealed".into()
             }
             None => return Ok(()),
         };

@@ -114,6 +114,10 @@ impl<S: ProfileSource, K: KeyStore> ProfileSource for SealedProfiles<S, K> {
         }
         outcomes
     }
+
+    fn holds_back(&self, user: UserKey) -> bool {
+        self.fence.holds(user, clock::boot())
+    }
 }
 
 /// Users who were erased a short time ago.
@@ -252,6 +256,7 @@ mod tests {
             };
             let (fetched, ()) = tokio::join!(profiles.fetch(&[ALICE]), erased);
             assert_eq!(fetched, [(ALICE, FetchOutcome::Nothing)]);
+            assert!(profiles.holds_back(ALICE) && !profiles.holds_back(BOB));
         });
     }
 
