@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 pub mod exchange;
 pub mod privacy;
+pub mod profiles;
+pub mod miss;
 pub mod supply;
 pub mod audit;
 
@@ -20,7 +22,9 @@ use crate::units::{Currency, NodeId};
 pub use audit::Audit;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
+pub use miss::OnMiss;
 pub use privacy::Privacy;
+pub use profiles::Profiles;
 pub use supply::Supply;
 
 /// All of the configuration.
@@ -38,6 +42,9 @@ pub struct Config {
     /// `[privacy]`.
     #[serde(default)]
     pub privacy: Privacy,
+    /// `[profiles]`.
+    #[serde(default)]
+    pub profiles: Profiles,
     /// `[supply]`.
     #[serde(default)]
     pub supply: Supply,
@@ -216,6 +223,7 @@ impl Config {
         }
         self.edge.validate(&self.exchanges)?;
         self.privacy.validate()?;
+        self.profiles.validate()?;
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
         if self.server.node >= NODES {
@@ -247,6 +255,7 @@ impl Config {
             },
             edge: Edge::default(),
             privacy: Privacy::default(),
+            profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
@@ -385,6 +394,8 @@ name = "generic"
             ("[data]", "[edge]\nvelocity = { per_ip = 0 }\n[data]", "edge.velocity.per_ip 0"),
             ("[data]", "[edge]\nvelocity = { per_user = 1, seconds = 3601 }\n[data]", "edge.velocity.seconds 3601"),
             ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
+            ("[data]", "[profiles]\nfetch_budget_us = 7001\n[data]", "profiles.fetch_budget_us 7001"),
+            ("[data]", "[profiles]\non_miss = \"guess\"\n[data]", "guess"),
             ("[data]", "[edge]\nformats = []\n[data]", "edge.formats is empty"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),
             ("\"generic\"", "\"generic\"\nprofile = \"gogle\"", "corebid.toml:11: "),

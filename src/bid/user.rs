@@ -3,7 +3,7 @@
 use crate::bid::admit::Exchange;
 use crate::bid::comply::Personal;
 use crate::bid::frequency::FrequencyShard;
-use crate::bid::profile::ProfileShard;
+use crate::bid::profile::{Known, ProfileShard};
 use crate::snapshot::campaign::Campaign;
 use crate::snapshot::profiles::{ANY_EXCHANGE, UserKeys};
 use crate::units::{Day, Now, SegmentId, UserKey};
@@ -16,6 +16,8 @@ pub struct User<'s> {
     key: UserKey,
     /// Sorted; nothing if there is no profile.
     segments: Option<&'s [SegmentId]>,
+    /// There is a user, and nobody has said yet what is known of that user.
+    missing: bool,
 }
 
 impl<'s> User<'s> {
@@ -37,15 +39,38 @@ impl<'s> User<'s> {
         match (personal, id.unescape(&mut room)) {
             (Some(personal), Some(id)) if !id.is_empty() => {
                 let key = keys.key(exchange, id);
-                User { key, segments: shard.lookup(&personal, key) }
+                let (segments, missing) = match shard.lookup(&personal, key) {
+                    Known::Profile(segments) => (Some(segments), false),
+                    Known::Nothing => (None, false),
+                    Known::Missing => (None, true),
+                };
+                User { key, segments, missing }
             }
-            _ => User { key: UserKey::NOBODY, segments: None },
+            _ => User { key: UserKey::NOBODY, segments: None, missing: false },
         }
     }
 
     /// The pseudonym, for the notice that will count the impression.
     pub fn key(&self) -> UserKey {
         self.key
+    }
+
+    /// Whether a store may know more of the user than the shard does.
+    #[inline]
+    pub fn is_missing(&self) -> bool {
+        self.missing
+    }
+
+    /// There is no store to ask: what the shard does not know is not known.
+    #[inline]
+    pub fn settle(&mut self) {
+        self.missing = false;
+    }
+
+    /// Whether the campaign wants the user. One that asks for segments, or their absence, does not want whom nobody knows.
+    #[inline]
+    pub fn suits(&self, campaign: &Campaign) -> bool {
+        if self.missing { campaign.targeting.segments.is_empty() } else { campaign.wants(self.segments()) }
     }
 
     /// Sorted segments; none of a user without a profile.
@@ -64,7 +89,8 @@ impl<'s> User<'s> {
     pub fn may_see(&self, campaign: &Campaign, times: usize, shard: &FrequencyShard, day: Day, now: Now) -> bool {
         let Some(cap) = campaign.frequency_cap else { return true };
         let Some(before) = usize::from(cap.get()).checked_sub(times.saturating_sub(1)) else { return false };
-        self.key != UserKey::NOBODY && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
+        // Nor to a user of whom it is not known what was shown elsewhere.
+        self.key != UserKey::NOBODY && !self.missing && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
     }
 
     /// Counts a bid against the cap, until it is billed or forgotten.
