@@ -47,6 +47,11 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("received_bytes", "Bytes received", |core| core.received_bytes.get()),
     ("profile_hits", "Profile lookups answered by the shard", |core| core.profile_hits.get()),
     ("profile_misses", "Profile lookups that went to the base", |core| core.profile_misses.get()),
+    ("parked", "Bid requests parked until their user's profile came", |core| core.parked.get()),
+    ("resumed", "Parked bid requests whose user's profile came, or word of it", |core| core.resumed.get()),
+    ("waited_in_vain", "Parked bid requests whose time was up before", |core| core.waited_in_vain.get()),
+    ("unfetched", "Bid requests of unknown users that did not wait for a profile", |core| core.unfetched.get()),
+    ("fetched", "Users who came from the stores thread", |core| core.fetched.get()),
     ("fingerprints", "Requests looked up among the copies of auctions bid on", |core| core.fingerprints.get()),
     ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
         core.fingerprint_evictions.get()
@@ -175,7 +180,8 @@ impl Cores {
     }
 }
 
-fn encode(
+/// A histogram of nanoseconds, in seconds.
+pub(crate) fn encode(
     family: &mut prometheus_client::encoding::MetricEncoder<'_>,
     labels: &impl EncodeLabelSet,
     histogram: &Histogram,
