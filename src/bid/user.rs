@@ -76,7 +76,9 @@ impl<'s> User<'s> {
         let Some(cap) = campaign.frequency_cap else { return true };
         let Some(before) = usize::from(cap.get()).checked_sub(times.saturating_sub(1)) else { return false };
         // Nor to a user of whom it is not known what was shown elsewhere.
-        self.key != UserKey::NOBODY && !self.is_missing() && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
+        self.key != UserKey::NOBODY
+            && !self.is_missing()
+            && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
     }
 
     /// Counts a bid against the cap, until it is billed or forgotten.
