@@ -209,7 +209,7 @@ impl Launch {
                 parts: Parts::One,
             },
         };
-        let reconciliation = reconciliation::spawn(options, ends, receiver).map_err(failed)?;
+        let reconciliation = reconciliation::spawn(options, None, ends, receiver).map_err(failed)?;
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
         commands.send(Command::Spends(spends(&data))).map_err(failed)?;

@@ -73,7 +73,7 @@ impl Key {
     }
 }
 
-/// The text of a key file, without the newline. One that is no text is empty.
+/// The text of a file that only its owner may read, without the newline. One that is no text is empty.
 pub(crate) fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
     let fail = |what: String| SecretError(format!("{}: {what}", path.display()));
     let mut file = File::open(path).map_err(|error| fail(format!("cannot read the key: {error}; {advice}")))?;

@@ -21,6 +21,8 @@ mod ledger;
 mod notice;
 #[path = "../fuzz/cases/openrtb_request.rs"]
 mod openrtb_request;
+#[path = "../fuzz/cases/profile.rs"]
+mod profile;
 #[path = "../fuzz/cases/sellers_json.rs"]
 mod sellers_json;
 
@@ -36,6 +38,7 @@ const TARGETS: &[(&str, Check)] = &[
     ("ledger", ledger::check),
     ("notice", notice::check),
     ("openrtb_request", openrtb_request::check),
+    ("profile", profile::check),
     ("sellers_json", sellers_json::check),
 ];
 

@@ -72,7 +72,7 @@ impl Bidder {
             paths: false,
             settings,
         };
-        let handle = server::spawn(options, vec![ends], their_commands)?;
+        let handle = server::spawn(options, None, vec![ends], their_commands)?;
         let funding = Funding {
             campaign: CampaignId(7),
             advertiser: AdvertiserId(1),

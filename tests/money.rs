@@ -440,7 +440,8 @@ impl World {
                         assert!(self.now.wall.0 + 2_000 > bid.claim.expires.0, "refused before H2");
                     }
                 }
-                Order::Counted { .. } | Order::Pace { .. } | Order::Quota { .. } | Order::Drain => {}
+                Order::Counted { .. } | Order::Erase { .. } => {}
+                Order::Pace { .. } | Order::Quota { .. } | Order::Drain => {}
             }
         }
     }

@@ -537,7 +537,11 @@ impl Books {
                     }
                 }
                 let key = (account.campaign, account.day);
-                self.of_day.remove(&(account.incarnation, account.campaign, account.day));
+                // After a lost memory there may be a newer one for the same day.
+                let place = (account.incarnation, account.campaign, account.day);
+                if self.of_day.get(&place) == Some(&lease) {
+                    self.of_day.remove(&place);
+                }
                 if let Some(open) = self.open.get_mut(&key) {
                     *open -= 1;
                     if *open == 0 {

@@ -18,7 +18,7 @@
 //! Both queues are logs (`log.rs`): values are written behind one another, whatever their length, and a lookup writes no more than
 //! a small number beside the one it found. Users of whom nothing is known are remembered apart (`unknown.rs`).
 
-mod cache;
+pub mod cache;
 mod ghosts;
 mod index;
 mod log;
@@ -209,7 +209,7 @@ impl ProfileShard {
 
     #[inline]
     fn known(&mut self, found: Found) -> Known<'_> {
-        Known::Profile(Profile::read(self.cache.ask(found)).unwrap_or_default())
+        Known::Profile(Profile::read_checked(self.cache.ask(found)).unwrap_or_default())
     }
 }
 

@@ -384,14 +384,19 @@ impl Bidder {
 
     /// What the loop and the shards count for themselves.
     fn publish(&self, counters: &Counters) {
-        let (metrics, profiles) = (self.metrics, self.core.profiles.counts());
+        let (metrics, profiles, held) = (self.metrics, self.core.profiles.counts(), self.core.profiles.usage());
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
         metrics.closed.set(counters.closed);
         metrics.rearmed.set(counters.rearmed);
         metrics.received_bytes.set(counters.received);
         metrics.profile_hits.set(profiles.hits);
+        metrics.profile_unknown.set(profiles.unknown);
         metrics.profile_misses.set(profiles.misses);
+        metrics.profile_evictions.set(profiles.evictions);
+        metrics.profile_refused.set(profiles.refused);
+        metrics.profiles.set(held.profiles);
+        metrics.profile_bytes.set(held.bytes);
         metrics.fingerprint_evictions.set(self.core.duplicates.evictions());
         metrics.frequency_evictions.set(self.core.frequency.evictions());
         metrics.unfetched.set(self.core.misses.unfetched());

@@ -60,10 +60,20 @@ pub struct CoreMetrics {
     pub rearmed: Counter,
     /// Bytes received.
     pub received_bytes: Counter,
-    /// Profile lookups the shard answered itself.
+    /// Profile lookups the shard answered with a profile.
     pub profile_hits: Counter,
-    /// Profile lookups that went to the base.
+    /// Profile lookups the shard answered with the knowledge that nothing is known.
+    pub profile_unknown: Counter,
+    /// Profile lookups that went to what is behind the shard.
     pub profile_misses: Counter,
+    /// Profiles the shard forgot to make room.
+    pub profile_evictions: Counter,
+    /// Values that were no profile.
+    pub profile_refused: Counter,
+    /// Profiles in the shard.
+    pub profiles: Counter,
+    /// Bytes of the shard in use, tables included.
+    pub profile_bytes: Counter,
     /// Bid requests that were parked until their user's profile came.
     pub parked: Counter,
     /// Of those, whose user's profile came, or word that there is none or that it cannot be had.
@@ -120,7 +130,12 @@ impl Default for CoreMetrics {
             rearmed: Counter::default(),
             received_bytes: Counter::default(),
             profile_hits: Counter::default(),
+            profile_unknown: Counter::default(),
             profile_misses: Counter::default(),
+            profile_evictions: Counter::default(),
+            profile_refused: Counter::default(),
+            profiles: Counter::default(),
+            profile_bytes: Counter::default(),
             parked: Counter::default(),
             resumed: Counter::default(),
             waited_in_vain: Counter::default(),

@@ -46,7 +46,12 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("receives_rearmed", "Multishot receives armed again", |core| core.rearmed.get()),
     ("received_bytes", "Bytes received", |core| core.received_bytes.get()),
     ("profile_hits", "Profile lookups answered by the shard", |core| core.profile_hits.get()),
-    ("profile_misses", "Profile lookups that went to the base", |core| core.profile_misses.get()),
+    ("profile_unknown", "Profile lookups of users of whom the shard knows that nothing is known", |core| {
+        core.profile_unknown.get()
+    }),
+    ("profile_misses", "Profile lookups that went to what is behind the shard", |core| core.profile_misses.get()),
+    ("profile_evictions", "Profiles the shard forgot to make room", |core| core.profile_evictions.get()),
+    ("profile_refused", "Values that were no profile", |core| core.profile_refused.get()),
     ("parked", "Bid requests parked until their user's profile came", |core| core.parked.get()),
     ("resumed", "Parked bid requests whose user's profile came, or word of it", |core| core.resumed.get()),
     ("waited_in_vain", "Parked bid requests whose time was up before", |core| core.waited_in_vain.get()),
@@ -62,6 +67,12 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
 ];
 
+/// What each core holds now.
+const HELD: &[(&str, &str, fn(&CoreMetrics) -> u64)] = &[
+    ("profiles", "Profiles in the shard", |core| core.profiles.get()),
+    ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
+];
+
 const NOTICE_KINDS: [&str; 3] = ["win", "bill", "loss"];
 const NOTICE_ENDS: [&str; 3] = ["safe", "expired", "unsafe"];
 
@@ -74,6 +85,13 @@ impl Collector for Cores {
                 family
                     .encode_family(&[("core", core.to_string())])?
                     .encode_counter::<NoLabelSet, u64, f64>(&read(metrics), None)?;
+            }
+        }
+        for &(name, help, read) in HELD {
+            let name = format!("corebid_{name}");
+            let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+            for (core, metrics) in self.0.iter().enumerate() {
+                family.encode_family(&[("core", core.to_string())])?.encode_gauge(&(read(metrics) as i64))?;
             }
         }
         self.labelled(&mut encoder, "corebid_nobid", "Answers 204 by reason", "reason", |core| {

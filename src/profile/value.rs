@@ -112,7 +112,7 @@ impl<'a> Profile<'a> {
         if value.first().is_some_and(|version| *version != VERSION) || value.get(1).is_some_and(|f| *f > CONSENT_FLAG) {
             return Err(Broken::Version);
         }
-        let profile = Profile::read(value).filter(|_| value.len() <= limits::PROFILE_BYTES).ok_or(Broken::Length)?;
+        let profile = Profile::read_checked(value).filter(|_| value.len() <= limits::PROFILE_BYTES).ok_or(Broken::Length)?;
         if value[1] & CONSENT_FLAG != 0
             && profile.consent.is_none_or(|consent| consent.purposes & !PURPOSE_BITS != 0)
         {
@@ -134,7 +134,7 @@ impl<'a> Profile<'a> {
 
     /// Reads a value that [`Profile::check`] has passed; `None` if its length shows that it has not.
     #[inline]
-    pub(crate) fn read(value: &'a [u8]) -> Option<Profile<'a>> {
+    pub fn read_checked(value: &'a [u8]) -> Option<Profile<'a>> {
         let (&[_, flags, s0, s1, c0, c1], rest) = value.split_first_chunk::<HEAD>()?;
         let (consent, rest) = match flags & CONSENT_FLAG {
             0 => (None, rest),

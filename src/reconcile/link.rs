@@ -175,6 +175,11 @@ impl Links {
         self.parts.get(&part).map_or(Epoch(0), |link| link.epoch)
     }
 
+    /// All that is stopped, part by part.
+    pub(super) fn stops(&self) -> impl Iterator<Item = (Scope, Why)> {
+        self.parts.values().flat_map(|link| link.stops.iter().copied())
+    }
+
     /// A campaign wants more credit.
     pub(super) fn want(&mut self, part: Part, slot: Slot) {
         if let Some(link) = self.parts.get_mut(&part) {

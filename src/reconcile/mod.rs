@@ -12,11 +12,13 @@
 //! wait in one queue until every record before them is on disk. When the disk fails, notices are answered 503 without being
 //! booked, and no renewal is passed on, so that leases run out by themselves.
 
+pub mod fleet;
 pub mod gauges;
 mod grants;
 pub mod guards;
 pub mod history;
 mod holds;
+pub mod keeper;
 mod link;
 mod notices;
 pub mod pacing;
@@ -38,7 +40,7 @@ use crate::limits;
 use crate::profile::erase::Wiped;
 use crate::ring::message::{Event, Noticed, Order, Reserved};
 pub use crate::snapshot::campaign::Mode;
-use crate::store::journal::Journal;
+use crate::store::journal::{Batch, Journal};
 use crate::units::{
     AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot,
     UnixMillis, UserHash, UserKey,
@@ -46,6 +48,7 @@ use crate::units::{
 use gauges::Gauges;
 use grants::{Line, Own, Share};
 use guards::feed::{Change, FeedLag};
+use guards::stops::Stop;
 use guards::operator::Receipt;
 use history::History;
 use holds::Reservation;
@@ -243,6 +246,16 @@ impl Reconciler {
     /// What this node's ledger says.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// The opening balance of a new segment of a ledger that is this node's alone.
+    pub fn opening(&mut self, now: Now) -> Batch {
+        self.journal.opening(now, self.history.opening())
+    }
+
+    /// What is stopped, as the authority said last.
+    pub fn stops(&self) -> impl Iterator<Item = Stop> {
+        self.links.stops().map(|(scope, why)| Stop { scope, why })
     }
 
     /// What is to be written, and how far that is done. What becomes durable is told by [`Reconciler::durable`].

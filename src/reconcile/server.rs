@@ -1,5 +1,5 @@
 //! The thread of the reconciliation core: pinned, glommio, about a millisecond between turns. It moves events into the
-//! [`Solo`], its records to disk and its orders to the cores; it decides nothing.
+//! [`Keeper`], its records to disk and its orders to the cores; it decides nothing.
 //!
 //! Two kinds of task share it. The turns drain the rings, tick, and send. A commit writes one batch and syncs it; there is
 //! one at a time, so that the records of all notices that arrive meanwhile share the next. Neither holds the machines
@@ -20,10 +20,12 @@ use glommio::timer::sleep;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use tokio::sync::oneshot;
 
+use super::fleet::{RegisterError, Wire};
 use super::gauges::Gauges;
 use super::guards::operator::{Ask, Said};
+use super::keeper::Keeper;
 use super::quota::Limit;
-use super::solo::{Solo, Start};
+use super::solo::Start;
 use super::{Funding, Settings, Spends};
 use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
@@ -138,6 +140,8 @@ pub enum StartError {
     Clock(UnixMillis, UnixMillis),
     /// The ledger's authority does not take this node.
     Refused(NodeId, NotRegistered),
+    /// The stores that keep the accounts cannot be used.
+    Stores(String),
     /// No thread, or no io_uring for it.
     Executor(String),
 }
@@ -166,6 +170,7 @@ impl fmt::Display for StartError {
             Self::Refused(node, NotRegistered::NoWorkers) => {
                 write!(f, "node {}: all 1,024 worker ids are in use; retire nodes that will not come back", node.0)
             }
+            Self::Stores(why) => write!(f, "the stores of [stores] cannot be used: {why}"),
             Self::Executor(why) => {
                 write!(f, "the reconciliation core cannot start: {why}; it needs io_uring and 2 MiB of locked memory")
             }
@@ -190,12 +195,17 @@ impl Handle {
     }
 }
 
-/// Replays the ledger, makes the new incarnation durable, and runs the reconciliation core on a thread of its own. It
+/// Replays the ledger, makes the new incarnation durable, with those at the other end of the wire if there is one, and runs the reconciliation core on a thread of its own. It
 /// ends with [`Command::Stop`], or when the sender of the commands is gone.
 ///
 /// # Errors
 /// [`StartError`], each saying what to do; no thread is left then.
-pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>) -> Result<Handle, StartError> {
+pub fn spawn(
+    options: Options,
+    wire: Option<Wire>,
+    cores: Vec<CoreEnds>,
+    commands: Receiver<Command>,
+) -> Result<Handle, StartError> {
     assert_eq!(cores.len(), usize::from(options.settings.cores), "as many ends as cores");
     let (Embedded { position, ids_from, lock }, replayed) =
         Embedded::open_replayed(&options.dir).map_err(StartError::Open)?;
@@ -223,21 +233,25 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
             let mut nonce = [0; 8];
             getrandom::fill(&mut nonce).expect("the kernel has no randomness to give");
             let start = Start { nonce: u64::from_le_bytes(nonce), ids_from, opens: position.closed };
-            let (mut solo, opening) = match Solo::new(settings, replayed, start, &shared_gauges, now) {
+            let (mut keeper, opening) = match Keeper::new(settings, replayed, start, wire, &shared_gauges, now) {
                 Ok(started) => started,
-                Err(why) => {
+                Err(RegisterError::Refused(why)) => {
                     let _ = ready.send(Err(StartError::Refused(settings.node, why)));
                     return Ended::Cut;
                 }
+                Err(RegisterError::Unavailable(why)) => {
+                    let _ = ready.send(Err(StartError::Stores(why)));
+                    return Ended::Cut;
+                }
             };
-            let first = Job::new(solo.node.journal().take().expect("a start is a record"), None);
+            let first = Job::new(keeper.node_mut().journal().take().expect("a start is a record"), None);
             let mut writer = Writer::new(Directory::new(dir), segment_bytes, position, ids_from);
             for mut job in opening.map(Job::start).into_iter().chain([first]) {
                 if let Err(error) = writer.step(&mut job, now.wall).await {
                     let _ = ready.send(Err(StartError::Write(writer.disk().path().to_owned(), error)));
                     return Ended::Cut;
                 }
-                solo.durable(now, job.upto());
+                keeper.durable(now, job.upto());
             }
             let anchors = match Anchors::start(head_file, shared_gauges.clone()) {
                 Ok(anchors) => anchors,
@@ -246,9 +260,9 @@ pub fn spawn(options: Options, cores: Vec<CoreEnds>, commands: Receiver<Command>
                     return Ended::Cut;
                 }
             };
-            let _ = ready.send(Ok(*solo.node.registered()));
+            let _ = ready.send(Ok(*keeper.node().registered()));
             let core = Core {
-                solo,
+                keeper,
                 snapshots: cores.iter().map(|_| VecDeque::new()).collect(),
                 cores,
                 commands,
@@ -282,7 +296,7 @@ pub(super) fn executor(cpu: Option<usize>) -> Result<LocalExecutor, GlommioError
 
 /// What turns and commits share.
 struct Core {
-    solo: Solo,
+    keeper: Keeper,
     cores: Vec<CoreEnds>,
     /// Snapshots that found a ring full.
     snapshots: Vec<VecDeque<Box<Snapshot>>>,
@@ -354,9 +368,9 @@ async fn write(
 impl Core {
     /// What is to be written next, if there is anything.
     fn job(&mut self, now: Now, writer: &LedgerWriter) -> Option<Job> {
-        let batch = self.solo.node.journal().take()?;
+        let batch = self.keeper.node_mut().journal().take()?;
         // The books are as they are after this batch: all of it goes to the old segment, all that follows to the new one.
-        let opening = writer.wants_segment(now.wall).then(|| self.solo.opening(now));
+        let opening = writer.wants_segment(now.wall).then(|| self.keeper.opening(now));
         Some(Job::new(batch, opening))
     }
 
@@ -366,24 +380,24 @@ impl Core {
         let mut moved = 0;
         for (core, ends) in self.cores.iter_mut().enumerate() {
             let core = CoreId(core as u8);
-            moved += ends.events.drain(EVENTS_PER_TURN, |event| self.solo.node.on_event(now, core, event));
+            moved += ends.events.drain(EVENTS_PER_TURN, |event| self.keeper.node_mut().on_event(now, core, event));
             if self.stop_by.is_some() && ends.events.is_abandoned() && ends.events.waiting() == 0 {
-                self.solo.node.on_event(now, core, Event::Drained);
+                self.keeper.node_mut().on_event(now, core, Event::Drained);
             }
             while ends.retired.take().is_some() {}
         }
         if now.boot >= self.next_tick {
             self.next_tick = now.boot.after(limits::TICK_NS);
-            self.solo.tick(now);
+            self.keeper.tick(now);
             self.gauges.cpu_ns.set(clock::thread_cpu());
         } else {
-            self.solo.node.poll(now);
+            self.keeper.node_mut().poll(now);
         }
-        self.solo.talk(now);
-        self.gauges.oldest_unsynced_ns.set(self.solo.node.journal().unsynced(now.boot));
-        self.gauges.oldest_unreported_ns.set(self.solo.node.unreported(now.boot));
-        if self.solo.node.disk_stalled(now.boot) {
-            self.solo.node.disk_failed();
+        self.keeper.talk(now);
+        self.gauges.oldest_unsynced_ns.set(self.keeper.node_mut().journal().unsynced(now.boot));
+        self.gauges.oldest_unreported_ns.set(self.keeper.node().unreported(now.boot));
+        if self.keeper.node().disk_stalled(now.boot) {
+            self.keeper.node_mut().disk_failed();
         }
         self.send();
         moved > 0
@@ -393,14 +407,14 @@ impl Core {
         let stop = loop {
             match self.commands.try_recv() {
                 Ok(Command::Campaigns(list)) => {
-                    self.solo.campaigns(now, &list);
+                    self.keeper.campaigns(now, &list);
                     if self.next_tick == Nanos::NEVER {
                         self.next_tick = now.boot;
                     }
                 }
-                Ok(Command::Spends(list)) => self.solo.node.spends(list),
-                Ok(Command::Exchanges(list)) => self.solo.node.exchanges(now, &list),
-                Ok(Command::Limits(limits)) => self.solo.node.limit(&limits),
+                Ok(Command::Spends(list)) => self.keeper.node_mut().spends(list),
+                Ok(Command::Exchanges(list)) => self.keeper.node_mut().exchanges(now, &list),
+                Ok(Command::Limits(limits)) => self.keeper.node_mut().limit(&limits),
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");
                     self.gauges.snapshots.add(1);
@@ -411,8 +425,9 @@ impl Core {
                     }
                 }
                 Ok(Command::Operator(ask, reply)) => {
-                    let said = self.solo.operate(now, ask);
-                    self.replies.push_back((self.solo.node.journal().appended(), said, reply));
+                    if let Some((said, reply)) = self.keeper.operate(now, ask, reply) {
+                        self.replies.push_back((self.keeper.node_mut().journal().appended(), said, reply));
+                    }
                 }
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => break true,
                 Err(mpsc::TryRecvError::Empty) => break false,
@@ -420,20 +435,20 @@ impl Core {
         };
         if stop && self.stop_by.is_none() {
             self.stop_by = Some(now.boot.after(STOP_NS));
-            self.solo.node.drain();
+            self.keeper.node_mut().drain();
         }
     }
 
     /// Sends what may leave, as far as the rings have room.
     fn send(&mut self) {
-        let synced = self.solo.node.journal().synced();
+        let synced = self.keeper.node_mut().journal().synced();
         while let Some((_, said, reply)) = self.replies.pop_front_if(|(needs, ..)| *needs <= synced) {
             // Whoever asked may have gone.
             let _ = reply.send(said);
         }
         let (mut refused, mut waiting) = (0, 0);
         for (core, ends) in self.cores.iter_mut().enumerate() {
-            let orders = self.solo.node.orders(CoreId(core as u8));
+            let orders = self.keeper.node_mut().orders(CoreId(core as u8));
             while let Some(order) = orders.pop_front() {
                 if let Err(Refused(order)) = ends.orders.offer(order) {
                     orders.push_front(order);
@@ -467,7 +482,7 @@ impl Core {
         }
         self.gauges.ledger_failing.set(1);
         self.gauges.commit_failures.add(1);
-        self.solo.node.disk_failed();
+        self.keeper.node_mut().disk_failed();
         self.send();
         before.saturating_add(1)
     }
@@ -483,13 +498,13 @@ impl Core {
         self.gauges.ledger_bytes.set(position.offset);
         self.gauges.ledger_records.set(position.next);
         self.anchors.committed(clock::now(), &position);
-        self.solo.durable(clock::now(), upto);
+        self.keeper.durable(clock::now(), upto);
         self.send();
     }
 
     fn ended(&self, now: Now) -> Option<Ended> {
         let stop_by = self.stop_by?;
-        if self.solo.node.is_drained() {
+        if self.keeper.node().is_drained() {
             Some(Ended::Clean)
         } else if now.boot >= stop_by {
             log::error!("reconciliation core: stopped before all cores had drained and the ledger was synced");

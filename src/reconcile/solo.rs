@@ -148,15 +148,7 @@ impl Solo {
             return;
         }
         let now: Vec<Stop> = self.stops().collect();
-        for stop in now.iter().filter(|stop| !self.stopped.contains(stop)) {
-            self.gauges.guards.stop(stop.scope, stop.why);
-            let level = if stop.why == Why::Operator { log::Level::Warn } else { log::Level::Error };
-            log::log!(level, "{stop}");
-        }
-        for stop in self.stopped.iter().filter(|stop| !now.contains(stop)) {
-            log::info!("{} is resumed", stop.scope);
-        }
-        self.gauges.guards.set(now.iter().copied());
+        self.gauges.guards.tell(&self.stopped, &now);
         self.stopped = now;
     }
 

@@ -1,4 +1,5 @@
-//! Values by user in a bounded number of bytes, kept by S3-FIFO.
+//! Values by user in a bounded number of bytes, kept by S3-FIFO. Who may ask for whom is not its business: the core's own is inside
+//! the shard, which asks for the token.
 
 use super::ghosts::Ghosts;
 use super::index::{Index, Queue};
@@ -7,14 +8,15 @@ use crate::units::UserKey;
 
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub struct Found {
     queue: Queue,
     place: Place,
     pub(super) head: Head,
 }
 
+/// The values. Nothing here allocates after [`Cache::new`].
 #[derive(Debug)]
-pub(super) struct Cache {
+pub struct Cache {
     small: Log,
     main: Log,
     index: Index,
@@ -27,7 +29,7 @@ pub(super) struct Cache {
 
 impl Cache {
     /// A cache of at most this many bytes.
-    pub(super) fn new(bytes: usize) -> Cache {
+    pub fn new(bytes: usize) -> Cache {
         // A slot for every 128 bytes, of which three quarters can be taken: entries of more than 170 bytes on average fill the logs
         // before they fill the index.
         let slots = 1 << (bytes / 128).ilog2();
@@ -39,37 +41,40 @@ impl Cache {
     }
 
     /// The longest value that there is room for.
-    pub(super) fn longest(&self) -> usize {
+    pub fn longest(&self) -> usize {
         self.small.capacity() - log::size(0)
     }
 
-    pub(super) fn users(&self) -> usize {
+    /// How many values.
+    pub fn users(&self) -> usize {
         self.index.users()
     }
 
-    pub(super) fn evictions(&self) -> u64 {
+    /// Values that made room for others.
+    pub fn evictions(&self) -> u64 {
         self.evictions
     }
 
     /// Bytes in the logs.
-    pub(super) fn held(&self) -> usize {
+    pub fn held(&self) -> usize {
         self.small.held() + self.main.held()
     }
 
     /// Bytes of the tables.
-    pub(super) fn tables(&self) -> usize {
+    pub fn tables(&self) -> usize {
         self.tables
     }
 
+    /// Where a user's value is.
     #[inline]
-    pub(super) fn find(&self, user: UserKey) -> Option<Found> {
+    pub fn find(&self, user: UserKey) -> Option<Found> {
         let (queue, place) = self.index.find(user, |queue, place| self.log(queue).head(place).user == user)?;
         Some(Found { queue, place, head: self.log(queue).head(place) })
     }
 
     /// The value, and that it was asked for.
     #[inline]
-    pub(super) fn ask(&mut self, found: Found) -> &[u8] {
+    pub fn ask(&mut self, found: Found) -> &[u8] {
         let Found { queue, place, head } = found;
         if head.used < Head::MOST_USED {
             self.log_mut(queue).set_used(place, head.used + 1);
@@ -78,7 +83,7 @@ impl Cache {
     }
 
     /// Keeps a value, in place of what is kept of the user; where it is.
-    pub(super) fn keep(&mut self, user: UserKey, value: &[u8], seconds: u32) -> Found {
+    pub fn keep(&mut self, user: UserKey, value: &[u8], seconds: u32) -> Found {
         assert!(value.len() <= self.longest(), "a value is no longer than a profile may be");
         let head = Head { user, seconds, length: value.len() as u16, used: 0 };
         let (queue, head) = match self.find(user) {
@@ -106,7 +111,7 @@ impl Cache {
     }
 
     /// Overwrites what is kept of a user; whether something was.
-    pub(super) fn erase(&mut self, user: UserKey) -> bool {
+    pub fn erase(&mut self, user: UserKey) -> bool {
         let Some(Found { queue, place, .. }) = self.find(user) else { return false };
         self.remove(user, queue, place);
         self.log_mut(queue).erase(place);

@@ -34,6 +34,19 @@ impl Counts {
         self.stops[usize::from(scope.numbers().0)][why as usize].add(1);
     }
 
+    /// Logs and counts what was stopped and resumed between two looks.
+    pub fn tell(&self, before: &[Stop], now: &[Stop]) {
+        for stop in now.iter().filter(|stop| !before.contains(stop)) {
+            self.stop(stop.scope, stop.why);
+            let level = if stop.why == Why::Operator { log::Level::Warn } else { log::Level::Error };
+            log::log!(level, "{stop}");
+        }
+        for stop in before.iter().filter(|stop| !now.contains(stop)) {
+            log::info!("{} is resumed", stop.scope);
+        }
+        self.set(now.iter().copied());
+    }
+
     /// What is stopped now.
     pub fn set(&self, stops: impl Iterator<Item = Stop>) {
         let mut now = [[0; Why::ALL.len()]; 2];

@@ -1,5 +1,8 @@
 //! The authority's machine: the production state machine, its journal and its disk, and what waits for the disk.
 
+#[cfg(feature = "stores")]
+pub mod keyspace;
+
 use std::collections::VecDeque;
 
 use super::check::{Checker, Fact};
