@@ -4,18 +4,14 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use corebid::profile::keyfile::KeyFile;
 use corebid::profile::keys::KeyStore;
-use corebid::profile::seal::FleetKeys;
-use corebid::profile::sealed::Keyring;
 use corebid::profile::value;
 use corebid::reconcile::record::Record;
 use corebid::snapshot::profiles::UserKeys;
-use corebid::snapshot::profiles::base::Builder;
 use corebid::units::{Region, SegmentId, UserHash, UserKey};
 use memchr::memmem::Finder;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -35,11 +31,16 @@ fn key(id: &str) -> UserKey {
     UserKeys::new(&USER_KEY).key(Region::Eu, "generic", id.as_bytes())
 }
 
-/// A profile that nothing else looks like: segment 9, which the campaign wants, and others of this user alone.
-fn profile(user: u32) -> Vec<u8> {
+/// Segments that nobody else is in, and 9, which the campaign wants.
+fn segments(user: u32) -> Vec<SegmentId> {
     let odd = (1..24).map(|at| SegmentId((user + at).wrapping_mul(0x9E37_79B9) | 1 << 20));
+    odd.chain([SegmentId(9)]).collect()
+}
+
+/// A profile in the clear.
+fn profile(mut segments: Vec<SegmentId>) -> Vec<u8> {
     let mut value = Vec::new();
-    value::write(&mut odd.chain([SegmentId(9)]).collect(), &mut Vec::new(), None, &mut value).unwrap();
+    value::write(&mut segments, &mut Vec::new(), None, &mut value).unwrap();
     value
 }
 
@@ -76,17 +77,33 @@ fn prepare(folder: &Folder) -> (String, [Secrets; 2]) {
     fs::write(&config, text.replace("[[exchange]]", &format!("{profiles}[[exchange]]"))).unwrap();
 
     fs::create_dir(folder.path("data")).unwrap();
+    let (ids, segments) = (["alice", "bob"], [segments(1000), segments(2000)]);
+    let line = |(id, segments): (&str, &Vec<SegmentId>)| {
+        let segments: Vec<u32> = segments.iter().map(|segment| segment.0).collect();
+        format!("{{\"user\":\"{id}\",\"exchange\":\"generic\",\"segments\":{segments:?}}}\n")
+    };
+    let lines: String = ids.into_iter().zip(&segments).map(line).collect();
+    let lines = folder.write("lines.ndjson", lines);
+    let file = |name: &str| folder.text(name);
+    let (code, _, error) = run(&[
+        "profiles",
+        "build",
+        &file("lines.ndjson"),
+        "--out",
+        &file("base"),
+        "--user-key",
+        &file("user.key"),
+        "--key-file",
+        &file("fleet.keys"),
+        "--keys",
+        &file("data/users.keys"),
+    ]);
+    assert_eq!(code, Some(0), "{error}");
+    // Whoever is erased has to leave what bases are built from, too.
+    fs::remove_file(lines).unwrap();
+    let (users, values) = (ids.map(key), segments.map(profile));
     let store = KeyFile::open(&folder.path("data/users.keys")).unwrap();
-    let keyring = Keyring::new(FleetKeys::read(&folder.path("fleet.keys")).unwrap(), store);
-    let seal = |user, value: &[u8]| wait(keyring.seal(user, value)).map_err(io::Error::other);
-    let mut builder = Builder::new(&folder.path("base"), true, seal).unwrap();
-    let users = ["alice", "bob"].map(key);
-    let values = [profile(1000), profile(2000)];
-    for (user, value) in users.iter().zip(&values) {
-        builder.push(*user, value).unwrap();
-    }
-    assert_eq!(builder.finish().unwrap().users, 2);
-    let found = wait(keyring.store.get(&users)).unwrap();
+    let found = wait(store.get(&users)).unwrap();
     let secrets = std::array::from_fn(|at| {
         let wrapped = found.iter().find(|(user, _)| *user == users[at]).unwrap().1.0.clone();
         Secrets { profile: values[at].clone(), key: opened(users[at], &wrapped), wrapped }
