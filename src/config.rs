@@ -11,6 +11,7 @@ use serde::Deserialize;
 pub mod exchange;
 pub mod privacy;
 pub mod profiles;
+pub mod miss;
 pub mod supply;
 pub mod audit;
 pub mod dynamodb;
@@ -24,6 +25,7 @@ pub use audit::Audit;
 pub use dynamodb::DynamoDb;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
+pub use miss::OnMiss;
 pub use privacy::Privacy;
 pub use stores::Stores;
 pub use profiles::Profiles;
@@ -188,6 +190,7 @@ impl Config {
             .chain(data.head_file.as_mut())
             .chain(config.edge.files())
             .chain(config.privacy.vendor_list.as_mut())
+            .chain(config.profiles.base.as_mut())
             .chain(config.profiles.key_file.as_mut())
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
@@ -406,6 +409,8 @@ name = "generic"
             ("[data]", "[edge]\nvelocity = { per_ip = 0 }\n[data]", "edge.velocity.per_ip 0"),
             ("[data]", "[edge]\nvelocity = { per_user = 1, seconds = 3601 }\n[data]", "edge.velocity.seconds 3601"),
             ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
+            ("[data]", "[profiles]\nfetch_budget_us = 7001\n[data]", "profiles.fetch_budget_us 7001"),
+            ("[data]", "[profiles]\non_miss = \"guess\"\n[data]", "guess"),
             ("[data]", "[edge]\nformats = []\n[data]", "edge.formats is empty"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),
             ("\"generic\"", "\"generic\"\nprofile = \"gogle\"", "corebid.toml:11: "),

@@ -5,13 +5,18 @@
 //! to drain, empties the rings, syncs the ledger, and stops last.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 
 use crate::admin::Observed;
 use crate::admin::operator::Operator;
@@ -19,13 +24,19 @@ use crate::admin::paths::Paths;
 use crate::admin::users::Users;
 use crate::audit;
 use crate::bid::audit::Auditor;
+use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
-use crate::bid::service::{Bidder, Fittings};
+use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
 use crate::config::Config;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
+use crate::profile::erase::{self, Erase};
+use crate::profile::keyfile::{self, KeyFile};
+use crate::profile::seal::FleetKeys;
+use crate::profile::sealed::{Keyring, SealedProfiles};
+use crate::profile::source::ProfileSource;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
@@ -34,7 +45,11 @@ use crate::reload::{Reloader, Reloads, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
+use crate::snapshot::profiles::base::Base;
 use crate::store::embedded;
+use crate::stores::fetch::Settings as FetchSettings;
+use crate::stores::metrics::{FetchCounts, Fetches};
+use crate::stores::{self, Stores};
 use crate::topology::Topology;
 use crate::units::{CoreId, ExchangeId, ExchangeKey};
 
@@ -87,7 +102,11 @@ pub struct Node {
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
     audit_log: Option<audit::Log>,
+    stores: Option<Stores>,
 }
+
+/// Starts the stores thread, once its rings are there.
+type StartStores = Box<dyn FnOnce(usize, Vec<stores::CoreEnds>, wake::Wakeup) -> io::Result<Stores>>;
 
 /// Why a node does not reload itself.
 const APART: &str = "the reloader is a thread of its own by now";
@@ -100,6 +119,33 @@ impl Launch {
     /// # Errors
     /// The first thing that cannot be had: a file with its line, a key, an address, a CPU, the ledger.
     pub fn start(self) -> Result<Node, LaunchError> {
+        let Some(SealedBase { base, keys }) = SealedBase::open(&self.config)? else { return self.start_with(None, None) };
+        let (erasures, asks) = mpsc::channel(erase::ASKS);
+        let source = move || {
+            let profiles = Rc::new(SealedProfiles::new(base, keys));
+            let erased = profiles.clone();
+            spawn_local(async move { erase::serve(asks, &*erased, &erase::Alone).await });
+            profiles
+        };
+        self.start_with(Some(start_stores(source)), Some(erasures))
+    }
+
+    /// The same, with a store to ask for users whom a bid core does not know. `source` is made on the stores thread.
+    ///
+    /// # Errors
+    /// As [`Launch::start`].
+    pub fn start_fetching<S: ProfileSource + 'static>(
+        self,
+        source: impl FnOnce() -> S + Send + 'static,
+    ) -> Result<Node, LaunchError> {
+        self.start_with(Some(start_stores(source)), None)
+    }
+
+    fn start_with(
+        self,
+        start_stores: Option<StartStores>,
+        erasures: Option<mpsc::Sender<Erase>>,
+    ) -> Result<Node, LaunchError> {
         let Launch { config, source, make_keys, busy_work } = self;
         let server = &config.server;
         let topology =
@@ -121,15 +167,31 @@ impl Launch {
 
         let mut cores = Vec::new();
         let mut ends = Vec::new();
+        let (stores_waker, stores_wakeup) = wake::pair().map_err(failed)?;
+        let mut stores_ends = Vec::new();
         for listener in listeners {
             let (events, event_receiver) = spsc::events();
             let (waker, wakeup) = wake::pair().map_err(failed)?;
+            let mut source = None;
+            let mut stores = None;
+            if start_stores.is_some() {
+                let (misses, missed) = spsc::ring(crate::limits::MISSES);
+                let (teller, told) = spsc::ring(crate::limits::FETCHED);
+                let (returned, back) = spsc::ring(crate::limits::FETCHED);
+                let profiles = &config.profiles;
+                let budget_ns = u64::from(profiles.fetch_budget_us) * 1_000;
+                source = Some(miss::Source { misses, budget_ns, on_miss: profiles.on_miss });
+                stores = Some(StoresEnds { told, returned, waker: stores_waker.another().map_err(failed)? });
+                let waker = waker.another().map_err(failed)?;
+                stores_ends.push(stores::CoreEnds { misses: missed, told: teller, returned: back, waker });
+            }
             let (order_sender, orders) = spsc::orders(waker);
             let (snapshots, arriving) = spsc::boxes();
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
-            let fittings = Fittings { orders, arriving, retired, debug_header: server.debug_header, busy_work };
-            cores.push((listener, wakeup, events, fittings));
+            let debug_header = server.debug_header;
+            let fittings = Fittings { orders, arriving, retired, stores, debug_header, busy_work };
+            cores.push((listener, wakeup, events, fittings, source));
         }
 
         let (commands, receiver) = sync_channel(COMMANDS);
@@ -164,14 +226,15 @@ impl Launch {
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
         let mut records = Vec::new();
-        for (index, (listener, wakeup, events, fittings)) in cores.into_iter().enumerate() {
+        for (index, (listener, wakeup, events, fittings, source)) in cores.into_iter().enumerate() {
             let core = CoreId(u8::try_from(index).expect("at most MAX_BID_CORES"));
             let auditor = audit_file.is_some().then(|| {
                 let (sender, receiver) = spsc::ring(crate::limits::AUDITED);
                 records.push(receiver);
                 Auditor::new(config.audit.sample.get(), sender)
             });
-            let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?.audited(auditor);
+            let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
+            let seed = seed.audited(auditor).asking(source);
             // Lives as long as the process: scrapes may come until the very end.
             let counts: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
             metrics.push(counts);
@@ -205,6 +268,12 @@ impl Launch {
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
         let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
         let housekeeping = topology.housekeeping(&Topology::allowed());
+        let mut stores = None;
+        if let Some(start) = start_stores {
+            let started = start(housekeeping, stores_ends, stores_wakeup).map_err(failed)?;
+            registry.register_collector(Box::new(Fetches(started.counts.clone())));
+            stores = Some(started);
+        }
         let mut audit_log = None;
         if let Some(opened) = audit_file {
             let source = audit::Source { rings: records, cores: metrics.clone(), exchanges: exchanges.clone() };
@@ -223,7 +292,7 @@ impl Launch {
             cores: metrics.clone(),
             paths,
             operator: Some(Operator::new(commands.clone())),
-            users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), None)),
+            users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             draining: false.into(),
         });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
@@ -240,7 +309,37 @@ impl Launch {
             reconciliation,
             bids,
             audit_log,
+            stores,
         })
+    }
+}
+
+fn start_stores<S: ProfileSource + 'static>(source: impl FnOnce() -> S + Send + 'static) -> StartStores {
+    let settings = FetchSettings {
+        timeout: Duration::from_nanos(crate::limits::FETCH_TIMEOUT_NS),
+        seed: RandomState::new().hash_one(()),
+    };
+    Box::new(move |cpu, ends, wakeup| stores::spawn(cpu, settings, ends, wakeup, source))
+}
+
+/// Sealed profiles on this machine's disk, and the keys to them.
+struct SealedBase {
+    base: Base,
+    keys: Keyring<KeyFile>,
+}
+
+impl SealedBase {
+    fn open(config: &Config) -> Result<Option<SealedBase>, LaunchError> {
+        let (Some(folder), Some(key_file)) = (&config.profiles.base, &config.profiles.key_file) else { return Ok(None) };
+        let base = Base::open(folder).map_err(failed)?;
+        if !base.is_sealed() {
+            return Err(failed(format!("{}: its profiles are not sealed", folder.display())));
+        }
+        let fleet = FleetKeys::read(key_file).map_err(failed)?;
+        make_data_directory(config)?;
+        let path = config.data.dir.join(keyfile::NAME);
+        let store = KeyFile::open(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+        Ok(Some(SealedBase { base, keys: Keyring::new(fleet, store) }))
     }
 }
 
@@ -278,9 +377,16 @@ impl Node {
         self.observed.is_funded()
     }
 
+    /// What the fetches of profiles count, if there is a store to ask.
+    pub fn fetches(&self) -> Option<&FetchCounts> {
+        self.stores.as_ref().map(|stores| &*stores.counts)
+    }
+
     /// Whether a thread ended that should not have.
     pub fn has_failed(&self) -> bool {
-        self.reconciliation.is_finished() || self.bids.iter().any(JoinHandle::is_finished)
+        self.reconciliation.is_finished()
+            || self.bids.iter().any(JoinHandle::is_finished)
+            || self.stores.as_ref().is_some_and(Stores::is_finished)
     }
 
     /// Stops accepting, answers what is framed, empties the rings, syncs the ledger.
@@ -295,6 +401,9 @@ impl Node {
                 Err(_) => return Err(failed(format!("bid-{index} panicked"))),
             }
         }
+        if let Some(stores) = self.stores {
+            stores.close().map_err(|error| failed(format!("stores: {error}")))?;
+        }
         if let Some(log) = self.audit_log {
             log.close();
         }
@@ -308,10 +417,15 @@ impl Node {
     }
 }
 
+fn make_data_directory(config: &Config) -> Result<(), LaunchError> {
+    let dir = &config.data.dir;
+    embedded::make_durable(dir)
+        .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", dir.display())))
+}
+
 fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
     let data = &config.data;
-    embedded::make_durable(&data.dir)
-        .map_err(|error| failed(format!("{}: cannot make the data directory: {error}", data.dir.display())))?;
+    make_data_directory(config)?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
 }

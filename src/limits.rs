@@ -31,6 +31,28 @@ pub const NOTICE_NS: u64 = 5_000_000_000;
 /// Notices waiting for the disk, per core; more are answered 503 at once.
 pub const PARKED: usize = 16_384;
 
+/// Bid requests of a core that wait for a profile. At 100,000 misses a second, each held for the longest time
+/// (`profiles.fetch_budget_us`, 5 ms), some 500 wait; the next is answered at once.
+pub const PARKED_BIDS: usize = 1024;
+/// A bid request that waits, bytes, unpacked; a longer one is answered at once. Nearly all are shorter ([`RECEIVE_BUFFER`]).
+pub const PARKED_BYTES: usize = RECEIVE_BUFFER;
+/// What is left of a request's time when it stops waiting for a profile, ns: a decision, and a turn of a busy loop.
+pub const MISS_MARGIN_NS: u64 = 1_000_000;
+/// Users asked for by one bid core whom the stores thread has not taken up; more are not asked for.
+pub const MISSES: usize = 2048;
+/// Users fetched whom one bid core has not taken up. What does not fit is dropped, and the request answered by its own deadline.
+pub const FETCHED: usize = 2048;
+/// Users in one fetch: those of a `BatchGetItem` (DynamoDB's limit).
+pub const FETCH_KEYS: usize = 100;
+/// How long the first user of a fetch waits for others, ns.
+pub const FETCH_WINDOW_NS: u64 = 200_000;
+/// How long a fetch may take, ns, before it has failed: what comes too late for a request serves its user's next.
+pub const FETCH_TIMEOUT_NS: u64 = 50_000_000;
+/// Fetches under way at once. More would not make a slow store faster.
+pub const FETCHES: usize = 32;
+/// Users being fetched, or waiting to be, over all cores; more are told as failed at once.
+pub const WANTED: usize = 16_384;
+
 /// Nesting of a JSON document; deeper is refused as broken.
 pub const JSON_DEPTH: usize = 64;
 /// Impressions of a request that are considered; later ones are not bid on.
@@ -203,6 +225,7 @@ pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
+const _: () = assert!(PARKED_BIDS <= MISSES && MISS_MARGIN_NS < DEADLINE_NS);
 const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
 const _: () = assert!(SHARD_BYTES >= SHARD_BYTES_LEAST);
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());

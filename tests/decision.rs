@@ -197,6 +197,7 @@ const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
     (UnverifiedSupply, "the configuration: tests/supply"),
     (Duplicate, "a request before it: tests/edge"),
     (Paced, "its pace: tests/pacing.rs"),
+    (ProfileMissing, "a store that does not answer: tests/miss.rs"),
     (Budget, "what was spent before: below, and tests/serve"),
     (RingFull, "a stalled reconciliation core: below"),
     (IdsExhausted, "the end of the Snowflake clock: below"),
@@ -278,7 +279,7 @@ fn reasons_of_money_and_room() {
         match core.handle(now, ask, &mut response[..room], &mut Blind) {
             Outcome::NoBid(reason) => Some(reason),
             Outcome::Bid { .. } => None,
-            Outcome::Broken => panic!("a good request is broken"),
+            Outcome::Broken | Outcome::Parked(_) => panic!("a good request is broken"),
         }
     };
     assert_eq!(decide(&mut core, 4096), Some(NoLease));

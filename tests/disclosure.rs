@@ -43,7 +43,7 @@ fn disclosed(bench: &mut Bench, dsa: Value, coppa: u8) -> Result<Value, NoBidRea
             Ok(response["seatbid"][0]["bid"][0]["ext"]["dsa"].clone())
         }
         (Outcome::NoBid(reason), _) => Err(reason),
-        (Outcome::Broken, _) => panic!("{body}"),
+        (Outcome::Broken | Outcome::Parked(_), _) => panic!("{body}"),
     }
 }
 

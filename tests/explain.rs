@@ -241,7 +241,7 @@ fn it_ends_as_the_decision_does() {
             let (outcome, reason) = match decides.handle(ask) {
                 Outcome::Bid { .. } => ("bid", None),
                 Outcome::NoBid(reason) => ("no_bid", Some(reason.label())),
-                Outcome::Broken => ("broken", None),
+                Outcome::Broken | Outcome::Parked(_) => ("broken", None),
             };
             let said = serde_json::to_value(explain::explain(&mut explains, &config.exchanges[0], body)).unwrap();
             let shown = String::from_utf8_lossy(body);

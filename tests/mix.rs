@@ -28,7 +28,7 @@ fn mix_of(source: Source) {
                 *reasons.entry(reason).or_default() += 1.0;
                 reason.label()
             }
-            Outcome::Broken => panic!("the corpus is JSON"),
+            Outcome::Broken | Outcome::Parked(_) => panic!("the corpus is JSON"),
         };
         *table.entry(format!("{class:?} -> {said}")).or_default() += 1;
     }

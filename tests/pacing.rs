@@ -420,7 +420,7 @@ fn a_core_bids_as_fast_as_it_may() {
         match core.handle(now, ask, &mut response, &mut Blind) {
             Outcome::NoBid(reason) => Some(reason),
             Outcome::Bid { .. } => None,
-            Outcome::Broken => panic!("a good request is broken"),
+            Outcome::Broken | Outcome::Parked(_) => panic!("a good request is broken"),
         }
     };
     core.leases.renew(Nanos::NEVER);

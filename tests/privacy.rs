@@ -73,7 +73,7 @@ fn decide(bench: &mut Bench, request: &Value) -> (Option<NoBidReason>, bool, Vec
     let reason = match outcome {
         Outcome::Bid { .. } => None,
         Outcome::NoBid(reason) => Some(reason),
-        Outcome::Broken => panic!("{body}"),
+        Outcome::Broken | Outcome::Parked(_) => panic!("{body}"),
     };
     let leave = saw.basis.expect("the request was cleared").allowed();
     (reason, saw.known, leave.map_or(Vec::new(), |leave| leave.purposes.iter().collect()))

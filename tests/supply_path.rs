@@ -106,7 +106,7 @@ fn ends(bench: &mut Bench, body: &str) -> (Option<NoBidReason>, u64) {
                 serde_json::from_slice(bench.refusal(ask, reason).expect("a response with a code")).unwrap();
             (Some(reason), said["nbr"].as_u64().unwrap())
         }
-        Outcome::Broken => panic!("broken: {body}"),
+        Outcome::Broken | Outcome::Parked(_) => panic!("broken: {body}"),
     }
 }
 

@@ -183,7 +183,7 @@ pub(crate) fn endings(campaigns: usize) -> Vec<Ending> {
         let label = match bench.handle(Ask { exchange: b"generic", body: &body, arrived: bench.now().boot }) {
             Outcome::Bid { .. } => "bid",
             Outcome::NoBid(reason) => reason.label(),
-            Outcome::Broken => panic!("the corpus is broken"),
+            Outcome::Broken | Outcome::Parked(_) => panic!("the corpus is broken"),
         };
         ended.entry(label).or_default().push(body);
     }

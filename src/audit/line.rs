@@ -55,6 +55,7 @@ pub(super) fn write(treated: &Treated, exchanges: &[String], out: &mut Vec<u8>) 
         Outcome::Bid { .. } => ("bid", None),
         Outcome::NoBid(reason) => ("no_bid", Some(reason.label())),
         Outcome::Broken => ("broken", None),
+        Outcome::Parked(_) => unreachable!("what is parked is recorded when it ends"),
     };
     let line = Line {
         time: Timestamp::from_second(treated.second as i64).unwrap_or_default().to_string(),

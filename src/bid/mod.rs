@@ -22,6 +22,7 @@ pub mod floor;
 pub mod fits;
 pub mod blocks;
 pub mod profile;
+pub mod miss;
 pub mod frequency;
 pub mod budget;
 pub mod price;
@@ -71,6 +72,7 @@ use edge::quota::Shares;
 use eligible::Scene;
 use frequency::FrequencyShard;
 use ids::BidIds;
+use miss::{Kept, Missed, Misses, Source, Ticket};
 use offers::{Offers, keep};
 use paper::Paper;
 use paths::Path;
@@ -105,6 +107,17 @@ pub enum Outcome {
     NoBid(NoBidReason),
     /// 400: the document is not JSON.
     Broken,
+    /// Not yet: its user is asked for. [`BidCore::resume`] answers it.
+    Parked(Ticket),
+}
+
+/// Which time a request is decided. The second time, what counts requests has counted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// As it came.
+    First,
+    /// After it was parked.
+    Again,
 }
 
 impl From<NoBidReason> for Outcome {
@@ -135,6 +148,7 @@ pub struct Seed {
     paper: Paper,
     snapshot: Box<Snapshot>,
     auditor: Option<Auditor>,
+    source: Option<Source>,
 }
 
 impl Seed {
@@ -164,6 +178,7 @@ impl Seed {
             },
             snapshot: data.snapshot(),
             auditor: None,
+            source: None,
         })
     }
 
@@ -171,6 +186,12 @@ impl Seed {
     #[must_use]
     pub fn audited(self, auditor: Option<Auditor>) -> Seed {
         Seed { auditor, ..self }
+    }
+
+    /// The same, of a core that asks `source` for users whom it does not know.
+    #[must_use]
+    pub fn asking(self, source: Option<Source>) -> Seed {
+        Seed { source, ..self }
     }
 }
 
@@ -206,7 +227,10 @@ pub struct BidCore {
     pseudonyms: Pseudonyms,
     /// Swapped between two requests.
     pub snapshot: Box<Snapshot>,
-    profiles: ProfileShard,
+    /// Filled by what the stores thread brings.
+    pub profiles: ProfileShard,
+    /// What waits for it.
+    pub misses: Misses,
     frequency: FrequencyShard,
     /// Filled by the reconciliation core's orders.
     pub leases: Leases,
@@ -224,9 +248,11 @@ pub struct BidCore {
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, pseudonyms, profiles, paper, snapshot, auditor } =
+        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, pseudonyms, profiles, paper, snapshot, auditor, source } =
             seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
+        let misses = Misses::new(source);
+        let behind = if misses.has_source() { Behind::Store } else { Behind::Base };
         BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
@@ -237,7 +263,8 @@ impl BidCore {
             exchanges,
             pseudonyms,
             snapshot,
-            profiles: ProfileShard::new(profiles, Behind::Base),
+            profiles: ProfileShard::new(profiles, behind),
+            misses,
             frequency: FrequencyShard::new(),
             leases: Leases::new(limits::SLOTS),
             paper,
@@ -259,18 +286,39 @@ impl BidCore {
     /// ```
     pub fn handle<P: Probe>(&mut self, now: Now, ask: Ask<'_>, response: &mut [u8], probe: &mut P) -> Outcome {
         if self.auditor.as_mut().is_some_and(Auditor::is_due) {
-            return self.recorded(now, ask, response, probe);
+            return self.recorded(now, ask, Pass::First, response, probe);
         }
-        self.decide(now, ask, response, probe).unwrap_or_else(|no| no)
+        self.decide(now, ask, Pass::First, response, probe).unwrap_or_else(|no| no)
     }
 
-    /// As [`BidCore::handle`], for the compliance log too.
+    /// Decides a request that was parked, with what is known by now. It is not parked again.
+    pub fn resume<P: Probe>(&mut self, now: Now, kept: &Kept, response: &mut [u8], probe: &mut P) -> Outcome {
+        self.watch.count(false);
+        let outcome = if kept.audited {
+            self.recorded(now, kept.ask(), Pass::Again, response, probe)
+        } else {
+            self.decide(now, kept.ask(), Pass::Again, response, probe).unwrap_or_else(|no| no)
+        };
+        self.watch.count(true);
+        outcome
+    }
+
+    /// Decides, for the compliance log too.
     #[cold]
-    fn recorded<P: Probe>(&mut self, now: Now, ask: Ask<'_>, response: &mut [u8], probe: &mut P) -> Outcome {
+    fn recorded<P: Probe>(
+        &mut self,
+        now: Now,
+        ask: Ask<'_>,
+        pass: Pass,
+        response: &mut [u8],
+        probe: &mut P,
+    ) -> Outcome {
         let exchange = self.exchanges.by_path(ask.exchange).map(|exchange| exchange.id);
         let mut recorder = Recorder::new(probe, now.wall, exchange);
-        let outcome = self.decide(now, ask, response, &mut recorder).unwrap_or_else(|no| no);
-        if let Some(auditor) = &mut self.auditor {
+        let outcome = self.decide(now, ask, pass, response, &mut recorder).unwrap_or_else(|no| no);
+        if let Outcome::Parked(ticket) = outcome {
+            self.misses.audit(ticket);
+        } else if let Some(auditor) = &mut self.auditor {
             auditor.record(recorder.ended(outcome));
         }
         outcome
@@ -281,6 +329,7 @@ impl BidCore {
         &mut self,
         now: Now,
         ask: Ask<'_>,
+        pass: Pass,
         response: &mut [u8],
         probe: &mut P,
     ) -> Result<Outcome, Outcome> {
@@ -292,7 +341,7 @@ impl BidCore {
         if !leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease.into());
         }
-        if exchange.limited && !self.quotas.admit(exchange.id, now.boot) {
+        if pass == Pass::First && exchange.limited && !self.quotas.admit(exchange.id, now.boot) {
             return Err(NoBidReason::Quota.into());
         }
         let scene = Scene { snapshot, exchange, now };
@@ -302,7 +351,7 @@ impl BidCore {
         let mut parts = Parts::open(ask.body, &mut self.scanner, &mut request)?;
         let deadline = admit::deadline_with_tmax(now, ask.arrived, deadline, request.tmax, exchange)?;
         probe.scanned(scene, &request, deadline);
-        let path = Path::of(metrics, exchange, &mut parts, &mut request);
+        let path = Path::of(metrics, exchange, &mut parts, &mut request, pass);
 
         probe.enter(Stage::Comply);
         comply::clear(&request, exchange)?;
@@ -317,7 +366,9 @@ impl BidCore {
 
         probe.enter(Stage::Match);
         memory.find(scene, &mut parts, &mut request, &leave, offers, probe)?;
-        metrics.candidates.add(offers.len() as u64);
+        if pass == Pass::First {
+            metrics.candidates.add(offers.len() as u64);
+        }
         keep(offers, probe, NoBidReason::Transparency, |offer| {
             snapshot.campaign(offer.campaign).discloses(request.dsa)
         })?;
@@ -330,12 +381,18 @@ impl BidCore {
         let known = leave.personal.is_some();
         let key = self.pseudonyms.of(leave.personal.as_ref(), scene, &basis, &mut parts, &mut request)?;
         self.profiles.pass(now.boot);
-        let user = User::know(leave.personal, key, &mut self.profiles);
+        let mut user = User::know(leave.personal, key, &mut self.profiles);
+        if user.is_missing() {
+            match self.misses.missed(now, ask, user.key(), deadline, pass) {
+                Missed::Parked(ticket) => return Ok(Outcome::Parked(ticket)),
+                Missed::NoBid => return Err(NoBidReason::ProfileMissing.into()),
+                Missed::Contextual if self.misses.has_source() => {}
+                Missed::Contextual => user.settle(),
+            }
+        }
         probe.known(scene, &request, &user);
         let segments = user.segments();
-        keep(offers, probe, NoBidReason::NoSegment, |offer| {
-            snapshot.campaign(offer.campaign).wants(|segment| segments.contains(segment))
-        })?;
+        keep(offers, probe, NoBidReason::NoSegment, |offer| user.suits(snapshot.campaign(offer.campaign), segments))?;
 
         probe.enter(Stage::Cap);
         let day = now.wall.day();

@@ -4,7 +4,7 @@
 //! `sid`, the account within a system, is no part of it: every publisher has one of its own, so paths would be as many as
 //! publishers times resellers, and what can be switched off is a system at an exchange.
 
-use crate::bid::Outcome;
+use crate::bid::{Outcome, Pass};
 use crate::bid::admit::Exchange;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::paths::PathCounts;
@@ -32,6 +32,7 @@ impl Path {
         exchange: &Exchange,
         parts: &mut Parts<'r, '_>,
         request: &mut BidRequest<'r>,
+        pass: Pass,
     ) -> Path {
         if !metrics.paths.is_on() || request.test {
             return Path(None);
@@ -41,7 +42,7 @@ impl Path {
         each_system(&request.schain, |system| hash = codes::hash(hash, system, codes::lower));
         let path = metrics.paths.claim(PathKey::of(hash), |counts| describe(counts, exchange, &request.schain));
         if let Some((_, counts)) = path {
-            counts.requests.add(1);
+            counts.requests.add(u64::from(pass == Pass::First));
         }
         Path(path)
     }
@@ -129,7 +130,7 @@ mod tests {
         let body = format!(r#"{{"id":"1","imp":[{{"id":"1"}}],"source":{{"schain":{chain}}}}}"#);
         let (mut scratch, mut request) = (Scratch::new(limits::BODY_BYTES), BidRequest::default());
         let mut parts = Parts::open(body.as_bytes(), &mut scratch, &mut request).unwrap();
-        let path = Path::of(metrics, exchanges.by_name("generic").unwrap(), &mut parts, &mut request);
+        let path = Path::of(metrics, exchanges.by_name("generic").unwrap(), &mut parts, &mut request, Pass::First);
         (path, path.0.unwrap().1.nodes())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::bid::audit::Auditor;
 use crate::bid::budget::Chances;
+use crate::bid::miss::Ticket;
 use crate::bid::notices::Pending;
 use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
@@ -9,13 +10,15 @@ use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::profile::fetched::{FetchOutcome, Fetched, Told};
 use crate::ring::message::{Event, Notice, Noticed, Order};
-use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Refused};
+use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused};
+use crate::ring::wake::{Wake, Waker};
 use crate::snapshot::Snapshot;
 use crate::units::{Nanos, Now};
 use crate::wire::gzip::{Deflater, Inflater, Unreadable};
 use crate::wire::http::answer::{self, Empty, Open};
-use crate::wire::http::{Encoding, Method, Request};
+use crate::wire::http::{Encoding, Method, Persistence, Request};
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// A bid core as its loop sees it.
@@ -28,6 +31,9 @@ pub struct Bidder {
     orders: OrderReceiver,
     arriving: BoxReceiver<Snapshot>,
     retired: BoxSender<Snapshot>,
+    stores: Option<Stores>,
+    /// Whose bid requests wait for a profile.
+    parked: Vec<Parked>,
     metrics: &'static CoreMetrics,
     /// Whether `x-debug: 1` is answered with the reason.
     debug_header: bool,
@@ -35,6 +41,34 @@ pub struct Bidder {
     busy_work: u64,
     until_sample: u32,
     draining: bool,
+}
+
+/// A bid core's ends of the rings to and from the stores thread, but for the one by which it asks
+/// ([`crate::bid::miss::Source`]).
+#[derive(Debug)]
+pub struct Stores {
+    /// Users it asked for, and what it may ask for.
+    pub told: Receiver<Told>,
+    /// Boxes to be wiped and freed there.
+    pub returned: BoxSender<Fetched>,
+    /// Wakes the thread when a turn asked for users.
+    pub waker: Waker,
+}
+
+/// The connection of a parked bid request, and how its answer begins.
+#[derive(Clone, Copy, Debug)]
+struct Parked {
+    token: Token,
+    ticket: Ticket,
+    framing: Framing,
+}
+
+/// What the head of a bid request says of its answer.
+#[derive(Clone, Copy, Debug)]
+struct Framing {
+    persistence: Persistence,
+    debug: bool,
+    accepts_gzip: bool,
 }
 
 /// What a bidder is besides its core.
@@ -46,6 +80,8 @@ pub struct Fittings {
     pub arriving: BoxReceiver<Snapshot>,
     /// Snapshots to be freed elsewhere.
     pub retired: BoxSender<Snapshot>,
+    /// To and from the stores thread, if there is one.
+    pub stores: Option<Stores>,
     /// See [`Bidder`].
     pub debug_header: bool,
     /// See [`Bidder`].
@@ -54,11 +90,13 @@ pub struct Fittings {
 
 /// Orders carried out in one turn at most: a burst of grants must not make requests wait.
 const ORDERS_PER_TURN: usize = 256;
+/// Users taken up in one turn at most: each is copied into the shard, and resumes requests.
+const FETCHED_PER_TURN: usize = 128;
 
 impl Bidder {
     /// A bidder around a core.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
         let pending = Pending::new();
         Bidder {
@@ -69,6 +107,8 @@ impl Bidder {
             orders,
             arriving,
             retired,
+            parked: Vec::with_capacity(if stores.is_some() { limits::PARKED_BIDS } else { 0 }),
+            stores,
             metrics,
             debug_header,
             busy_work,
@@ -81,6 +121,7 @@ impl Bidder {
         &mut self,
         now: Now,
         arrived: Nanos,
+        token: Token,
         exchange: &[u8],
         request: &Request<'_>,
         out: &mut [u8],
@@ -116,18 +157,61 @@ impl Bidder {
         } else {
             self.core.handle(now, ask, response, &mut Blind)
         };
+        if let Outcome::Parked(ticket) = outcome {
+            self.core.misses.note(ticket, request.openrtb_version);
+            let Request { persistence, debug, accepts_gzip, .. } = *request;
+            self.parked.push(Parked { token, ticket, framing: Framing { persistence, debug, accepts_gzip } });
+            self.metrics.parked.add(1);
+            return Served::Parked;
+        }
+        let refusal =
+            refusal(&mut self.core, self.debug_header && request.debug, ask, outcome, &mut out[head.body()..]);
+        self.conclude(outcome, refusal, exchange, request, &head, out)
+    }
+
+    /// Decides a parked bid request again.
+    fn bid_again(&mut self, now: Now, parked: Parked, out: &mut [u8]) -> Served {
+        let Parked { ticket, framing: Framing { persistence, debug, accepts_gzip }, .. } = parked;
+        let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
+        let ask = kept.ask();
+        let openrtb_version = kept.note();
+        let (method, encoding) = (Method::Post, Encoding::Identity);
+        let (path, body) = (&b""[..], ask.body);
+        let request = &Request { method, path, body, debug, openrtb_version, encoding, accepts_gzip, persistence };
+        let served = match Open::start(out, "application/json", persistence, openrtb_version) {
+            None => self.no_bid(NoBidReason::NoRoom, request, out),
+            Some(head) => {
+                let outcome = self.core.resume(now, &kept, &mut out[head.body()..], &mut Blind);
+                let refusal =
+                    refusal(&mut self.core, self.debug_header && request.debug, ask, outcome, &mut out[head.body()..]);
+                self.conclude(outcome, refusal, ask.exchange, request, &head, out)
+            }
+        };
+        self.core.misses.give_back(kept);
+        served
+    }
+
+    /// Turns a decision into an answer. `refusal` is the length of a body that says why there is no bid.
+    #[inline]
+    fn conclude(
+        &mut self,
+        outcome: Outcome,
+        refusal: Option<usize>,
+        exchange: &[u8],
+        request: &Request<'_>,
+        head: &Open,
+        out: &mut [u8],
+    ) -> Served {
         match outcome {
             Outcome::Bid { length, valid_until } => {
                 self.metrics.bids.add(1);
-                let length = match self.pack(exchange, request, &head, length, out) {
+                let length = match self.pack(exchange, request, head, length, out) {
                     Some(packed) => packed,
                     None => head.finish(out, length),
                 };
                 Served::Bid { length, valid_until }
             }
-            // Who asks for the reason in a header gets it there.
-            Outcome::NoBid(reason) if self.debug_header && request.debug => self.no_bid(reason, request, out),
-            Outcome::NoBid(reason) => match self.core.refusal(ask, reason, &mut out[head.body()..]) {
+            Outcome::NoBid(reason) => match refusal {
                 Some(length) => {
                     self.metrics.nobid(reason).add(1);
                     Served::Done(head.finish(out, length))
@@ -135,6 +219,7 @@ impl Bidder {
                 None => self.no_bid(reason, request, out),
             },
             Outcome::Broken => self.broken(request, out),
+            Outcome::Parked(_) => unreachable!("a request is parked once, and answered after that"),
         }
     }
 
@@ -241,13 +326,60 @@ impl Bidder {
                 }
             }
             Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
-            Order::Erase { user } => core.erase(user),
+            Order::Erase { user } => {
+                // What was fetched before the user's key was destroyed is in the ring by now, and nothing is that comes later.
+                self.take_up(now, true, ready);
+                self.core.erase(user);
+            }
             Order::Noticed { ticket, noticed } => {
                 ready.extend(self.pending.decide(ticket, noticed));
             }
             Order::Quota { exchange, more, keep } => core.quotas.order(exchange, more, keep),
             Order::Drain => self.draining = true,
         }
+    }
+
+    /// Takes up what the stores thread brought, `all` of it or a turn's worth, names the requests that can go on, and wakes it for
+    /// those who are asked for.
+    fn take_up(&mut self, now: Now, all: bool, ready: &mut Vec<Token>) {
+        let Bidder { core: BidCore { misses, profiles, .. }, stores: Some(stores), parked, metrics, .. } = self else {
+            return;
+        };
+        let mut go_on = |ticket: Ticket| {
+            let parked = parked.iter().find(|parked| parked.ticket == ticket);
+            ready.push(parked.expect("it was parked under this ticket").token);
+        };
+        for _ in 0..if all { usize::MAX } else { FETCHED_PER_TURN } {
+            if !all && !stores.returned.has_room(1) {
+                break;
+            }
+            match stores.told.take() {
+                None => break,
+                Some(Told::Asking(asking)) => misses.ask_for(asking),
+                Some(Told::Fetched(fetched)) => {
+                    match &fetched.outcome {
+                        FetchOutcome::Profile(value) => profiles.promote(fetched.user, Some(value), now.boot),
+                        FetchOutcome::Nothing => profiles.promote(fetched.user, None, now.boot),
+                        FetchOutcome::Failed => {}
+                    }
+                    metrics.fetched.add(1);
+                    metrics.resumed.add(misses.fetched(fetched.user, &mut go_on) as u64);
+                    if let Err(Refused(fetched)) = stores.returned.offer(fetched) {
+                        drop(fetched);
+                    }
+                }
+            }
+        }
+        metrics.waited_in_vain.add(misses.expire(now.boot, &mut go_on) as u64);
+        if misses.take_unsaid() {
+            stores.waker.wake();
+        }
+    }
+
+    /// Takes a connection's bid request out of those that wait.
+    fn unpark(&mut self, token: Token) -> Option<Parked> {
+        let at = self.parked.iter().position(|parked| parked.token == token)?;
+        Some(self.parked.swap_remove(at))
     }
 
     /// What the loop and the shards count for themselves.
@@ -267,6 +399,7 @@ impl Bidder {
         metrics.profile_bytes.set(held.bytes);
         metrics.fingerprint_evictions.set(self.core.duplicates.evictions());
         metrics.frequency_evictions.set(self.core.frequency.evictions());
+        metrics.unfetched.set(self.core.misses.unfetched());
         metrics.audit_lost.set(self.core.auditor.as_ref().map_or(0, Auditor::lost));
     }
 
@@ -287,7 +420,7 @@ impl Service for Bidder {
     fn request(&mut self, now: Now, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
         if let Some(exchange) = request.path.strip_prefix(b"/openrtb/") {
             if request.method == Method::Post {
-                return self.bid_request(now, arrived, without_query(exchange), request, out);
+                return self.bid_request(now, arrived, token, without_query(exchange), request, out);
             }
             self.metrics.strays.add(1);
             return done(answer::empty(out, Empty::PostOnly, request.persistence));
@@ -320,6 +453,7 @@ impl Service for Bidder {
             self.metrics.notices_timed_out.add(1);
             ready.push(token);
         }
+        self.take_up(now, false, ready);
         let BidCore { quotas, leases, events, .. } = &mut self.core;
         quotas.report(now.boot, |event| events.offer(event).is_ok());
         leases.report(|event| events.offer(event).is_ok());
@@ -329,6 +463,9 @@ impl Service for Bidder {
     }
 
     fn resume(&mut self, now: Now, token: Token, out: &mut [u8]) -> Served {
+        if let Some(parked) = self.unpark(token) {
+            return self.bid_again(now, parked, out);
+        }
         let waiting = self.pending.take(token).expect("only a parked request is resumed");
         let noticed = waiting.noticed.expect("only a decided notice is resumed");
         self.metrics.answered(noticed, now.boot.since(waiting.arrived));
@@ -341,6 +478,11 @@ impl Service for Bidder {
     }
 
     fn forget(&mut self, token: Token) {
+        if let Some(Parked { ticket, .. }) = self.unpark(token) {
+            let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
+            self.core.misses.give_back(kept);
+            return;
+        }
         self.pending.take(token);
     }
 
@@ -349,11 +491,22 @@ impl Service for Bidder {
     }
 
     fn wake_at(&self, now: Now) -> Nanos {
-        if self.orders.waiting() > 0 {
+        let told = self.stores.as_ref().is_some_and(|stores| stores.told.waiting() > 0 && stores.returned.has_room(1));
+        if self.orders.waiting() > 0 || told || self.core.misses.is_unsaid() {
             now.boot
         } else {
-            self.pending.next_expiry().min(self.core.quotas.next_report())
+            self.pending.next_expiry().min(self.core.quotas.next_report()).min(self.core.misses.next_expiry())
         }
+    }
+}
+
+/// The length of the body that says why there is no bid, if the exchange is agreed to get one. Who asks for the reason in a
+/// header (`in_header`) gets it there.
+#[inline]
+fn refusal(core: &mut BidCore, in_header: bool, ask: Ask<'_>, outcome: Outcome, out: &mut [u8]) -> Option<usize> {
+    match outcome {
+        Outcome::NoBid(reason) if !in_header => core.refusal(ask, reason, out),
+        _ => None,
     }
 }
 

@@ -39,6 +39,24 @@ impl<'s> User<'s> {
         }
     }
 
+    /// There is no store to ask: what the shard does not know is not known.
+    #[inline]
+    pub fn settle(&mut self) {
+        if self.is_missing() {
+            self.known = Known::Nothing;
+        }
+    }
+
+    /// Whether the campaign wants the user, who is in these segments. One that asks for segments, or their absence, does not want whom
+    /// nobody knows.
+    #[inline]
+    pub fn suits(&self, campaign: &Campaign, segments: Segments<'_>) -> bool {
+        match self.known {
+            Known::Missing => campaign.targeting.segments.is_empty(),
+            _ => campaign.wants(|segment| segments.contains(segment)),
+        }
+    }
+
     /// Whether what is behind the shard has to be asked.
     #[inline]
     pub fn is_missing(&self) -> bool {
@@ -57,7 +75,10 @@ impl<'s> User<'s> {
     pub fn may_see(&self, campaign: &Campaign, times: usize, shard: &FrequencyShard, day: Day, now: Now) -> bool {
         let Some(cap) = campaign.frequency_cap else { return true };
         let Some(before) = usize::from(cap.get()).checked_sub(times.saturating_sub(1)) else { return false };
-        self.key != UserKey::NOBODY && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
+        // Nor to a user of whom it is not known what was shown elsewhere.
+        self.key != UserKey::NOBODY
+            && !self.is_missing()
+            && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
     }
 
     /// Counts a bid against the cap, until it is billed or forgotten.

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use crate::commands::Failure;
+use crate::profile::keyfile::KeyFile;
+use crate::profile::seal::FleetKeys;
+use crate::profile::sealed::Keyring;
 use crate::profile::value::Profile;
 use crate::secrets::Key;
 use crate::snapshot::profiles::base::{Base, Builder, Built};
@@ -36,6 +39,12 @@ struct Build {
     /// The bidder's `data.user_key_file`: users have other keys under another one
     #[arg(long, value_name = "FILE")]
     user_key: PathBuf,
+    /// The bidder's `profiles.key_file`: seals every profile with a key of its user
+    #[arg(long, value_name = "FILE", requires = "keys")]
+    key_file: Option<PathBuf>,
+    /// Where users' keys are kept, and made for those who have none: `users.keys` of the bidder's `data.dir`, while it does not run
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    keys: Option<PathBuf>,
     /// The lines; `-` is standard input
     #[arg(value_name = "IN")]
     lines: PathBuf,
@@ -81,13 +90,25 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn build(args: &Build) -> Result<(), Failure> {
     let key = Key::read(&args.user_key)?;
     let keys = UserKeys::new(key.0.first_chunk().expect("a key is longer than 16 bytes"));
-    let built = match args.lines.as_os_str() == "-" {
-        true => make(io::stdin().lock(), Path::new("standard input"), &args.out, &keys)?,
+    let (lines, from): (Box<dyn BufRead>, _) = match args.lines.as_os_str() == "-" {
+        true => (Box::new(io::stdin().lock()), Path::new("standard input")),
         false => {
             let file = File::open(&args.lines);
             let file = file.map_err(|error| Failure::new(format!("{}: {error}", args.lines.display())))?;
-            make(BufReader::with_capacity(1 << 20, file), &args.lines, &args.out, &keys)?
+            (Box::new(BufReader::with_capacity(1 << 20, file)), &args.lines)
         }
+    };
+    let built = match (&args.key_file, &args.keys) {
+        (Some(fleet), Some(path)) => {
+            let failed = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
+            let store = KeyFile::open_to_fill(path).map_err(failed)?;
+            let keyring = Keyring::new(FleetKeys::read(fleet)?, store);
+            // The file of keys is at hand: nothing is waited for but it.
+            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+            let seal = |user, value: &[u8]| runtime.block_on(keyring.seal(user, value)).map_err(io::Error::other);
+            make(lines, from, &args.out, &keys, true, seal, || keyring.store.sync())?
+        }
+        _ => make(lines, from, &args.out, &keys, false, |_: UserKey, value: &[u8]| Ok(value.to_vec()), || Ok(()))?,
     };
     match args.json {
         true => println!("{}", serde_json::to_string(&built)?),
@@ -101,10 +122,18 @@ fn build(args: &Build) -> Result<(), Failure> {
 }
 
 /// Reads the lines as they come: neither they nor the base need fit in memory.
-fn make(lines: impl BufRead, from: &Path, out: &Path, keys: &UserKeys) -> Result<Built, Failure> {
+/// What its values are sealed with is on disk `before` the base is there.
+fn make(
+    lines: impl BufRead,
+    from: &Path,
+    out: &Path,
+    keys: &UserKeys,
+    sealed: bool,
+    seal: impl FnMut(UserKey, &[u8]) -> io::Result<Vec<u8>>,
+    before: impl FnOnce() -> io::Result<()>,
+) -> Result<Built, Failure> {
     let failed = |error: io::Error| Failure::new(format!("{}: cannot build it: {error}", out.display()));
-    let plain = |_: UserKey, value: &[u8]| Ok(value.to_vec());
-    let mut builder = Builder::new(out, false, plain).map_err(failed)?;
+    let mut builder = Builder::new(out, sealed, seal).map_err(failed)?;
     let mut read = Lines::new(keys);
     for line in lines.lines() {
         let line = line.map_err(|error| Failure::new(format!("{}: cannot read it: {error}", from.display())))?;
@@ -112,6 +141,7 @@ fn make(lines: impl BufRead, from: &Path, out: &Path, keys: &UserKeys) -> Result
             builder.push(user, value).map_err(failed)?;
         }
     }
+    before().map_err(failed)?;
     builder.finish().map_err(failed)
 }
 

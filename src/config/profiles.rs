@@ -1,4 +1,5 @@
-//! `[profiles]`: which ids of a request name its user, in which region the user is, and under what their values are sealed.
+//! `[profiles]`: which ids of a request name its user, in which region the user is, under what their values are sealed, and what is
+//! done where they are not known.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
+use super::miss::{self, OnMiss};
 use crate::snapshot::profiles::ANY_EXCHANGE;
 
 /// `[profiles]`. Relative paths start from the configuration file's folder.
@@ -16,8 +18,14 @@ pub struct Profiles {
     pub ids: Vec<Id>,
     /// In which region a user is.
     pub regions: Regions,
+    /// The base of sealed profiles: the folder that was built.
+    pub base: Option<PathBuf>,
     /// The keys of the fleet, under which the keys of users are sealed ([`crate::profile::seal::FleetKeys`]).
     pub key_file: Option<PathBuf>,
+    /// What a request is answered whose user's profile cannot be had in time.
+    pub on_miss: OnMiss,
+    /// How long a request waits for a profile at most, us.
+    pub fetch_budget_us: u32,
 }
 
 /// The most ids that are looked for.
@@ -25,7 +33,14 @@ const MOST_IDS: usize = 16;
 
 impl Default for Profiles {
     fn default() -> Self {
-        Profiles { ids: vec![Id::Buyer, Id::User], regions: Regions::default(), key_file: None }
+        Profiles {
+            ids: vec![Id::Buyer, Id::User],
+            regions: Regions::default(),
+            base: None,
+            key_file: None,
+            on_miss: OnMiss::default(),
+            fetch_budget_us: miss::FETCH_BUDGET_US,
+        }
     }
 }
 
@@ -37,7 +52,10 @@ impl Profiles {
             None if self.ids.len() > MOST_IDS => {
                 format!("profiles.ids: {} of them; the most is {MOST_IDS}", self.ids.len())
             }
-            None => return Ok(()),
+            None if self.base.is_some() && self.key_file.is_none() => {
+                "profiles.base needs profiles.key_file: the keys of its users are sealed".into()
+            }
+            None => return miss::validate(self.fetch_budget_us),
         };
         Err(ConfigError(said))
     }

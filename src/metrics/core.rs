@@ -74,6 +74,16 @@ pub struct CoreMetrics {
     pub profiles: Counter,
     /// Bytes of the shard in use, tables included.
     pub profile_bytes: Counter,
+    /// Bid requests that were parked until their user's profile came.
+    pub parked: Counter,
+    /// Of those, whose user's profile came, or word that there is none or that it cannot be had.
+    pub resumed: Counter,
+    /// Of those, whose time was up before.
+    pub waited_in_vain: Counter,
+    /// Bid requests whose user was not known and who did not wait: no time, no room, or a store that does not answer.
+    pub unfetched: Counter,
+    /// Users who came from the stores thread.
+    pub fetched: Counter,
     /// User-and-campaign pairs the frequency shard had to forget.
     pub frequency_evictions: Counter,
     /// Requests that were looked up among the copies of auctions bid on; those found are answered `duplicate`.
@@ -126,6 +136,11 @@ impl Default for CoreMetrics {
             profile_refused: Counter::default(),
             profiles: Counter::default(),
             profile_bytes: Counter::default(),
+            parked: Counter::default(),
+            resumed: Counter::default(),
+            waited_in_vain: Counter::default(),
+            unfetched: Counter::default(),
+            fetched: Counter::default(),
             frequency_evictions: Counter::default(),
             fingerprints: Counter::default(),
             fingerprint_evictions: Counter::default(),

@@ -52,6 +52,11 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("profile_misses", "Profile lookups that went to what is behind the shard", |core| core.profile_misses.get()),
     ("profile_evictions", "Profiles the shard forgot to make room", |core| core.profile_evictions.get()),
     ("profile_refused", "Values that were no profile", |core| core.profile_refused.get()),
+    ("parked", "Bid requests parked until their user's profile came", |core| core.parked.get()),
+    ("resumed", "Parked bid requests whose user's profile came, or word of it", |core| core.resumed.get()),
+    ("waited_in_vain", "Parked bid requests whose time was up before", |core| core.waited_in_vain.get()),
+    ("unfetched", "Bid requests of unknown users that did not wait for a profile", |core| core.unfetched.get()),
+    ("fetched", "Users who came from the stores thread", |core| core.fetched.get()),
     ("fingerprints", "Requests looked up among the copies of auctions bid on", |core| core.fingerprints.get()),
     ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
         core.fingerprint_evictions.get()
@@ -63,7 +68,7 @@ const COUNTERS: &[(&str, &str, Read)] = &[
 ];
 
 /// What each core holds now.
-const HELD: &[(&str, &str, fn(&CoreMetrics) -> u64)] = &[
+const HELD: &[(&str, &str, Read)] = &[
     ("profiles", "Profiles in the shard", |core| core.profiles.get()),
     ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];
@@ -193,7 +198,8 @@ impl Cores {
     }
 }
 
-fn encode(
+/// A histogram of nanoseconds, in seconds.
+pub(crate) fn encode(
     family: &mut prometheus_client::encoding::MetricEncoder<'_>,
     labels: &impl EncodeLabelSet,
     histogram: &Histogram,

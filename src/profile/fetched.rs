@@ -1,9 +1,9 @@
-//! What a fetch brings to a bid core.
+//! What crosses between a bid core and the stores thread: who is asked for, and what comes back.
 
 use zeroize::Zeroizing;
 
 use super::count::Count;
-use crate::units::UserKey;
+use crate::units::{Nanos, UserKey};
 
 /// What became of asking for a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,4 +25,34 @@ pub struct Fetched {
     pub outcome: FetchOutcome,
     /// Impressions billed so far, as far as the store of counters says.
     pub counts: Vec<Count>,
+}
+
+/// A bid core asks for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Miss {
+    /// Whom.
+    pub user: UserKey,
+    /// When it asked.
+    pub at: Nanos,
+}
+
+/// What a bid core may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// Every user whom it does not know.
+    #[default]
+    Always,
+    /// One user, to see whether the store is back.
+    Once,
+    /// Nobody: the store does not answer.
+    Never,
+}
+
+/// From the stores thread to a bid core.
+#[derive(Debug)]
+pub enum Told {
+    /// A user that it asked for. The box goes back, to be wiped and freed off the bid core.
+    Fetched(Box<Fetched>),
+    /// What it may ask for from now on.
+    Asking(Asking),
 }

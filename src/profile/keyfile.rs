@@ -35,6 +35,8 @@ pub struct KeyFile {
     file: File,
     path: PathBuf,
     slots: RefCell<Slots>,
+    /// Whether a key that is kept is on disk when that is said.
+    syncs: bool,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,26 @@ impl KeyFile {
     /// # Errors
     /// The disk's; the file is open elsewhere; more than one slot is damaged.
     pub fn open(path: &Path) -> io::Result<KeyFile> {
+        KeyFile::open_with(path, true)
+    }
+
+    /// The same, for many new keys at once: they are on disk after [`KeyFile::sync`].
+    ///
+    /// # Errors
+    /// As [`KeyFile::open`].
+    pub fn open_to_fill(path: &Path) -> io::Result<KeyFile> {
+        KeyFile::open_with(path, false)
+    }
+
+    /// Returns when all keys that are kept are on disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn open_with(path: &Path, syncs: bool) -> io::Result<KeyFile> {
         let mut open = OpenOptions::new();
         open.read(true).write(true).create(true).truncate(false).mode(0o600);
         let (file, path) = (open.open(path)?, path.to_owned());
@@ -63,7 +85,7 @@ impl KeyFile {
             // The file itself must outlast a power cut, too.
             File::open(folder)?.sync_all()?;
         }
-        let keys = KeyFile { file, path, slots: RefCell::default() };
+        let keys = KeyFile { file, path, slots: RefCell::default(), syncs };
         keys.replay()?;
         Ok(keys)
     }
@@ -145,7 +167,9 @@ impl KeyFile {
         let mut slots = self.slots.borrow_mut();
         let at = slots.free.last().copied().unwrap_or(slots.count);
         self.write(at, &slot)?;
-        self.file.sync_data()?;
+        if self.syncs {
+            self.file.sync_data()?;
+        }
         if slots.free.pop().is_none() {
             slots.count += 1;
         }

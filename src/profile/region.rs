@@ -100,6 +100,10 @@ impl<C: ProfileSource, R: InRegion> ProfileSource for Regional<C, R> {
         }
         outcomes
     }
+
+    fn holds_back(&self, user: UserKey) -> bool {
+        self.client.holds_back(user)
+    }
 }
 
 /// Users of other regions have no key here, and get none.

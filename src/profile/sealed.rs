@@ -5,9 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
+use zeroize::Zeroizing;
+
 use super::fetched::FetchOutcome;
 use super::keys::{KeyError, KeyStore, WrappedKey};
-use super::seal::{DataKey, FleetKeys};
+use super::seal::{DataKey, FleetKeys, Unopened};
 use super::source::ProfileSource;
 use crate::clock;
 use crate::units::{Nanos, UserKey};
@@ -45,15 +47,8 @@ impl<K: KeyStore> Keyring<K> {
     }
 
     /// Opens what there is of a user.
-    fn open(&self, user: UserKey, sealed: Vec<u8>, wrapped: &WrappedKey) -> FetchOutcome {
-        let opened = self.fleet.unwrap(user, wrapped).and_then(|key| key.open(user, sealed));
-        match opened {
-            Ok(plain) => FetchOutcome::Profile(plain),
-            Err(error) => {
-                log::debug!("a user's profile: {error}");
-                FetchOutcome::Failed
-            }
-        }
+    fn open(&self, user: UserKey, sealed: Vec<u8>, wrapped: &WrappedKey) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        self.fleet.unwrap(user, wrapped).and_then(|key| key.open(user, sealed))
     }
 }
 
@@ -76,6 +71,14 @@ impl<S: ProfileSource, K: KeyStore> SealedProfiles<S, K> {
     /// Values that did not open with their user's key.
     pub fn unopened(&self) -> u64 {
         self.unopened.get()
+    }
+
+    /// A value that does not open is none: to ask for it again would bring the same.
+    fn refuse(&self, error: Unopened) {
+        if self.unopened.get() == 0 {
+            log::error!("the value of a user cannot be opened: {error}; of this and all like it nothing is known");
+        }
+        self.unopened.set(self.unopened.get() + 1);
     }
 
     /// Destroys a user's key. From now on nothing is fetched of the user, what is under way neither. Whether there was a key.
@@ -105,14 +108,23 @@ impl<S: ProfileSource, K: KeyStore> ProfileSource for SealedProfiles<S, K> {
             }
             let FetchOutcome::Profile(sealed) = outcome else { continue };
             *outcome = match keys.as_ref().map(|keys| keys.get(user)) {
-                Ok(Some(wrapped)) => self.keys.open(*user, mem::take(&mut **sealed), wrapped),
+                Ok(Some(wrapped)) => match self.keys.open(*user, mem::take(&mut **sealed), wrapped) {
+                    Ok(plain) => FetchOutcome::Profile(plain),
+                    Err(error) => {
+                        self.refuse(error);
+                        FetchOutcome::Nothing
+                    }
+                },
                 // Whose key is destroyed is nobody that anything is known of.
                 Ok(None) => FetchOutcome::Nothing,
                 Err(_) => FetchOutcome::Failed,
             };
-            self.unopened.set(self.unopened.get() + u64::from(keys.is_ok() && *outcome == FetchOutcome::Failed));
         }
         outcomes
+    }
+
+    fn holds_back(&self, user: UserKey) -> bool {
+        self.fence.holds(user, clock::boot())
     }
 }
 
@@ -135,7 +147,6 @@ impl Fence {
 #[cfg(test)]
 mod tests {
     use tokio::sync::Notify;
-    use zeroize::Zeroizing;
 
     use super::*;
 
@@ -252,6 +263,7 @@ mod tests {
             };
             let (fetched, ()) = tokio::join!(profiles.fetch(&[ALICE]), erased);
             assert_eq!(fetched, [(ALICE, FetchOutcome::Nothing)]);
+            assert!(profiles.holds_back(ALICE) && !profiles.holds_back(BOB));
         });
     }
 
@@ -270,7 +282,7 @@ mod tests {
             // A value that stands at another user opens for nobody.
             let later = SealedProfiles::new(&values, Keyring::new(fleet(), &keys));
             later.keys.seal(BOB, b"of Bob").await.unwrap();
-            assert_eq!(later.fetch(&[BOB]).await, [(BOB, FetchOutcome::Failed)]);
+            assert_eq!(later.fetch(&[BOB]).await, [(BOB, FetchOutcome::Nothing)]);
             assert_eq!(later.unopened(), 1);
         });
     }

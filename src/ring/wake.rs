@@ -1,4 +1,4 @@
-//! Waking a bid core that sleeps in the kernel: an eventfd between two threads.
+//! Waking a bid core, or the stores thread, that sleeps in the kernel: an eventfd between two threads.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -13,7 +13,7 @@ pub trait Wake {
 #[derive(Debug)]
 pub struct Waker(OwnedFd);
 
-/// The end the bid core waits on.
+/// The end that the woken thread waits on.
 #[derive(Debug)]
 pub struct Wakeup(OwnedFd);
 
@@ -49,6 +49,12 @@ impl Waker {
     /// What `dup` says: descriptors are exhausted.
     pub fn another(&self) -> io::Result<Waker> {
         Ok(Waker(self.0.try_clone()?))
+    }
+}
+
+impl AsRawFd for Wakeup {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd()
     }
 }
 

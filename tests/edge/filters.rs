@@ -40,7 +40,7 @@ fn outcomes(config: &str) -> impl FnMut(&str) -> Option<NoBidReason> + use<> {
         match bench.handle(ask) {
             Outcome::Bid { .. } => None,
             Outcome::NoBid(reason) => Some(reason),
-            Outcome::Broken => panic!("broken: {body}"),
+            Outcome::Broken | Outcome::Parked(_) => panic!("broken: {body}"),
         }
     }
 }

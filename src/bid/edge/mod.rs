@@ -72,7 +72,7 @@ pub fn clear<'r>(
         }
     }
     // Last, so that nobody is counted who is turned away for something else.
-    if watch.addresses.is_on() && !request.test {
+    if watch.counts && watch.addresses.is_on() && !request.test {
         parts.person(request)?;
         let mut addresses = [request.device.ip, request.device.ipv6].into_iter();
         let source = addresses.find_map(|text| Source::of(text.unescape(&mut room.agent)?));
@@ -92,7 +92,7 @@ pub fn pace(
     personal: Option<&Personal>,
     watch: &mut Watch,
 ) -> Result<(), Outcome> {
-    if !watch.users.is_on() || request.test {
+    if !watch.counts || !watch.users.is_on() || request.test {
         return Ok(());
     }
     let Some(_personal) = personal else { return Ok(()) };
@@ -113,6 +113,8 @@ pub struct Watch {
     agents: Option<impossible::Agents>,
     addresses: Velocity,
     users: Velocity,
+    /// Off for a request that was counted before it was parked.
+    counts: bool,
 }
 
 impl Watch {
@@ -122,7 +124,14 @@ impl Watch {
             Velocity::new(velocity.as_ref().and_then(of), velocity.map_or(0, |velocity| velocity.seconds))
         };
         let agents = impossible_devices.then(impossible::Agents::default);
-        Watch { agents, addresses: limit(|velocity| velocity.per_ip), users: limit(|velocity| velocity.per_user) }
+        let (addresses, users) = (limit(|velocity| velocity.per_ip), limit(|velocity| velocity.per_user));
+        Watch { agents, addresses, users, counts: true }
+    }
+
+    /// Whether who comes next is counted.
+    #[inline]
+    pub fn count(&mut self, on: bool) {
+        self.counts = on;
     }
 }
 

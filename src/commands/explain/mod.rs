@@ -130,6 +130,7 @@ pub fn explain(bench: &mut Bench, exchange: &Exchange, body: &[u8]) -> Explanati
             None => ("no_bid", 204, Some(reason), None),
         },
         Outcome::Broken => ("broken", 400, None, None),
+        Outcome::Parked(_) => unreachable!("a bench has no store to ask"),
     };
     let bytes = bytes.unwrap_or_default();
     let response: Option<Value> = serde_json::from_slice(&bytes).ok();

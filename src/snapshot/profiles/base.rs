@@ -175,7 +175,7 @@ impl Shard {
         if header::hash(shard.index().as_flattened()) != shard.header.index_hash {
             return Err(refused("its index is damaged"));
         }
-        shard.check().map_err(|what| refused(what))?;
+        shard.check().map_err(refused)?;
         Ok(shard)
     }
 

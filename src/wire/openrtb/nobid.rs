@@ -102,6 +102,8 @@ reasons! {
     UnverifiedSupply "unverified_supply" Match 17;
     /// A copy of a request that was bid on a moment ago, through another supply path.
     Duplicate "duplicate" Know 0;
+    /// The user's profile could not be had in time, and `profiles.on_miss` says not to bid without.
+    ProfileMissing "profile_missing" Know 1;
     /// Campaigns matched but for the user's segments.
     NoSegment "no_segment" Know 8;
     /// Every candidate has been shown to this user often enough today.
