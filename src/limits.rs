@@ -124,8 +124,16 @@ pub const EXCHANGE_MACRO_BYTES: usize = 64;
 /// A URL of a notice, bytes (Xandr: nurl at most 2,000 characters expanded).
 pub const NOTICE_URL_BYTES: usize = 2_000;
 
-/// Profiles in a core's shard.
-pub const SHARD_PROFILES: usize = 65_536;
+/// A profile's value in the clear, bytes: all segments that are kept, and some 250 counts. Most have less than a kilobyte.
+pub const PROFILE_BYTES: usize = 4096;
+/// A core's shard of profiles with all that belongs to it, bytes. Pages that were never used take no memory.
+pub const SHARD_BYTES: usize = 64 * 1024 * 1024;
+/// The smallest shard, bytes: its smaller log holds one of the longest profiles.
+pub const SHARD_BYTES_LEAST: usize = 256 * 1024;
+/// How long a shard relies on a profile before it is fetched again, ns.
+pub const PROFILE_LIFE_NS: u64 = 3_600_000_000_000;
+/// How long a shard relies on nothing being known of a user, ns: a new profile is found after so long at the latest.
+pub const UNKNOWN_LIFE_NS: u64 = 300_000_000_000;
 /// User-and-campaign pairs in a core's frequency shard: 16 bytes each.
 pub const SHARD_FREQUENCIES: usize = 1 << 20;
 
@@ -219,6 +227,7 @@ pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(PARKED_BIDS <= MISSES && MISS_MARGIN_NS < DEADLINE_NS);
 const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
+const _: () = assert!(SHARD_BYTES >= SHARD_BYTES_LEAST);
 const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);

@@ -275,7 +275,7 @@ pub fn features(request: &BidRequest<'_>, user: &User<'_>, now: Now) -> Features
         device: request.device.kind,
         channel: request.channel,
         hour: (now.wall.0 / 3_600_000 % 24) as u8,
-        segments: user.profile(),
+        segments: user.profile().map(|profile| profile.segments.len()),
         ..Features::default()
     }
 }

@@ -76,7 +76,7 @@ use offers::{Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
-use profile::ProfileShard;
+use profile::{Behind, ProfileShard};
 use quote::Quote;
 use user::User;
 
@@ -259,7 +259,7 @@ impl BidCore {
             exchanges,
             users,
             snapshot,
-            profiles: ProfileShard::new(profiles),
+            profiles: ProfileShard::new(profiles, if source.is_some() { Behind::Store } else { Behind::Base }),
             misses: Misses::new(source),
             frequency: FrequencyShard::new(),
             leases: Leases::new(limits::SLOTS),
@@ -375,13 +375,13 @@ impl BidCore {
             edge::copies(&parts, &mut request, now, leave.personal.as_ref(), &self.duplicates, &mut self.room, metrics)
                 .inspect_err(|no| path.refused(*no))?;
         let known = leave.personal.is_some();
-        let mut user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
+        self.profiles.pass(now.boot);
+        let user = User::know(leave.personal, &request, exchange, &self.users, &mut self.profiles);
         if user.is_missing() {
             match self.misses.missed(now, ask, user.key(), deadline, pass) {
                 Missed::Parked(ticket) => return Ok(Outcome::Parked(ticket)),
                 Missed::NoBid => return Err(NoBidReason::ProfileMissing.into()),
-                Missed::Contextual if self.misses.has_source() => {}
-                Missed::Contextual => user.settle(),
+                Missed::Contextual => {}
             }
         }
         probe.known(scene, &request, &user);

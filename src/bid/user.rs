@@ -4,9 +4,10 @@ use crate::bid::admit::Exchange;
 use crate::bid::comply::Personal;
 use crate::bid::frequency::FrequencyShard;
 use crate::bid::profile::{Known, ProfileShard};
+use crate::profile::value::{Profile, Segments};
 use crate::snapshot::campaign::Campaign;
 use crate::snapshot::profiles::{ANY_EXCHANGE, UserKeys};
-use crate::units::{Day, Now, SegmentId, UserKey};
+use crate::units::{Day, Now, UserKey};
 use crate::wire::openrtb::request::BidRequest;
 
 /// What is known of a user.
@@ -14,10 +15,8 @@ use crate::wire::openrtb::request::BidRequest;
 pub struct User<'s> {
     /// The pseudonym; nobody's without an id, or without leave to use it.
     key: UserKey,
-    /// Sorted; nothing if there is no profile.
-    segments: Option<&'s [SegmentId]>,
-    /// There is a user, and nobody has said yet what is known of that user.
-    missing: bool,
+    /// Nothing of nobody.
+    known: Known<'s>,
 }
 
 impl<'s> User<'s> {
@@ -39,14 +38,9 @@ impl<'s> User<'s> {
         match (personal, id.unescape(&mut room)) {
             (Some(personal), Some(id)) if !id.is_empty() => {
                 let key = keys.key(exchange, id);
-                let (segments, missing) = match shard.lookup(&personal, key) {
-                    Known::Profile(segments) => (Some(segments), false),
-                    Known::Nothing => (None, false),
-                    Known::Missing => (None, true),
-                };
-                User { key, segments, missing }
+                User { key, known: shard.lookup(&personal, key) }
             }
-            _ => User { key: UserKey::NOBODY, segments: None, missing: false },
+            _ => User { key: UserKey::NOBODY, known: Known::Nothing },
         }
     }
 
@@ -55,32 +49,35 @@ impl<'s> User<'s> {
         self.key
     }
 
-    /// Whether a store may know more of the user than the shard does.
+    /// The profile, if there is one.
     #[inline]
-    pub fn is_missing(&self) -> bool {
-        self.missing
+    pub fn profile(&self) -> Option<Profile<'s>> {
+        match self.known {
+            Known::Profile(profile) => Some(profile),
+            Known::Nothing | Known::Missing => None,
+        }
     }
 
-    /// There is no store to ask: what the shard does not know is not known.
+    /// Whether what is behind the shard has to be asked.
     #[inline]
-    pub fn settle(&mut self) {
-        self.missing = false;
+    pub fn is_missing(&self) -> bool {
+        matches!(self.known, Known::Missing)
     }
 
     /// Whether the campaign wants the user. One that asks for segments, or their absence, does not want whom nobody knows.
     #[inline]
     pub fn suits(&self, campaign: &Campaign) -> bool {
-        if self.missing { campaign.targeting.segments.is_empty() } else { campaign.wants(self.segments()) }
+        let segments = self.segments();
+        if self.is_missing() {
+            return campaign.targeting.segments.is_empty();
+        }
+        campaign.wants(|segment| segments.contains(segment))
     }
 
-    /// Sorted segments; none of a user without a profile.
-    pub fn segments(&self) -> &'s [SegmentId] {
-        self.segments.unwrap_or_default()
-    }
-
-    /// How many segments, if there is a profile.
-    pub fn profile(&self) -> Option<usize> {
-        self.segments.map(<[SegmentId]>::len)
+    /// Segments; none of a user without a profile.
+    #[inline]
+    pub fn segments(&self) -> Segments<'s> {
+        self.profile().map(|profile| profile.segments).unwrap_or_default()
     }
 
     /// Whether the campaign may be shown so many `times` more today. A capped campaign is not shown to nobody: what cannot be counted
@@ -90,7 +87,7 @@ impl<'s> User<'s> {
         let Some(cap) = campaign.frequency_cap else { return true };
         let Some(before) = usize::from(cap.get()).checked_sub(times.saturating_sub(1)) else { return false };
         // Nor to a user of whom it is not known what was shown elsewhere.
-        self.key != UserKey::NOBODY && !self.missing && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
+        self.key != UserKey::NOBODY && !self.is_missing() && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
     }
 
     /// Counts a bid against the cap, until it is billed or forgotten.

@@ -240,11 +240,11 @@ impl Campaign {
         !self.targeting.segments.is_empty()
     }
 
-    /// Whether the campaign wants a user with these segments, which must be sorted. Nobody's segments are `&[]`.
+    /// Whether the campaign wants a user who is in the segments that `has` says.
     #[inline]
-    pub fn wants(&self, segments: &[SegmentId]) -> bool {
-        let has = |segment: &SegmentId| segments.binary_search(segment).is_ok();
+    pub fn wants(&self, has: impl Fn(SegmentId) -> bool) -> bool {
         let SegmentRule { any, all, none } = &self.targeting.segments;
+        let has = |segment: &SegmentId| has(*segment);
         (any.is_empty() || any.iter().any(has)) && all.iter().all(has) && !none.iter().any(has)
     }
 }

@@ -1,22 +1,27 @@
-//! Profiles: which segments a user is in. One immutable table that all cores read because nobody writes it.
+//! Profiles of users: one immutable table that all cores read because nobody writes it.
 //!
 //! ```text
-//!   slots (16 bytes, at most half full)            segments, sorted per user
-//!   ┌──────────┬────────┬────────┐                 ┌───┬───┬───┬───┬───┬───
-//!   │ user key │ start  │ length │ ──────────────► │ 3 │17 │40 │ 3 │ 9 │ …
-//!   └──────────┴────────┴────────┘                 └───┴───┴───┴───┴───┴───
+//!   slots (16 bytes, at most half full)            values (profile/value.rs), each from a multiple of 4
+//!   ┌──────────┬────────┬────────┐                 ┌───────────┬───────┬──────────
+//!   │ user key │ start  │ length │ ──────────────► │ value     │ value │ …
+//!   └──────────┴────────┴────────┘                 └───────────┴───────┴──────────
 //! ```
 //!
 //! A user is known by a [`UserKey`], a keyed hash of the exchange's user id ([`UserKeys`]): the table holds no id that
-//! anybody else uses.
+//! anybody else uses. More users than memory holds are in a [`base`] of files.
+
+pub mod base;
+mod lines;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::limits;
+use crate::profile::value;
 use crate::snapshot::demo::Draw;
-use crate::snapshot::document::{self, Fault, FileError, fault};
-use crate::units::{SegmentId, UserKey};
+use crate::snapshot::document::{self, FileError};
+use crate::units::UserKey;
+
+pub use lines::Lines;
 
 /// The exchange of a profile whose line names none, and of demo users.
 pub const ANY_EXCHANGE: &str = "";
@@ -92,22 +97,21 @@ pub struct Profiles(Arc<Base>);
 #[derive(Debug)]
 struct Base {
     slots: Box<[Slot]>,
-    segments: Box<[SegmentId]>,
+    values: Box<[u8]>,
     users: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     user: UserKey,
-    found: Found,
-}
-
-/// Where a user's segments stand in a [`Profiles`]; only that table can read it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+    /// Of the value, in units of [`ALIGN`].
     start: u32,
+    /// In bytes.
     length: u32,
 }
+
+/// Values begin at multiples of this, bytes, so that 32 bits count 16 GiB of them.
+const ALIGN: usize = 4;
 
 impl Default for Profiles {
     fn default() -> Self {
@@ -116,37 +120,39 @@ impl Default for Profiles {
 }
 
 impl Profiles {
-    /// A table of these users. Segments are sorted and freed of repetitions; the first [`limits::SEGMENTS`] are kept. A user
-    /// who comes twice has the last list; [`UserKey::NOBODY`] is left out.
-    pub fn new(users: Vec<(UserKey, Vec<SegmentId>)>) -> Profiles {
+    /// A table of these users and their values, which [`value::write`] made. A user who comes twice has the last value;
+    /// [`UserKey::NOBODY`] is left out.
+    pub fn new(users: Vec<(UserKey, Vec<u8>)>) -> Profiles {
         let mut slots = vec![Slot::default(); (2 * users.len() + 1).next_power_of_two()].into_boxed_slice();
-        let mut segments = Vec::new();
+        let mut values = Vec::new();
         let mut known = 0;
-        for (user, mut of_user) in users {
+        for (user, value) in users {
             if user == UserKey::NOBODY {
                 continue;
             }
-            of_user.sort_unstable();
-            of_user.dedup();
-            of_user.truncate(limits::SEGMENTS);
-            let start = u32::try_from(segments.len()).expect("at most 2^32 segments in all");
+            let start = u32::try_from(values.len() / ALIGN).expect("at most 16 GiB of values");
             let slot = &mut slots[Self::place(&slots, user)];
             known += usize::from(slot.user == UserKey::NOBODY);
-            *slot = Slot { user, found: Found { start, length: of_user.len() as u32 } };
-            segments.append(&mut of_user);
+            *slot = Slot { user, start, length: value.len() as u32 };
+            values.extend(value);
+            values.resize(values.len().next_multiple_of(ALIGN), 0);
         }
-        Profiles(Arc::new(Base { slots, segments: segments.into_boxed_slice(), users: known }))
+        Profiles(Arc::new(Base { slots, values: values.into_boxed_slice(), users: known }))
     }
 
-    /// Reads NDJSON: `{"user":"id","exchange":"optional","segments":[1,2,…]}` a line. Empty lines are passed over.
+    /// Reads NDJSON, a profile a line (docs/PROFILES.md). Empty lines are passed over.
     ///
     /// # Errors
-    /// The first line that is not such an object, with its number; more than [`limits::SEGMENTS`] segments are an error too.
+    /// The first line that is no profile, with its number.
     pub fn load(path: &Path, keys: &UserKeys) -> Result<Profiles, FileError> {
         let text = document::read(path)?;
-        let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-        let users: Result<Vec<_>, Fault> = lines.map(|(line, number)| profile(line, number, keys)).collect();
-        Ok(Profiles::new(users.map_err(|fault| fault.within(path))?))
+        let mut lines = Lines::new(keys);
+        let mut users = Vec::new();
+        for line in text.lines() {
+            let read = lines.read(line).map_err(|fault| fault.within(path))?;
+            users.extend(read.map(|(user, value)| (user, value.to_vec())));
+        }
+        Ok(Profiles::new(users))
     }
 
     /// Users `u0` to `u{n-1}` of [`ANY_EXCHANGE`], each in a Zipf number of segments (1 to 64) drawn by Zipf's law from
@@ -155,29 +161,20 @@ impl Profiles {
         let mut draw = Draw::new(0x5E6);
         let user = |at: usize| {
             let count = 1 + draw.zipf(64, 1.1);
-            let segments = (0..count).map(|_| draw.segment()).collect();
-            (keys.key(ANY_EXCHANGE, format!("u{at}").as_bytes()), segments)
+            let mut segments = (0..count).map(|_| draw.segment()).collect();
+            let mut value = Vec::new();
+            value::write(&mut segments, &mut Vec::new(), None, &mut value).expect("64 segments fit");
+            (keys.key(ANY_EXCHANGE, format!("u{at}").as_bytes()), value)
         };
         Profiles::new((0..n).map(user).collect())
     }
 
-    /// Where a user's segments stand; `None` for a user who is not in the table, and for [`UserKey::NOBODY`].
+    /// A user's value; `None` for a user who is not in the table, and for [`UserKey::NOBODY`].
     #[inline]
-    pub fn find(&self, user: UserKey) -> Option<Found> {
+    pub fn get(&self, user: UserKey) -> Option<&[u8]> {
         let slot = self.0.slots[Self::place(&self.0.slots, user)];
-        (slot.user == user && user != UserKey::NOBODY).then_some(slot.found)
-    }
-
-    /// What [`Profiles::find`] found in this table: sorted, without repetition.
-    #[inline]
-    pub fn segments(&self, found: Found) -> &[SegmentId] {
-        &self.0.segments[found.start as usize..][..found.length as usize]
-    }
-
-    /// A user's segments, if the user is in the table.
-    #[inline]
-    pub fn get(&self, user: UserKey) -> Option<&[SegmentId]> {
-        self.find(user).map(|found| self.segments(found))
+        let value = || &self.0.values[slot.start as usize * ALIGN..][..slot.length as usize];
+        (slot.user == user && user != UserKey::NOBODY).then(value)
     }
 
     /// How many users are in the table.
@@ -202,33 +199,16 @@ impl Profiles {
     }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    user: String,
-    #[serde(default)]
-    exchange: String,
-    segments: Vec<u32>,
-}
-
-fn profile(line: &str, number: usize, keys: &UserKeys) -> Result<(UserKey, Vec<SegmentId>), Fault> {
-    let Line { user, exchange, segments } = serde_json::from_str(line).map_err(|error| {
-        let message = error.to_string();
-        let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned();
-        Fault { line: number, what }
-    })?;
-    if user.is_empty() {
-        return fault(number, "`user` is empty");
-    }
-    if segments.len() > limits::SEGMENTS {
-        return fault(number, format!("{} segments; the most is {}", segments.len(), limits::SEGMENTS));
-    }
-    Ok((keys.key(&exchange, user.as_bytes()), segments.into_iter().map(SegmentId).collect()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::count::{Count, CountOf, Window};
+    use crate::profile::value::{ConsentRecord, ConsentSource, Profile};
+    use crate::units::{AdvertiserId, CampaignId, SegmentId};
+
+    fn segments(profiles: &Profiles, user: UserKey) -> Option<Vec<SegmentId>> {
+        profiles.get(user).map(|value| Profile::check(value).unwrap().segments.iter().collect())
+    }
 
     fn keys() -> UserKeys {
         UserKeys::new(&std::array::from_fn(|at| at as u8))
@@ -276,8 +256,8 @@ mod tests {
         let good = "{\"user\":\"a\",\"segments\":[9,2,2]}\n\n{\"user\":\"b\",\"exchange\":\"x\",\"segments\":[]}\n";
         let profiles = load(good).unwrap();
         assert_eq!(profiles.len(), 2);
-        assert_eq!(profiles.get(keys.key("", b"a")), Some(&[SegmentId(2), SegmentId(9)][..]));
-        assert_eq!(profiles.get(keys.key("x", b"b")), Some(&[][..]));
+        assert_eq!(segments(&profiles, keys.key("", b"a")), Some(vec![SegmentId(2), SegmentId(9)]));
+        assert_eq!(segments(&profiles, keys.key("x", b"b")), Some(vec![]));
         assert_eq!(profiles.get(keys.key("x", b"a")), None);
         assert_eq!(profiles.get(UserKey::NOBODY), None);
         let long = format!("{{\"user\":\"a\",\"segments\":{:?}}}", (0..300).collect::<Vec<_>>());
@@ -285,6 +265,12 @@ mod tests {
             (r#"{"user":"a","segments":[1]"#, 1),
             ("\n{\"user\":\"a\"}", 2),
             (r#"{"user":"a","segments":[-1]}"#, 1),
+            (r#"{"user":"a","segments":[],"counts":[{"day":1,"times":1}]}"#, 1),
+            (r#"{"user":"a","segments":[],"counts":[{"campaign":1,"advertiser":1,"day":1,"times":1}]}"#, 1),
+            (r#"{"user":"a","segments":[],"counts":[{"campaign":1,"day":1,"week":1,"times":1}]}"#, 1),
+            (r#"{"user":"a","segments":[],"counts":[{"campaign":1,"day":1,"times":0}]}"#, 1),
+            (r#"{"user":"a","segments":[],"consent":{"seconds":1,"purposes":[0],"source":"tcf"}}"#, 1),
+            (r#"{"user":"a","segments":[],"consent":{"seconds":1,"purposes":[25],"source":"tcf"}}"#, 1),
             (r#"{"user":"a","segments":[],"age":3}"#, 1),
             (r#"{"user":"","segments":[]}"#, 1),
             (long.as_str(), 1),
@@ -297,13 +283,35 @@ mod tests {
     }
 
     #[test]
+    fn a_line_says_all_that_a_value_does() {
+        let keys = keys();
+        let line = r#"{"user":"a","segments":[3],"counts":[{"campaign":7,"creative":2,"day":20000,"times":4},
+            {"advertiser":9,"times":1},{"campaign":7,"hour":480000,"times":2}],
+            "consent":{"seconds":1750000000,"purposes":[1,4,24],"source":"gpp"}}"#;
+        let mut lines = Lines::new(&keys);
+        let (user, value) = lines.read(line).unwrap().unwrap();
+        assert_eq!(user, keys.key("", b"a"));
+        let profile = Profile::check(value).unwrap();
+        let count = |of, window, period, times| Count { of, window, period, times };
+        let campaign = CampaignId(7);
+        assert!(profile.counts.iter().eq([
+            count(CountOf::Campaign(campaign), Window::Hour, 480_000, 2),
+            count(CountOf::Creative(campaign, 2), Window::Day, 20_000, 4),
+            count(CountOf::Advertiser(AdvertiserId(9)), Window::Lifetime, 0, 1),
+        ]));
+        let purposes = 1 | 1 << 3 | 1 << 23;
+        let consent = ConsentRecord { seconds: 1_750_000_000, purposes, source: ConsentSource::Gpp };
+        assert_eq!(profile.consent, Some(consent));
+    }
+
+    #[test]
     fn synthetic_users_are_found_again() {
         let keys = keys();
         let profiles = Profiles::synthetic(1000, &keys);
         assert_eq!(profiles.len(), 1000);
         for at in 0..1000 {
-            let segments = profiles.get(keys.key(ANY_EXCHANGE, format!("u{at}").as_bytes())).unwrap();
-            assert!(!segments.is_empty() && segments.is_sorted_by(|a, b| a < b));
+            let segments = segments(&profiles, keys.key(ANY_EXCHANGE, format!("u{at}").as_bytes())).unwrap();
+            assert!(!segments.is_empty());
         }
         assert_eq!(profiles.get(keys.key(ANY_EXCHANGE, b"u1000")), None);
     }

@@ -13,11 +13,11 @@ use crate::bid::fits::{self, Place};
 use crate::bid::sale::{Sale, welcomes};
 use crate::config::exchange::Field;
 use crate::metrics::stage::Stage;
+use crate::profile::value::Segments;
 use crate::snapshot::campaign::{Ad, Campaign, Creative, StreamAd};
 use crate::snapshot::marks;
 use crate::snapshot::supply::Verdict;
 use crate::snapshot::targeting::{Asked, Candidate, WhyNot, why_nots};
-use crate::units::SegmentId;
 use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::agent::{Browser, Os};
 use crate::wire::openrtb::native::AssetKind;
@@ -301,19 +301,19 @@ fn about(why: WhyNot, question: &Question<'_>, campaign: &Campaign) -> Option<St
 }
 
 /// What of the campaign's segments the user lacks, or has and should not.
-pub(super) fn segments(campaign: &Campaign, has: &[SegmentId]) -> String {
+pub(super) fn segments(campaign: &Campaign, has: Segments<'_>) -> String {
     let rule = &campaign.targeting.segments;
     let list = |ids: Vec<u32>| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let mut found = Vec::new();
-    if !rule.any.is_empty() && !rule.any.iter().any(|segment| has.contains(segment)) {
+    if !rule.any.is_empty() && !rule.any.iter().any(|segment| has.contains(*segment)) {
         found.push(format!("in none of {}", list(rule.any.iter().map(|segment| segment.0).collect())));
     }
-    let missing: Vec<u32> = rule.all.iter().filter(|segment| !has.contains(segment)).map(|segment| segment.0).collect();
+    let missing: Vec<u32> = rule.all.iter().filter(|segment| !has.contains(**segment)).map(|segment| segment.0).collect();
     if !missing.is_empty() {
         found.push(format!("not in {}", list(missing)));
     }
     let unwanted: Vec<u32> =
-        rule.none.iter().filter(|segment| has.contains(segment)).map(|segment| segment.0).collect();
+        rule.none.iter().filter(|segment| has.contains(**segment)).map(|segment| segment.0).collect();
     if !unwanted.is_empty() {
         found.push(format!("in {}", list(unwanted)));
     }

@@ -279,10 +279,11 @@ impl Probe for Witness {
             (false, ..) => "the user may not be known: no profile, no frequency cap".to_owned(),
             (true, false, _) => "the request names no user".to_owned(),
             (true, true, None) => "a user without a profile".to_owned(),
-            (true, true, Some(count)) => format!("a user with {count} segments"),
+            (true, true, Some(profile)) => format!("a user with {} segments", profile.segments.len()),
         };
         self.decide(Stage::Know, who.clone());
-        let segments: Vec<u32> = user.segments().iter().map(|segment| segment.0).collect();
+        let has = user.segments();
+        let segments: Vec<u32> = has.iter().map(|segment| segment.0).collect();
         self.detail(
             Stage::Know,
             format!("segments {segments:?}"),
@@ -292,8 +293,8 @@ impl Probe for Witness {
             for (considered, campaign) in
                 self.considered[placed.first..].iter_mut().zip(scene.snapshot.campaigns.iter())
             {
-                if !campaign.wants(user.segments()) {
-                    let missing = obstacles::segments(campaign, user.segments());
+                if !campaign.wants(|segment| has.contains(segment)) {
+                    let missing = obstacles::segments(campaign, has);
                     considered.why_nots.push(Obstacle::of(NoBidReason::NoSegment, Some(missing)));
                 }
             }

@@ -7,7 +7,7 @@ mod hash;
 mod table;
 mod record;
 mod check;
-mod spill;
+pub(super) mod spill;
 mod build;
 mod file;
 

@@ -75,10 +75,11 @@ impl<const N: usize> Spill<N> {
     }
 }
 
-fn nameless(folder: &Path) -> io::Result<File> {
+/// A file of this folder that has no name, and so is gone with the process.
+pub(in crate::snapshot) fn nameless(folder: &Path) -> io::Result<File> {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let number = MADE.fetch_add(1, Ordering::Relaxed);
-    let path = folder.join(format!(".supply-{}-{number}.tmp", std::process::id()));
+    let path = folder.join(format!(".corebid-{}-{number}.tmp", std::process::id()));
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)
