@@ -14,17 +14,21 @@ pub mod profiles;
 pub mod miss;
 pub mod supply;
 pub mod audit;
+pub mod dynamodb;
+pub mod stores;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
 pub use audit::Audit;
+pub use dynamodb::DynamoDb;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
 pub use miss::OnMiss;
 pub use privacy::Privacy;
 pub use profiles::Profiles;
+pub use stores::Stores;
 pub use supply::Supply;
 
 /// All of the configuration.
@@ -51,6 +55,9 @@ pub struct Config {
     /// `[audit]`.
     #[serde(default)]
     pub audit: Audit,
+    /// `[stores]`.
+    #[serde(default)]
+    pub stores: Stores,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -185,6 +192,7 @@ impl Config {
             .chain(config.privacy.vendor_list.as_mut())
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
+            .chain(config.stores.dynamodb.iter_mut().flat_map(DynamoDb::files))
         {
             *file = folder.join(&*file);
         }
@@ -226,6 +234,10 @@ impl Config {
         self.profiles.validate()?;
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
+        self.stores.validate()?;
+        if self.stores.dynamodb.as_ref().is_some_and(|from| from.sellers) && self.supply.table.is_none() {
+            return fail("stores.dynamodb.sellers: supply.table must say where the table is to stand".to_owned());
+        }
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -258,6 +270,7 @@ impl Config {
             profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
+            stores: Stores::default(),
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

@@ -31,6 +31,8 @@ pub mod secrets;
 pub mod topology;
 pub mod launch;
 pub mod reload;
+#[cfg(feature = "stores")]
+pub mod feed;
 
 // The path of one request.
 pub mod wire;

@@ -68,8 +68,8 @@ impl Key {
     }
 }
 
-/// The text of a key file, without the newline. One that is no text is empty.
-fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
+/// The text of a file that only its owner may read, without the newline. One that is no text is empty.
+pub(crate) fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
     let fail = |what: String| SecretError(format!("{}: {what}", path.display()));
     let mut file = File::open(path).map_err(|error| fail(format!("cannot read the key: {error}; {advice}")))?;
     let mode = file.metadata().map_err(|error| fail(error.to_string()))?.mode();

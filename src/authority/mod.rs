@@ -12,6 +12,7 @@
 
 pub mod books;
 pub mod message;
+pub mod register;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,16 +177,8 @@ impl Authority {
     }
 
     fn gap(&self, workers: u16, is_taken: impl Fn(&books::Bidder) -> bool) -> Option<u16> {
-        let mut taken: Vec<_> = self.books.bidders().map(|(_, bidder)| bidder).filter(|it| is_taken(it)).collect();
-        taken.sort_by_key(|bidder| bidder.first_worker);
-        let mut first = 0;
-        for bidder in taken {
-            if bidder.first_worker >= first + workers {
-                break;
-            }
-            first = first.max(bidder.first_worker + bidder.workers);
-        }
-        (first + workers <= WORKERS).then_some(first)
+        let taken = self.books.bidders().map(|(_, bidder)| bidder).filter(|bidder| is_taken(bidder));
+        register::gap(taken.map(|bidder| (bidder.first_worker, bidder.workers)), workers)
     }
 
     /// Numbers a process. Asked again with the same nonce, it says the same.

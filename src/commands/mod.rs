@@ -1,6 +1,8 @@
 //! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
 
 mod admin;
+#[cfg(feature = "stores")]
+pub mod campaigns;
 pub mod consent;
 pub mod demo;
 pub mod explain;
@@ -12,6 +14,8 @@ pub mod resume;
 pub mod retire;
 pub mod serve;
 pub mod simulate;
+#[cfg(feature = "stores")]
+pub mod stores;
 pub mod supply;
 
 use std::io::Write;
@@ -49,6 +53,12 @@ enum Command {
     Consent(consent::Args),
     /// Supply chains, and the files that say who may sell what
     Supply(supply::Args),
+    /// The stores of a fleet: make their tables, see whether we may use them
+    #[cfg(feature = "stores")]
+    Stores(stores::Args),
+    /// Campaigns that a fleet has from DynamoDB
+    #[cfg(feature = "stores")]
+    Campaigns(campaigns::Args),
     /// Stop a campaign, or all of an advertiser, in a running bidder, until somebody resumes it
     Stop(resume::Args),
     /// Let a campaign or an advertiser bid again that an operator or a guard stopped
@@ -105,6 +115,10 @@ pub fn run() -> ExitCode {
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),
+        #[cfg(feature = "stores")]
+        Command::Stores(args) => stores::run(&args),
+        #[cfg(feature = "stores")]
+        Command::Campaigns(args) => campaigns::run(&args),
         Command::Stop(args) => resume::stop(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Retire(args) => retire::run(&args),

@@ -74,11 +74,15 @@ const POLL: Duration = Duration::from_millis(2);
 pub fn run(args: &Args) -> Result<(), Failure> {
     let demo = args.demo;
     let launch = launch(args)?;
+    #[cfg(feature = "stores")]
+    let feeds = crate::feed::Feeds::begin(&launch.config).map_err(Failure::new)?;
     // Before they are read, so that a change while the bidder starts is seen.
     let files = Stamps::of(launch.source.watched());
     let mut node = launch.start()?;
     let (admin, campaigns) = (node.admin, node.campaigns().len());
     let reloads = node.reload_apart()?;
+    #[cfg(feature = "stores")]
+    let _feeding = feeds.map(|feeds| feeds.spawn(node.housekeeping)).transpose()?;
     // Scrapes, too, must not take time from a bid core.
     if !core_affinity::set_for_current(core_affinity::CoreId { id: node.housekeeping }) {
         log::warn!("housekeeping cannot be pinned to CPU {} and may run on a bid core's", node.housekeeping);

@@ -14,7 +14,7 @@ mod file;
 mod slots;
 
 pub use creative::{Ad, BannerAd, Creative, NativeAd, NativeImage, NativeText, Order, Shape, StreamAd, XHTML_BANNER};
-pub use file::{load, parse};
+pub use file::{load, parse, split};
 pub use slots::Slots;
 pub use spending::{Mode, Pacing, Spending};
 

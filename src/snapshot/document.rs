@@ -228,6 +228,13 @@ impl Table {
 }
 
 impl Node {
+    /// As JSON, on one line; read again, it is the same but for its lines, and dates are text.
+    pub(crate) fn to_json(&self) -> Result<String, Fault> {
+        let mut out = String::new();
+        json::write(self, &mut out)?;
+        Ok(out)
+    }
+
     fn expected<T>(&self, what: &str) -> Result<T, Fault> {
         let found = match &self.value {
             Value::Text(_) => "text",

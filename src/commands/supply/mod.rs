@@ -5,6 +5,8 @@ mod fetch;
 mod check;
 mod parse;
 mod paths;
+#[cfg(feature = "stores")]
+mod push;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -33,6 +35,9 @@ enum Action {
     Build(build::Args),
     /// What each supply path of a running bidder brings and costs: win rate, price, duplicates, cost per win
     Paths(paths::Args),
+    /// Put what was fetched into DynamoDB, for an advertiser's bidders to have
+    #[cfg(feature = "stores")]
+    Push(push::Args),
 }
 
 /// Runs it.
@@ -43,7 +48,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Fetch(args) => fetch::run(args),
         Action::Build(args) => build::run(args),
         Action::Paths(args) => paths::run(args),
+        #[cfg(feature = "stores")]
+        Action::Push(args) => push::run(args),
     }
+}
+
+/// Compiles a folder of `corebid supply fetch` into the table that a bidder loads.
+///
+/// # Errors
+/// The folder cannot be read or the table not be written.
+#[cfg(feature = "stores")]
+pub(crate) fn make_table(from: &Path, to: &Path) -> Result<(), Failure> {
+    build::make(from, to, None).map(|_| ())
 }
 
 /// A file; `-` is standard input.

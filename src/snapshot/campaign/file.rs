@@ -72,6 +72,22 @@ pub fn parse(path: &Path, bytes: Vec<u8>, slots: &mut Slots) -> Result<Vec<Campa
     Ok(campaigns)
 }
 
+/// The campaigns of a file, TOML or JSON, each with its id and its advertiser, as the JSON that the same file could hold.
+///
+/// # Errors
+/// As [`load`].
+pub fn split(path: &Path) -> Result<Vec<(CampaignId, AdvertiserId, String)>, CampaignError> {
+    let bytes = document::bytes(path)?;
+    // Whatever is wrong with the file is told with its line, as the bidder would tell it.
+    let campaigns = parse(path, bytes.clone(), &mut Slots::new())?;
+    let mut texts = Vec::new();
+    document::parse_each(path, bytes, "campaigns", &mut |node| {
+        texts.push(node.to_json()?);
+        Ok(())
+    })?;
+    Ok(campaigns.iter().zip(texts).map(|(campaign, text)| (campaign.id, campaign.advertiser, text)).collect())
+}
+
 fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
     let line = table.line;
     let definition = Definition {

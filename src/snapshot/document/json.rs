@@ -18,6 +18,41 @@ pub(super) fn read(text: &str, each: &mut Option<Each<'_>>) -> Result<Table, Fau
     })
 }
 
+/// A node as JSON, on one line. Numbers stay the text that they are; one that JSON cannot write so, such as `0x10`, is a fault.
+pub(super) fn write(node: &Node, out: &mut String) -> Result<(), Fault> {
+    match &node.value {
+        Value::Text(text) | Value::Date(text) => quote(text, out),
+        Value::Number(number) => match serde_json::from_str::<IgnoredAny>(number) {
+            Ok(_) => out.push_str(number),
+            Err(_) => return fault(node.line, format!("{number}: JSON has no such number")),
+        },
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::List(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                write(item, out)?;
+            }
+            out.push(']');
+        }
+        Value::Table(table) => {
+            out.push('{');
+            for (at, (key, value)) in table.entries.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                quote(key, out);
+                out.push(':');
+                write(value, out)?;
+            }
+            out.push('}');
+        }
+    }
+    Ok(())
+}
+
+fn quote(text: &str, out: &mut String) {
+    out.push_str(&serde_json::Value::from(text).to_string());
+}
+
 /// What `serde_json` says of a text before which there are so many lines.
 fn said(error: &serde_json::Error, before: usize) -> Fault {
     let message = error.to_string();
