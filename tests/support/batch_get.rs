@@ -1,5 +1,7 @@
 //! An HTTP server that answers `BatchGetItem` as DynamoDB does: every user has the same value.
 
+#![allow(unreachable_pub, reason = "for benches and tests")]
+
 use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 use std::thread;
