@@ -27,8 +27,8 @@ pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
 pub use miss::OnMiss;
 pub use privacy::Privacy;
-pub use stores::Stores;
 pub use profiles::Profiles;
+pub use stores::Stores;
 pub use supply::Supply;
 
 /// All of the configuration.

@@ -119,7 +119,9 @@ impl Launch {
     /// # Errors
     /// The first thing that cannot be had: a file with its line, a key, an address, a CPU, the ledger.
     pub fn start(self) -> Result<Node, LaunchError> {
-        let Some(SealedBase { base, keys }) = SealedBase::open(&self.config)? else { return self.start_with(None, None) };
+        let Some(SealedBase { base, keys }) = SealedBase::open(&self.config)? else {
+            return self.start_with(None, None);
+        };
         let (erasures, asks) = mpsc::channel(erase::ASKS);
         let source = move || {
             let profiles = Rc::new(SealedProfiles::new(base, keys));
@@ -330,7 +332,9 @@ struct SealedBase {
 
 impl SealedBase {
     fn open(config: &Config) -> Result<Option<SealedBase>, LaunchError> {
-        let (Some(folder), Some(key_file)) = (&config.profiles.base, &config.profiles.key_file) else { return Ok(None) };
+        let (Some(folder), Some(key_file)) = (&config.profiles.base, &config.profiles.key_file) else {
+            return Ok(None);
+        };
         let base = Base::open(folder).map_err(failed)?;
         if !base.is_sealed() {
             return Err(failed(format!("{}: its profiles are not sealed", folder.display())));

@@ -216,7 +216,8 @@ async fn profiles_come_in_batches_and_what_is_handed_back_is_asked_again() {
     }
     assert_eq!(store.count("BatchGetItem"), 6);
     let sent: Vec<_> = store.proxy.calls().into_iter().filter(|call| call.operation == "BatchGetItem").collect();
-    let asked = |call: &dynamodb::Call| call.body["RequestItems"]["profiles-profiles"]["Keys"].as_array().unwrap().len();
+    let asked =
+        |call: &dynamodb::Call| call.body["RequestItems"]["profiles-profiles"]["Keys"].as_array().unwrap().len();
     assert!(sent.iter().all(|call| asked(call) <= 100));
     let keys = sent.iter().map(|call| call.body.to_string()).collect::<String>();
     assert!(keys.contains("\"eu#0000000000000001\"") && keys.contains("\"other#4000000000000002\""));
@@ -446,7 +447,8 @@ fn sdk(store: &Store) -> aws_sdk_dynamodb::Client {
 async fn a_malformed_campaign_leaves_its_tenants_last_good_set_and_nobody_elses() {
     let store = Store::new("feed").await;
     let (client, operator) = (store.client(), Operator::of(&store.config()));
-    let (seven, eight) = (operator.tenants().of(AdvertiserId(7)).unwrap(), operator.tenants().of(AdvertiserId(8)).unwrap());
+    let (seven, eight) =
+        (operator.tenants().of(AdvertiserId(7)).unwrap(), operator.tenants().of(AdvertiserId(8)).unwrap());
     let (seven, eight) = (Dal::new(&client, &seven), Dal::new(&client, &eight));
     let set = |advertiser, ids: &[u32]| -> BTreeMap<_, _> {
         ids.iter().map(|id| (CampaignId(*id), campaign(advertiser, *id))).collect()

@@ -156,7 +156,7 @@ fn a_stalled_store_is_done_without() {
         assert!(world.ends()[1] > 0, "{:?}", world.ends());
         // Who sends no id is nobody to ask for.
         let asked = world.store.asked.lock().unwrap().len();
-        assert_eq!(creative(&client.debug(&request("r", ""))), "c4");
+        assert_eq!(creative(&client.debug(&request("r", ""))), "c2");
         assert_eq!(world.store.asked.lock().unwrap().len(), asked);
         drop(client);
         world.node.drain().unwrap();

@@ -1,6 +1,8 @@
 //! A bid core takes its memory at the start. Once warm it neither allocates nor frees, whatever it is asked: an allocator
 //! counts what threads named `bid-…` do while it is armed.
 
+#[path = "support/fetching.rs"]
+mod fetching;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -27,6 +29,7 @@ use corebid::snapshot::data::{Data, Source};
 use corebid::snapshot::edge::Files;
 use corebid::snapshot::supply::{Body, Builder, Kind, Origin, Policy};
 use corebid::units::UnixMillis;
+use fetching::{Asked, Mood, Store};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -336,7 +339,10 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     config.audit.file = Some(folder.path("compliance.ndjson"));
     config.audit.sample = std::num::NonZeroU32::new(3).unwrap();
     let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: 0 };
-    let mut node: Node = launch.start().unwrap();
+    // Who is not in the base is fetched.
+    let store = Store::new(Mood::Known);
+    let asked = Asked(store.clone());
+    let mut node: Node = launch.start_fetching(move || asked).unwrap();
     eventually("money", || node.is_funded().then_some(()));
     let mut clients: Vec<Client> = (0..4).map(|_| Client::connect(node.address).unwrap()).collect();
     let swaps = |node: &Node| node.metrics.iter().map(|core| core.swaps.get()).sum::<u64>();
@@ -360,6 +366,7 @@ fn a_bidder_allocates_nothing(backend: Backend) {
         }
     });
     none(&format!("{backend:?}"), counts);
+    assert!(node.metrics.iter().any(|core| core.resumed.get() > 100), "nobody was fetched");
     assert!(bids > 300 && bills > 30, "{bids} bids, {bills} bills");
     let sum = |read: fn(&CoreMetrics) -> u64| node.metrics.iter().map(|core| read(core)).sum::<u64>();
     let packed = (sum(|core| core.inflated.get()), sum(|core| core.deflated.get()), sum(|core| core.oversized.get()));

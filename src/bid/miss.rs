@@ -103,12 +103,6 @@ impl Misses {
         }
     }
 
-    /// Whether there is anybody to ask.
-    #[inline]
-    pub fn has_source(&self) -> bool {
-        self.source.is_some()
-    }
-
     /// A request's user is not known.
     #[inline]
     pub fn missed(&mut self, now: Now, ask: Ask<'_>, user: UserKey, deadline: Nanos, pass: Pass) -> Missed {

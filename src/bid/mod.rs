@@ -248,11 +248,20 @@ pub struct BidCore {
 impl BidCore {
     /// A bid core: takes all the memory it will ever use.
     pub fn new(seed: Seed, events: EventSender, metrics: &'static CoreMetrics) -> BidCore {
-        let Seed { exchanges, duplicates_ms, impossible_devices, velocity, pseudonyms, profiles, paper, snapshot, auditor, source } =
-            seed;
+        let Seed {
+            exchanges,
+            duplicates_ms,
+            impossible_devices,
+            velocity,
+            pseudonyms,
+            profiles,
+            paper,
+            snapshot,
+            auditor,
+            source,
+        } = seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
-        let misses = Misses::new(source);
-        let behind = if misses.has_source() { Behind::Store } else { Behind::Base };
+        let behind = if source.is_some() { Behind::Store } else { Behind::Base };
         BidCore {
             quotas: Shares::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
@@ -264,7 +273,7 @@ impl BidCore {
             pseudonyms,
             snapshot,
             profiles: ProfileShard::new(profiles, behind),
-            misses,
+            misses: Misses::new(source),
             frequency: FrequencyShard::new(),
             leases: Leases::new(limits::SLOTS),
             paper,
@@ -381,18 +390,16 @@ impl BidCore {
         let known = leave.personal.is_some();
         let key = self.pseudonyms.of(leave.personal.as_ref(), scene, &basis, &mut parts, &mut request)?;
         self.profiles.pass(now.boot);
-        let mut user = User::know(leave.personal, key, &mut self.profiles);
+        let user = User::know(leave.personal, key, &mut self.profiles);
         if user.is_missing() {
             match self.misses.missed(now, ask, user.key(), deadline, pass) {
                 Missed::Parked(ticket) => return Ok(Outcome::Parked(ticket)),
                 Missed::NoBid => return Err(NoBidReason::ProfileMissing.into()),
-                Missed::Contextual if self.misses.has_source() => {}
-                Missed::Contextual => user.settle(),
+                Missed::Contextual => {}
             }
         }
         probe.known(scene, &request, &user);
-        let segments = user.segments();
-        keep(offers, probe, NoBidReason::NoSegment, |offer| user.suits(snapshot.campaign(offer.campaign), segments))?;
+        keep(offers, probe, NoBidReason::NoSegment, |offer| user.suits(snapshot.campaign(offer.campaign)))?;
 
         probe.enter(Stage::Cap);
         let day = now.wall.day();

@@ -4,8 +4,8 @@
 //! `sid`, the account within a system, is no part of it: every publisher has one of its own, so paths would be as many as
 //! publishers times resellers, and what can be switched off is a system at an exchange.
 
-use crate::bid::{Outcome, Pass};
 use crate::bid::admit::Exchange;
+use crate::bid::{Outcome, Pass};
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::paths::PathCounts;
 use crate::snapshot::supply::domain;

@@ -39,28 +39,20 @@ impl<'s> User<'s> {
         }
     }
 
-    /// There is no store to ask: what the shard does not know is not known.
-    #[inline]
-    pub fn settle(&mut self) {
-        if self.is_missing() {
-            self.known = Known::Nothing;
-        }
-    }
-
-    /// Whether the campaign wants the user, who is in these segments. One that asks for segments, or their absence, does not want whom
-    /// nobody knows.
-    #[inline]
-    pub fn suits(&self, campaign: &Campaign, segments: Segments<'_>) -> bool {
-        match self.known {
-            Known::Missing => campaign.targeting.segments.is_empty(),
-            _ => campaign.wants(|segment| segments.contains(segment)),
-        }
-    }
-
     /// Whether what is behind the shard has to be asked.
     #[inline]
     pub fn is_missing(&self) -> bool {
         matches!(self.known, Known::Missing)
+    }
+
+    /// Whether the campaign wants the user. One that asks for segments, or their absence, does not want whom nobody knows.
+    #[inline]
+    pub fn suits(&self, campaign: &Campaign) -> bool {
+        let segments = self.segments();
+        if self.is_missing() {
+            return campaign.targeting.segments.is_empty();
+        }
+        campaign.wants(|segment| segments.contains(segment))
     }
 
     /// Segments; none of a user without a profile.

@@ -130,8 +130,7 @@ pub fn host_port(address: &str) -> Option<(&str, u16)> {
 mod tests {
     use super::*;
 
-    const GOOD: &str =
-        "region = \"eu\"\n[valkey]\naddresses = [\"127.0.0.1:6379\"]\n[dynamodb]\naws_region = \"eu-central-1\"\n\
+    const GOOD: &str = "region = \"eu\"\n[valkey]\naddresses = [\"127.0.0.1:6379\"]\n[dynamodb]\naws_region = \"eu-central-1\"\n\
          credentials_file = \"aws\"\n";
 
     #[cfg(feature = "stores")]

@@ -48,8 +48,8 @@ use crate::units::{
 use gauges::Gauges;
 use grants::{Line, Own, Share};
 use guards::feed::{Change, FeedLag};
-use guards::stops::Stop;
 use guards::operator::Receipt;
+use guards::stops::Stop;
 use history::History;
 use holds::Reservation;
 use link::Links;

@@ -236,8 +236,13 @@ mod tests {
     fn users_are_apart_by_exchange_and_nobody_is_nobody() {
         let keys = keys();
         assert_eq!(keys.key(Region::Eu, "a", b""), UserKey::NOBODY);
-        let all =
-            [keys.key(Region::Eu, "", b"u"), keys.key(Region::Eu, "a", b"u"), keys.key(Region::Eu, "b", b"u"), keys.key(Region::Eu, "", b"au"), keys.key(Region::Eu, "a", b"v")];
+        let all = [
+            keys.key(Region::Eu, "", b"u"),
+            keys.key(Region::Eu, "a", b"u"),
+            keys.key(Region::Eu, "b", b"u"),
+            keys.key(Region::Eu, "", b"au"),
+            keys.key(Region::Eu, "a", b"v"),
+        ];
         for (at, key) in all.iter().enumerate() {
             assert!(*key != UserKey::NOBODY && !all[..at].contains(key));
         }
@@ -316,7 +321,8 @@ mod tests {
         let profiles = Profiles::synthetic(1000, &keys);
         assert_eq!(profiles.len(), 1000);
         for at in 0..1000 {
-            let segments = segments(&profiles, keys.key(Region::Eu, ANY_EXCHANGE, format!("u{at}").as_bytes())).unwrap();
+            let segments =
+                segments(&profiles, keys.key(Region::Eu, ANY_EXCHANGE, format!("u{at}").as_bytes())).unwrap();
             assert!(!segments.is_empty());
         }
         assert_eq!(profiles.get(keys.key(Region::Eu, ANY_EXCHANGE, b"u1000")), None);

@@ -64,7 +64,8 @@ impl Wanted {
     /// The users of the next fetch, if it leaves now.
     pub(super) fn take(&mut self, now: Nanos, under_way: usize) -> Option<Vec<UserKey>> {
         let count = self.queue.len().min(limits::FETCH_KEYS);
-        (self.leaves(under_way) <= now).then(|| self.queue.drain(..count).collect())
+        let leaves = self.leaves(under_way);
+        (leaves != Nanos::NEVER && leaves <= now).then(|| self.queue.drain(..count).collect())
     }
 
     /// A user's fetch has ended: who asked.

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 
 use corebid::profile::fetched::FetchOutcome;
 use corebid::profile::source::ProfileSource;
-use corebid::units::UserKey;
+use corebid::profile::value::write;
+use corebid::units::{SegmentId, UserKey};
 use zeroize::Zeroizing;
 
 /// How the store answers.
@@ -78,9 +79,8 @@ impl ProfileSource for Asked {
 
 /// The value of a profile with these segments.
 pub fn profile(segments: &[u32]) -> Vec<u8> {
-    let mut value = vec![1, 0];
-    value.extend_from_slice(&(segments.len() as u16).to_le_bytes());
-    value.extend_from_slice(&[0, 0]);
-    value.extend(segments.iter().flat_map(|segment| segment.to_le_bytes()));
+    let mut value = Vec::new();
+    let mut segments = segments.iter().map(|segment| SegmentId(*segment)).collect();
+    write(&mut segments, &mut Vec::new(), None, &mut value).unwrap();
     value
 }

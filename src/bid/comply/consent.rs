@@ -363,9 +363,8 @@ pub(in crate::bid) fn region<'r>(
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
 ) -> Result<Region, Outcome> {
-    let elsewhere = regions == Regions::ByRequest
-        && !basis.gdpr().applies()
-        && is_european(scene, parts, request)? == Some(false);
+    let elsewhere =
+        regions == Regions::ByRequest && !basis.gdpr().applies() && is_european(scene, parts, request)? == Some(false);
     Ok(if elsewhere { Region::Other } else { Region::Eu })
 }
 

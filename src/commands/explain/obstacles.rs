@@ -308,7 +308,8 @@ pub(super) fn segments(campaign: &Campaign, has: Segments<'_>) -> String {
     if !rule.any.is_empty() && !rule.any.iter().any(|segment| has.contains(*segment)) {
         found.push(format!("in none of {}", list(rule.any.iter().map(|segment| segment.0).collect())));
     }
-    let missing: Vec<u32> = rule.all.iter().filter(|segment| !has.contains(**segment)).map(|segment| segment.0).collect();
+    let missing: Vec<u32> =
+        rule.all.iter().filter(|segment| !has.contains(**segment)).map(|segment| segment.0).collect();
     if !missing.is_empty() {
         found.push(format!("not in {}", list(missing)));
     }
