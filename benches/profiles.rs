@@ -174,12 +174,9 @@ fn trace(users: u64, requests: usize, exponent: f64, scan: usize) -> Vec<u64> {
 
 fn hit_rates() {
     let (users, requests) = if SMALL { (10_000, 20_000) } else { (1_000_000, 4_000_000) };
-    for (name, exponent, scan) in [
-        ("Zipf 0.8", 0.8, 0),
-        ("Zipf 0.99", 0.99, 0),
-        ("Zipf 0.8 and scans", 0.8, 4),
-        ("Zipf 0.99 and scans", 0.99, 4),
-    ] {
+    for (name, exponent, scan) in
+        [("Zipf 0.8", 0.8, 0), ("Zipf 0.99", 0.99, 0), ("Zipf 0.8 and scans", 0.8, 4), ("Zipf 0.99 and scans", 0.99, 4)]
+    {
         let trace = trace(users, requests, exponent, scan);
         for bytes in [4 << 20, 32 << 20] {
             let mut policies: [(&str, Box<dyn Policy>); 4] = [

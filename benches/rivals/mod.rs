@@ -175,9 +175,8 @@ impl TinyLfu {
 
     fn counters(&self, n: u64) -> [usize; 4] {
         let (hash, row) = (user(n).0, self.sketch.len() / 4);
-        [0, 1, 2, 3].map(|at| {
-            at * row + (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15 + 2 * at as u64) >> 20) as usize % row
-        })
+        [0, 1, 2, 3]
+            .map(|at| at * row + (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15 + 2 * at as u64) >> 20) as usize % row)
     }
 
     fn count(&mut self, n: u64) {

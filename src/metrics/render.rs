@@ -63,7 +63,7 @@ const COUNTERS: &[(&str, &str, Read)] = &[
 ];
 
 /// What each core holds now.
-const HELD: &[(&str, &str, fn(&CoreMetrics) -> u64)] = &[
+const HELD: &[(&str, &str, Read)] = &[
     ("profiles", "Profiles in the shard", |core| core.profiles.get()),
     ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];

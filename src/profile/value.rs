@@ -112,10 +112,9 @@ impl<'a> Profile<'a> {
         if value.first().is_some_and(|version| *version != VERSION) || value.get(1).is_some_and(|f| *f > CONSENT_FLAG) {
             return Err(Broken::Version);
         }
-        let profile = Profile::read_checked(value).filter(|_| value.len() <= limits::PROFILE_BYTES).ok_or(Broken::Length)?;
-        if value[1] & CONSENT_FLAG != 0
-            && profile.consent.is_none_or(|consent| consent.purposes & !PURPOSE_BITS != 0)
-        {
+        let profile =
+            Profile::read_checked(value).filter(|_| value.len() <= limits::PROFILE_BYTES).ok_or(Broken::Length)?;
+        if value[1] & CONSENT_FLAG != 0 && profile.consent.is_none_or(|consent| consent.purposes & !PURPOSE_BITS != 0) {
             return Err(Broken::Consent);
         }
         if profile.segments.len() > limits::SEGMENTS || !profile.segments.iter().is_sorted_by(|a, b| a < b) {

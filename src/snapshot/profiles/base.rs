@@ -167,7 +167,8 @@ impl Shard {
         // SAFETY: nobody writes a file of a base once it has its name: see above what a breach of that does. The bytes are read as
         // bytes only.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let header = map.first_chunk::<HEADER>().and_then(Header::decode).ok_or_else(|| refused("no header of a base"))?;
+        let header =
+            map.first_chunk::<HEADER>().and_then(Header::decode).ok_or_else(|| refused("no header of a base"))?;
         if header.length != map.len() as u64 || !header.is_sound() {
             return Err(refused("not as long as it was written"));
         }
@@ -175,7 +176,7 @@ impl Shard {
         if header::hash(shard.index().as_flattened()) != shard.header.index_hash {
             return Err(refused("its index is damaged"));
         }
-        shard.check().map_err(|what| refused(what))?;
+        shard.check().map_err(refused)?;
         Ok(shard)
     }
 

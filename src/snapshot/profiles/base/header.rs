@@ -45,8 +45,7 @@ impl Header {
     pub(super) fn encode(&self) -> [u8; HEADER] {
         let mut out = [0; HEADER];
         let flags = if self.sealed { SEALED } else { 0 } | if self.is_final { FINAL } else { 0 };
-        let words =
-            [self.number, self.users, self.first.0, self.last.0, self.index, self.length].map(u64::to_le_bytes);
+        let words = [self.number, self.users, self.first.0, self.last.0, self.index, self.length].map(u64::to_le_bytes);
         let parts: [&[u8]; 6] = [
             &MAGIC,
             &VERSION.to_le_bytes(),

@@ -49,7 +49,7 @@ proptest! {
         let folder = Folder::new();
         let values: Vec<_> = values.iter().enumerate()
             .map(|(at, (user, long))| (UserKey(*user), vec![at as u8; *long])).collect();
-        let model: BTreeMap<_, _> = values.iter().cloned().filter(|(user, _)| *user != UserKey::NOBODY).collect();
+        let model: BTreeMap<_, _> = values.iter().filter(|(user, _)| *user != UserKey::NOBODY).cloned().collect();
         let built = build(&folder.base(), file_bytes, memory, &values);
         let base = Base::open(&folder.base()).unwrap();
         prop_assert_eq!((built.users, base.users()), (model.len() as u64, model.len() as u64));
