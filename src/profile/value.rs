@@ -10,8 +10,8 @@
 //!   count    id u32, (period << 4 | window << 2 | of what) u32, creative u16, times u16; ascending
 //! ```
 //!
-//! Segments are asked for once per candidate, so they stand as they are compared: differences in variable length would take half
-//! the room, and each question a walk over all of them (docs/PROFILES.md has the figures). There is one spelling of each profile:
+//! Segments are asked for once per candidate, so they stand as they are compared: differences in variable length would take
+//! less room, and each question a walk over all of them (`benches/profiles.rs`). There is one spelling of each profile:
 //! what is not in order, or longer than it says, is refused. Stores and files are asked through [`Profile::check`] once; what a
 //! shard holds has passed it.
 

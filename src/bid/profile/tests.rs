@@ -128,9 +128,10 @@ fn what_is_erased_is_nowhere_in_memory() {
     for others in [0, 10, 400, 900, 2000, 5000] {
         shard.promote(user(7), Some(&secret), Nanos(0));
         assert!(found(&shard));
-        // It is asked for, so that it moves to the main log and around in it.
+        // All are asked for, so that they move to the main log, and this one around in it.
         for n in 0..others {
             shard.promote(user(1000 + n), Some(&value(n, 0, 20)), Nanos(0));
+            shard.lookup(&consent, user(1000 + n));
             shard.lookup(&consent, user(7));
         }
         assert!(found(&shard) && segments(shard.lookup(&consent, user(7))).is_some());
