@@ -19,7 +19,9 @@ use corebid::reconcile::record::{NO_NUMBER, Record, UNLIMITED};
 use corebid::store::journal::Journal;
 use corebid::store::valkey::lease::encode::Process;
 use corebid::store::valkey::lease::state::State;
-use corebid::store::valkey::lease::{self, Envelope, Function, Lost, Position, Refused, Reply, ServerId, decode, encode};
+use corebid::store::valkey::lease::{
+    self, Envelope, Function, Lost, Position, Refused, Reply, ServerId, decode, encode,
+};
 use corebid::units::*;
 use proptest::prelude::*;
 
@@ -350,7 +352,8 @@ impl<'a> Fleet<'a> {
 
     fn make_report(&mut self, random: &mut Random) -> Option<Report> {
         let place = random.below(self.processes.len().max(1) as u64) as usize;
-        let current = self.running.values().any(|it| Some(*it) == self.processes.get(place).map(|runs| runs.incarnation));
+        let current =
+            self.running.values().any(|it| Some(*it) == self.processes.get(place).map(|runs| runs.incarnation));
         if self.processes.is_empty() || (!current && random.chance(0.8)) {
             return None;
         }
@@ -467,7 +470,8 @@ impl<'a> Fleet<'a> {
             let key = (said.campaign, said.day);
             match answer.lease {
                 Some(lease) => {
-                    let before = runs.holds.get(&key).filter(|held| held.0 == lease).map_or(Micros::ZERO, |held| held.2);
+                    let before =
+                        runs.holds.get(&key).filter(|held| held.0 == lease).map_or(Micros::ZERO, |held| held.2);
                     runs.holds.insert(key, (lease, answer.granted, before));
                 }
                 None if said.done || answer.granted == Micros::ZERO => _ = runs.holds.remove(&key),
@@ -798,7 +802,8 @@ fn a_server_that_fails_does_nothing_by_halves() {
     for _ in 0..12 {
         fleet.step(0, random.bits());
     }
-    let report = std::iter::repeat_with(|| fleet.make_report(random)).flatten().find(|it| !it.leases.is_empty()).unwrap();
+    let report =
+        std::iter::repeat_with(|| fleet.make_report(random)).flatten().find(|it| !it.leases.is_empty()).unwrap();
     let body = encode::report(&report).unwrap();
     let before = fleet.call(Function::Checkpoint, &[]);
     let envelope = encode::envelope(&fleet.envelope);

@@ -95,7 +95,10 @@ fn load(lua: &Lua, inside: &Rc<RefCell<Inside>>) -> mlua::Result<()> {
     };
     redis.set("register_function", lua.create_function(register)?)?;
     let shared = Rc::clone(inside);
-    redis.set("call", lua.create_function(move |lua, args: Variadic<mlua::LuaString>| shared.borrow_mut().run(lua, &args))?)?;
+    redis.set(
+        "call",
+        lua.create_function(move |lua, args: Variadic<mlua::LuaString>| shared.borrow_mut().run(lua, &args))?,
+    )?;
     let packing = lua.create_table()?;
     packing.set("pack", lua.create_function(pack)?)?;
     packing.set("unpack", lua.create_function(unpack)?)?;
@@ -111,7 +114,8 @@ impl Inside {
         let args: Vec<Bytes> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
         let (name, args) = args.split_first().ok_or_else(|| mlua::Error::runtime("no command"))?;
         let now = self.now.0;
-        let ended: Vec<_> = self.keyspace.ends.iter().filter(|(_, end)| **end <= now).map(|(key, _)| key.clone()).collect();
+        let ended: Vec<_> =
+            self.keyspace.ends.iter().filter(|(_, end)| **end <= now).map(|(key, _)| key.clone()).collect();
         for key in ended {
             self.keyspace.ends.remove(&key);
             self.keyspace.hashes.remove(&key);
@@ -136,7 +140,9 @@ impl Inside {
                 let pairs = hashes.get(key).into_iter().flatten();
                 list(pairs.flat_map(|(field, value)| [text(field), text(value)]).collect())
             }
-            (b"HKEYS", [key]) => list(hashes.get(key).into_iter().flat_map(BTreeMap::keys).map(|key| text(key)).collect()),
+            (b"HKEYS", [key]) => {
+                list(hashes.get(key).into_iter().flat_map(BTreeMap::keys).map(|key| text(key)).collect())
+            }
             (b"HSET", [key, pairs @ ..]) if !pairs.is_empty() && pairs.len().is_multiple_of(2) => {
                 let hash = hashes.entry(key.clone()).or_default();
                 hash.extend(pairs.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())));
@@ -202,7 +208,10 @@ fn pack(lua: &Lua, (format, values): (mlua::LuaString, Variadic<Value>)) -> mlua
     lua.create_string(out)
 }
 
-fn unpack(lua: &Lua, (format, bytes, from): (mlua::LuaString, mlua::LuaString, Option<usize>)) -> mlua::Result<MultiValue> {
+fn unpack(
+    lua: &Lua,
+    (format, bytes, from): (mlua::LuaString, mlua::LuaString, Option<usize>),
+) -> mlua::Result<MultiValue> {
     let (bytes, mut at, mut values) = (bytes.as_bytes(), from.unwrap_or(1) - 1, Vec::new());
     for item in items(&format.to_str()?) {
         let (letter, size) = item?;

@@ -7,9 +7,7 @@ use super::{Lost, Position, Refused, Reply};
 use crate::authority::Retired;
 use crate::authority::books::Scope;
 use crate::authority::message::{Answer, Booked, Foreign, LeaseAnswer, Part, Report, Standing, Why};
-use crate::units::{
-    AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, LeaseId, Micros, ReservationId, UnixMillis,
-};
+use crate::units::{AdvertiserId, CampaignId, Day, Epoch, ExchangeKey, LeaseId, Micros, ReservationId, UnixMillis};
 
 /// A reply that the library does not make: the server runs another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +173,11 @@ impl<'a> In<'a> {
         }
     }
 
-    fn many<T>(&mut self, count: u32, mut one: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    fn many<T>(
+        &mut self,
+        count: u32,
+        mut one: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, Malformed> {
         // A wrong count ends with the bytes, not with the memory.
         let mut all = Vec::with_capacity((count as usize).min(self.0.len()));
         for _ in 0..count {
