@@ -1,6 +1,8 @@
 //! The lease authority on a real Valkey server: one tick of a node with 10,000 campaigns of 1,000 advertisers, as one pipeline of
 //! FCALLs. Prints the time of the pipeline, and the CPU time of the server's main thread for it (INFO cpu): reading, calls, replies. Needs `valkey-server` in the path.
 
+#![allow(clippy::disallowed_methods, reason = "it waits for a server, and takes the time")]
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 //! over lost, repeated and overtaken messages, crashes, operators, lost memories and checkpoints are given to both, and every
 //! answer and all accounts must be equal after each step. Once in Lua alone, with many cases, and once in a real server.
 #![cfg(feature = "stores")]
+#![allow(clippy::disallowed_methods, reason = "it waits for a server")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -3,8 +3,10 @@
 -- The lease authority of one advertiser: what crate::authority::Authority does, where several machines share it. Each function is one
 -- step of it, run by the server as one: nothing comes between, and a replica or the append-only file gets all of it or nothing.
 --
---   KEYS[1]   {a<advertiser>}              a hash: meta, stops, campaigns, processes, nodes
---   derived   {a<advertiser>}:p<process>   a hash: the leases of a process, and what others booked on them
+--   KEYS[1]   {a<advertiser>}              a hash: 'm' meta, 's' stops, 'u' unheard processes, 'q' orphans, 'p' and a process, 'n' and a
+--                                          node, and campaigns by their four bytes
+--   derived   {a<advertiser>}:p<process>   a hash: the leases of a process by their eight bytes, 'o', campaign and day of each, 'f'
+--                                          and the number of what others booked on them
 --             {a<advertiser>}:r<minute>    a hash: reservations that are booked, by the minute in which they expire
 --   ARGV[1]   envelope: format, epoch, version last seen, replication id of the server it is meant for
 --   ARGV[2]   what the function is about; src/store/valkey/lease/ holds the other end of all formats
@@ -50,12 +52,13 @@ local key, now, meta, stored, stops, unheard, unheard_count, orphans
 local campaigns, processes, nodes, leases, of_day, reserved
 local listed, changes, dropped, dirty
 -- What the server has: nothing of it is there while a library is loaded.
-local call, pack, unpack_bytes, floor, max, min, sub, concat, insert
+local call, pack, unpack_bytes, floor, max, min, sub, find, concat, insert, ipairs, pairs, next, unpack
 
 local function bind()
   call, pack, unpack_bytes = redis.call, struct.pack, struct.unpack
   floor, max, min = math.floor, math.max, math.min
-  sub, concat, insert = string.sub, table.concat, table.insert
+  sub, find, concat, insert = string.sub, string.find, table.concat, table.insert
+  ipairs, pairs, next, unpack = _G.ipairs, _G.pairs, _G.next, _G.unpack
 end
 
 local function clock()
@@ -168,7 +171,7 @@ end
 local function campaign_of(raw)
   local campaign = campaigns[raw]
   if campaign == nil then
-    campaign = read_campaign(raw, call('HGET', key, 'c' .. raw))
+    campaign = read_campaign(raw, call('HGET', key, raw))
     campaigns[raw] = campaign
   end
   return campaign
@@ -195,7 +198,7 @@ end
 local function lease_of(id)
   local lease = leases[id]
   if lease == nil then
-    lease = read_lease(id, call('HGET', of_process(process_of(id)), 'l' .. id))
+    lease = read_lease(id, call('HGET', of_process(process_of(id)), id))
     leases[id] = lease
   end
   return lease
@@ -221,8 +224,9 @@ local function charge(lease)
 end
 
 local function day_of(campaign, day)
-  for _, account in ipairs(campaign.days) do
-    if account.day == day then return account end
+  local days = campaign.days
+  for place = 1, #days do
+    if days[place].day == day then return days[place] end
   end
   return nil
 end
@@ -372,11 +376,11 @@ local function fund_day(campaign, day)
   return true
 end
 
--- Fields of a process that begin so.
-local function fields_of(incarnation, letter)
+-- The leases of a process, as they are stored.
+local function leases_of(incarnation)
   local found = {}
   for _, field in ipairs(call('HKEYS', of_process(incarnation))) do
-    if sub(field, 1, 1) == letter then found[#found + 1] = sub(field, 2) end
+    if #field == 8 then found[#found + 1] = field end
   end
   return found
 end
@@ -386,8 +390,8 @@ local function foreign_after(holder, seen)
   if holder.foreign == 0 or holder.last_foreign <= seen then return {} end
   local found, new = {}, dirty.foreign[holder.incarnation] or {}
   local numbers = {}
-  for _, raw in ipairs(fields_of(holder.incarnation, 'f')) do
-    local number = unpack_bytes('<I8', raw)
+  for _, field in ipairs(call('HKEYS', of_process(holder.incarnation))) do
+    local number = sub(field, 1, 1) == 'f' and #field == 9 and unpack_bytes('<I8', field, 2) or 0
     if number > seen then numbers[#numbers + 1] = number end
   end
   table.sort(numbers)
@@ -420,7 +424,7 @@ local function close(lease)
     of_day[incarnation][place] = false
     change(incarnation, 'o' .. place, false)
   end
-  change(incarnation, 'l' .. lease.id, false)
+  change(incarnation, lease.id, false)
   local holder = process(incarnation)
   if holder then
     holder.leases = holder.leases - 1
@@ -471,17 +475,16 @@ local function write_stops()
 end
 
 local function write_campaign(of)
-  local parts = {
-    pack(LIFE, of.revision, of.strict and 1 or 0, of.tolerance, of.daily, of.total, of.largest, of.alive and 1 or 0,
-      of.budget, of.ceiling, of.settled, of.charged, of.excess, meta.epoch, of.needs, of.demand, of.expected, of.exposed,
-      #of.days),
-  }
-  for _, account in ipairs(of.days) do
-    parts[#parts + 1] =
-      pack(DAY, account.day, account.budget, account.ceiling, account.settled, account.charged, account.open)
+  local days, bytes = of.days, nil
+  local life = pack(LIFE, of.revision, of.strict and 1 or 0, of.tolerance, of.daily, of.total, of.largest,
+    of.alive and 1 or 0, of.budget, of.ceiling, of.settled, of.charged, of.excess, meta.epoch, of.needs, of.demand,
+    of.expected, of.exposed, #days)
+  for place = 1, #days do
+    local account = days[place]
+    local day = pack(DAY, account.day, account.budget, account.ceiling, account.settled, account.charged, account.open)
+    bytes = bytes and bytes .. day or day
   end
-  parts[#parts + 1] = of.asked
-  return concat(parts)
+  return bytes and life .. bytes .. of.asked or life .. of.asked
 end
 
 local function write_process(of)
@@ -526,7 +529,9 @@ local function adds_up()
   local moved = 0
   for _, campaign in ipairs(dirty.campaigns) do
     local charged = 0
-    for _, account in ipairs(campaign.days) do
+    local days = campaign.days
+    for place = 1, #days do
+      local account = days[place]
       if not holds(account) or account.open < 0 then return false end
       charged = charged + account.charged
     end
@@ -566,13 +571,13 @@ local function commit()
     put('u', concat(names))
     put('q', concat(kept))
   end
-  for _, campaign in ipairs(dirty.campaigns) do put('c' .. campaign.raw, write_campaign(campaign)) end
+  for _, campaign in ipairs(dirty.campaigns) do put(campaign.raw, write_campaign(campaign)) end
   for known in pairs(dirty.processes) do
     if processes[known.incarnation] == known then put('p' .. pack('<I4', known.incarnation), write_process(known)) end
   end
   for node in pairs(dirty.nodes) do put('n' .. pack('<I2', node.id), write_node(node)) end
   set(key, fields)
-  for lease in pairs(dirty.leases) do change(process_of(lease.id), 'l' .. lease.id, write_lease(lease)) end
+  for lease in pairs(dirty.leases) do change(process_of(lease.id), lease.id, write_lease(lease)) end
   for incarnation, all in pairs(changes) do
     local gone, new = {}, {}
     for field, value in pairs(all) do
@@ -672,7 +677,7 @@ end
 local function all_processes()
   local found = {}
   for _, field in ipairs(call('HKEYS', key)) do
-    if sub(field, 1, 1) == 'p' then found[#found + 1] = (unpack_bytes('<I4', field, 2)) end
+    if #field == 5 then found[#found + 1] = (unpack_bytes('<I4', field, 2)) end
   end
   for _, incarnation in ipairs(listed) do found[#found + 1] = incarnation end
   table.sort(found)
@@ -728,7 +733,7 @@ local function tick()
       local known = process(incarnation)
       if known and is_over(incarnation) then
         if known.leases > 0 and budget > 0 and is_replayed(incarnation) and past(incarnation) then
-          for _, id in ipairs(fields_of(incarnation, 'l')) do
+          for _, id in ipairs(leases_of(incarnation)) do
             if budget == 0 then break end
             budget = budget - 1
             close(lease_of(id))
@@ -890,7 +895,7 @@ local function adopt(incarnation, body, first, count)
     local id = sub(body, at + 8, at + 15)
     if id ~= NONE then named[id] = true end
   end
-  for _, id in ipairs(fields_of(incarnation, 'l')) do
+  for _, id in ipairs(leases_of(incarnation)) do
     if not named[id] then orphans[id] = true end
   end
   for place = 0, count - 1 do
@@ -933,8 +938,8 @@ local function need(campaign, incarnation, demand, expected, exposed)
   end
   if from > 1 then asked = sub(asked, from) end
   local own = pack('<I4', incarnation)
-  local at = string.find(asked, own, 1, true)
-  while at and (at - 1) % NEED_BYTES ~= 0 do at = string.find(asked, own, at + 1, true) end
+  local at = find(asked, own, 1, true)
+  while at and (at - 1) % NEED_BYTES ~= 0 do at = find(asked, own, at + 1, true) end
   if at then
     leave_out(at)
     asked = sub(asked, 1, at - 1) .. sub(asked, at + NEED_BYTES)
@@ -1081,16 +1086,16 @@ local function report(keys, args)
   local fields, own = { 'n' .. raw_node, 'p' .. raw_incarnation }, {}
   for place = 0, lease_count - 1 do
     local at = first + place * SAID_BYTES
-    fields[place + 3] = 'c' .. sub(body, at, at + 3)
+    fields[place + 3] = sub(body, at, at + 3)
     own[2 * place + 1] = 'o' .. sub(body, at, at + 7)
-    own[2 * place + 2] = 'l' .. sub(body, at + 8, at + 15)
+    own[2 * place + 2] = sub(body, at + 8, at + 15)
   end
   local wrong, found = enter(keys, args, fields)
   if wrong then return wrong end
   nodes[node_id] = read_node(node_id, found[1])
   processes[incarnation] = read_process(incarnation, found[2])
   for place = 0, lease_count - 1 do
-    local raw = sub(fields[place + 3], 2)
+    local raw = fields[place + 3]
     if campaigns[raw] == nil then campaigns[raw] = read_campaign(raw, found[place + 3]) end
   end
   local here = {}
@@ -1100,7 +1105,7 @@ local function report(keys, args)
     local part = call('HMGET', of_process(incarnation), unpack(own, chunk, upto_here))
     for place = chunk, upto_here, 2 do
       here[sub(own[place], 2)] = part[place - chunk + 1]
-      local id = sub(own[place + 1], 2)
+      local id = own[place + 1]
       if process_of(id) == incarnation then leases[id] = read_lease(id, part[place - chunk + 2]) end
     end
   end
@@ -1381,7 +1386,7 @@ local function retire(keys, args)
   local count, charged = 0, 0
   for _, incarnation in ipairs(node.incarnations) do
     if not is_over(incarnation) and now <= process(incarnation).till then return refused(ALIVE) end
-    for _, id in ipairs(fields_of(incarnation, 'l')) do
+    for _, id in ipairs(leases_of(incarnation)) do
       count, charged = count + 1, charged + charge(lease_of(id))
     end
   end

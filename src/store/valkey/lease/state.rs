@@ -60,6 +60,9 @@ impl State {
     }
 
     fn of_shard(&mut self, field: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        if let Ok(campaign) = field.try_into().map(u32::from_le_bytes) {
+            return self.campaign(CampaignId(campaign), &mut In(value));
+        }
         let (letter, id) = field.split_first().ok_or(Malformed)?;
         let (mut id, mut from) = (In(id), In(value));
         match letter {
@@ -75,7 +78,6 @@ impl State {
                     self.stops.push(from.stop()?);
                 }
             }
-            b'c' => self.campaign(CampaignId(id.u32()?), &mut from)?,
             b'p' => {
                 let (node, until) = (NodeId(from.u16()?), UnixMillis(from.u64()?));
                 self.processes.insert(Incarnation(id.u32()?), (node, until));
@@ -105,13 +107,12 @@ impl State {
     }
 
     fn of_process(&mut self, incarnation: Incarnation, field: &[u8], value: &[u8]) -> Result<(), Malformed> {
-        let (letter, id) = field.split_first().ok_or(Malformed)?;
-        let (mut id, mut from) = (In(id), In(value));
-        if *letter == b'l' {
+        let mut from = In(value);
+        if let Ok(lease) = field.try_into().map(u64::from_le_bytes) {
             let (campaign, day) = (CampaignId(from.u32()?), Day(from.u32()?));
             let (granted, settled, released) = (from.money()?, from.money()?, from.money()?);
-            let lease = Lease { campaign, incarnation, day, granted, settled, released };
-            self.leases.insert(LeaseId(id.u64()?), lease);
+            let account = Lease { campaign, incarnation, day, granted, settled, released };
+            self.leases.insert(LeaseId(lease), account);
         }
         Ok(())
     }
