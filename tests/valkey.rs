@@ -145,7 +145,9 @@ fn a_replica_is_never_written_to() {
         assert_eq!(one(&valkey, "{a1}", count("{a1}")).await, Err(Failure::ReadOnly));
         let (second, _) = until_done(&valkey, "{a1}", count("{a1}")).await;
         let second = second.server.unwrap();
-        assert_eq!((second.address, second.losses), (replica.address.to_string(), 1));
+        assert_eq!(second.address, replica.address.to_string());
+        // Once or twice: the old one may have taken the new one's replication id before it was asked.
+        assert!((1..=2).contains(&second.losses), "{second:?}");
     });
 }
 

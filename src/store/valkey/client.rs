@@ -7,7 +7,6 @@ use std::fs;
 use std::future::poll_fn;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -416,19 +415,20 @@ fn stamp(path: &Path) -> Option<(u64, i64, i64)> {
 
 /// Runs futures at the same time; their outcomes in order.
 async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> = futures.map(|future| (Box::pin(future), None)).collect();
+    let mut running: Vec<_> = futures.map(Box::pin).collect();
+    let mut outcomes: Vec<_> = running.iter().map(|_| None).collect();
     poll_fn(|context| {
-        for (future, outcome) in &mut running {
+        for (future, outcome) in running.iter_mut().zip(&mut outcomes) {
             if outcome.is_none()
                 && let Poll::Ready(ready) = future.as_mut().poll(context)
             {
                 *outcome = Some(ready);
             }
         }
-        if running.iter().all(|(_, outcome)| outcome.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+        if outcomes.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    running.into_iter().filter_map(|(_, outcome)| outcome).collect()
+    outcomes.into_iter().flatten().collect()
 }
 
 /// Runs futures at the same time until one succeeds; otherwise the last failure.

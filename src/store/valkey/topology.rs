@@ -31,8 +31,8 @@ pub(super) struct Shard {
     /// `host:port`; empty while nobody is known.
     pub(super) primary: String,
     pub(super) replicas: Vec<String>,
-    /// The cluster's ids of these servers, by which a shard is known again.
-    members: Vec<String>,
+    /// The cluster's id of the primary.
+    id: String,
 }
 
 /// All shards.
@@ -65,32 +65,33 @@ impl Map {
     /// One primary for all slots.
     pub(super) fn set_plain(&mut self, primary: String, replicas: Vec<String>) {
         *self = Map::new();
-        self.shards[0] = Shard { primary, replicas, members: Vec::new() };
+        self.shards[0] = Shard { primary, replicas, id: String::new() };
     }
 
-    /// What a cluster says. Slots that nobody serves stay where they were.
+    /// What a cluster says. Slots that nobody serves stay where they were. A primary keeps its shard's number, and who has taken
+    /// over a primary's slots gets it: by the slots, because a view of the cluster need not list all replicas.
     pub(super) fn set_cluster(&mut self, ranges: &[Range]) {
-        let mut known = std::mem::take(&mut self.shards);
-        for shard in &mut known {
+        let is_primary = |id: &String| ranges.iter().any(|range| range.servers[0].id == *id);
+        for shard in &mut self.shards {
             shard.primary.clear();
         }
         for range in ranges {
-            let members: Vec<String> = range.servers.iter().map(|server| server.id.clone()).collect();
-            // Whoever is primary now was a member of the shard; a replica may have come from another.
-            let same = |shard: &Shard| shard.members.contains(&members[0]);
-            // The first shard of all, which nobody served, is taken by the first that comes.
-            let place = known.iter().position(same).or_else(|| known.iter().position(|shard| shard.members.is_empty()));
-            let place = place.unwrap_or_else(|| {
-                known.push(Shard::default());
-                known.len() - 1
-            });
-            let mut addresses = range.servers.iter().map(|server| server.address.clone());
-            known[place] =
-                Shard { primary: addresses.next().unwrap_or_default(), replicas: addresses.collect(), members };
-            let id = ShardId(u16::try_from(place).expect("at most one shard for each slot at a time"));
+            let [primary, replicas @ ..] = &range.servers[..] else { continue };
+            let holder = usize::from(self.of_slot[usize::from(range.first)].0);
+            let place = self.shards.iter().position(|shard| shard.id == primary.id);
+            let place =
+                place.or_else(|| (!is_primary(&self.shards[holder].id)).then_some(holder)).unwrap_or_else(|| {
+                    self.shards.push(Shard::default());
+                    self.shards.len() - 1
+                });
+            self.shards[place] = Shard {
+                primary: primary.address.clone(),
+                replicas: replicas.iter().map(|replica| replica.address.clone()).collect(),
+                id: primary.id.clone(),
+            };
+            let id = ShardId(u16::try_from(place).expect("fewer shards than slots"));
             self.of_slot[usize::from(range.first)..=usize::from(range.last)].fill(id);
         }
-        self.shards = known;
     }
 }
 
@@ -216,9 +217,13 @@ mod tests {
         map.set_cluster(&slots(&[(8192, 16383, &[(4, "d")]), (0, 8191, &[(2, "b"), (1, "a")])]));
         assert_eq!((map.of_slot[0], map.of_slot[16383]), (low, high));
         assert_eq!((map.get(low).unwrap().primary.as_str(), map.get(high).unwrap().primary.as_str()), ("h:2", "h:4"));
-        // One that is gone serves nothing; a new one gets a new number.
-        map.set_cluster(&slots(&[(0, 8191, &[(2, "b")]), (8192, 16383, &[(5, "e")])]));
-        assert!(map.get(high).is_none() && map.of_slot[16383] == ShardId(2));
+        // So does one that was not seen before; who shares the slots of a primary that stays gets a new one.
+        map.set_cluster(&slots(&[(0, 4095, &[(2, "b")]), (4096, 8191, &[(6, "f")]), (8192, 16383, &[(5, "e")])]));
+        assert_eq!([0, 4096, 16383].map(|slot| map.of_slot[slot]), [low, ShardId(2), high]);
+        // Ranges of one primary are one shard; who is gone serves nothing.
+        map.set_cluster(&slots(&[(0, 4095, &[(2, "b")]), (8192, 16383, &[(2, "b")]), (4096, 8191, &[(5, "e")])]));
+        assert_eq!([0, 4096, 16383].map(|slot| map.of_slot[slot]), [low, high, low]);
+        assert!(map.get(ShardId(2)).is_none() && map.shards().count() == 2);
     }
 
     #[test]
