@@ -44,10 +44,12 @@ impl Feeds {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
         let client = Client::new(from).map_err(|error| failed(&error))?;
         let file = &config.data.campaigns;
-        let campaigns = Feed::new(client.clone(), Operator::of(from), file)
-            .map_err(|error| format!("{}: campaigns come from DynamoDB, but this file is another's: {error}", file.display()))?;
+        let campaigns = Feed::new(client.clone(), Operator::of(from), file).map_err(|error| {
+            format!("{}: campaigns come from DynamoDB, but this file is another's: {error}", file.display())
+        })?;
         let table = config.supply.table.clone().filter(|_| from.sellers);
-        let sellers = table.map(|table| (Sellers::new(client, Operator::of(from), config.data.dir.join("sellers")), table));
+        let sellers =
+            table.map(|table| (Sellers::new(client, Operator::of(from), config.data.dir.join("sellers")), table));
         let mut feeds = Feeds { runtime, campaigns, sellers, told: None };
         if let Err(failure) = feeds.pull()
             && !feeds.campaigns.has_file()

@@ -299,7 +299,7 @@ fn the_example_configuration_starts() {
 fn the_example_and_the_document_know_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-    let code = ["config", "config/edge", "config/privacy", "config/supply", "config/audit"];
+    let code = ["config", "config/edge", "config/privacy", "config/supply", "config/audit", "config/dynamodb"];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
     let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
     let exchange = read("src/config/exchange.rs");
@@ -312,6 +312,7 @@ fn the_example_and_the_document_know_every_key() {
         ("privacy", "Privacy"),
         ("supply", "Supply"),
         ("audit", "Audit"),
+        ("stores.dynamodb", "DynamoDb"),
     ];
     for (section, name) in sections {
         // Those of an exchange are where its section is read: a few by hand, and the rest from a list.
@@ -322,8 +323,7 @@ fn the_example_and_the_document_know_every_key() {
             _ => code.split(&format!("pub struct {name} {{")).nth(1).unwrap().split("\n}").next().unwrap().to_owned(),
         };
         let header = if section == "exchange" { "[[exchange]]".to_owned() } else { format!("[{section}]") };
-        let part =
-            example.split(&format!("\n{header}\n")).nth(1).unwrap_or_else(|| panic!("no {header} in the example"));
+        let part = example.split(&format!("{header}\n")).nth(1).unwrap_or_else(|| panic!("no {header} in the example"));
         let part = part.split("\n[").next().unwrap();
         let told =
             document.split(&format!("## `{header}`")).nth(1).unwrap_or_else(|| panic!("no {header} in the document"));

@@ -9,13 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::Duration;
 
 use corebid::config::DynamoDb as Config;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use super::support::{Folder, eventually};
+use super::{Folder, eventually};
 
 /// A server of its own, in memory. Killed when it goes out of scope.
 #[derive(Debug)]
@@ -32,7 +31,12 @@ impl Server {
         let child = Command::new("java")
             .args(["-Xmx256m", &format!("-Djava.library.path={}", lib.display()), "-cp"])
             .arg(format!("{}/*", lib.display()))
-            .args(["com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-sharedDb", "-disableTelemetry"])
+            .args([
+                "com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
+                "-inMemory",
+                "-sharedDb",
+                "-disableTelemetry",
+            ])
             .args(["-port", &port.to_string()])
             .env("DDB_LOCAL_TELEMETRY", "0")
             .stdin(Stdio::null())
@@ -88,7 +92,8 @@ pub fn config(folder: &Folder, endpoint: &str, prefix: &str, tenants: &[u32]) ->
 /// A credentials file as an operator makes it.
 pub fn credentials(folder: &Folder, key: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
-    let path = folder.write("credentials", format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = s\n"));
+    let path =
+        folder.write("credentials", format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = s\n"));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path
 }
@@ -208,7 +213,8 @@ fn serve(state: &State, stream: impl Read + Write) {
         };
         let operation = field("x-amz-target").rsplit('.').next().unwrap().to_owned();
         let signer = field("authorization");
-        let signer = signer.split("Credential=").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or("").to_owned();
+        let signer =
+            signer.split("Credential=").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or("").to_owned();
         let body: Value = serde_json::from_slice(&body).unwrap();
         state.calls.lock().unwrap().push(Call { operation: operation.clone(), signer, body: body.clone() });
         let needs = needs(&operation, &body, &state.prefix);
@@ -349,10 +355,7 @@ fn needs(operation: &str, body: &Value, prefix: &str) -> Vec<Need> {
         "BatchGetItem" => {
             let tables = body["RequestItems"].as_object().unwrap();
             let keys = |asked: &'_ Value| asked["Keys"].as_array().unwrap().clone();
-            tables
-                .iter()
-                .map(|(table, asked)| need(operation, &json!(table), keys(asked).iter().collect()))
-                .collect()
+            tables.iter().map(|(table, asked)| need(operation, &json!(table), keys(asked).iter().collect())).collect()
         }
         "Query" => vec![need(operation, &body["TableName"], vec![&body["ExpressionAttributeValues"]])],
         "PutItem" => vec![need(operation, &body["TableName"], vec![&body["Item"]])],
@@ -412,9 +415,4 @@ impl Policy {
         });
         pairs.collect()
     }
-}
-
-/// Time that a test lets pass.
-pub fn wait(time: Duration) {
-    thread::sleep(time);
 }

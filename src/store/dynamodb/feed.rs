@@ -116,7 +116,8 @@ impl Feed {
                 first.get_or_insert(failure);
             }
         }
-        let begun = self.has_file() || self.operator.tenants().each().all(|it| self.sets.contains_key(&it.advertiser()));
+        let begun =
+            self.has_file() || self.operator.tenants().each().all(|it| self.sets.contains_key(&it.advertiser()));
         let text = self.text();
         let changed = begun && self.written.as_ref() != Some(&text);
         if changed {
