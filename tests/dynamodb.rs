@@ -1,6 +1,7 @@
 //! The DynamoDB store against Amazon's DynamoDB Local: what must not be lost, who is first, who may what, and what happens when it does
 //! not answer.
 #![cfg(feature = "stores")]
+#![allow(clippy::disallowed_methods, reason = "a test may look at the clock")]
 
 mod support;
 
@@ -184,7 +185,7 @@ async fn a_checkpoint_gives_way_to_a_newer_one_only() {
 }
 
 fn user(number: u64) -> UserKey {
-    UserKey(number % 2 << 62 | number + 1)
+    UserKey(((number % 2) << 62) | (number + 1))
 }
 
 fn value(outcome: &FetchOutcome) -> Option<&[u8]> {
