@@ -237,6 +237,13 @@ impl Config {
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
         self.stores.validate()?;
+        let fed = self.stores.dynamodb.as_ref().is_some_and(|from| !from.tenants.is_empty());
+        if fed && self.data.campaigns.extension().is_none_or(|extension| extension != "json") {
+            return fail(
+                "stores.dynamodb.tenants: their campaigns are kept in data.campaigns: its name must end in .json"
+                    .to_owned(),
+            );
+        }
         if self.stores.dynamodb.as_ref().is_some_and(|from| from.sellers) && self.supply.table.is_none() {
             return fail("stores.dynamodb.sellers: supply.table must say where the table is to stand".to_owned());
         }

@@ -1,11 +1,12 @@
 //! What does a campaign file mean, and is every mistake in one told with file, line and what is wrong?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use std::collections::BTreeMap;
 
 use corebid::bid::server::ANSWER_ROOM;
 use corebid::limits;
+use corebid::snapshot::campaign;
 use corebid::snapshot::campaign::markup::{Markup, Signals, Values};
 use corebid::snapshot::campaign::{
     Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Mode, Pacing, Shape, Slots, Spending, Targeting,
@@ -678,4 +679,20 @@ fn demo_campaigns_are_what_is_promised() {
     // Money is summed per advertiser and over all: as many as there can be must not overflow.
     let slots = corebid::limits::SLOTS as i64;
     assert!(synthetic.iter().all(|campaign| campaign.daily_budget.0.checked_mul(slots).is_some()));
+}
+
+/// The campaigns of the example, taken apart and put together as JSON, are what they were: amounts, dates and all.
+#[test]
+fn a_file_that_is_split_says_the_same() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/campaigns.toml");
+    let parts = campaign::split(&path).unwrap();
+    let json = parts.iter().map(|(_, _, json)| &**json).collect::<Vec<_>>().join(",");
+    assert!(!json.contains('\n') && json.contains("\"daily_budget\":250.00"));
+    let json = format!("{{\"campaigns\":[{json}]}}").into_bytes();
+    let (split, whole) = (
+        campaign::parse(Path::new("split.json"), json, &mut Slots::new()).unwrap(),
+        campaign::load(&path, &mut Slots::new()).unwrap(),
+    );
+    assert_eq!(split, whole);
+    assert_eq!(parts.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), whole.iter().map(|it| it.id).collect::<Vec<_>>());
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use corebid::profile::value::Profile;
+use corebid::units::Region;
 use corebid::snapshot::profiles::UserKeys;
 use corebid::snapshot::profiles::base::Base;
 use serde_json::{Value, json};

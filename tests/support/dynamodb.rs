@@ -9,13 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::Duration;
 
 use corebid::config::DynamoDb as Config;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use super::support::{Folder, eventually};
+use super::{Folder, eventually};
 
 /// A server of its own, in memory. Killed when it goes out of scope.
 #[derive(Debug)]
@@ -416,9 +415,4 @@ impl Policy {
         });
         pairs.collect()
     }
-}
-
-/// Time that a test lets pass.
-pub fn wait(time: Duration) {
-    thread::sleep(time);
 }

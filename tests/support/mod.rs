@@ -6,6 +6,8 @@
 
 pub mod client;
 pub mod consent;
+#[cfg(feature = "stores")]
+pub mod dynamodb;
 pub mod ledger;
 pub mod process;
 #[cfg(feature = "stores")]
