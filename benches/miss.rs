@@ -26,8 +26,8 @@ use corebid::lab::load;
 use corebid::launch::Launch;
 use corebid::limits;
 use corebid::profile::fetched::{FetchOutcome, Miss, Told};
-use corebid::ring::{spsc, wake};
 use corebid::ring::wake::Wake;
+use corebid::ring::{spsc, wake};
 use corebid::snapshot::data::Source;
 use corebid::store::dynamodb::client::Client;
 use corebid::store::dynamodb::users::Profiles;
@@ -81,7 +81,8 @@ fn fetch(seconds: u64, under_way: u64) {
     let (waker, wakeup) = wake::pair().unwrap();
     let ends = vec![CoreEnds { misses: missed, told: teller, returned: back, waker: core_waker }];
     let settings = Settings { timeout: Duration::from_secs(1), seed: 1 };
-    let stores = stores::spawn(0, settings, ends, wakeup, move || Profiles::new(Client::new(&config).unwrap())).unwrap();
+    let stores =
+        stores::spawn(0, settings, ends, wakeup, move || Profiles::new(Client::new(&config).unwrap())).unwrap();
     let (mut next, mut out, mut failed) = (1u64, 0, 0u64);
     let mut times = Histogram::<u64>::new(3).unwrap();
     let mut asked = std::collections::HashMap::new();
