@@ -5,7 +5,8 @@
 //! store; [`crate::store::dynamodb::register`] keeps it as one item that is only replaced by who has read it last.
 //!
 //! The rules are those of [`Authority::register`](super::Authority::register), but for one: what a process may have been
-//! granted, the shards know. Here stands for how long it may use grants at all ([`Process::until`]), which it renews in
+//! granted, the shards know. Here stands for how long it may use std::fmt;
+use grants at all ([`Process::until`]), which it renews in
 //! good time.
 
 use std::collections::BTreeMap;
@@ -66,6 +67,16 @@ pub enum NotRenewed {
     Overtaken,
     /// Its node was retired.
     Retired,
+}
+
+impl fmt::Display for NotRenewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "its number was never given, or long ago",
+            Self::Overtaken => "a later process of its node was registered",
+            Self::Retired => "its node was retired",
+        })
+    }
 }
 
 impl Register {

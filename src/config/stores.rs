@@ -52,7 +52,7 @@ impl Default for Valkey {
             password_file: None,
             tls: false,
             ca_file: None,
-            timeout_ms: 50,
+            timeout_ms: 1000,
             wait_replicas: 1,
             replica_reads: false,
         }

@@ -6,6 +6,8 @@
 
 pub mod breaker;
 pub mod fetch;
+#[cfg(feature = "stores")]
+pub mod leases;
 pub mod metrics;
 mod timer;
 mod wanted;
