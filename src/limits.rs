@@ -104,8 +104,23 @@ pub const NOTICE_URL_BYTES: usize = 2_000;
 
 /// Profiles in a core's shard.
 pub const SHARD_PROFILES: usize = 65_536;
-/// User-and-campaign pairs in a core's frequency shard: 16 bytes each.
-pub const SHARD_FREQUENCIES: usize = 1 << 20;
+/// Counts in a core's frequency shard that find room however users share its sets: 16 MiB, with room for nearly twice as many.
+pub const SHARD_FREQUENCIES: usize = 7 << 17;
+/// Caps of a campaign: one for each that it can count by, over each time.
+pub const CAPS: usize = crate::profile::count::COUNTERS;
+/// Users in a second whose counts a core asks the store for again.
+pub const REFRESHES: u32 = 1000;
+/// Billed impressions that wait to be told to the store of counters; of more, the oldest are lost, and counted. A node bills some
+/// thousands a second, so that this is minutes of a store that does not answer.
+pub const DELTAS: usize = 1 << 18;
+/// Billed impressions in one pipeline to it.
+pub const DELTAS_AT_ONCE: usize = 512;
+/// Counts that the store keeps of a user; of more, those whose period is over go, then those that are forgotten soonest.
+pub const COUNTS: usize = 128;
+/// For how long after the last impression a lifetime's count is kept, s: thirteen months.
+pub const LIFETIME_S: u64 = 396 * 24 * 3600;
+/// Counts of the users whose impressions are counted exactly, to estimate how many go beyond a cap.
+pub const SHADOW_COUNTS: usize = 1 << 16;
 
 /// Bids that a core remembers to know the copies of their auctions: 16 bytes each, if `edge.duplicates_ms` is set. Within 200 ms
 /// a core makes about ten thousand.
@@ -196,7 +211,6 @@ pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
-const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);

@@ -9,6 +9,7 @@ use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::profile::count::Periods;
 use crate::ring::message::{Event, Notice, Noticed, Order};
 use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Refused};
 use crate::snapshot::Snapshot;
@@ -240,7 +241,7 @@ impl Bidder {
                     core.events.offer(event).expect("an order is taken only when its answer has room");
                 }
             }
-            Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
+            Order::Counted { user, shown, at } => core.frequency.counted(user, &shown, Periods::at(at), now),
             Order::Noticed { ticket, noticed } => {
                 ready.extend(self.pending.decide(ticket, noticed));
             }

@@ -2,11 +2,11 @@
 
 use crate::bid::admit::Exchange;
 use crate::bid::comply::Personal;
-use crate::bid::frequency::FrequencyShard;
+use crate::bid::frequency::{FrequencyShard, Seen};
 use crate::bid::profile::ProfileShard;
 use crate::snapshot::campaign::Campaign;
 use crate::snapshot::profiles::{ANY_EXCHANGE, UserKeys};
-use crate::units::{Day, Now, SegmentId, UserKey};
+use crate::units::{Now, SegmentId, UserKey};
 use crate::wire::openrtb::request::BidRequest;
 
 /// What is known of a user.
@@ -58,20 +58,27 @@ impl<'s> User<'s> {
         self.segments.map(<[SegmentId]>::len)
     }
 
-    /// Whether the campaign may be shown so many `times` more today. A capped campaign is not shown to nobody: what cannot be counted
-    /// cannot be capped.
+    /// Whether a creative of the campaign may be shown so many `times` more under all of its caps. A capped campaign is not shown to
+    /// nobody: what cannot be counted cannot be capped.
     #[inline]
-    pub fn may_see(&self, campaign: &Campaign, times: usize, shard: &FrequencyShard, day: Day, now: Now) -> bool {
-        let Some(cap) = campaign.frequency_cap else { return true };
-        let Some(before) = usize::from(cap.get()).checked_sub(times.saturating_sub(1)) else { return false };
-        self.key != UserKey::NOBODY && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
+    pub fn may_see(&self, campaign: &Campaign, creative: u8, times: usize, seen: &Seen<'_>) -> bool {
+        if campaign.frequency.is_empty() {
+            return true;
+        }
+        let shown = campaign.shown(creative);
+        self.key != UserKey::NOBODY
+            && campaign
+                .frequency
+                .iter()
+                .all(|cap| seen.times(shown.of(cap.per), cap.window) as usize + times <= usize::from(cap.times.get()))
     }
 
-    /// Counts a bid against the cap, until it is billed or forgotten.
+    /// Counts a bid against the caps, until it is billed or forgotten.
     #[inline]
-    pub fn will_see(&self, campaign: &Campaign, shard: &mut FrequencyShard, day: Day, now: Now) {
-        if campaign.frequency_cap.is_some() {
-            shard.reserve(self.key, campaign.id, day, now.boot);
+    pub fn will_see(&self, campaign: &Campaign, creative: u8, shard: &mut FrequencyShard, now: Now) {
+        let shown = campaign.shown(creative);
+        if !shown.counters.is_empty() {
+            shard.reserve(self.key, &shown, &campaign.counted.enough, now);
         }
     }
 }

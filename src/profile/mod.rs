@@ -3,4 +3,5 @@
 pub mod count;
 pub mod fetched;
 pub mod keys;
+pub mod shadow;
 pub mod source;

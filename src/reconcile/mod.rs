@@ -12,6 +12,7 @@
 //! wait in one queue until every record before them is on disk. When the disk fails, notices are answered 503 without being
 //! booked, and no renewal is passed on, so that leases run out by themselves.
 
+mod frequency;
 pub mod gauges;
 mod grants;
 pub mod guards;
@@ -42,6 +43,7 @@ use crate::units::{
     AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot,
     UnixMillis,
 };
+use frequency::Frequency;
 use gauges::Gauges;
 use grants::{Line, Own, Share};
 use guards::feed::{Change, FeedLag};
@@ -153,6 +155,7 @@ pub struct Reconciler {
     clock_behind: bool,
     quotas: Quotas,
     silence: Silence,
+    frequency: Frequency,
     gauges: Arc<Gauges>,
 }
 
@@ -194,6 +197,7 @@ impl Reconciler {
             clock_behind: false,
             quotas: Quotas::default(),
             silence: Silence::new(now, &[]),
+            frequency: Frequency::default(),
             gauges,
         };
         let &Registered { incarnation, .. } = &reconciler.registered;
