@@ -1,1 +1,3 @@
 //! Valkey: leases and frequency counters.
+
+pub mod frequency;
