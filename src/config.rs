@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 pub mod exchange;
 pub mod privacy;
+pub mod stores;
 pub mod supply;
 pub mod audit;
 
@@ -21,6 +22,7 @@ pub use audit::Audit;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
 pub use privacy::Privacy;
+pub use stores::Stores;
 pub use supply::Supply;
 
 /// All of the configuration.
@@ -44,6 +46,8 @@ pub struct Config {
     /// `[audit]`.
     #[serde(default)]
     pub audit: Audit,
+    /// `[stores]`; without it the node is its own authority.
+    pub stores: Option<Stores>,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -178,6 +182,7 @@ impl Config {
             .chain(config.privacy.vendor_list.as_mut())
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
+            .chain(config.stores.iter_mut().flat_map(Stores::files))
         {
             *file = folder.join(&*file);
         }
@@ -218,6 +223,7 @@ impl Config {
         self.privacy.validate()?;
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
+        self.stores.as_ref().map_or(Ok(()), Stores::validate)?;
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
@@ -249,6 +255,7 @@ impl Config {
             privacy: Privacy::default(),
             supply: Supply::default(),
             audit: Audit::default(),
+            stores: None,
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

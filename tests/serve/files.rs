@@ -299,7 +299,7 @@ fn the_example_configuration_starts() {
 fn the_example_and_the_document_know_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-    let code = ["config", "config/edge", "config/privacy", "config/supply", "config/audit"];
+    let code = ["config", "config/edge", "config/privacy", "config/supply", "config/audit", "config/stores"];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
     let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
     let exchange = read("src/config/exchange.rs");
@@ -312,6 +312,9 @@ fn the_example_and_the_document_know_every_key() {
         ("privacy", "Privacy"),
         ("supply", "Supply"),
         ("audit", "Audit"),
+        ("stores", "Stores"),
+        ("stores.valkey", "Valkey"),
+        ("stores.dynamodb", "DynamoDb"),
     ];
     for (section, name) in sections {
         // Those of an exchange are where its section is read: a few by hand, and the rest from a list.
@@ -322,13 +325,18 @@ fn the_example_and_the_document_know_every_key() {
             _ => code.split(&format!("pub struct {name} {{")).nth(1).unwrap().split("\n}").next().unwrap().to_owned(),
         };
         let header = if section == "exchange" { "[[exchange]]".to_owned() } else { format!("[{section}]") };
-        let part =
-            example.split(&format!("\n{header}\n")).nth(1).unwrap_or_else(|| panic!("no {header} in the example"));
-        let part = part.split("\n[").next().unwrap();
+        // A section that needs servers stands there as a comment.
+        let part = [format!("\n{header}\n"), format!("\n# {header}\n")]
+            .iter()
+            .find_map(|start| example.split(start).nth(1))
+            .unwrap_or_else(|| panic!("no {header} in the example"));
+        let part = part.split("\n[").next().unwrap().split("\n# [").next().unwrap();
         let told =
             document.split(&format!("## `{header}`")).nth(1).unwrap_or_else(|| panic!("no {header} in the document"));
         let told = told.split("\n## ").next().unwrap();
         let members = fields.lines().map(str::trim).filter(|line| !line.starts_with(['/', '#']));
+        // A section within a section has its own header.
+        let members = members.filter(|line| !sections.iter().any(|(_, name)| line.ends_with(&format!(": {name},"))));
         for (key, _) in members.filter_map(|line| line.trim_start_matches("pub ").split_once(": ")) {
             let given = part.lines().any(|line| line.trim_start_matches("# ").split(" =").next() == Some(key));
             assert!(given, "{header} {key} is not in deploy/corebid.toml");

@@ -8,6 +8,8 @@ pub mod client;
 pub mod consent;
 pub mod ledger;
 pub mod process;
+#[cfg(feature = "stores")]
+pub mod valkey;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
