@@ -104,8 +104,8 @@ pub const NOTICE_URL_BYTES: usize = 2_000;
 
 /// Profiles in a core's shard.
 pub const SHARD_PROFILES: usize = 65_536;
-/// Counts in a core's frequency shard that find room however users share its sets: 16 MiB, with room for nearly twice as many.
-pub const SHARD_FREQUENCIES: usize = 7 << 17;
+/// Counts that a core's frequency shard is made for: 16 MiB, with places for 7 where 4 are expected.
+pub const SHARD_FREQUENCIES: usize = 1 << 20;
 /// Caps of a campaign: one for each that it can count by, over each time.
 pub const CAPS: usize = crate::profile::count::COUNTERS;
 /// Users in a second whose counts a core asks the store for again.

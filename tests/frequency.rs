@@ -11,9 +11,7 @@ use std::num::NonZeroU16;
 use corebid::bid::frequency::FrequencyShard;
 use corebid::limits;
 use corebid::market::random::Random;
-use corebid::profile::count::{
-    Cap, Count, CountOf, Counted, Counters, Delta, Per, Periods, Shown, Window,
-};
+use corebid::profile::count::{Cap, Count, CountOf, Counted, Counters, Delta, Per, Periods, Shown, Window};
 use corebid::profile::shadow::{Tally, is_shadowed};
 use corebid::store::valkey::frequency::{Told, count, erase, install, key, read};
 use corebid::stores::frequency::Spread;
@@ -136,7 +134,11 @@ fn a_user_is_kept_until_the_last_count_is_over_and_no_more_counts_than_there_is_
         count(&mut connection, ONE, &[delta(1, &ever, 0, BEGIN, 2)], name).await.unwrap();
         assert_eq!(expires(1), redis::Value::Int((begin + limits::LIFETIME_S) as i64));
         count(&mut connection, ONE, &[delta(1, &day, 0, BEGIN, 3)], name).await.unwrap();
-        assert_eq!(expires(1), redis::Value::Int((begin + limits::LIFETIME_S) as i64), "a shorter one does not shorten it");
+        assert_eq!(
+            expires(1),
+            redis::Value::Int((begin + limits::LIFETIME_S) as i64),
+            "a shorter one does not shorten it"
+        );
 
         // A bill that comes after its hour counts for its day, and not for the hour under way.
         let later = UnixMillis(BEGIN.0 + 3_600_000);
@@ -180,7 +182,10 @@ fn what_a_server_does_not_take_waits_and_what_never_fits_is_lost() {
         assert_eq!((spread.waiting(), counts.told.get(), counts.lost.get()), (0, 3, 1));
         let users = [1, 2, 3].map(UserKey);
         let found = spread.of(&mut connection, &users).await.unwrap();
-        assert_eq!(found.iter().map(|found| found.as_ref().map(Vec::len)).collect::<Vec<_>>(), [Some(1), None, Some(1)]);
+        assert_eq!(
+            found.iter().map(|found| found.as_ref().map(Vec::len)).collect::<Vec<_>>(),
+            [Some(1), None, Some(1)]
+        );
 
         (0..limits::DELTAS_AT_ONCE as u64 + 1).for_each(|number| spread.take(delta(5, &day, 0, BEGIN, number + 5)));
         assert!(spread.tell(&mut connection, &tally).await.unwrap(), "there are more");
@@ -224,7 +229,8 @@ fn nodes_hear_of_each_other_through_a_replica() {
         let now = Now { boot: Nanos(1_000_000_000), wall: BEGIN };
         // A user who is counted exactly, so that the estimate sees what goes beyond.
         let user = (1..).map(UserKey).find(|user| is_shadowed(*user)).unwrap();
-        let mut shards = [FrequencyShard::with(64, limits::H1_NS).shared(), FrequencyShard::with(64, limits::H1_NS).shared()];
+        let mut shards =
+            [FrequencyShard::with(64, limits::H1_NS).shared(), FrequencyShard::with(64, limits::H1_NS).shared()];
         let mut spreads = [Spread::new(ONE, name), Spread::new(OTHER, name)];
         let tally = Tally::default();
         for (node, (shard, spread)) in shards.iter_mut().zip(&mut spreads).enumerate() {
@@ -277,7 +283,13 @@ fn bytes_of_a_count() {
                         let deltas: Vec<_> = pieces(user)
                             .enumerate()
                             .map(|(at, (_, id, window))| {
-                                delta(user << 8, &counted(id, &[cap(Per::Campaign, window, 3)]), 0, BEGIN, at as u64 + 1)
+                                delta(
+                                    user << 8,
+                                    &counted(id, &[cap(Per::Campaign, window, 3)]),
+                                    0,
+                                    BEGIN,
+                                    at as u64 + 1,
+                                )
                             })
                             .collect();
                         count(&mut connection, ONE, &deltas, name).await.unwrap();

@@ -6,25 +6,26 @@
 //! so a reservation ends by itself: time runs in half TTLs, and a reservation lives through the one it was made in and the two after
 //! it, that is, for at least one TTL and less than one and a half.
 //!
-//! All that is known of a user stands in one [`Set`](set::Set), so that the caps of all candidates of a request are checked in one
-//! or two neighbouring cache lines ([`Seen`]). Whose an entry is, is in its tag: users share sets, and nothing is kept of who they are.
+//! All that is known of a user stands in one cache line, or in neighbouring ones if it is much, so that the caps of all candidates of
+//! a request are checked with one look at memory ([`Seen`]). Whose an entry is, is in its tag: users share lines, and nothing is kept
+//! of who they are.
 //!
-//! A cap is soft: cores do not see each other's reservations, nodes hear of each other's bills with a delay, and a full set forgets
-//! the entry that knows least. What that comes to is in docs/FREQUENCY.md.
+//! A cap is soft: cores do not see each other's reservations, nodes hear of each other's bills with a delay, and where there is no room the
+//! entry is forgotten that knows least. What that comes to is in docs/FREQUENCY.md.
 
+mod lines;
 mod refresh;
-mod set;
 
 use crate::limits;
 use crate::profile::count::{Count, CountOf, Counters, Enough, Periods, Shown, Window};
 use crate::units::{Nanos, Now, UserKey};
+use lines::{Home, Kind, Lines};
 pub use refresh::Refresh;
-use set::{Kind, Set};
 
 /// Counts per user, what is counted, and period. Nothing here allocates after [`FrequencyShard::new`].
 #[derive(Debug)]
 pub struct FrequencyShard {
-    sets: Box<[Set]>,
+    lines: Lines,
     half_ttl: u64,
     evictions: u64,
     refresh: Option<Refresh>,
@@ -36,12 +37,11 @@ impl FrequencyShard {
         FrequencyShard::with(limits::SHARD_FREQUENCIES, limits::H1_NS)
     }
 
-    /// A shard with room for at least this many counts, however users share the sets, with a reservation's shortest life in
+    /// A shard with room for at least this many counts, however users share the lines, with a reservation's shortest life in
     /// nanoseconds.
     pub fn with(counts: usize, ttl_ns: u64) -> FrequencyShard {
-        let sets = counts.div_ceil(set::FULL / 2).next_power_of_two();
-        let half_ttl = ttl_ns.div_ceil(2).max(1);
-        FrequencyShard { sets: vec![Set::default(); sets].into_boxed_slice(), half_ttl, evictions: 0, refresh: None }
+        let lines = Lines::with(counts.div_ceil(lines::USUAL));
+        FrequencyShard { lines, half_ttl: ttl_ns.div_ceil(2).max(1), evictions: 0, refresh: None }
     }
 
     /// The same, of a node that shares its counts with others: users who are bid for are asked for again from time to time.
@@ -52,13 +52,18 @@ impl FrequencyShard {
 
     /// Bytes it takes.
     pub fn bytes(&self) -> usize {
-        size_of_val::<[Set]>(&self.sets)
+        self.lines.bytes()
     }
 
     /// What is known of a user: one look, for all candidates of a request.
     #[inline]
     pub fn seen(&self, user: UserKey, now: Now) -> Seen<'_> {
-        Seen { set: &self.sets[self.place(user)], user, half: self.half(now.boot), periods: Periods::at(now.wall) }
+        Seen {
+            home: self.lines.home(self.place(user)),
+            user,
+            half: self.half(now.boot),
+            periods: Periods::at(now.wall),
+        }
     }
 
     /// Whether the user's counts were loaded, and nothing of them was forgotten since. Only of a shard that is [shared]: a user who
@@ -67,7 +72,7 @@ impl FrequencyShard {
     /// [shared]: FrequencyShard::shared
     #[inline]
     pub fn knows(&self, user: UserKey) -> bool {
-        self.sets[self.place(user)].get(kind_loaded(user)).is_some()
+        self.lines.home(self.place(user)).billed(kind_loaded(user)).is_some()
     }
 
     /// Holds one impression for a bid that is about to be answered, against caps of `enough`.
@@ -77,11 +82,9 @@ impl FrequencyShard {
             return;
         }
         let (half, periods, place) = (self.half(now.boot), Periods::at(now.wall), self.place(user));
-        let set = &mut self.sets[place];
-        set.pass(half);
         let mut left = u32::MAX;
         for (per, window) in shown.counters.iter() {
-            let (entry, evicted) = set.entry(kind(user, shown.of(per), window, periods), periods);
+            let (entry, evicted) = self.lines.entry(place, kind(user, shown.of(per), window, periods), half, periods);
             entry.reserve();
             self.evictions += u64::from(evicted);
             let enough = u32::from(enough[Counters::place(per, window)]);
@@ -92,7 +95,7 @@ impl FrequencyShard {
         if let Some(refresh) = &mut self.refresh
             && left < u32::MAX
         {
-            let loaded = set.get(kind_loaded(user)).map(|entry| entry.billed());
+            let loaded = self.lines.home(place).billed(kind_loaded(user));
             refresh.after_bid(user, left, loaded, now.boot);
         }
     }
@@ -105,12 +108,10 @@ impl FrequencyShard {
             return;
         }
         let (half, current, place) = (self.half(now.boot), Periods::at(now.wall), self.place(user));
-        let set = &mut self.sets[place];
-        set.pass(half);
         for (of, window) in shown.counts() {
             // Nobody asks for a period that is over.
             if at.of(window) == current.of(window) {
-                let (entry, evicted) = set.entry(kind(user, of, window, at), current);
+                let (entry, evicted) = self.lines.entry(place, kind(user, of, window, at), half, current);
                 entry.count();
                 self.evictions += u64::from(evicted);
             }
@@ -124,27 +125,25 @@ impl FrequencyShard {
             return;
         }
         let (half, periods, place) = (self.half(now.boot), Periods::at(now.wall), self.place(user));
-        let set = &mut self.sets[place];
-        set.pass(half);
         let mut evicted_any = false;
         for count in counts.iter().filter(|count| count.period == periods.of(count.window)) {
-            let (entry, evicted) = set.entry(kind(user, count.of, count.window, periods), periods);
+            let (entry, evicted) = self.lines.entry(place, kind(user, count.of, count.window, periods), half, periods);
             entry.raise(count.times);
             self.evictions += u64::from(evicted);
             evicted_any |= evicted;
         }
         // A user of whom not everything found room stays unknown.
         if !evicted_any {
-            let (entry, evicted) = set.entry(kind_loaded(user), periods);
+            let (entry, evicted) = self.lines.entry(place, kind_loaded(user), half, periods);
             entry.set(refresh::second(now.boot));
             self.evictions += u64::from(evicted);
         }
     }
 
-    /// Overwrites all that is known of a user, and of those who share the set: their counts come again with their next load.
+    /// Overwrites all that is known of a user, and of those who share the home line: their counts come again with their next load.
     pub fn erase(&mut self, user: UserKey) {
         let place = self.place(user);
-        self.sets[place] = Set::default();
+        self.lines.erase(place);
     }
 
     /// A user whose counts are to be asked for again, if there is one.
@@ -165,7 +164,7 @@ impl FrequencyShard {
 
     #[inline]
     fn place(&self, user: UserKey) -> usize {
-        (fold(user.0, 0xA24B_AED4_963E_E407) >> 8) as usize & (self.sets.len() - 1)
+        self.lines.place(fold(user.0, 0xA24B_AED4_963E_E407) >> 8)
     }
 }
 
@@ -178,7 +177,7 @@ impl Default for FrequencyShard {
 /// What the shard knows of one user at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'s> {
-    set: &'s Set,
+    home: Home<'s>,
     user: UserKey,
     half: u16,
     periods: Periods,
@@ -191,7 +190,7 @@ impl Seen<'_> {
         if self.user == UserKey::NOBODY {
             return 0;
         }
-        self.set.total(kind(self.user, of, window, self.periods), self.half)
+        self.home.total(kind(self.user, of, window, self.periods), self.half)
     }
 }
 
@@ -201,7 +200,7 @@ fn fold(one: u64, other: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Names one count of one user: nothing else has the same name, but for one in 2^28.
+/// Names one count of one user: nothing else has the same name, but for one in 2^25 of the entries of the same home.
 #[inline]
 fn kind(user: UserKey, of: CountOf, window: Window, periods: Periods) -> Kind {
     let what = match of {

@@ -170,7 +170,7 @@ fn what_is_loaded_never_lowers_what_is_known() {
 
 #[test]
 fn a_full_set_forgets_what_is_over_first_and_counts_what_it_forgets() {
-    // One set, so that all users share it.
+    // One home, so that all users share it.
     let mut shard = FrequencyShard::with(1, TTL).shared();
     let counted = counted(1, 7, &[(Per::Campaign, Window::Day, 9)]);
     let (shown, of) = (shown(&counted, 0), CountOf::Campaign(CampaignId(1)));
@@ -178,10 +178,10 @@ fn a_full_set_forgets_what_is_over_first_and_counts_what_it_forgets() {
         shard.counted(UserKey(user), &shown, Periods::at(now.wall), now);
     };
     let (yesterday, today) = (at(0, 0), at(0, 24 * HOUR));
-    for user in 1..=set::FULL as u64 {
+    for user in 1..=lines::FULL as u64 {
         bill(&mut shard, user, yesterday);
     }
-    for user in 1..set::FULL as u64 {
+    for user in 1..lines::FULL as u64 {
         bill(&mut shard, user, today);
         bill(&mut shard, user, today);
     }
@@ -195,7 +195,7 @@ fn a_full_set_forgets_what_is_over_first_and_counts_what_it_forgets() {
     assert_eq!(shard.evictions(), 1);
     let times = |user| shard.seen(UserKey(user), today).times(of, Window::Day);
     assert_eq!((times(100), times(101)), (0, 1), "the entry that knew least went first");
-    assert!((1..set::FULL as u64).all(|user| times(user) == 2));
+    assert!((1..lines::FULL as u64).all(|user| times(user) == 2));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_user_whose_count_was_forgotten_is_not_known_any_more() {
         period: Periods::at(now.wall).of(day),
         times: 1,
     };
-    let counts: Vec<_> = (0..set::FULL as u32 - 1).map(one).collect();
+    let counts: Vec<_> = (0..lines::FULL as u32 - 1).map(one).collect();
     shard.load(UserKey(1), &counts, now);
     assert!(shard.knows(UserKey(1)));
     for creative in 0..2 {
