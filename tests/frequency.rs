@@ -243,7 +243,9 @@ fn nodes_hear_of_each_other_through_a_replica() {
             assert_eq!(tally.bills.get(), 2 * (node as u64 + 1));
         }
         assert_eq!(tally.over.get(), 1, "the fourth, of a cap of three that neither node saw");
-        primary.ask(&["WAIT", "1", "5000"]);
+        // On the connection that wrote: WAIT waits for its own writes.
+        let replicas: i64 = redis::cmd("WAIT").arg(1).arg(0).query_async(&mut connection).await.unwrap();
+        assert_eq!(replicas, 1);
         for (shard, spread) in shards.iter_mut().zip(&spreads) {
             let of = CountOf::Campaign(CampaignId(1));
             assert_eq!(shard.seen(user, now).times(of, Window::Day), 2);
@@ -276,7 +278,7 @@ fn bytes_of_a_count() {
             };
             let mut bytes = Vec::new();
             for layout in ["a key for each count", "a hash for each period", "a hash for each user"] {
-                server.ask(&["FLUSHALL"]);
+                server.ask(&["FLUSHALL", "SYNC"]);
                 let before = used(&server);
                 for user in 0..users {
                     if layout == "a hash for each user" {
