@@ -92,8 +92,9 @@ mod tests {
 
     #[test]
     fn one_user_in_a_thousand_is_counted_whatever_the_region() {
-        let of =
-            |region: u64| (0..200_000).filter(|user| is_shadowed(UserKey((region << 62) | (user * 0x1234_5677)))).count();
+        let of = |region: u64| {
+            (0..200_000).filter(|user| is_shadowed(UserKey((region << 62) | (user * 0x1234_5677)))).count()
+        };
         for region in 0..4 {
             assert!((120..280).contains(&of(region)), "{}", of(region));
         }
