@@ -27,6 +27,7 @@ fn notices(criterion: &mut Criterion) {
         node: NodeId(7),
         exchange: ExchangeKey(8),
         agreed: Agreed::NOTHING,
+        creative: 0,
         terms: Terms::PLAIN,
     };
     let mut out = [0; 1024];

@@ -41,7 +41,7 @@ use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
 use crate::reconcile::{Horizons, Parts, Settings};
-use crate::reload::{Reloader, Reloads, funding, spends};
+use crate::reload::{Reloader, Reloads, counted, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
@@ -214,6 +214,7 @@ impl Launch {
         let reconciliation = reconciliation::spawn(options, None, ends, receiver).map_err(failed)?;
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
+        commands.send(Command::Counted(counted(&data))).map_err(failed)?;
         commands.send(Command::Spends(spends(&data))).map_err(failed)?;
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
 

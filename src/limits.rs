@@ -134,8 +134,23 @@ pub const SHARD_BYTES_LEAST: usize = 256 * 1024;
 pub const PROFILE_LIFE_NS: u64 = 3_600_000_000_000;
 /// How long a shard relies on nothing being known of a user, ns: a new profile is found after so long at the latest.
 pub const UNKNOWN_LIFE_NS: u64 = 300_000_000_000;
-/// User-and-campaign pairs in a core's frequency shard: 16 bytes each.
+/// Counts that a core's frequency shard is made for: 16 MiB, with places for 7 where 4 are expected.
 pub const SHARD_FREQUENCIES: usize = 1 << 20;
+/// Caps of a campaign: one for each that it can count by, over each time.
+pub const CAPS: usize = crate::profile::count::COUNTERS;
+/// Users in a second whose counts a core asks the store for again.
+pub const REFRESHES: u32 = 1000;
+/// Billed impressions that wait to be told to the store of counters; of more, the oldest are lost, and counted. A node bills some
+/// thousands a second, so that this is minutes of a store that does not answer.
+pub const DELTAS: usize = 1 << 18;
+/// Billed impressions in one pipeline to it.
+pub const DELTAS_AT_ONCE: usize = 512;
+/// Counts that the store keeps of a user; of more, those whose period is over go, then those that are forgotten soonest.
+pub const COUNTS: usize = 128;
+/// For how long after the last impression a lifetime's count is kept, s: thirteen months.
+pub const LIFETIME_S: u64 = 396 * 24 * 3600;
+/// Counts of the users whose impressions are counted exactly, to estimate how many go beyond a cap.
+pub const SHADOW_COUNTS: usize = 1 << 16;
 
 /// Bids that a core remembers to know the copies of their auctions: 16 bytes each, if `edge.duplicates_ms` is set. Within 200 ms
 /// a core makes about ten thousand.
@@ -228,7 +243,6 @@ const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(PARKED_BIDS <= MISSES && MISS_MARGIN_NS < DEADLINE_NS);
 const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
 const _: () = assert!(SHARD_BYTES >= SHARD_BYTES_LEAST);
-const _: () = assert!(SHARD_FREQUENCIES.is_power_of_two());
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);

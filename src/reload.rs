@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::profile::count::Counted;
 use crate::reconcile::pacing::Plan;
 use crate::reconcile::server::Command;
 use crate::reconcile::{Funding, Spends};
@@ -49,6 +50,7 @@ impl Reloader {
         self.replaced.push(replaced);
         let snapshots = (0..self.cores).map(|_| self.data.snapshot()).collect();
         // The receiver is gone only when the reconciliation core has ended, and then nothing serves any more.
+        let _ = self.commands.send(Command::Counted(counted(&self.data)));
         let _ = self.commands.send(Command::Spends(spends(&self.data)));
         let _ = self.commands.send(Command::Campaigns(funding(&self.data)));
         let _ = self.commands.send(Command::Snapshots(snapshots));
@@ -126,6 +128,12 @@ pub fn funding(data: &Data) -> Vec<Funding> {
         .collect()
 }
 
+/// What their impressions count for.
+pub fn counted(data: &Data) -> Vec<Counted> {
+    let counts = data.campaigns().iter().filter(|campaign| !campaign.counted.counters.is_empty());
+    counts.map(|campaign| campaign.counted).collect()
+}
+
 /// How they spend.
 pub fn spends(data: &Data) -> Vec<Spends> {
     let now = clock::wall();
@@ -197,6 +205,7 @@ mod tests {
         let old = Arc::downgrade(&of_a_core.campaigns);
 
         assert_eq!(reloader.reload(), []);
+        assert!(matches!(taken.recv().unwrap(), Command::Counted(_)));
         assert!(matches!(taken.recv().unwrap(), Command::Spends(_)));
         assert!(matches!(taken.recv().unwrap(), Command::Campaigns(list) if list.len() == of_a_core.campaigns.len()));
         let Ok(Command::Snapshots(new)) = taken.recv() else { panic!("a snapshot for each core") };

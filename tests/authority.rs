@@ -243,6 +243,7 @@ fn a_node_reports_what_is_on_its_disk() {
         node: NodeId(1),
         exchange,
         agreed: Agreed::NOTHING,
+        creative: 0,
     };
     let (kind, price) = (NoticeKind::Bill, NoticePrice::Cpm(CpmMicros(PRICE.0 / 2)));
     let (multiplier, path) = (Multiplier::ONE, PathKey::NONE);

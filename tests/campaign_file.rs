@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use corebid::bid::server::ANSWER_ROOM;
 use corebid::limits;
+use corebid::profile::count::{Per, Window};
 use corebid::snapshot::campaign;
 use corebid::snapshot::campaign::markup::{Markup, Signals, Values};
 use corebid::snapshot::campaign::{
@@ -65,6 +66,7 @@ competes = ["shoes"]
 together = true
 supply = "prefer"
 frequency_cap = 3
+frequency = [{ window = "hour", times = 1 }, { per = "creative", window = "week", times = 4 }, { per = "advertiser", window = "lifetime", times = 20 }]
 
 [[campaigns.creatives]]
 id = "c-1"
@@ -222,7 +224,15 @@ fn every_key_means_what_it_says() {
     assert_eq!(first.flight, flight);
     assert_eq!(first.adomain, ["acme.example", "acme.example.org"]);
     assert_eq!(first.cat, ["IAB18", "IAB20-1"]);
-    assert_eq!(first.frequency_cap.map(std::num::NonZeroU16::get), Some(3));
+    assert_eq!(
+        first.frequency.iter().map(|cap| (cap.per, cap.window, cap.times.get())).collect::<Vec<_>>(),
+        [
+            (Per::Campaign, Window::Day, 3),
+            (Per::Campaign, Window::Hour, 1),
+            (Per::Creative, Window::Week, 4),
+            (Per::Advertiser, Window::Lifetime, 20),
+        ]
+    );
     assert_eq!(first.cat_in, [(6, vec!["552".into(), "553".into()]), (7, vec!["483".into()])]);
     assert_eq!((first.competes.len(), first.together), (1, true));
     assert_eq!((first.supply, second.supply), (Policy::Prefer, Policy::Off));
@@ -261,7 +271,7 @@ fn every_key_means_what_it_says() {
     assert_eq!(targeting.segments.any, [SegmentId(3), SegmentId(9)]);
     assert_eq!(targeting.segments.none, [SegmentId(1)]);
 
-    assert!(!second.enabled && second.creatives[0].secure && second.frequency_cap.is_none());
+    assert!(!second.enabled && second.creatives[0].secure && second.frequency.is_empty());
     assert_eq!((second.flight, second.slot), (Flight::ALWAYS, Slot(1)));
     assert_eq!((second.daily_budget, second.cpm), (Micros(10_000_000), CpmMicros(1_000_000)));
     assert_eq!(second.spending, Spending::default());
@@ -424,6 +434,18 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (8, "supply = \"some\"", "\"some\" is no policy: require, prefer or off"),
         (8, "supply = true", "supply"),
         (8, "frequency_cap = 0", "0 is not within 1 to 65535"),
+        (8, "frequency = []", "the list is empty"),
+        (8, "frequency = [{ window = 'day' }]", "times"),
+        (8, "frequency = [{ times = 3 }]", "window"),
+        (8, "frequency = [{ window = 'day', times = 65536 }]", "65536 is not within 1 to 65535"),
+        (8, "frequency = [{ window = 'month', times = 3 }]", "hour, day, week, lifetime"),
+        (8, "frequency = [{ window = 'day', times = 3, per = 'user' }]", "campaign, creative, advertiser"),
+        (8, "frequency = [{ window = 'day', times = 3, cap = 1 }]", "unknown key `cap`"),
+        (
+            8,
+            "frequency = [{ window = 'day', times = 3 }, { window = 'day', times = 2 }]",
+            "two caps per campaign and day",
+        ),
         (8, "flight = { start = 2026-02-30 }", ""),
         (8, "flight = { start = '2026-02-30' }", "is not a date"),
         (8, "flight = { start = 'soon' }", "is not a date"),
@@ -661,7 +683,7 @@ fn demo_campaigns_are_what_is_promised() {
     let lasts = |campaign: &Campaign| campaign.cpm.per_impression().0 * 100_000_000 <= campaign.daily_budget.0;
     let plain = |campaign: &Campaign| {
         campaign.creatives.iter().all(|creative| creative.secure)
-            && campaign.frequency_cap.is_none()
+            && campaign.frequency.is_empty()
             && campaign.targeting == Targeting::default()
     };
     assert!(campaigns.iter().all(|campaign| lasts(campaign) && plain(campaign)));

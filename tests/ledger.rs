@@ -155,6 +155,7 @@ impl Bidder {
             node: NodeId(1),
             exchange: ExchangeKey(0),
             agreed: Agreed::NOTHING,
+            creative: 0,
         }
     }
 
@@ -475,6 +476,7 @@ fn a_bid_of_version_1_is_billed() {
             node: NodeId(1),
             exchange: ExchangeKey(0),
             agreed: Agreed::NOTHING,
+            creative: 0,
         };
         let (kind, price) = (NoticeKind::Bill, NoticePrice::Cpm(CpmMicros(1_000_000)));
         let (multiplier, path) = (Multiplier::ONE, PathKey::NONE);

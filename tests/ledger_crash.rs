@@ -232,6 +232,7 @@ fn a_record_is_written_and_synced_before_its_200() {
             node: NodeId(1),
             exchange: ExchangeKey(0),
             agreed: Agreed::NOTHING,
+            creative: 0,
         };
         let notice = Notice {
             ticket,

@@ -297,6 +297,7 @@ impl World {
             node: NodeId(1),
             exchange: ExchangeKey(0),
             agreed: Agreed::LOSS_IS_FINAL.when(self.loss_is_final),
+            creative: 0,
         };
         let day = self.lease_days[&backing.lease];
         assert_eq!(reserved.0, cost(price.0, terms.rate, terms.multiplier), "what is held is the bid");

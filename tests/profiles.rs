@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use corebid::profile::value::Profile;
-use corebid::units::Region;
 use corebid::snapshot::profiles::UserKeys;
 use corebid::snapshot::profiles::base::Base;
+use corebid::units::Region;
 use serde_json::{Value, json};
 
 struct Folder(PathBuf);

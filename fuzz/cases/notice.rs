@@ -23,6 +23,7 @@ const SIGNED: Claim = Claim {
     node: NodeId(14),
     exchange: ExchangeKey(15),
     agreed: Agreed::ENCRYPTED,
+    creative: 3,
     terms: Terms { rate: Rate(1_100_000_000), multiplier: Multiplier(30_300_000) },
 };
 

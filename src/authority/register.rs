@@ -5,21 +5,20 @@
 //! store; [`crate::store::dynamodb::register`] keeps it as one item that is only replaced by who has read it last.
 //!
 //! The rules are those of [`Authority::register`](super::Authority::register), but for one: what a process may have been
-//! granted, the shards know. Here stands for how long it may use std::fmt;
-use grants at all ([`Process::until`]), which it renews in
+//! granted, the shards know. Here stands for how long it may use grants at all ([`Process::until`]), which it renews in
 //! good time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::message::{NotRegistered, Register as Ask};
 use super::{FIRST_IDS_AHEAD_MS, NotRetired};
+use crate::ids::WORKERS;
 use crate::limits;
 use crate::units::{Incarnation, Nanos, NodeId, UnixMillis};
 
-/// Worker ids there can be ([`crate::bid::ids`]): 10 bits.
-pub(super) const WORKERS: u16 = 1 << 10;
 /// Ids are borrowed from the future for less than this, ms.
 const BORROWED_MS: u64 = limits::LEASE_NS / Nanos::MS;
 

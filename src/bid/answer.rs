@@ -173,6 +173,7 @@ pub fn write(
         let deed = paper.draw(Draft {
             now: scene.now,
             campaign,
+            creative: backed.offer.creative,
             price: backed.price,
             terms: backed.terms,
             lease: backed.lease(),

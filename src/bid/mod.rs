@@ -73,7 +73,7 @@ use eligible::Scene;
 use frequency::FrequencyShard;
 use ids::BidIds;
 use miss::{Kept, Missed, Misses, Source, Ticket};
-use offers::{Offers, keep};
+use offers::{Offer, Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
@@ -402,11 +402,11 @@ impl BidCore {
         keep(offers, probe, NoBidReason::NoSegment, |offer| user.suits(snapshot.campaign(offer.campaign)))?;
 
         probe.enter(Stage::Cap);
-        let day = now.wall.day();
+        let seen = self.frequency.seen(user.key(), now);
         keep(offers, probe, NoBidReason::FrequencyCap, |offer| {
             let campaign = snapshot.campaign(offer.campaign);
             let times = if campaign.together { request.imps.len() } else { 1 };
-            user.may_see(campaign, times, &self.frequency, day, now)
+            user.may_see(campaign, offer.creative, times, &seen)
         })?;
 
         probe.enter(Stage::Afford);
@@ -457,7 +457,8 @@ impl BidCore {
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
             self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");
-            user.will_see(snapshot.campaign(backed.offer.campaign), &mut self.frequency, day, now);
+            let Offer { campaign, creative, .. } = backed.offer;
+            user.will_see(snapshot.campaign(campaign), creative, &mut self.frequency, now);
             metrics.bid_micros.add(backed.money.0 as u64);
             path.bid(claimed, backed.money);
             valid_until = valid_until.min(backed.valid_until());
@@ -471,9 +472,7 @@ impl BidCore {
     /// Overwrites what this core has of a user.
     pub fn erase(&mut self, user: UserKey) {
         self.profiles.erase(user);
-        for campaign in self.snapshot.campaigns.iter() {
-            self.frequency.erase(user, campaign.id);
-        }
+        self.frequency.erase(user);
     }
 
     /// The answer that says why there is no bid, for exchanges that are agreed to get one; its length.

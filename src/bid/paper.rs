@@ -43,6 +43,8 @@ pub struct Draft<'a> {
     pub now: Now,
     /// Who bids.
     pub campaign: &'a Campaign,
+    /// Which of its creatives, by its place.
+    pub creative: u8,
     /// What, in the bid's currency.
     pub price: CpmMicros,
     /// What turns that into money.
@@ -88,7 +90,7 @@ impl Paper {
     /// # Panics
     /// If its id was not asked for ([`Snowflake::has`]).
     pub fn draw(&mut self, draft: Draft<'_>) -> Deed {
-        let Draft { now, campaign, price, terms, lease, user, path, exchange, test } = draft;
+        let Draft { now, campaign, creative, price, terms, lease, user, path, exchange, test } = draft;
         let claim = Claim {
             reservation: self.reservations.next(now).expect("ids were asked for"),
             lease,
@@ -102,6 +104,7 @@ impl Paper {
             node: self.node,
             exchange: exchange.key,
             agreed: exchange.agreed().and(Agreed::TEST.when(test)),
+            creative,
         };
         let signed = self.signer.sign(&claim, path);
         let mut urls = [[0; URL_BYTES]; 3];
@@ -198,6 +201,7 @@ mod tests {
         let draft = Draft {
             now: Now { wall: UnixMillis(1_800_000_000_000), ..Now::default() },
             campaign: &data.campaigns()[0],
+            creative: 0,
             price: CpmMicros(2_500_000),
             terms: Terms { multiplier: Multiplier(30_300_000), ..Terms::PLAIN },
             lease: LeaseId(7),

@@ -10,6 +10,7 @@ use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::profile::count::Periods;
 use crate::profile::fetched::{FetchOutcome, Fetched, Told};
 use crate::ring::message::{Event, Notice, Noticed, Order};
 use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused};
@@ -325,7 +326,7 @@ impl Bidder {
                     core.events.offer(event).expect("an order is taken only when its answer has room");
                 }
             }
-            Order::Counted { user, campaign, day } => core.frequency.counted(user, campaign, day, now.boot),
+            Order::Counted { user, shown, at } => core.frequency.counted(user, &shown, Periods::at(at), now),
             Order::Erase { user } => {
                 // What was fetched before the user's key was destroyed is in the ring by now, and nothing is that comes later.
                 self.take_up(now, true, ready);

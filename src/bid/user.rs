@@ -1,11 +1,11 @@
 //! The user behind a request, as far as it may be known.
 
 use crate::bid::comply::Personal;
-use crate::bid::frequency::FrequencyShard;
+use crate::bid::frequency::{FrequencyShard, Seen};
 use crate::bid::profile::{Known, ProfileShard};
 use crate::profile::value::{Profile, Segments};
 use crate::snapshot::campaign::Campaign;
-use crate::units::{Day, Now, UserKey};
+use crate::units::{Now, UserKey};
 
 /// What is known of a user.
 #[derive(Debug)]
@@ -61,23 +61,29 @@ impl<'s> User<'s> {
         self.profile().map(|profile| profile.segments).unwrap_or_default()
     }
 
-    /// Whether the campaign may be shown so many `times` more today. A capped campaign is not shown to nobody: what cannot be counted
-    /// cannot be capped.
+    /// Whether a creative of the campaign may be shown so many `times` more under all of its caps. A capped campaign is not shown to
+    /// nobody: what cannot be counted cannot be capped.
     #[inline]
-    pub fn may_see(&self, campaign: &Campaign, times: usize, shard: &FrequencyShard, day: Day, now: Now) -> bool {
-        let Some(cap) = campaign.frequency_cap else { return true };
-        let Some(before) = usize::from(cap.get()).checked_sub(times.saturating_sub(1)) else { return false };
+    pub fn may_see(&self, campaign: &Campaign, creative: u8, times: usize, seen: &Seen<'_>) -> bool {
+        if campaign.frequency.is_empty() {
+            return true;
+        }
+        let shown = campaign.shown(creative);
         // Nor to a user of whom it is not known what was shown elsewhere.
         self.key != UserKey::NOBODY
             && !self.is_missing()
-            && !shard.over(self.key, campaign.id, day, before as u16, now.boot)
+            && campaign
+                .frequency
+                .iter()
+                .all(|cap| seen.times(shown.of(cap.per), cap.window) as usize + times <= usize::from(cap.times.get()))
     }
 
-    /// Counts a bid against the cap, until it is billed or forgotten.
+    /// Counts a bid against the caps, until it is billed or forgotten.
     #[inline]
-    pub fn will_see(&self, campaign: &Campaign, shard: &mut FrequencyShard, day: Day, now: Now) {
-        if campaign.frequency_cap.is_some() {
-            shard.reserve(self.key, campaign.id, day, now.boot);
+    pub fn will_see(&self, campaign: &Campaign, creative: u8, shard: &mut FrequencyShard, now: Now) {
+        let shown = campaign.shown(creative);
+        if !shown.counters.is_empty() {
+            shard.reserve(self.key, &shown, &campaign.counted.enough, now);
         }
     }
 }

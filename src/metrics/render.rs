@@ -154,6 +154,18 @@ impl Collector for Reconciliation {
         for count in self.0.guards.all() {
             family.encode_family(&labels(&count))?.encode_counter::<NoLabelSet, u64, f64>(&count.stops, None)?;
         }
+        let shadow = &self.0.shadow;
+        for (name, help, counter) in [
+            (
+                "corebid_frequency_shadow_bills",
+                "Billed impressions under a frequency cap, of one user in 1024",
+                &shadow.bills,
+            ),
+            ("corebid_frequency_shadow_over", "Those of them that went beyond a cap", &shadow.over),
+        ] {
+            let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            encoder.encode_counter::<NoLabelSet, u64, f64>(&counter.get(), None)?;
+        }
         Ok(())
     }
 }
@@ -257,6 +269,7 @@ mod tests {
         gauges.bills.add(3);
         gauges.held_micros.set(7);
         let scope = Scope::Advertiser(AdvertiserId(3));
+        gauges.shadow.bills.add(1);
         gauges.guards.set([Stop { scope, why: Why::Mismatch }].into_iter());
         gauges.guards.stop(scope, Why::Mismatch);
         gauges.guards.stop(scope, Why::Mismatch);
@@ -275,13 +288,15 @@ mod tests {
             "corebid_stopped{scope=\"campaign\",why=\"mismatch\"} 0",
             "# TYPE corebid_stops counter",
             "corebid_stops_total{scope=\"advertiser\",why=\"mismatch\"} 2",
+            "corebid_frequency_shadow_bills_total 1",
+            "corebid_frequency_shadow_over_total 0",
         ] {
             assert!(text.lines().any(|known| known.trim_end_matches('.') == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("corebid_ledger_head"), "no head was told yet");
         let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        let by_stop = 2;
-        assert_eq!(helps, Gauges::new(0).all().count() + by_stop);
+        let (by_stop, of_the_shadow) = (2, 2);
+        assert_eq!(helps, Gauges::new(0).all().count() + by_stop + of_the_shadow);
     }
 
     #[test]

@@ -9,4 +9,5 @@ pub mod seal;
 pub mod sealed;
 pub mod region;
 pub mod erase;
+pub mod shadow;
 pub mod source;

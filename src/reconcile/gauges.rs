@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crate::metrics::counter::Counter;
 use crate::metrics::paths::{PathSales, Table};
+use crate::profile::shadow::Tally;
 use crate::reconcile::guards::counts::Counts;
 use crate::store::anchor::Latest;
 use crate::units::{Micros, Slot};
@@ -43,14 +44,16 @@ macro_rules! gauges {
             pub paths: Table<PathSales>,
             /// What the guards stopped.
             pub guards: Counts,
+            /// What goes beyond frequency caps, as estimated.
+            pub shadow: Tally,
         }
 
         impl Gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
                 let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
-                let (head, paths, guards) = (Latest::default(), Table::default(), Counts::default());
-                Self { $($name: Counter::default(),)* spend, head, paths, guards }
+                let (head, paths, guards, shadow) = Default::default();
+                Self { $($name: Counter::default(),)* spend, head, paths, guards, shadow }
             }
 
             /// The same, counting by supply path too.
@@ -107,6 +110,7 @@ gauges! {
     Gauge ledger_records "Records of the ledger, over all segments";
     Counter head_file_failures "Heads of the ledger that could not be written to the head file";
     Counter snapshots "Snapshots handed to the cores";
+    Counter counts_lost "Billed impressions that the store of frequency counts was not told of, because too many waited for it";
     Counter cpu_ns "CPU time of the reconciliation thread, ns";
 }
 

@@ -13,6 +13,7 @@
 //! booked, and no renewal is passed on, so that leases run out by themselves.
 
 pub mod fleet;
+mod frequency;
 pub mod gauges;
 mod grants;
 pub mod guards;
@@ -45,6 +46,7 @@ use crate::units::{
     AdvertiserId, CampaignId, CoreId, CpmMicros, Day, ExchangeKey, LeaseId, Micros, Nanos, NodeId, Now, Slot,
     UnixMillis, UserHash, UserKey,
 };
+use frequency::Frequency;
 use gauges::Gauges;
 use grants::{Line, Own, Share};
 use guards::feed::{Change, FeedLag};
@@ -168,6 +170,7 @@ pub struct Reconciler {
     clock_behind: bool,
     quotas: Quotas,
     silence: Silence,
+    frequency: Frequency,
     gauges: Arc<Gauges>,
 }
 
@@ -213,6 +216,7 @@ impl Reconciler {
             clock_behind: false,
             quotas: Quotas::default(),
             silence: Silence::new(now, &[]),
+            frequency: Frequency::default(),
             gauges,
         };
         let &Registered { incarnation, .. } = &reconciler.registered;

@@ -9,7 +9,7 @@ use crate::authority::books::minute;
 use crate::authority::message::Booking;
 use crate::metrics::paths::PathSales;
 use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
-use crate::units::{CoreId, CpmMicros, Micros, Now, PathKey, UserKey};
+use crate::units::{CoreId, CpmMicros, Micros, Now, PathKey};
 
 impl Reconciler {
     /// Decides a notice with a valid signature. Its answer leaves when all that was booked is on disk.
@@ -249,10 +249,7 @@ impl Reconciler {
             sales.wins.add(u64::from(!known.any(Marks::WON)));
             sales.billed(amount);
         });
-        if claim.user != UserKey::NOBODY {
-            let day = now.wall.day();
-            self.broadcast(Order::Counted { user: claim.user, campaign: claim.campaign, day });
-        }
+        self.count(now, claim, number);
     }
 }
 

@@ -31,6 +31,7 @@ use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
 use crate::ids;
 use crate::limits;
+use crate::profile::count::Counted;
 use crate::ring::message::Event;
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
 use crate::snapshot::Snapshot;
@@ -95,6 +96,8 @@ pub struct CoreEnds {
 pub enum Command {
     /// The campaigns that may spend. Sent before the snapshots that hold them.
     Campaigns(Vec<Funding>),
+    /// What their impressions count for. Sent before them.
+    Counted(Vec<Counted>),
     /// How they spend. Sent before them.
     Spends(Vec<Spends>),
     /// The exchanges, with their H2 in ms. Sent once, before the campaigns.
@@ -412,6 +415,7 @@ impl Core {
                         self.next_tick = now.boot;
                     }
                 }
+                Ok(Command::Counted(list)) => self.keeper.node_mut().counted(list),
                 Ok(Command::Spends(list)) => self.keeper.node_mut().spends(list),
                 Ok(Command::Exchanges(list)) => self.keeper.node_mut().exchanges(now, &list),
                 Ok(Command::Limits(limits)) => self.keeper.node_mut().limit(&limits),

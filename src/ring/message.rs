@@ -3,9 +3,10 @@
 //! [`Event`]s go from a bid core to the reconciliation core, [`Order`]s come back. Two cache lines each, so that a line
 //! pair is never shared by two messages and the adjacent-line prefetcher brings a message whole.
 
+use crate::profile::count::Shown;
 use crate::units::{
-    BidId, CampaignId, CpmMicros, Day, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos,
-    NodeId, PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
+    BidId, CampaignId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
+    PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
 /// From a bid core to the reconciliation core.
@@ -160,6 +161,8 @@ pub struct Claim {
     pub exchange: ExchangeKey,
     /// What is agreed about it.
     pub agreed: Agreed,
+    /// Which of the campaign's creatives was bid, by its place.
+    pub creative: u8,
 }
 
 impl Claim {
@@ -246,10 +249,10 @@ pub enum Order {
     Counted {
         /// The user.
         user: UserKey,
-        /// The campaign.
-        campaign: CampaignId,
-        /// The day it counts for.
-        day: Day,
+        /// What was shown.
+        shown: Shown,
+        /// When it was billed.
+        at: UnixMillis,
     },
     /// The user is erased: whatever this core has of the user is to be overwritten.
     Erase {

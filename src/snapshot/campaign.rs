@@ -18,8 +18,9 @@ pub use file::{load, parse, split};
 pub use slots::Slots;
 pub use spending::{Mode, Pacing, Spending};
 
-use std::num::NonZeroU16;
+use std::collections::HashMap;
 
+use crate::profile::count::{Cap, Counted, Counters, Per, Shown};
 use crate::snapshot::document::FileError;
 use crate::snapshot::marks;
 use crate::snapshot::supply::Policy;
@@ -66,8 +67,8 @@ pub struct Definition {
     pub together: bool,
     /// What it asks of the supply path of a request, besides what the exchange is asked for.
     pub supply: Policy,
-    /// Impressions per user and UTC day; `None` for no cap.
-    pub frequency_cap: Option<NonZeroU16>,
+    /// How often it may be shown to a user; at most one cap of each kind and time.
+    pub frequency: Vec<Cap>,
     /// What it discloses where the Digital Services Act asks; without it, nothing.
     pub dsa: Option<dsa::Disclosure>,
     /// What it shows; at least one, at most 255.
@@ -111,8 +112,10 @@ pub struct Campaign {
     pub competes: Box<[u64]>,
     /// See [`Definition::supply`].
     pub supply: Policy,
-    /// See [`Definition::frequency_cap`].
-    pub frequency_cap: Option<NonZeroU16>,
+    /// See [`Definition::frequency`].
+    pub frequency: Vec<Cap>,
+    /// What its impressions count for: its own caps, and once it is in a snapshot, those of its advertiser.
+    pub counted: Counted,
     /// See [`Definition::dsa`]; rendered.
     pub dsa: Option<Box<dsa::Rendered>>,
     /// See [`Definition::creatives`].
@@ -148,7 +151,7 @@ impl Campaign {
             competes,
             together,
             supply,
-            frequency_cap,
+            frequency,
             dsa,
             creatives,
             targeting,
@@ -183,11 +186,19 @@ impl Campaign {
             together,
             competes: competes.iter().map(|label| marks::label(label.as_bytes())).collect(),
             supply,
-            frequency_cap,
+            counted: Counted::new(id, advertiser, &frequency, Counters::NONE),
+            frequency,
             dsa: dsa.map(|disclosure| Box::new(disclosure.render())),
             creatives,
             targeting,
         }
+    }
+
+    /// One of its creatives, shown.
+    #[inline]
+    pub fn shown(&self, creative: u8) -> Shown {
+        let Counted { campaign, advertiser, counters, .. } = self.counted;
+        Shown { campaign, creative: creative.into(), advertiser, counters }
     }
 
     /// Whether it bids, and only on some supply paths.
@@ -266,6 +277,24 @@ impl Flight {
     #[inline]
     pub fn contains(&self, now: UnixMillis) -> bool {
         self.start <= now && now < self.end
+    }
+}
+
+/// Makes the campaigns count for what their advertisers' other campaigns are capped by.
+pub(super) fn count_by_advertiser(campaigns: &mut [Campaign]) {
+    let mut by_advertiser: HashMap<AdvertiserId, Counters> = HashMap::new();
+    for campaign in campaigns.iter() {
+        let own = campaign.counted.counters.only(Per::Advertiser);
+        if !own.is_empty() {
+            let all = by_advertiser.entry(campaign.advertiser).or_default();
+            *all = all.and(own);
+        }
+    }
+    if !by_advertiser.is_empty() {
+        for campaign in campaigns {
+            let others = by_advertiser.get(&campaign.advertiser).copied().unwrap_or_default();
+            campaign.counted = Counted::new(campaign.id, campaign.advertiser, &campaign.frequency, others);
+        }
     }
 }
 

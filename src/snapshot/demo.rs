@@ -599,7 +599,7 @@ impl Plan {
             competes: Vec::new(),
             together: false,
             supply: Default::default(),
-            frequency_cap: None,
+            frequency: Vec::new(),
             dsa: None,
             creatives: self.ads.into_iter().map(|(order, ad)| ad.render(order)).collect(),
             targeting: self.targeting,

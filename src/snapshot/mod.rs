@@ -89,7 +89,8 @@ impl Snapshot {
     }
 
     /// A snapshot of these campaigns: builds the index.
-    pub fn new(version: u64, campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
+    pub fn new(version: u64, mut campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
+        campaign::count_by_advertiser(&mut campaigns);
         let targeting = Arc::new(targeting::Index::build(&campaigns));
         Snapshot::of(version, (campaigns.into(), targeting), model, world)
     }

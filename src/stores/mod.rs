@@ -7,6 +7,8 @@
 pub mod breaker;
 pub mod fetch;
 #[cfg(feature = "stores")]
+pub mod frequency;
+#[cfg(feature = "stores")]
 pub mod leases;
 pub mod metrics;
 mod timer;

@@ -6,6 +6,7 @@
 //!                    1        71 to 92     16 (bill) or 8 (win, loss)
 //! ```
 //!
+//! The place of the creative takes the first byte of the expiry's eight, which no time in milliseconds needs for two million years.
 //! Terms are written only where they are not [`Terms::PLAIN`]: 15 bytes, and `&m=${AUCTION_MULTIPLIER}` for a bid that pays
 //! for more or less than one impression. So is the supply path, where its wins are counted: 6 bytes.
 //!
@@ -271,7 +272,8 @@ fn pack(key: u8, claim: &Claim, path: PathKey) -> ([u8; SIGNED_MOST], usize) {
     put(&claim.reservation.0.to_be_bytes());
     put(&claim.lease.0.to_be_bytes());
     put(&claim.price.0.to_be_bytes());
-    put(&claim.expires.0.to_be_bytes());
+    put(&[claim.creative]);
+    put(&claim.expires.0.to_be_bytes()[1..]);
     put(&claim.user.0.to_be_bytes());
     put(&claim.bid.0);
     put(&claim.campaign.0.to_be_bytes());
@@ -298,11 +300,16 @@ fn unpack(signed: &[u8]) -> Option<(Claim, PathKey)> {
         Some(*bytes)
     }
     let [agreed] = take(&mut rest)?;
+    let reservation = ReservationId(u64::from_be_bytes(take(&mut rest)?));
+    let lease = LeaseId(u64::from_be_bytes(take(&mut rest)?));
+    let price = CpmMicros(i64::from_be_bytes(take(&mut rest)?));
+    let [creative, a, b, c, d, e, f, g] = take(&mut rest)?;
     let mut claim = Claim {
-        reservation: ReservationId(u64::from_be_bytes(take(&mut rest)?)),
-        lease: LeaseId(u64::from_be_bytes(take(&mut rest)?)),
-        price: CpmMicros(i64::from_be_bytes(take(&mut rest)?)),
-        expires: UnixMillis(u64::from_be_bytes(take(&mut rest)?)),
+        reservation,
+        lease,
+        price,
+        creative,
+        expires: UnixMillis(u64::from_be_bytes([0, a, b, c, d, e, f, g])),
         user: UserKey(u64::from_be_bytes(take(&mut rest)?)),
         bid: BidId(take(&mut rest)?),
         campaign: CampaignId(u32::from_be_bytes(take(&mut rest)?)),
@@ -331,12 +338,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn claims() -> impl Strategy<Value = Claim> {
-        let one = (any::<u64>(), any::<u64>(), any::<i64>(), any::<u64>(), any::<u64>());
-        let other = (any::<[u8; 16]>(), any::<u32>(), any::<u32>(), any::<u16>());
+        let one = (any::<u64>(), any::<u64>(), any::<i64>(), 0..1u64 << 56, any::<u64>());
+        let other = (any::<[u8; 16]>(), any::<u32>(), any::<u32>(), any::<u16>(), any::<u8>());
         let agreed = (any::<u32>(), 0..=Agreed::ALL.0, terms());
         let all = (one, other, agreed).prop_map(|(one, other, (exchange, agreed, terms))| {
             let (reservation, lease, price, expires, user) = one;
-            let (bid, campaign, incarnation, node) = other;
+            let (bid, campaign, incarnation, node, creative) = other;
             Claim {
                 reservation: ReservationId(reservation),
                 lease: LeaseId(lease),
@@ -349,6 +356,7 @@ mod tests {
                 node: NodeId(node),
                 exchange: ExchangeKey(exchange),
                 agreed: Agreed(agreed),
+                creative,
                 terms,
             }
         });

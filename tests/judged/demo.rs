@@ -18,8 +18,8 @@ fn campaign(campaign: &Campaign) -> Value {
     let mut value = json!({"id": campaign.id.0, "advertiser": campaign.advertiser.0, "enabled": campaign.enabled,
         "cpm": money(campaign.cpm.0), "adomain": campaign.adomain, "cat": campaign.cat, "cat_in": cat_in,
         "together": campaign.together, "creatives": campaign.creatives.iter().map(creative).collect::<Vec<_>>()});
-    if let Some(cap) = campaign.frequency_cap {
-        value["frequency_cap"] = cap.get().into();
+    if let Some(cap) = campaign.frequency.first() {
+        value["frequency_cap"] = cap.times.get().into();
     }
     // What else there is to want is held against a reference in tests/targeting.
     let targeting = &campaign.targeting;

@@ -150,7 +150,7 @@ fn one(id: u32, targeting: Targeting) -> Campaign {
         competes: vec![],
         together: false,
         supply: Default::default(),
-        frequency_cap: None,
+        frequency: Vec::new(),
         dsa: None,
         creatives: vec![worlds::creative(BANNER)],
         targeting,

@@ -227,7 +227,7 @@ prop_compose! {
             competes: vec![],
             together: false,
             supply: Default::default(),
-            frequency_cap: None,
+            frequency: Vec::new(),
             dsa: None,
             creatives: shapes.into_iter().map(creative).collect(),
             targeting: thin(targeting, keep),

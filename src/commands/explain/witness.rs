@@ -308,7 +308,7 @@ impl Probe for Witness {
                 Some(format!("{} is below the floor {}", self.money(offer.price.0), self.money(offer.floor.0)))
             }
             NoBidReason::FrequencyCap if self.nobody => Some("has a cap, and there is no user to count for".to_owned()),
-            NoBidReason::FrequencyCap => Some("shown to this user often enough today".to_owned()),
+            NoBidReason::FrequencyCap => Some("shown to this user often enough".to_owned()),
             NoBidReason::Paced => {
                 Some("its budget is spread over the day: this auction is not one it takes part in".to_owned())
             }

@@ -352,6 +352,7 @@ impl World {
             node: *id,
             exchange: key,
             agreed: Agreed::LOSS_IS_FINAL.when(exchange.loss_is_final),
+            creative: 0,
         };
         let turn = Turn { claim, exchange: auction.exchange, campaign: at, valid_until: backing.valid_until };
         self.plan_poll(node);

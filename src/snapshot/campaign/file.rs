@@ -2,12 +2,12 @@
 
 mod creative;
 mod dsa;
+mod frequency;
 mod spending;
 mod targeting;
 mod words;
 
 use std::collections::HashMap;
-use std::num::NonZeroU16;
 use std::path::Path;
 
 use toml::value::{Datetime, Offset};
@@ -106,9 +106,7 @@ fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
         competes: table.read("competes", |node| each(node, NAMED, name))?.unwrap_or_default(),
         together: table.read("together", Node::bool)?.unwrap_or(false),
         supply: table.read("supply", supply)?.unwrap_or_default(),
-        frequency_cap: table
-            .read("frequency_cap", |node| node.integer(1..=i64::from(u16::MAX)))?
-            .and_then(|cap| NonZeroU16::new(cap as u16)),
+        frequency: frequency::read(&mut table)?,
         dsa: table.read("dsa", dsa::read)?,
         creatives: table.need("creatives", |node| some(node, 255, creative::read))?,
         targeting: table.read("targeting", targeting::read)?.unwrap_or_default(),

@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod failure;
+pub mod frequency;
 pub mod lease;
 pub mod library;
 pub mod topology;

@@ -71,7 +71,11 @@ impl Keepers {
                 }
                 Some(Ok((_, Reply::Refused(crate::store::valkey::lease::Refused::Retired)))) => {}
                 _ => {
-                    log::error!("node {}: advertiser {} was not told that it is retired; retire it again", node.0, advertiser.0);
+                    log::error!(
+                        "node {}: advertiser {} was not told that it is retired; retire it again",
+                        node.0,
+                        advertiser.0
+                    );
                     all = false;
                 }
             }

@@ -127,14 +127,19 @@ impl Keepers {
         let key = lease::key(advertiser);
         let call = call(Function::Open, &key, &[&encode::envelope(&envelope), &body, &checkpoint]);
         let (mut replies, safe) = self.commit(self.valkey.shard_of(key.as_bytes()), vec![call]).await;
-        let bytes = replies.pop().expect("a reply to each call").map_err(|failure| Shut::Server(failure.to_string()))?;
+        let bytes =
+            replies.pop().expect("a reply to each call").map_err(|failure| Shut::Server(failure.to_string()))?;
         if !safe {
             return Err(Shut::Server("no replica confirms".into()));
         }
         match decode::done(&bytes) {
             Ok((_, Reply::Done(()))) => {
                 if standing.epoch > Epoch(1) {
-                    log::warn!("advertiser {}: epoch {} has begun; it learns what is out", advertiser.0, standing.epoch.0);
+                    log::warn!(
+                        "advertiser {}: epoch {} has begun; it learns what is out",
+                        advertiser.0,
+                        standing.epoch.0
+                    );
                 }
                 Ok(envelope)
             }

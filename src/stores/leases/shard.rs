@@ -162,7 +162,8 @@ impl Keepers {
         let mut state = self.state.borrow_mut();
         let Some(shard) = state.shards.get_mut(&advertiser) else { return };
         // Nodes spread theirs over the time; the register keeps the newest.
-        let spread = CHECKPOINT.mul_f64(0.5 + f64::from(advertiser.0.wrapping_mul(2_654_435_769)) / f64::from(u32::MAX));
+        let spread =
+            CHECKPOINT.mul_f64(0.5 + f64::from(advertiser.0.wrapping_mul(2_654_435_769)) / f64::from(u32::MAX));
         let due = *shard.checkpoint.get_or_insert(now + spread / 4);
         if due <= now && shard.envelope.is_some() {
             shard.checkpoint = Some(now + spread);
