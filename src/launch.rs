@@ -14,6 +14,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -37,6 +38,7 @@ use crate::profile::keyfile::{self, KeyFile};
 use crate::profile::seal::FleetKeys;
 use crate::profile::sealed::{Keyring, SealedProfiles};
 use crate::profile::source::ProfileSource;
+use crate::reconcile::fleet::Wire;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
@@ -197,6 +199,7 @@ impl Launch {
         }
 
         let (commands, receiver) = sync_channel(COMMANDS);
+        let (wire, leasing) = leases(topology.housekeeping(&Topology::allowed()), &config)?;
         let options = reconciliation::Options {
             dir: config.data.dir.clone(),
             cpu: Some(topology.reconcile),
@@ -208,10 +211,10 @@ impl Launch {
                 node: config.node(),
                 cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
                 horizons: horizons(&config),
-                parts: Parts::One,
+                parts: if wire.is_some() { Parts::Advertisers } else { Parts::One },
             },
         };
-        let reconciliation = reconciliation::spawn(options, None, ends, receiver).map_err(failed)?;
+        let reconciliation = reconciliation::spawn(options, wire, ends, receiver).map_err(failed)?;
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
         commands.send(Command::Counted(counted(&data))).map_err(failed)?;
@@ -269,6 +272,9 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        if let Some(leasing) = leasing {
+            registry.register_collector(leasing);
+        }
         let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
         let housekeeping = topology.housekeeping(&Topology::allowed());
         let mut stores = None;
@@ -433,6 +439,19 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
     make_data_directory(config)?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+/// Where the accounts are kept, if not here: the way there, and what is counted on it.
+#[cfg(feature = "stores")]
+fn leases(cpu: usize, config: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+    use crate::stores::leases::{counts::Leasing, start};
+    let started = start(cpu, &config.stores).map_err(failed)?;
+    Ok(started.map_or((None, None), |(wire, counts)| (Some(wire), Some(Box::new(Leasing(counts)) as _))))
+}
+
+#[cfg(not(feature = "stores"))]
+fn leases(_: usize, _: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+    Ok((None, None))
 }
 
 fn horizon_of_each(config: &Config) -> Vec<(ExchangeKey, u64)> {
