@@ -52,9 +52,15 @@ impl Bidder {
     }
 
     pub fn try_start(arguments: &[&str]) -> Result<Bidder, Refused> {
-        let ports = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--wait", "block"];
+        Bidder::try_start_on("127.0.0.1", corebid(), arguments)
+    }
+
+    /// The same on another address, by a command that becomes the program.
+    pub fn try_start_on(host: &str, mut command: Command, arguments: &[&str]) -> Result<Bidder, Refused> {
+        let any = format!("{host}:0");
+        let ports = ["serve", "--listen", &any, "--admin", &any, "--wait", "block"];
         let mut child =
-            corebid().args(ports).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            command.args(ports).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let stdout = lines(child.stdout.take().unwrap());
         let stderr = child.stderr.take().unwrap();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value};
 
 use super::{Folder, eventually};
@@ -257,6 +257,8 @@ impl Authority {
     pub fn new() -> Authority {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate that has its issuer's name for its own issuer.
+        authority.distinguished_name.push(DnType::CommonName, "authority");
         let key = KeyPair::generate().unwrap();
         let folder = Folder::new("authority");
         folder.write("ca.pem", authority.self_signed(&key).unwrap().pem());
