@@ -40,7 +40,8 @@ local DAY = '<I4i8i8i8i8I2'
 local ONE_DAY = '<I8Bi4i8i8i8Bi8i8i8i8i8I4I2i8i8i8BI4i8i8i8i8I2'
 local LIFE_BYTES, ONE_DAY_BYTES = 109, 147
 local DAY_BYTES = 38
-local ONE_DAY_AND_NEED = ONE_DAY .. 'I4I8i8i8i8'
+-- And its needs: one, and others as they are.
+local ONE_DAY_AND_NEEDS = ONE_DAY .. 'I4I8i8i8i8c0'
 local NEED = '<I4I8i8i8i8'
 local NEED_BYTES = 36
 local PROCESS = '<I2I8I8BI8I4I8I8I4I4'
@@ -1104,21 +1105,20 @@ local function steady(body, at, raw, id, incarnation, raw_incarnation, grants)
   if type(bytes) ~= 'string' or #bytes < ONE_DAY_BYTES or byte(bytes, LIFE_BYTES) ~= 1 then return nil end
   local number, day = unpack_bytes('<I4I4', body, at)
   local said_granted, freed, wanted, least, exposed, expected, demand, done, why = unpack_bytes(SAID_SUMS, body, at + SAID_AT)
+  local may_grow = grants and wanted > 0 and day >= today - 1 and day <= today + 1
+  if done == 1 or why ~= 255 or (not lease and (may_grow or id ~= NONE)) then return nil end
   local revision, strict, tolerance, daily, total, largest, alive, budget, ceiling, settled, charged, excess, epoch, needs,
     all_demand, all_expected, all_exposed, _, only_day, day_budget, day_ceiling, day_settled, day_charged, open =
     unpack_bytes(ONE_DAY, bytes)
-  if done == 1 or why ~= 255 or only_day ~= day or alive == 0 or revision ~= meta.revision or epoch ~= meta.epoch
+  if only_day ~= day or alive == 0 or revision ~= meta.revision or epoch ~= meta.epoch
     or day_budget ~= daily or budget ~= total or (open == 0 and day < oldest_day()) then
     return nil
   end
-  local may_grow = grants and wanted > 0 and day >= today - 1 and day <= today + 1
   local granted, used, released, since, grown, current, of_campaign, of = 0, 0, 0, 0, 0, 0, 0, 0
   if lease then
     if type(lease) ~= 'string' then return nil end
     of_campaign, of, granted, used, released, since, grown, current = unpack_bytes(LEASE_NUMBERS, lease)
     if current == 0 or of_campaign ~= number or of ~= day then return nil end
-  elseif may_grow or id ~= NONE then
-    return nil
   end
 
   local before, granted_before, released_before = charged, granted, released
@@ -1173,9 +1173,9 @@ local function steady(body, at, raw, id, incarnation, raw_incarnation, grants)
     or day_settled + day_charged > day_ceiling or used < 0 or released < 0 or granted - used - released < 0 then
     sound = false
   end
-  bytes = pack(ONE_DAY_AND_NEED, revision, strict, tolerance, daily, total, largest, 1, budget, ceiling, settled, charged, excess,
+  bytes = pack(ONE_DAY_AND_NEEDS, revision, strict, tolerance, daily, total, largest, 1, budget, ceiling, settled, charged, excess,
     epoch, needs, all_demand, all_expected, all_exposed, 1, day, daily, day_ceiling, day_settled, day_charged, open,
-    incarnation, now, demand, expected, exposed) .. others
+    incarnation, now, demand, expected, exposed, others)
   campaigns[raw] = bytes
   local size = #fields_of_steady
   fields_of_steady[size + 1], fields_of_steady[size + 2] = raw, bytes
