@@ -172,7 +172,8 @@ impl World {
             clock.drift(0, machines.between(0, 20_000) as i64 - 10_000);
             clock
         };
-        let nodes: Vec<_> = (0..options.nodes).map(|index| Node::new(index + 1, clock(index), parts(options.authority))).collect();
+        let nodes: Vec<_> =
+            (0..options.nodes).map(|index| Node::new(index + 1, clock(index), parts(options.authority))).collect();
         let authority = Guardian::new(clock(0));
         let last_auction = u64::from(options.days) * DAY;
         let plan: Vec<_> = faults::plan(seed, options.days)

@@ -411,7 +411,8 @@ impl Shards {
             })
             .collect();
         let before = UnixMillis(at.clock.0 + OPEN_MS);
-        let body = encode::open(before, &registered).map_err(|unfit| at.violated(advertiser, unfit.to_string())).ok()?;
+        let body =
+            encode::open(before, &registered).map_err(|unfit| at.violated(advertiser, unfit.to_string())).ok()?;
         let checkpoint = self.checkpoints.get(&advertiser).cloned().unwrap_or_default();
         match self.ask(at, advertiser, Function::Open, &envelope, &[&body, &checkpoint], decode::done)? {
             Reply::Done(()) => {}
