@@ -84,7 +84,7 @@ faults! {
     /// A node does everything slowly: up to seconds for what takes a millisecond.
     SlowNode "slow-node" { 3 a day, for MINUTE, 5 * MINUTE }
     /// Every copy of the shards is gone; what the register keeps of them is up to a minute old.
-    Wipe "wipe" { 1 a day, for SECOND, 30 * SECOND }
+    Wipe "wipe" { 2 a day, for SECOND, 30 * SECOND }
 }
 
 impl Fault {
