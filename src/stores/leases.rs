@@ -128,6 +128,7 @@ struct State {
 /// What waits for a server.
 #[derive(Default)]
 struct Queue {
+    #[expect(clippy::vec_box, reason = "they come boxed, and a queue moves pointers rather than reports")]
     reports: Vec<Box<Report>>,
     busy: bool,
 }

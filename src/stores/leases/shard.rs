@@ -58,6 +58,7 @@ enum Sent {
 
 impl Keepers {
     /// One round trip: the reports, each after its advertiser's budgets if those are new.
+    #[expect(clippy::vec_box, reason = "they come boxed, and a queue moves pointers rather than reports")]
     pub(super) async fn send(self: &Rc<Self>, id: ShardId, reports: Vec<Box<Report>>) {
         let (mut sent, mut calls) = (Vec::new(), Vec::new());
         for report in reports.into_iter().filter(|report| !Self::is_stale(report)) {
