@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use corebid::reconcile::record::{Marks, Record};
+use corebid::reconcile::record::Record;
 
 use exchange::{Bill, Exchange, Totals};
 use machines::{BUDGET, Fleet};
@@ -54,12 +54,8 @@ fn settle(fleet: &Fleet, bidders: [Bidder; 2], exchange: Exchange) -> Totals {
     for folder in &fleet.folders {
         let mut here: HashMap<String, i64> = HashMap::new();
         for record in records(&folder.path("data")) {
-            match record {
-                Record::Bill { bid, amount, .. } => {
-                    assert_eq!(here.insert(bid_id(bid), amount.0), None, "billed twice: {record:?}");
-                }
-                Record::Booked { marks, .. } => assert!(!marks.any(Marks::EXCESS), "no lease covers {record:?}"),
-                _ => {}
+            if let Record::Bill { bid, amount, .. } = record {
+                assert_eq!(here.insert(bid_id(bid), amount.0), None, "billed twice: {record:?}");
             }
         }
         booked.extend(here);
@@ -150,9 +146,9 @@ fn a_replica_takes_over() {
     fleet.primary.kill();
     fleet.replica.ask(&["REPLICAOF", "NO", "ONE"]);
     eventually("another epoch of both advertisers", || (epochs() >= before + 2).then_some(()));
+    // What was out lives on while the authority learns; it is not what is waited for.
+    thread::sleep(FAULT);
     for node in [0, 1] {
-        // A lease that was out lives on while the authority learns; it is not what is waited for.
-        thread::sleep(Duration::from_secs(if node == 0 { 13 } else { 0 }));
         exchange.sees_bids(node, 100);
     }
     settle(&fleet, bidders, exchange);
