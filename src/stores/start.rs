@@ -24,7 +24,7 @@ use crate::profile::erase::{self, Erasable, Erase, Traces};
 use crate::profile::fetched::FetchOutcome;
 use crate::profile::keyfile::KeyFile;
 use crate::profile::keys::KeyError;
-use crate::profile::region::{Eu, Elsewhere, InRegion, Regional, Resident};
+use crate::profile::region::{Elsewhere, Eu, InRegion, Regional, Resident};
 use crate::profile::seal::FleetKeys;
 use crate::profile::sealed::{Keyring, SealedProfiles};
 use crate::profile::source::ProfileSource;
@@ -129,7 +129,8 @@ impl Fleet {
         let Beside { commands, gauges, asks, deltas, spreading } = beside;
         let valkey = valkey.map(|config| Valkey::new(&config, LIBRARIES).map(Rc::new));
         let valkey = valkey.transpose().map_err(io::Error::other)?;
-        let counts = valkey.clone().map(|valkey| Counts { valkey, silent: Cell::default(), spreading: spreading.clone() });
+        let counts =
+            valkey.clone().map(|valkey| Counts { valkey, silent: Cell::default(), spreading: spreading.clone() });
         let users = Rc::new(Regional::<_, R>::new(Users { base, profiles, counts }));
         let erased = Erased::default();
         if let (Some(valkey), Some(deltas)) = (valkey.clone(), deltas) {
@@ -215,8 +216,11 @@ impl ProfileSource for Users {
             None => users.iter().map(|&user| (user, FetchOutcome::Nothing)).collect(),
         };
         let Some(profiles) = &self.profiles else { return outcomes };
-        let unknown: Vec<UserKey> =
-            outcomes.iter().filter(|(_, outcome)| !matches!(outcome, FetchOutcome::Profile(_))).map(|at| at.0).collect();
+        let unknown: Vec<UserKey> = outcomes
+            .iter()
+            .filter(|(_, outcome)| !matches!(outcome, FetchOutcome::Profile(_)))
+            .map(|at| at.0)
+            .collect();
         if unknown.is_empty() {
             return outcomes;
         }

@@ -54,7 +54,10 @@ impl Erasures {
                 replaced => return replaced,
             }
         }
-        Err(Failure { kind: Kind::Conflict, what: format!("the list of erased users changed {ROUNDS} times meanwhile") })
+        Err(Failure {
+            kind: Kind::Conflict,
+            what: format!("the list of erased users changed {ROUNDS} times meanwhile"),
+        })
     }
 
     /// The users behind the first `known`, as far as they are kept, oldest first; and how many there ever were.
