@@ -14,6 +14,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -38,6 +39,7 @@ use crate::profile::keyfile::{self, KeyFile};
 use crate::profile::seal::FleetKeys;
 use crate::profile::sealed::{Keyring, SealedProfiles};
 use crate::profile::source::ProfileSource;
+use crate::reconcile::fleet::Wire;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
@@ -112,6 +114,7 @@ pub struct Node {
 type StartStores = Box<dyn FnOnce(usize, Vec<stores::CoreEnds>, wake::Wakeup, Beside) -> io::Result<Stores>>;
 
 /// What the stores thread is lent by the rest of the node, if it takes it.
+#[cfg_attr(not(feature = "stores"), expect(dead_code, reason = "only stores of a fleet are told of them"))]
 struct Beside {
     commands: SyncSender<Command>,
     gauges: Arc<Gauges>,
@@ -215,6 +218,7 @@ impl Launch {
         }
 
         let (commands, receiver) = sync_channel(COMMANDS);
+        let (wire, leasing) = leases(topology.housekeeping(&Topology::allowed()), &config)?;
         let options = reconciliation::Options {
             dir: config.data.dir.clone(),
             cpu: Some(topology.reconcile),
@@ -226,10 +230,10 @@ impl Launch {
                 node: config.node(),
                 cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
                 horizons: horizons(&config),
-                parts: Parts::One,
+                parts: if wire.is_some() { Parts::Advertisers } else { Parts::One },
             },
         };
-        let reconciliation = reconciliation::spawn(options, None, ends, receiver).map_err(failed)?;
+        let reconciliation = reconciliation::spawn(options, wire, ends, receiver).map_err(failed)?;
         let mut deltas = None;
         let shares_counts = start_stores.is_some() && config.stores.valkey.is_some();
         if shares_counts {
@@ -294,6 +298,9 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        if let Some(leasing) = leasing {
+            registry.register_collector(leasing);
+        }
         let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
         let housekeeping = topology.housekeeping(&Topology::allowed());
         let mut stores = None;
@@ -466,6 +473,19 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
     make_data_directory(config)?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+/// Where the accounts are kept, if not here: the way there, and what is counted on it.
+#[cfg(feature = "stores")]
+fn leases(cpu: usize, config: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+    use crate::stores::leases::{counts::Leasing, start};
+    let started = start(cpu, &config.stores).map_err(failed)?;
+    Ok(started.map_or((None, None), |(wire, counts)| (Some(wire), Some(Box::new(Leasing(counts)) as _))))
+}
+
+#[cfg(not(feature = "stores"))]
+fn leases(_: usize, _: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+    Ok((None, None))
 }
 
 fn horizon_of_each(config: &Config) -> Vec<(ExchangeKey, u64)> {

@@ -343,7 +343,9 @@ impl Bidder {
     /// Takes up what the stores thread brought, `all` of it or a turn's worth, names the requests that can go on, and wakes it for
     /// those who are asked for.
     fn take_up(&mut self, now: Now, all: bool, ready: &mut Vec<Token>) {
-        let Bidder { core: BidCore { misses, profiles, frequency, .. }, stores: Some(stores), parked, metrics, .. } = self else {
+        let Bidder { core: BidCore { misses, profiles, frequency, .. }, stores: Some(stores), parked, metrics, .. } =
+            self
+        else {
             return;
         };
         let mut go_on = |ticket: Ticket| {

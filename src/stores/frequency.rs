@@ -103,11 +103,7 @@ impl Spread {
     ///
     /// # Errors
     /// The connection's.
-    pub async fn of<S: Servers>(
-        &self,
-        servers: &mut S,
-        users: &[UserKey],
-    ) -> RedisResult<Vec<Option<Vec<Count>>>> {
+    pub async fn of<S: Servers>(&self, servers: &mut S, users: &[UserKey]) -> RedisResult<Vec<Option<Vec<Count>>>> {
         read(servers, users, self.name).await
     }
 }

@@ -1,4 +1,5 @@
 #!lua name=corebid
+-- version 2
 
 -- The lease authority of one advertiser: what crate::authority::Authority does, where several machines share it. Each function is one
 -- step of it, run by the server as one: nothing comes between, and a replica or the append-only file gets all of it or nothing.
@@ -35,30 +36,42 @@ local WHY_MISMATCH = 3
 local META = '<I4I8I8I8I8I8I8i8I8B'
 local LIFE = '<I8Bi4i8i8i8Bi8i8i8i8i8I4I2i8i8i8B'
 local DAY = '<I4i8i8i8i8I2'
+-- A campaign with one day: LIFE, the last byte of which is their number, and DAY.
+local ONE_DAY = '<I8Bi4i8i8i8Bi8i8i8i8i8I4I2i8i8i8BI4i8i8i8i8I2'
+local LIFE_BYTES, ONE_DAY_BYTES = 109, 147
 local DAY_BYTES = 38
+-- And its needs: one, and others as they are.
+local ONE_DAY_AND_NEEDS = ONE_DAY .. 'I4I8i8i8i8c0'
 local NEED = '<I4I8i8i8i8'
 local NEED_BYTES = 36
 local PROCESS = '<I2I8I8BI8I4I8I8I4I4'
-local LEASE_RECORD = '<c4c4i8i8i8I8i8'
+-- The last byte: it is the lease of its process for its campaign's day.
+local LEASE_RECORD = '<c4c4i8i8i8I8i8B'
+local LEASE_NUMBERS = '<I4I4i8i8i8I8i8B'
 local BOOKING = '<I8c8c8c4I4i8i8I8BI4'
 local BOOKING_BYTES = 61
 local SAID = '<c4c4c8c8i8i8i8i8i8i8i8BB'
 local SAID_BYTES = 82
+-- Its end, after the ids.
+local SAID_AT, SAID_SUMS = 24, '<i8i8i8i8i8i8i8BB'
+local ANSWER = '<I4I4c8i8i8i8i8i8I4i8'
 local FOREIGN_RECORD = '<c8c8I4i8i8I8'
 local NONE = '\0\0\0\0\0\0\0\0'
 
 -- What a call has read, and what it will write. Set anew by `enter`.
-local key, now, meta, stored, stops, unheard, unheard_count, orphans
+local key, now, today, reporter, meta, stored, stops, unheard, unheard_count, orphans
 local campaigns, processes, nodes, leases, of_day, reserved
 local listed, changes, dropped, dirty
+-- Of `steady`: fields and values that are to be written, of the main hash and of its process; what money they move; whether all adds up.
+local fields_of_steady, leases_of_steady, moved_by_steady, sound
 -- What the server has: nothing of it is there while a library is loaded.
-local call, pack, unpack_bytes, floor, max, min, sub, find, concat, insert, ipairs, pairs, next, unpack
+local call, pack, unpack_bytes, floor, max, min, byte, sub, find, concat, insert, ipairs, pairs, next, type, unpack
 
 local function bind()
   call, pack, unpack_bytes = redis.call, struct.pack, struct.unpack
   floor, max, min = math.floor, math.max, math.min
-  sub, find, concat, insert = string.sub, string.find, table.concat, table.insert
-  ipairs, pairs, next, unpack = _G.ipairs, _G.pairs, _G.next, _G.unpack
+  byte, sub, find, concat, insert = string.byte, string.sub, string.find, table.concat, table.insert
+  ipairs, pairs, next, type, unpack = _G.ipairs, _G.pairs, _G.next, _G.type, _G.unpack
 end
 
 local function clock()
@@ -86,16 +99,20 @@ local function read_stops(bytes)
   return found
 end
 
+-- Days before it are forgotten, once no lease of them is left: nothing is billed for them.
+local function oldest_day()
+  return floor(meta.forgotten / 1440) - 2
+end
+
 local function read_campaign(raw, bytes)
   if not bytes then return false end
   local revision, strict, tolerance, daily, total, largest, alive, budget, ceiling, settled, charged, excess, need_epoch,
     needs, demand, expected, exposed, count, at = unpack_bytes(LIFE, bytes)
   local days = {}
-  local old = floor(meta.forgotten / 1440) - 2
+  local old = oldest_day()
   for i = 1, count do
     local day, day_budget, day_ceiling, day_settled, day_charged, open = unpack_bytes(DAY, bytes, at)
     at = at + DAY_BYTES
-    -- Nothing is billed for a day so long past.
     if day >= old or open > 0 then
       days[#days + 1] = {
         day = day, budget = day_budget, ceiling = day_ceiling, settled = day_settled, charged = day_charged, open = open,
@@ -141,10 +158,10 @@ end
 
 local function read_lease(id, bytes)
   if not bytes then return false end
-  local campaign, day, granted, settled, released, since, grown = unpack_bytes(LEASE_RECORD, bytes)
+  local campaign, day, granted, settled, released, since, grown, current = unpack_bytes(LEASE_RECORD, bytes)
   return {
     id = id, campaign = campaign, day = day, granted = granted, settled = settled, released = released, since = since,
-    grown = grown,
+    grown = grown, current = current,
   }
 end
 
@@ -170,10 +187,9 @@ end
 
 local function campaign_of(raw)
   local campaign = campaigns[raw]
-  if campaign == nil then
-    campaign = read_campaign(raw, call('HGET', key, raw))
-    campaigns[raw] = campaign
-  end
+  if campaign == nil then campaign = call('HGET', key, raw) end
+  if type(campaign) == 'string' then campaign = read_campaign(raw, campaign) end
+  campaigns[raw] = campaign
   return campaign
 end
 
@@ -197,10 +213,9 @@ end
 
 local function lease_of(id)
   local lease = leases[id]
-  if lease == nil then
-    lease = read_lease(id, call('HGET', of_process(process_of(id)), id))
-    leases[id] = lease
-  end
+  if lease == nil then lease = call('HGET', of_process(process_of(id)), id) end
+  if type(lease) == 'string' then lease = read_lease(id, lease) end
+  leases[id] = lease
   return lease
 end
 
@@ -331,6 +346,7 @@ end
 local function new_lease(id, incarnation, campaign, day, raw_day)
   local lease = {
     id = id, campaign = campaign.raw, day = raw_day, granted = 0, settled = 0, released = 0, since = 0, grown = 0,
+    current = 1,
   }
   leases[id] = lease
   dirty.leases[lease] = true
@@ -340,7 +356,12 @@ local function new_lease(id, incarnation, campaign, day, raw_day)
   holder.leases = holder.leases + 1
   dirty.processes[holder] = true
   local place = campaign.raw .. raw_day
-  lease_for(incarnation, place)
+  local before = lease_for(incarnation, place)
+  before = before and lease_of(before)
+  if before then
+    before.current = 0
+    dirty.leases[before] = true
+  end
   of_day[incarnation][place] = id
   change(incarnation, 'o' .. place, id)
   return lease
@@ -501,7 +522,8 @@ local function write_node(of)
 end
 
 local function write_lease(of)
-  return pack(LEASE_RECORD, of.campaign, of.day, of.granted, of.settled, of.released, of.since, of.grown)
+  return pack(LEASE_RECORD, of.campaign, of.day, of.granted, of.settled, of.released, of.since, of.grown,
+    of.current)
 end
 
 -- The stack of a Lua function holds some thousand values.
@@ -526,7 +548,7 @@ end
 -- Whether everything that was touched adds up: every day under its ceiling, days to their campaign's life, campaigns to their
 -- advertiser, and no lease below nothing.
 local function adds_up()
-  local moved = 0
+  local moved = moved_by_steady
   for _, campaign in ipairs(dirty.campaigns) do
     local charged = 0
     local days = campaign.days
@@ -541,7 +563,7 @@ local function adds_up()
   for lease in pairs(dirty.leases) do
     if charge(lease) < 0 or lease.settled < 0 or lease.released < 0 then return false end
   end
-  return meta.committed >= 0 and stored.committed + moved == meta.committed
+  return sound and meta.committed >= 0 and stored.committed + moved == meta.committed
 end
 
 -- Writes everything down, if it adds up. Otherwise nothing of it, and the advertiser is stopped.
@@ -555,11 +577,12 @@ local function commit()
     return false
   end
   meta.version = meta.version + 1
-  local fields = { 'm', write_meta(meta) }
+  local fields = fields_of_steady
   local function put(field, value)
     fields[#fields + 1] = field
     fields[#fields + 1] = value
   end
+  put('m', write_meta(meta))
   if dirty.stops then put('s', write_stops()) end
   if dirty.memory then
     local names, kept = {}, {}
@@ -577,6 +600,7 @@ local function commit()
   end
   for node in pairs(dirty.nodes) do put('n' .. pack('<I2', node.id), write_node(node)) end
   set(key, fields)
+  if #leases_of_steady > 0 then set(of_process(reporter), leases_of_steady) end
   for lease in pairs(dirty.leases) do change(process_of(lease.id), lease.id, write_lease(lease)) end
   for incarnation, all in pairs(changes) do
     local gone, new = {}, {}
@@ -631,8 +655,8 @@ local function malformed(keys)
 end
 
 -- After a replica took over, or a restart, the server has another one: acknowledged writes may be gone.
-local function server()
-  return string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+local function serves(id)
+  return find(call('INFO', 'replication'), 'master_replid:' .. id, 1, true) ~= nil
 end
 
 local function take(bytes)
@@ -643,8 +667,10 @@ end
 -- Reads what every call needs and whatever `fields` of the main hash; returns why the call must not be answered, if so.
 local function enter(keys, args, fields)
   key, now = keys[1], clock()
+  today = floor(now / 86400000)
   campaigns, processes, nodes, leases, of_day, reserved = {}, {}, {}, {}, {}, {}
   changes, dropped, listed = {}, {}, {}
+  fields_of_steady, leases_of_steady, moved_by_steady, sound = {}, {}, 0, true
   dirty = { campaigns = {}, processes = {}, nodes = {}, leases = {}, foreign = {}, gone = {}, stops = false, memory = false, ticked = false }
   meta = nil
   if #args[1] < 53 then return refused(MALFORMED) end
@@ -669,7 +695,7 @@ local function enter(keys, args, fields)
   end
   if meta.epoch ~= epoch then return lost(OTHER_EPOCH) end
   if meta.version < version then return lost(OLD_VERSION) end
-  if meta.server ~= id or server() ~= id then return lost(OTHER_SERVER) end
+  if meta.server ~= id or not serves(id) then return lost(OTHER_SERVER) end
   return nil, found
 end
 
@@ -921,7 +947,14 @@ local function adopt(incarnation, body, first, count)
   dirty.memory = true
 end
 
--- Notes what a process asks of a campaign. What is older than a lease is at the front, as each is put at the end; sums are kept.
+-- Where the need of a process begins, in a row of them from `first` on.
+local function find_need(bytes, first, raw_incarnation)
+  local at = find(bytes, raw_incarnation, first, true)
+  while at and (at - first) % NEED_BYTES ~= 0 do at = find(bytes, raw_incarnation, at + 1, true) end
+  return at
+end
+
+-- Notes what a process asks of a campaign. What is older than a lease is at the end, as each is put at the front; sums are kept.
 local function need(campaign, incarnation, demand, expected, exposed)
   local asked = campaign.asked
   local function leave_out(at)
@@ -931,20 +964,18 @@ local function need(campaign, incarnation, demand, expected, exposed)
     campaign.expected = campaign.expected - its_expected
     campaign.exposed = campaign.exposed - its_exposed
   end
-  local from = 1
-  while from <= #asked and now - unpack_bytes('<I8', asked, from + 4) > LEASE do
-    leave_out(from)
-    from = from + NEED_BYTES
+  local last = #asked - NEED_BYTES + 1
+  while last > 0 and now - unpack_bytes('<I8', asked, last + 4) > LEASE do
+    leave_out(last)
+    last = last - NEED_BYTES
   end
-  if from > 1 then asked = sub(asked, from) end
-  local own = pack('<I4', incarnation)
-  local at = find(asked, own, 1, true)
-  while at and (at - 1) % NEED_BYTES ~= 0 do at = find(asked, own, at + 1, true) end
+  asked = sub(asked, 1, last + NEED_BYTES - 1)
+  local at = find_need(asked, 1, pack('<I4', incarnation))
   if at then
     leave_out(at)
     asked = sub(asked, 1, at - 1) .. sub(asked, at + NEED_BYTES)
   end
-  campaign.asked = asked .. pack(NEED, incarnation, now, demand, expected, exposed)
+  campaign.asked = pack(NEED, incarnation, now, demand, expected, exposed) .. asked
   campaign.needs = campaign.needs + 1
   campaign.demand = campaign.demand + demand
   campaign.expected = campaign.expected + expected
@@ -960,10 +991,9 @@ local function part_of(amount, millionths)
 end
 
 -- A node that has shown no demand yet gets a little, so that it can show some.
-local function share_of(campaign, demand)
-  local all = campaign.demand
-  if all == 0 then return floor(1000000 / campaign.needs) end
-  if demand == 0 then return floor(125000 / campaign.needs) end
+local function share_of(demand, all, needs)
+  if all == 0 then return floor(1000000 / needs) end
+  if demand == 0 then return floor(125000 / needs) end
   local thousandths = floor(demand * 1000 / all)
   return thousandths * 1000 + floor((demand * 1000 - thousandths * all) * 1000 / all)
 end
@@ -1013,7 +1043,7 @@ local function unseen(holder, id, seen)
   return sum
 end
 
-local function one_lease(body, at, holder, seen, knows_all, grants, deaf)
+local function any_lease(body, at, holder, seen, knows_all, grants, deaf)
   local raw, raw_day, said, fresh, granted, released, wanted, least, exposed, expected, demand, done, why =
     unpack_bytes(SAID, body, at)
   local incarnation, day = holder.incarnation, (unpack_bytes('<I4', raw_day))
@@ -1041,11 +1071,10 @@ local function one_lease(body, at, holder, seen, knows_all, grants, deaf)
   if why ~= 255 then stop(CAMPAIGN, number, why) end
   if not campaign then
     -- Never funded: there is nothing to answer for.
-    return pack('<c4c4c8i8i8i8i8i8I4i8', raw, raw_day, NONE, 0, 0, 0, 0, expected, 1000000, -1)
+    return pack(ANSWER, number, day, NONE, 0, 0, 0, 0, expected, 1000000, -1)
   end
   local stopped = #stops > 0 and (is_stopped(CAMPAIGN, number) or is_stopped(ADVERTISER, advertiser()))
   need(campaign, incarnation, demand, expected, exposed)
-  local today = floor(now / 86400000)
   local account = day_of(campaign, day)
   if funded and grants and not stopped and wanted > 0 and done == 0 and day >= today - 1 and day <= today + 1 then
     lease = grant(campaign, account, incarnation, raw_day, lease, fresh, granted, wanted, least)
@@ -1056,16 +1085,113 @@ local function one_lease(body, at, holder, seen, knows_all, grants, deaf)
     of_life = left(campaign)
     of_life_settled = max(min(campaign.budget - campaign.settled, campaign.budget), 0)
   end
-  local share = share_of(campaign, demand)
+  local share = share_of(demand, campaign.demand, campaign.needs)
   local exposure = -1
   if funded and campaign.tolerance >= 0 then
     local room = account.budget - account.settled + part_of(account.budget, campaign.tolerance) - campaign.exposed
     exposure = max(exposed + part_of(room, share), 0)
   end
-  return pack('<c4c4c8i8i8i8i8i8I4i8', raw, raw_day, lease and lease.id or NONE, lease and lease.granted or 0,
+  return pack(ANSWER, number, day, lease and lease.id or NONE, lease and lease.granted or 0,
     min(left(account), of_life) - kept_back(campaign, funded),
     -- No more of it than what is left of the campaign's life.
     min(account.budget, account.settled + of_life_settled), account.settled, campaign.expected, share, exposure)
+end
+
+-- What `any_lease` does, where the campaign has one day, which is the one named and is funded, and the lease is there already and goes on
+-- or there is none and none is made: then nothing but a few numbers changes, which go from bytes to bytes. Otherwise it changes
+-- nothing and returns nothing. Only where all processes were heard, nothing is stopped and others booked nothing on leases of this one.
+local function steady(body, at, raw, id, incarnation, raw_incarnation, grants)
+  local bytes, lease = campaigns[raw], id ~= NONE and leases[id]
+  if type(bytes) ~= 'string' or #bytes < ONE_DAY_BYTES or byte(bytes, LIFE_BYTES) ~= 1 then return nil end
+  local number, day = unpack_bytes('<I4I4', body, at)
+  local said_granted, freed, wanted, least, exposed, expected, demand, done, why = unpack_bytes(SAID_SUMS, body, at + SAID_AT)
+  local may_grow = grants and wanted > 0 and day >= today - 1 and day <= today + 1
+  if done == 1 or why ~= 255 or (not lease and (may_grow or id ~= NONE)) then return nil end
+  local revision, strict, tolerance, daily, total, largest, alive, budget, ceiling, settled, charged, excess, epoch, needs,
+    all_demand, all_expected, all_exposed, _, only_day, day_budget, day_ceiling, day_settled, day_charged, open =
+    unpack_bytes(ONE_DAY, bytes)
+  if only_day ~= day or alive == 0 or revision ~= meta.revision or epoch ~= meta.epoch
+    or day_budget ~= daily or budget ~= total or (open == 0 and day < oldest_day()) then
+    return nil
+  end
+  local granted, used, released, since, grown, current, of_campaign, of = 0, 0, 0, 0, 0, 0, 0, 0
+  if lease then
+    if type(lease) ~= 'string' then return nil end
+    of_campaign, of, granted, used, released, since, grown, current = unpack_bytes(LEASE_NUMBERS, lease)
+    if current == 0 or of_campaign ~= number or of ~= day then return nil end
+  end
+
+  local before, granted_before, released_before = charged, granted, released
+  freed = min(freed, granted - used)
+  if freed > released then
+    charged, day_charged = charged - (freed - released), day_charged - (freed - released)
+    released = freed
+    if ceiling ~= budget then ceiling = max(budget, min(ceiling, settled + charged)) end
+    if day_ceiling ~= daily then day_ceiling = max(daily, min(day_ceiling, day_settled + day_charged)) end
+  end
+
+  -- What is too old, and what it asked before: that is most often the oldest.
+  local first, last, own = ONE_DAY_BYTES + 1, #bytes - NEED_BYTES + 1, false
+  while last >= first do
+    local who, when, its_demand, its_expected, its_exposed = unpack_bytes(NEED, bytes, last)
+    local old = now - when > LEASE
+    if not old and who ~= incarnation then break end
+    needs, all_demand = needs - 1, all_demand - its_demand
+    all_expected, all_exposed = all_expected - its_expected, all_exposed - its_exposed
+    last, own = last - NEED_BYTES, own or who == incarnation
+    if not old then break end
+  end
+  local others = sub(bytes, first, last + NEED_BYTES - 1)
+  local own_at = not own and last >= first and find_need(others, 1, raw_incarnation)
+  if own_at then
+    local _, _, its_demand, its_expected, its_exposed = unpack_bytes(NEED, others, own_at)
+    needs, all_demand = needs - 1, all_demand - its_demand
+    all_expected, all_exposed = all_expected - its_expected, all_exposed - its_exposed
+    others = sub(others, 1, own_at - 1) .. sub(others, own_at + NEED_BYTES)
+  end
+  needs, all_demand = needs + 1, all_demand + demand
+  all_expected, all_exposed = all_expected + expected, all_exposed + exposed
+
+  if may_grow then
+    local available = max(min(daily - day_settled - day_charged, budget - settled - charged), 0)
+    local part = available
+    if needs > 1 then part = max(floor(available / (2 * needs)), least) end
+    if now - since >= LEASE then since, grown = now, 0 end
+    local more = min(wanted - max(granted - said_granted, 0), available, part, floor(largest / 2) - grown)
+    if more > 0 and more >= least then
+      granted, grown = granted + more, grown + more
+      charged, day_charged = charged + more, day_charged + more
+      if ceiling ~= budget then ceiling = max(budget, min(ceiling, settled + charged)) end
+      if day_ceiling ~= daily then day_ceiling = max(daily, min(day_ceiling, day_settled + day_charged)) end
+    end
+  end
+
+  local moved = (granted - granted_before) - (released - released_before)
+  meta.committed = meta.committed + moved
+  moved_by_steady = moved_by_steady + charged - before
+  if settled < 0 or charged < 0 or settled + charged > ceiling or day_settled < 0 or day_charged ~= charged
+    or day_settled + day_charged > day_ceiling or used < 0 or released < 0 or granted - used - released < 0 then
+    sound = false
+  end
+  bytes = pack(ONE_DAY_AND_NEEDS, revision, strict, tolerance, daily, total, largest, 1, budget, ceiling, settled, charged, excess,
+    epoch, needs, all_demand, all_expected, all_exposed, 1, day, daily, day_ceiling, day_settled, day_charged, open,
+    incarnation, now, demand, expected, exposed, others)
+  campaigns[raw] = bytes
+  local size = #fields_of_steady
+  fields_of_steady[size + 1], fields_of_steady[size + 2] = raw, bytes
+  if granted ~= granted_before or released ~= released_before then
+    lease = pack(LEASE_NUMBERS, number, day, granted, used, released, since, grown, 1)
+    leases[id] = lease
+    size = #leases_of_steady
+    leases_of_steady[size + 1], leases_of_steady[size + 2] = id, lease
+  end
+
+  local share, exposure = share_of(demand, all_demand, needs), -1
+  if tolerance >= 0 then
+    exposure = max(exposed + part_of(daily - day_settled + part_of(daily, tolerance) - all_exposed, share), 0)
+  end
+  return pack(ANSWER, number, day, id, granted, min(daily - day_settled - day_charged, budget - settled - charged),
+    min(daily, day_settled + max(min(budget - settled, budget), 0)), day_settled, all_expected, share, exposure)
 end
 
 local REPORT = '<I2I4I4I8I8I8I8I8BI8I8I8I4I4I4'
@@ -1083,12 +1209,14 @@ local function report(keys, args)
     return malformed(keys)
   end
   local raw_node, raw_incarnation = pack('<I2', node_id), pack('<I4', incarnation)
-  local fields, own = { 'n' .. raw_node, 'p' .. raw_incarnation }, {}
+  local fields, said, own = { 'n' .. raw_node, 'p' .. raw_incarnation }, {}, {}
   for place = 0, lease_count - 1 do
     local at = first + place * SAID_BYTES
     fields[place + 3] = sub(body, at, at + 3)
-    own[2 * place + 1] = 'o' .. sub(body, at, at + 7)
-    own[2 * place + 2] = sub(body, at + 8, at + 15)
+    -- The lease it names, or else the one it has for this day.
+    local id = sub(body, at + 8, at + 15)
+    said[place + 1] = id
+    own[place + 1] = id == NONE and 'o' .. sub(body, at, at + 7) or id
   end
   local wrong, found = enter(keys, args, fields)
   if wrong then return wrong end
@@ -1096,17 +1224,20 @@ local function report(keys, args)
   processes[incarnation] = read_process(incarnation, found[2])
   for place = 0, lease_count - 1 do
     local raw = fields[place + 3]
-    if campaigns[raw] == nil then campaigns[raw] = read_campaign(raw, found[place + 3]) end
+    campaigns[raw] = found[place + 3]
   end
-  local here = {}
-  of_day[incarnation] = here
-  for chunk = 1, #own, AT_ONCE do
-    local upto_here = min(chunk + AT_ONCE - 1, #own)
-    local part = call('HMGET', of_process(incarnation), unpack(own, chunk, upto_here))
-    for place = chunk, upto_here, 2 do
-      here[sub(own[place], 2)] = part[place - chunk + 1]
-      local id = own[place + 1]
-      if process_of(id) == incarnation then leases[id] = read_lease(id, part[place - chunk + 2]) end
+  reporter = incarnation
+  local unnamed = {}
+  for from_here = 1, lease_count, AT_ONCE do
+    local upto_here = min(from_here + AT_ONCE - 1, lease_count)
+    local part = call('HMGET', of_process(incarnation), unpack(own, from_here, upto_here))
+    for place = from_here, upto_here do
+      local bytes = part[place - from_here + 1]
+      if said[place] == NONE then
+        unnamed[place] = bytes
+      elseif bytes then
+        leases[said[place]] = bytes
+      end
     end
   end
 
@@ -1167,8 +1298,17 @@ local function report(keys, args)
       local knows_all = seen == holder.last_foreign and next_booking <= node.booked
       local grants = standing == CURRENT and not last
       local deaf = is_deaf()
-      for place = 0, lease_count - 1 do
-        answers[place + 1] = one_lease(body, first + place * SAID_BYTES, holder, seen, knows_all, grants, deaf)
+      local calm = unheard_count == 0 and #stops == 0 and holder.foreign == 0
+      for place = 1, lease_count do
+        local at, id, answer = first + (place - 1) * SAID_BYTES, said[place], nil
+        if calm and not unnamed[place] then
+          answer = steady(body, at, fields[place + 2], id, incarnation, raw_incarnation, grants)
+        end
+        if not answer then
+          answer = any_lease(body, at, holder, seen, knows_all, grants, deaf)
+          calm = calm and #stops == 0
+        end
+        answers[place] = answer
       end
       if standing == CURRENT and renews then
         renewed = 1
@@ -1285,7 +1425,7 @@ local function open(keys, args)
   enter(keys, args, {})
   if format ~= FORMAT then return refused(MALFORMED) end
   if now > unpack_bytes('<I8', body) then return refused(LATE) end
-  if server() ~= id then return lost(OTHER_SERVER) end
+  if not serves(id) then return lost(OTHER_SERVER) end
   if meta and meta.epoch >= epoch then
     -- Somebody else opened it; and if on another server, that is lost too.
     if meta.epoch > epoch or meta.server ~= id then return lost(OTHER_EPOCH) end

@@ -173,7 +173,8 @@ impl Inside {
     }
 }
 
-/// One item of a format of the server's `struct` library, little endian: `I` and `i` with their bytes, `B`, and `c` with its length.
+/// One item of a format of the server's `struct` library, little endian: `I` and `i` with their bytes, `B`, and `c` with its length; `c0`
+/// packs all of a string.
 fn items(format: &str) -> impl Iterator<Item = mlua::Result<(u8, usize)>> + '_ {
     let mut rest = format.strip_prefix('<').unwrap_or(format).as_bytes();
     std::iter::from_fn(move || {
@@ -195,6 +196,7 @@ fn pack(lua: &Lua, (format, values): (mlua::LuaString, Variadic<Value>)) -> mlua
         let (letter, size) = item?;
         let value = values.next().unwrap_or_default();
         match (letter, value) {
+            (b'c', Value::String(text)) if size == 0 => out.extend(&*text.as_bytes()),
             (b'c', Value::String(text)) if text.as_bytes().len() >= size => out.extend(&text.as_bytes()[..size]),
             (b'c', _) => return Err(mlua::Error::runtime("string too short")),
             (_, Value::Integer(number)) => out.extend(&number.to_le_bytes()[..size]),
