@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench profiles`
 
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
 #[path = "rivals/mod.rs"]
 mod rivals;
 
@@ -189,7 +191,7 @@ fn hit_rates() {
             for (name, policy) in &mut policies {
                 // The first third warms it up.
                 let (warm, counted) = trace.split_at(requests / 3);
-                warm.iter().for_each(|n| drop(policy.ask(*n)));
+                warm.iter().for_each(|n| _ = policy.ask(*n));
                 let hits = counted.iter().filter(|n| policy.ask(**n)).count();
                 print!("  {name} {:.1} %", 100.0 * hits as f64 / counted.len() as f64);
             }

@@ -14,6 +14,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -32,11 +33,13 @@ use crate::bid::{BidCore, Process, Seed};
 use crate::config::Config;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
+use crate::profile::count::Delta;
 use crate::profile::erase::{self, Erase};
 use crate::profile::keyfile::{self, KeyFile};
 use crate::profile::seal::FleetKeys;
 use crate::profile::sealed::{Keyring, SealedProfiles};
 use crate::profile::source::ProfileSource;
+use crate::reconcile::fleet::Wire;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
@@ -48,7 +51,9 @@ use crate::snapshot::data::{Data, Kept, Source};
 use crate::snapshot::profiles::base::Base;
 use crate::store::embedded;
 use crate::stores::fetch::Settings as FetchSettings;
-use crate::stores::metrics::{FetchCounts, Fetches};
+use crate::stores::metrics::{FetchCounts, Fetches, Spreading, Spreads};
+#[cfg(feature = "stores")]
+use crate::stores::start::Fleet;
 use crate::stores::{self, Stores};
 use crate::topology::Topology;
 use crate::units::{CoreId, ExchangeId, ExchangeKey};
@@ -106,7 +111,16 @@ pub struct Node {
 }
 
 /// Starts the stores thread, once its rings are there.
-type StartStores = Box<dyn FnOnce(usize, Vec<stores::CoreEnds>, wake::Wakeup) -> io::Result<Stores>>;
+type StartStores = Box<dyn FnOnce(usize, Vec<stores::CoreEnds>, wake::Wakeup, Beside) -> io::Result<Stores>>;
+
+/// What the stores thread is lent by the rest of the node, if it takes it.
+#[cfg_attr(not(feature = "stores"), expect(dead_code, reason = "only stores of a fleet are told of them"))]
+struct Beside {
+    commands: SyncSender<Command>,
+    gauges: Arc<Gauges>,
+    deltas: Option<spsc::Receiver<Delta>>,
+    spreading: Arc<Spreading>,
+}
 
 /// Why a node does not reload itself.
 const APART: &str = "the reloader is a thread of its own by now";
@@ -119,15 +133,22 @@ impl Launch {
     /// # Errors
     /// The first thing that cannot be had: a file with its line, a key, an address, a CPU, the ledger.
     pub fn start(self) -> Result<Node, LaunchError> {
-        let Some(SealedBase { base, keys }) = SealedBase::open(&self.config)? else {
-            return self.start_with(None, None);
-        };
+        let base = sealed_base(&self.config)?;
         let (erasures, asks) = mpsc::channel(erase::ASKS);
-        let source = move || {
-            let profiles = Rc::new(SealedProfiles::new(base, keys));
+        #[cfg(feature = "stores")]
+        if let Some(dynamodb) = &self.config.stores.dynamodb {
+            let fleet = Fleet::of(&self.config, dynamodb, base).map_err(failed)?;
+            // A node that has campaigns from there, and nothing of users, needs no thread for it.
+            let start = fleet.knows_users().then(|| start_fleet(fleet, asks));
+            let erasures = start.is_some().then_some(erasures);
+            return self.start_with(start, erasures);
+        }
+        let Some(base) = base else { return self.start_with(None, None) };
+        let source = move |_| {
+            let profiles = Rc::new(base);
             let erased = profiles.clone();
             spawn_local(async move { erase::serve(asks, &*erased, &erase::Alone).await });
-            profiles
+            Ok(profiles)
         };
         self.start_with(Some(start_stores(source)), Some(erasures))
     }
@@ -140,7 +161,7 @@ impl Launch {
         self,
         source: impl FnOnce() -> S + Send + 'static,
     ) -> Result<Node, LaunchError> {
-        self.start_with(Some(start_stores(source)), None)
+        self.start_with(Some(start_stores(|_| Ok(source()))), None)
     }
 
     fn start_with(
@@ -197,6 +218,7 @@ impl Launch {
         }
 
         let (commands, receiver) = sync_channel(COMMANDS);
+        let (wire, leasing) = leases(topology.housekeeping(&Topology::allowed()), &config)?;
         let options = reconciliation::Options {
             dir: config.data.dir.clone(),
             cpu: Some(topology.reconcile),
@@ -208,10 +230,17 @@ impl Launch {
                 node: config.node(),
                 cores: u8::try_from(topology.bid.len()).expect("at most MAX_BID_CORES"),
                 horizons: horizons(&config),
-                parts: Parts::One,
+                parts: if wire.is_some() { Parts::Advertisers } else { Parts::One },
             },
         };
-        let reconciliation = reconciliation::spawn(options, None, ends, receiver).map_err(failed)?;
+        let reconciliation = reconciliation::spawn(options, wire, ends, receiver).map_err(failed)?;
+        let mut deltas = None;
+        let shares_counts = start_stores.is_some() && config.stores.valkey.is_some();
+        if shares_counts {
+            let (crossing, crossed) = spsc::ring(crate::limits::DELTAS_CROSSING);
+            commands.send(Command::ShareCounts(crossing)).map_err(failed)?;
+            deltas = Some(crossed);
+        }
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
         commands.send(Command::Counted(counted(&data))).map_err(failed)?;
@@ -237,7 +266,7 @@ impl Launch {
                 Auditor::new(config.audit.sample.get(), sender)
             });
             let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
-            let seed = seed.audited(auditor).asking(source);
+            let seed = seed.audited(auditor).asking(source).sharing(shares_counts);
             // Lives as long as the process: scrapes may come until the very end.
             let counts: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
             metrics.push(counts);
@@ -269,11 +298,19 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        if let Some(leasing) = leasing {
+            registry.register_collector(leasing);
+        }
         let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
         let housekeeping = topology.housekeeping(&Topology::allowed());
         let mut stores = None;
         if let Some(start) = start_stores {
-            let started = start(housekeeping, stores_ends, stores_wakeup).map_err(failed)?;
+            let spreading = Arc::new(Spreading::default());
+            if shares_counts {
+                registry.register_collector(Box::new(Spreads(spreading.clone())));
+            }
+            let beside = Beside { commands: commands.clone(), gauges: gauges.clone(), deltas, spreading };
+            let started = start(housekeeping, stores_ends, stores_wakeup, beside).map_err(failed)?;
             registry.register_collector(Box::new(Fetches(started.counts.clone())));
             stores = Some(started);
         }
@@ -317,35 +354,38 @@ impl Launch {
     }
 }
 
-fn start_stores<S: ProfileSource + 'static>(source: impl FnOnce() -> S + Send + 'static) -> StartStores {
+/// With the stores of a fleet.
+#[cfg(feature = "stores")]
+fn start_fleet(fleet: Fleet, asks: mpsc::Receiver<Erase>) -> StartStores {
+    start_stores(move |Beside { commands, gauges, deltas, spreading }| {
+        fleet.begin(stores::start::Beside { commands, gauges, asks, deltas, spreading })
+    })
+}
+
+fn start_stores<S: ProfileSource + 'static>(
+    source: impl FnOnce(Beside) -> io::Result<S> + Send + 'static,
+) -> StartStores {
     let settings = FetchSettings {
         timeout: Duration::from_nanos(crate::limits::FETCH_TIMEOUT_NS),
         seed: RandomState::new().hash_one(()),
     };
-    Box::new(move |cpu, ends, wakeup| stores::spawn(cpu, settings, ends, wakeup, source))
+    Box::new(move |cpu, ends, wakeup, beside| stores::spawn(cpu, settings, ends, wakeup, || source(beside)))
 }
 
-/// Sealed profiles on this machine's disk, and the keys to them.
-struct SealedBase {
-    base: Base,
-    keys: Keyring<KeyFile>,
-}
-
-impl SealedBase {
-    fn open(config: &Config) -> Result<Option<SealedBase>, LaunchError> {
-        let (Some(folder), Some(key_file)) = (&config.profiles.base, &config.profiles.key_file) else {
-            return Ok(None);
-        };
-        let base = Base::open(folder).map_err(failed)?;
-        if !base.is_sealed() {
-            return Err(failed(format!("{}: its profiles are not sealed", folder.display())));
-        }
-        let fleet = FleetKeys::read(key_file).map_err(failed)?;
-        make_data_directory(config)?;
-        let path = config.data.dir.join(keyfile::NAME);
-        let store = KeyFile::open(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
-        Ok(Some(SealedBase { base, keys: Keyring::new(fleet, store) }))
+/// Sealed profiles on this machine's disk, and the keys to them, if they are configured.
+fn sealed_base(config: &Config) -> Result<Option<SealedProfiles<Base, KeyFile>>, LaunchError> {
+    let (Some(folder), Some(key_file)) = (&config.profiles.base, &config.profiles.key_file) else {
+        return Ok(None);
+    };
+    let base = Base::open(folder).map_err(failed)?;
+    if !base.is_sealed() {
+        return Err(failed(format!("{}: its profiles are not sealed", folder.display())));
     }
+    let fleet = FleetKeys::read(key_file).map_err(failed)?;
+    make_data_directory(config)?;
+    let path = config.data.dir.join(keyfile::NAME);
+    let store = KeyFile::open(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+    Ok(Some(SealedProfiles::new(base, Keyring::new(fleet, store))))
 }
 
 impl Node {
@@ -433,6 +473,19 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
     make_data_directory(config)?;
     let read = if make { Key::read_or_make } else { Key::read };
     Ok((read(&data.notice_key_file).map_err(failed)?, read(&data.user_key_file).map_err(failed)?))
+}
+
+/// Where the accounts are kept, if not here: the way there, and what is counted on it.
+#[cfg(feature = "stores")]
+fn leases(cpu: usize, config: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+    use crate::stores::leases::{counts::Leasing, start};
+    let started = start(cpu, &config.stores).map_err(failed)?;
+    Ok(started.map_or((None, None), |(wire, counts)| (Some(wire), Some(Box::new(Leasing(counts)) as _))))
+}
+
+#[cfg(not(feature = "stores"))]
+fn leases(_: usize, _: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+    Ok((None, None))
 }
 
 fn horizon_of_each(config: &Config) -> Vec<(ExchangeKey, u64)> {

@@ -143,6 +143,8 @@ pub const REFRESHES: u32 = 1000;
 /// Billed impressions that wait to be told to the store of counters; of more, the oldest are lost, and counted. A node bills some
 /// thousands a second, so that this is minutes of a store that does not answer.
 pub const DELTAS: usize = 1 << 18;
+/// Billed impressions on their way from the reconciliation core to the stores thread.
+pub const DELTAS_CROSSING: usize = 1 << 14;
 /// Billed impressions in one pipeline to it.
 pub const DELTAS_AT_ONCE: usize = 512;
 /// Counts that the store keeps of a user; of more, those whose period is over go, then those that are forgotten soonest.

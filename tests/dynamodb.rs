@@ -19,6 +19,7 @@ use corebid::store::dynamodb::campaigns;
 use corebid::store::dynamodb::client::Client;
 use corebid::store::dynamodb::dal::Dal;
 use corebid::store::dynamodb::epochs::Epochs;
+use corebid::store::dynamodb::erasures::Erasures;
 use corebid::store::dynamodb::failure::Kind;
 use corebid::store::dynamodb::feed::Feed;
 use corebid::store::dynamodb::register::Processes;
@@ -585,6 +586,8 @@ async fn the_policies_allow_what_is_done_and_nothing_else() {
     let profiles = Profiles::new(bidder.clone());
     assert_eq!(profiles.fetch(&[user(1)]).await, [(user(1), FetchOutcome::Nothing)]);
     Keys::new(bidder.clone()).get(&[user(1)]).await.unwrap();
+    Keys::new(bidder.clone()).destroy(user(1)).await.unwrap();
+    Erasures::new(bidder.clone()).append(user(1)).await.unwrap();
     Feed::new(bidder.clone(), tenants.clone(), &folder.path("campaigns.json")).unwrap().pull().await.unwrap();
     Sellers::new(bidder.clone(), tenants.clone(), folder.path("sellers")).pull().await.unwrap();
     assert_eq!(operator.used(), Policy::read("operator.json").rights());

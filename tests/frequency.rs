@@ -114,8 +114,8 @@ fn every_booking_counts_once_however_often_it_is_told() {
             assert_eq!(known(&mut connection, user).await, expected);
         }
         assert_eq!(known(&mut connection, 99).await, []);
-        assert!(erase(&mut connection, &name(UserKey(1))).await.unwrap());
-        assert!(!erase(&mut connection, &name(UserKey(1))).await.unwrap());
+        assert!(erase(&mut connection, &name(UserKey(1))).await.unwrap().unwrap());
+        assert!(!erase(&mut connection, &name(UserKey(1))).await.unwrap().unwrap());
         assert_eq!(known(&mut connection, 1).await, []);
     });
 }

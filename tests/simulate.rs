@@ -66,6 +66,28 @@ fn every_canary_is_caught() {
     }
 }
 
+/// The function library as the authority, for as long as it takes until everything that can go wrong with a server has.
+#[test]
+#[cfg(feature = "stores")]
+fn the_function_library_loses_nothing_and_says_what_the_state_machine_says() {
+    let faults = ["authority-crash", "failover", "wipe", "message-loss", "message-duplication", "node-crash"];
+    let seed = seed();
+    let until = "--campaigns 3 --mode strict --until 43500";
+    let figures = clean(&format!("--authority functions --seed {seed} {until} --faults {}", faults.join(",")));
+    assert!(figures["bills"].as_u64() > Some(5), "{figures:#}");
+    for fault in faults {
+        assert!(figures["faults"][fault].as_u64() > Some(0), "{fault} did not happen: {figures:#}");
+    }
+}
+
+/// The checkers see through it too.
+#[test]
+#[cfg(feature = "stores")]
+fn a_broken_protocol_is_caught_with_the_function_library() {
+    let output = simulate("--authority functions --seed 1 --campaigns 4 --canary 2");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 #[test]
 fn the_same_seed_is_the_same_run() {
     let run = |seed: u64| simulate(&format!("--seed {seed} --campaigns 3 --until 20000")).stdout;

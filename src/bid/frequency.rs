@@ -75,6 +75,12 @@ impl FrequencyShard {
         self.lines.home(self.place(user)).billed(kind_loaded(user)).is_some()
     }
 
+    /// Whether this is the shard of a node that shares its counts, and the user's were not loaded.
+    #[inline]
+    pub fn lacks(&self, user: UserKey) -> bool {
+        self.refresh.is_some() && user != UserKey::NOBODY && !self.knows(user)
+    }
+
     /// Holds one impression for a bid that is about to be answered, against caps of `enough`.
     #[inline]
     pub fn reserve(&mut self, user: UserKey, shown: &Shown, enough: &Enough, now: Now) {

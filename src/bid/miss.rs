@@ -149,6 +149,16 @@ impl Misses {
         Missed::Parked(ticket)
     }
 
+    /// Asks for a user who is known again, if the store is known to answer. Nobody waits for it.
+    pub fn refresh(&mut self, user: UserKey, now: Nanos) {
+        if let Some(source) = &mut self.source
+            && self.asking == Asking::Always
+        {
+            // In a full ring there is no place for who can wait.
+            self.unsaid |= source.misses.offer(Miss { user, at: now }).is_ok();
+        }
+    }
+
     /// Keeps something of the request's head with it, of at most [`limits::HEAD_BYTES`].
     pub fn note(&mut self, ticket: Ticket, note: &[u8]) {
         if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.ticket == ticket) {

@@ -149,6 +149,7 @@ pub struct Seed {
     snapshot: Box<Snapshot>,
     auditor: Option<Auditor>,
     source: Option<Source>,
+    shares_counts: bool,
 }
 
 impl Seed {
@@ -179,6 +180,7 @@ impl Seed {
             snapshot: data.snapshot(),
             auditor: None,
             source: None,
+            shares_counts: false,
         })
     }
 
@@ -192,6 +194,12 @@ impl Seed {
     #[must_use]
     pub fn asking(self, source: Option<Source>) -> Seed {
         Seed { source, ..self }
+    }
+
+    /// The same, of a core whose node shares its frequency counts with others, if it does.
+    #[must_use]
+    pub fn sharing(self, shares_counts: bool) -> Seed {
+        Seed { shares_counts, ..self }
     }
 }
 
@@ -259,6 +267,7 @@ impl BidCore {
             snapshot,
             auditor,
             source,
+            shares_counts,
         } = seed;
         let tells_why = exchanges.iter().any(|exchange| exchange.rules.no_bid == NoBidForm::Code);
         let behind = if source.is_some() { Behind::Store } else { Behind::Base };
@@ -274,7 +283,7 @@ impl BidCore {
             snapshot,
             profiles: ProfileShard::new(profiles, behind),
             misses: Misses::new(source),
-            frequency: FrequencyShard::new(),
+            frequency: if shares_counts { FrequencyShard::new().shared() } else { FrequencyShard::new() },
             leases: Leases::new(limits::SLOTS),
             paper,
             events,
@@ -390,7 +399,7 @@ impl BidCore {
         let known = leave.personal.is_some();
         let key = self.pseudonyms.of(leave.personal.as_ref(), scene, &basis, &mut parts, &mut request)?;
         self.profiles.pass(now.boot);
-        let user = User::know(leave.personal, key, &mut self.profiles);
+        let user = User::know(leave.personal, key, &mut self.profiles, &self.frequency);
         if user.is_missing() {
             match self.misses.missed(now, ask, user.key(), deadline, pass) {
                 Missed::Parked(ticket) => return Ok(Outcome::Parked(ticket)),
@@ -462,6 +471,9 @@ impl BidCore {
             metrics.bid_micros.add(backed.money.0 as u64);
             path.bid(claimed, backed.money);
             valid_until = valid_until.min(backed.valid_until());
+        }
+        while let Some(user) = self.frequency.stale() {
+            self.misses.refresh(user, now.boot);
         }
         if let Some(copies) = copies.filter(|_| !request.test) {
             self.duplicates.note(copies, now.boot);

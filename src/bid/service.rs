@@ -343,7 +343,9 @@ impl Bidder {
     /// Takes up what the stores thread brought, `all` of it or a turn's worth, names the requests that can go on, and wakes it for
     /// those who are asked for.
     fn take_up(&mut self, now: Now, all: bool, ready: &mut Vec<Token>) {
-        let Bidder { core: BidCore { misses, profiles, .. }, stores: Some(stores), parked, metrics, .. } = self else {
+        let Bidder { core: BidCore { misses, profiles, frequency, .. }, stores: Some(stores), parked, metrics, .. } =
+            self
+        else {
             return;
         };
         let mut go_on = |ticket: Ticket| {
@@ -362,6 +364,9 @@ impl Bidder {
                         FetchOutcome::Profile(value) => profiles.promote(fetched.user, Some(value), now.boot),
                         FetchOutcome::Nothing => profiles.promote(fetched.user, None, now.boot),
                         FetchOutcome::Failed => {}
+                    }
+                    if let Some(counts) = &fetched.counts {
+                        frequency.load(fetched.user, counts, now);
                     }
                     metrics.fetched.add(1);
                     metrics.resumed.add(misses.fetched(fetched.user, &mut go_on) as u64);

@@ -14,14 +14,21 @@ pub struct User<'s> {
     key: UserKey,
     /// Nothing of nobody.
     known: Known<'s>,
+    /// Whether it is known what the fleet showed the user.
+    counted: bool,
 }
 
 impl<'s> User<'s> {
     /// Looks the user up, if there is one, and the token that allows it.
-    pub fn know(personal: Option<Personal>, key: UserKey, shard: &'s mut ProfileShard) -> User<'s> {
+    pub fn know(
+        personal: Option<Personal>,
+        key: UserKey,
+        shard: &'s mut ProfileShard,
+        counts: &FrequencyShard,
+    ) -> User<'s> {
         match personal {
-            Some(personal) => User { key, known: shard.lookup(&personal, key) },
-            None => User { key: UserKey::NOBODY, known: Known::Nothing },
+            Some(personal) => User { key, known: shard.lookup(&personal, key), counted: !counts.lacks(key) },
+            None => User { key: UserKey::NOBODY, known: Known::Nothing, counted: true },
         }
     }
 
@@ -42,14 +49,14 @@ impl<'s> User<'s> {
     /// Whether what is behind the shard has to be asked.
     #[inline]
     pub fn is_missing(&self) -> bool {
-        matches!(self.known, Known::Missing)
+        !self.counted || matches!(self.known, Known::Missing)
     }
 
     /// Whether the campaign wants the user. One that asks for segments, or their absence, does not want whom nobody knows.
     #[inline]
     pub fn suits(&self, campaign: &Campaign) -> bool {
         let segments = self.segments();
-        if self.is_missing() {
+        if matches!(self.known, Known::Missing) {
             return campaign.targeting.segments.is_empty();
         }
         campaign.wants(|segment| segments.contains(segment))

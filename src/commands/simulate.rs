@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use clap::ValueEnum;
 
 use crate::commands::Failure;
+use crate::lab::simulate::authority::Keeper;
 use crate::lab::simulate::faults::{self, Fault};
 use crate::lab::simulate::summary::Summary;
 use crate::lab::simulate::trace::Trace;
@@ -52,6 +53,9 @@ pub struct Args {
     /// All exchanges tell of every loss within five seconds; otherwise most are silent
     #[arg(long)]
     told: bool,
+    /// Who keeps the accounts
+    #[arg(long, value_enum, default_value_t = Keeper::Rust)]
+    authority: Keeper,
     /// What goes wrong: names from the list below, separated by commas; all, or none; `all,-win-jump` is all but that
     #[arg(long, value_name = "LIST|all|none", default_value = "all")]
     faults: String,
@@ -180,6 +184,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
         faults,
         only: args.only.as_ref().map(|only| only.iter().copied().collect()),
         canary: args.canary,
+        authority: args.authority,
         until: args.until.map(|seconds| seconds * crate::lab::simulate::time::SECOND),
     })
 }
@@ -191,7 +196,7 @@ fn planned(args: &Args) -> Vec<faults::Mishap> {
     plan.retain(|mishap| {
         let only = options.only.as_ref().is_none_or(|only| only.contains(&mishap.number));
         let before = options.until.is_none_or(|until| mishap.at <= until);
-        only && before && options.faults.contains(&mishap.fault)
+        only && before && options.may(mishap.fault)
     });
     plan
 }

@@ -14,9 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::keys::{KeyError, KeyStore};
-use super::sealed::SealedProfiles;
-use super::source::ProfileSource;
+use super::keys::KeyError;
 use crate::units::UserKey;
 
 /// Where something of a user was wiped: one bit each.
@@ -78,6 +76,18 @@ pub trait Traces {
     fn erasures_since(&self, known: u64) -> impl Future<Output = Result<(Vec<UserKey>, u64), KeyError>>;
 }
 
+/// Profiles of which a user's can be made unreadable.
+pub trait Erasable {
+    /// Destroys a user's key. From now on nothing is fetched of the user, what is under way neither. Whether there was a key.
+    ///
+    /// # Errors
+    /// The store of keys: the key may or may not be destroyed.
+    fn erase(&self, user: UserKey) -> impl Future<Output = Result<bool, KeyError>>;
+
+    /// Fetches nothing of a user any more, whose key was destroyed elsewhere.
+    fn forget(&self, user: UserKey);
+}
+
 /// A node without a fleet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
@@ -100,10 +110,9 @@ impl Traces for Alone {
 ///
 /// # Errors
 /// The first store that fails.
-pub async fn erase<S, K, T>(profiles: &SealedProfiles<S, K>, traces: &T, user: UserKey) -> Result<Wiped, KeyError>
+pub async fn erase<P, T>(profiles: &P, traces: &T, user: UserKey) -> Result<Wiped, KeyError>
 where
-    S: ProfileSource,
-    K: KeyStore,
+    P: Erasable,
     T: Traces,
 {
     let mut wiped = Wiped::default();
@@ -118,10 +127,9 @@ where
 }
 
 /// Carries out what is asked for, one after the other, until nobody can ask any more.
-pub async fn serve<S, K, T>(mut asks: mpsc::Receiver<Erase>, profiles: &SealedProfiles<S, K>, traces: &T)
+pub async fn serve<P, T>(mut asks: mpsc::Receiver<Erase>, profiles: &P, traces: &T)
 where
-    S: ProfileSource,
-    K: KeyStore,
+    P: Erasable,
     T: Traces,
 {
     while let Some(Erase { user, done }) = asks.recv().await {
@@ -132,15 +140,14 @@ where
 
 /// Reads the fleet's list `every` so often, and has each user who came onto it dropped on this node. `known` is how long it was
 /// before this process fetched anything: it has nothing plain of those who stood on it then.
-pub async fn follow<S, K, T>(
-    profiles: &SealedProfiles<S, K>,
+pub async fn follow<P, T>(
+    profiles: &P,
     traces: &T,
     mut known: u64,
     every: Duration,
     mut drop_on_cores: impl FnMut(UserKey),
 ) where
-    S: ProfileSource,
-    K: KeyStore,
+    P: Erasable,
     T: Traces,
 {
     loop {
@@ -165,9 +172,10 @@ mod tests {
 
     use super::*;
     use crate::profile::fetched::FetchOutcome;
-    use crate::profile::keys::WrappedKey;
+    use crate::profile::keys::{KeyStore, WrappedKey};
     use crate::profile::seal::FleetKeys;
-    use crate::profile::sealed::Keyring;
+    use crate::profile::sealed::{Keyring, SealedProfiles};
+    use crate::profile::source::ProfileSource;
     use crate::units::Region;
 
     struct NoProfiles;

@@ -23,8 +23,8 @@ pub struct Fetched {
     pub user: UserKey,
     /// The profile.
     pub outcome: FetchOutcome,
-    /// Impressions billed so far, as far as the store of counters says.
-    pub counts: Vec<Count>,
+    /// Impressions billed so far; `None` if there is no store of counts, or it did not say.
+    pub counts: Option<Vec<Count>>,
 }
 
 /// A bid core asks for a user.

@@ -15,6 +15,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::count::Count;
+use super::erase::Erasable;
 use super::fetched::FetchOutcome;
 use super::keys::{KeyError, KeyStore, WrappedKey};
 use super::source::ProfileSource;
@@ -103,6 +105,33 @@ impl<C: ProfileSource, R: InRegion> ProfileSource for Regional<C, R> {
 
     fn holds_back(&self, user: UserKey) -> bool {
         self.client.holds_back(user)
+    }
+
+    async fn counts(&self, users: &[UserKey]) -> Vec<(UserKey, Vec<Count>)> {
+        let residents = residents::<R>(users);
+        let strangers = users.iter().filter(|&&user| Resident::<R>::of(user).is_none());
+        // Theirs are kept elsewhere: of this region, that is all.
+        let mut counts: Vec<_> = strangers.map(|&user| (user, Vec::new())).collect();
+        if !residents.is_empty() {
+            counts.extend(self.call(&residents, async |client, users| client.counts(users).await).await);
+        }
+        counts
+    }
+}
+
+/// Users of other regions have nothing here to erase.
+impl<C: Erasable, R: InRegion> Erasable for Regional<C, R> {
+    async fn erase(&self, user: UserKey) -> Result<bool, KeyError> {
+        match Resident::<R>::of(user) {
+            Some(user) => self.client.erase(user.key()).await,
+            None => Ok(false),
+        }
+    }
+
+    fn forget(&self, user: UserKey) {
+        if let Some(user) = Resident::<R>::of(user) {
+            self.client.forget(user.key());
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
+use super::erase::Erasable;
 use super::fetched::FetchOutcome;
 use super::keys::{KeyError, KeyStore, WrappedKey};
 use super::seal::{DataKey, FleetKeys, Unopened};
@@ -80,18 +81,15 @@ impl<S: ProfileSource, K: KeyStore> SealedProfiles<S, K> {
         }
         self.unopened.set(self.unopened.get() + 1);
     }
+}
 
-    /// Destroys a user's key. From now on nothing is fetched of the user, what is under way neither. Whether there was a key.
-    ///
-    /// # Errors
-    /// The store of keys: the key may or may not be destroyed.
-    pub async fn erase(&self, user: UserKey) -> Result<bool, KeyError> {
+impl<S: ProfileSource, K: KeyStore> Erasable for SealedProfiles<S, K> {
+    async fn erase(&self, user: UserKey) -> Result<bool, KeyError> {
         self.forget(user);
         self.keys.store.destroy(user).await
     }
 
-    /// Fetches nothing of a user any more, whose key was destroyed elsewhere.
-    pub fn forget(&self, user: UserKey) {
+    fn forget(&self, user: UserKey) {
         self.fence.close(user, clock::boot());
     }
 }

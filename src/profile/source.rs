@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use zeroize::Zeroizing;
 
+use super::count::Count;
 use super::fetched::FetchOutcome;
 use crate::snapshot::profiles::base::Base;
 use crate::units::UserKey;
@@ -12,6 +13,11 @@ use crate::units::UserKey;
 pub trait ProfileSource {
     /// Asks for these users, all different, at once. One answer for each, in any order; one that is missing counts as failed.
     fn fetch(&self, users: &[UserKey]) -> impl Future<Output = Vec<(UserKey, FetchOutcome)>>;
+
+    /// Impressions billed of these users, as far as the store of counts says. Of who is missing it did not say.
+    fn counts(&self, _users: &[UserKey]) -> impl Future<Output = Vec<(UserKey, Vec<Count>)>> {
+        async { Vec::new() }
+    }
 
     /// Whether a user was erased a short time ago, so that what was fetched before must not be handed on.
     fn holds_back(&self, _user: UserKey) -> bool {
@@ -22,6 +28,10 @@ pub trait ProfileSource {
 impl<S: ProfileSource> ProfileSource for Rc<S> {
     async fn fetch(&self, users: &[UserKey]) -> Vec<(UserKey, FetchOutcome)> {
         S::fetch(self, users).await
+    }
+
+    async fn counts(&self, users: &[UserKey]) -> Vec<(UserKey, Vec<Count>)> {
+        S::counts(self, users).await
     }
 
     fn holds_back(&self, user: UserKey) -> bool {

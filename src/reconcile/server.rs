@@ -31,9 +31,9 @@ use crate::authority::message::{NotRegistered, Registered};
 use crate::clock;
 use crate::ids;
 use crate::limits;
-use crate::profile::count::Counted;
+use crate::profile::count::{Counted, Delta};
 use crate::ring::message::Event;
-use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused};
+use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused, Sender};
 use crate::snapshot::Snapshot;
 use crate::store::anchor::Anchors;
 use crate::store::disk::Directory;
@@ -106,6 +106,8 @@ pub enum Command {
     Limits(Vec<Limit>),
     /// One snapshot for each core, in order.
     Snapshots(Vec<Box<Snapshot>>),
+    /// Where billed impressions go that count for frequency caps, once they are on disk. Sent at most once, before the campaigns.
+    ShareCounts(Sender<Delta>),
     /// From an operator; answered when it is on disk.
     Operator(Ask, oneshot::Sender<Said>),
     /// Drain all cores, sync the ledger, end.
@@ -270,6 +272,7 @@ pub fn spawn(
                 cores,
                 commands,
                 replies: VecDeque::new(),
+                deltas: None,
                 gauges: shared_gauges,
                 next_tick: Nanos::NEVER,
                 stop_by: None,
@@ -307,6 +310,7 @@ struct Core {
     /// What operators are told when so much of the journal is on disk.
     replies: VecDeque<(u64, Said, oneshot::Sender<Said>)>,
     gauges: Arc<Gauges>,
+    deltas: Option<Sender<Delta>>,
     /// Never until the campaigns are known: the first renewal tells the cores that they can bid, so their first grants go
     /// before it.
     next_tick: Nanos,
@@ -416,6 +420,10 @@ impl Core {
                     }
                 }
                 Ok(Command::Counted(list)) => self.keeper.node_mut().counted(list),
+                Ok(Command::ShareCounts(deltas)) => {
+                    self.keeper.node_mut().share_counts();
+                    self.deltas = Some(deltas);
+                }
                 Ok(Command::Spends(list)) => self.keeper.node_mut().spends(list),
                 Ok(Command::Exchanges(list)) => self.keeper.node_mut().exchanges(now, &list),
                 Ok(Command::Limits(limits)) => self.keeper.node_mut().limit(&limits),
@@ -449,6 +457,13 @@ impl Core {
         while let Some((_, said, reply)) = self.replies.pop_front_if(|(needs, ..)| *needs <= synced) {
             // Whoever asked may have gone.
             let _ = reply.send(said);
+        }
+        if let Some(deltas) = &mut self.deltas {
+            while deltas.has_room(1)
+                && let Some(delta) = self.keeper.node_mut().next_delta()
+            {
+                deltas.offer(delta).expect("room was asked for");
+            }
         }
         let (mut refused, mut waiting) = (0, 0);
         for (core, ends) in self.cores.iter_mut().enumerate() {

@@ -14,6 +14,7 @@ use super::metrics::FetchCounts;
 use super::timer::{Timer, watched};
 use super::wanted::Wanted;
 use crate::clock;
+use crate::profile::count::Count;
 use crate::profile::fetched::{Asking, FetchOutcome, Fetched, Told};
 use crate::profile::source::ProfileSource;
 use crate::ring::spsc::Refused;
@@ -64,6 +65,7 @@ struct Ended {
     asked: Vec<UserKey>,
     /// `None`: not in time.
     answers: Option<Vec<(UserKey, FetchOutcome)>>,
+    counts: Vec<(UserKey, Vec<Count>)>,
 }
 
 impl<S: ProfileSource + 'static> Fetching<S> {
@@ -135,7 +137,7 @@ impl<S: ProfileSource + 'static> Fetching<S> {
         });
         counts.refused.add(refused.len() as u64);
         for user in refused {
-            self.tell(core, user, FetchOutcome::Failed);
+            self.tell(core, user, FetchOutcome::Failed, None);
         }
     }
 
@@ -143,7 +145,7 @@ impl<S: ProfileSource + 'static> Fetching<S> {
         let Some(permit) = self.breaker.begin(now) else {
             self.counts.refused.add(users.len() as u64);
             for user in users {
-                self.answer(user, FetchOutcome::Failed);
+                self.answer(user, FetchOutcome::Failed, None);
             }
             return;
         };
@@ -151,20 +153,26 @@ impl<S: ProfileSource + 'static> Fetching<S> {
         self.counts.users.add(users.len() as u64);
         let (source, timeout) = (self.source.clone(), self.settings.timeout);
         self.under_way.spawn_local(async move {
-            let answers = tokio::time::timeout(timeout, source.fetch(&users)).await.ok();
-            Ended { permit, asked: users, answers }
+            let answers = tokio::time::timeout(timeout, source.fetch(&users));
+            let counts = tokio::time::timeout(timeout, source.counts(&users));
+            let (answers, counts) = tokio::join!(answers, counts);
+            Ended { permit, asked: users, answers: answers.ok(), counts: counts.unwrap_or_default() }
         });
     }
 
     fn ended(&mut self, ended: Ended, now: Nanos) {
-        let Ended { permit, asked, answers } = ended;
+        let Ended { permit, asked, answers, counts } = ended;
+        let mut counts_of: HashMap<UserKey, Vec<Count>> = counts.into_iter().collect();
         let mut answers: HashMap<UserKey, FetchOutcome> = answers.unwrap_or_default().into_iter().collect();
         let mut failed = 0;
         let count = asked.len() as u64;
         for user in asked {
             let outcome = answers.remove(&user).unwrap_or(FetchOutcome::Failed);
             // Erased since it was fetched.
-            let outcome = if self.source.holds_back(user) { FetchOutcome::Nothing } else { outcome };
+            let (outcome, counts_of_user) = match self.source.holds_back(user) {
+                true => (FetchOutcome::Nothing, Some(Vec::new())),
+                false => (outcome, counts_of.remove(&user)),
+            };
             let counts = &self.counts;
             let counter = match &outcome {
                 FetchOutcome::Profile(_) => &counts.found,
@@ -173,7 +181,7 @@ impl<S: ProfileSource + 'static> Fetching<S> {
             };
             counter.add(1);
             failed += u64::from(outcome == FetchOutcome::Failed);
-            if let Some(asked) = self.answer(user, outcome) {
+            if let Some(asked) = self.answer(user, outcome, counts_of_user) {
                 self.counts.time.record(now.since(asked));
             }
         }
@@ -181,20 +189,21 @@ impl<S: ProfileSource + 'static> Fetching<S> {
     }
 
     /// Tells all who asked for a user; when the first did.
-    fn answer(&mut self, user: UserKey, outcome: FetchOutcome) -> Option<Nanos> {
+    fn answer(&mut self, user: UserKey, outcome: FetchOutcome, counts: Option<Vec<Count>>) -> Option<Nanos> {
         let asked = self.wanted.end(user)?;
         let mut cores = asked.cores().peekable();
-        let mut outcome = Some(outcome);
+        let mut found = Some((outcome, counts));
         while let Some(core) = cores.next() {
-            let own = if cores.peek().is_some() { outcome.clone() } else { outcome.take() };
-            self.tell(core, user, own.expect("taken by the last"));
+            let own = if cores.peek().is_some() { found.clone() } else { found.take() };
+            let (outcome, counts) = own.expect("taken by the last");
+            self.tell(core, user, outcome, counts);
         }
         Some(asked.at)
     }
 
-    fn tell(&mut self, core: usize, user: UserKey, outcome: FetchOutcome) {
+    fn tell(&mut self, core: usize, user: UserKey, outcome: FetchOutcome, counts: Option<Vec<Count>>) {
         let core = &mut self.cores[core];
-        let fetched = Box::new(Fetched { user, outcome, counts: Vec::new() });
+        let fetched = Box::new(Fetched { user, outcome, counts });
         match core.ends.told.offer(Told::Fetched(fetched)) {
             Ok(()) => {
                 core.unseen = true;

@@ -6,27 +6,17 @@
 //! shown more than their caps.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use redis::RedisResult;
-use redis::aio::ConnectionLike;
 
+use super::metrics::Spreading;
 use crate::limits;
-use crate::metrics::counter::Counter;
 use crate::profile::count::{Count, Delta};
 use crate::profile::shadow::{Tally, is_shadowed};
 use crate::store::valkey::frequency::{Told, count, read};
+use crate::store::valkey::servers::Servers;
 use crate::units::{NodeId, UserKey};
-
-/// What the thread counts of it.
-#[derive(Debug, Default)]
-pub struct Spreading {
-    /// Bookings that the store has counted.
-    pub told: Counter,
-    /// Those that it had counted before.
-    pub known: Counter,
-    /// Those that were lost: too many waited, or something else stands under the user's key.
-    pub lost: Counter,
-}
 
 /// Bookings on their way to the store.
 #[derive(Debug)]
@@ -34,13 +24,24 @@ pub struct Spread {
     node: NodeId,
     name: fn(UserKey) -> String,
     waiting: VecDeque<Delta>,
-    counts: Spreading,
+    counts: Arc<Spreading>,
 }
 
 impl Spread {
     /// Of a node; `name` is what a user is called in the stores.
     pub fn new(node: NodeId, name: fn(UserKey) -> String) -> Spread {
-        Spread { node, name, waiting: VecDeque::new(), counts: Spreading::default() }
+        Spread { node, name, waiting: VecDeque::new(), counts: Arc::default() }
+    }
+
+    /// The same, counted there.
+    #[must_use]
+    pub fn counted(self, counts: Arc<Spreading>) -> Spread {
+        Spread { counts, ..self }
+    }
+
+    /// Forgets what waits of a user.
+    pub fn forget(&mut self, user: UserKey) {
+        self.waiting.retain(|delta| delta.user != user);
     }
 
     /// One more booking. They come in the order of their numbers.
@@ -70,13 +71,13 @@ impl Spread {
     ///
     /// # Errors
     /// The connection's. Everything waits as before.
-    pub async fn tell<C: ConnectionLike>(&mut self, connection: &mut C, tally: &Tally) -> RedisResult<bool> {
+    pub async fn tell<S: Servers>(&mut self, servers: &mut S, tally: &Tally) -> RedisResult<bool> {
         let batch = self.waiting.len().min(limits::DELTAS_AT_ONCE);
         if batch == 0 {
             return Ok(false);
         }
         let (deltas, _) = self.waiting.make_contiguous().split_at(batch);
-        let answers = count(connection, self.node, deltas, self.name).await?;
+        let answers = count(servers, self.node, deltas, self.name).await?;
         let mut refused = Vec::new();
         for (delta, told) in self.waiting.drain(..batch).zip(answers) {
             match told {
@@ -102,11 +103,7 @@ impl Spread {
     ///
     /// # Errors
     /// The connection's.
-    pub async fn of<C: ConnectionLike>(
-        &self,
-        connection: &mut C,
-        users: &[UserKey],
-    ) -> RedisResult<Vec<Option<Vec<Count>>>> {
-        read(connection, users, self.name).await
+    pub async fn of<S: Servers>(&self, servers: &mut S, users: &[UserKey]) -> RedisResult<Vec<Option<Vec<Count>>>> {
+        read(servers, users, self.name).await
     }
 }

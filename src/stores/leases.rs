@@ -16,22 +16,25 @@ mod operate;
 mod recover;
 mod shard;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
-use tokio::time::{interval, sleep};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::authority::Budget;
 use crate::authority::message::{Answer, Part, Register, Registered, Report};
 use crate::clock;
+use crate::config::Stores;
 use crate::limits;
-use crate::reconcile::fleet::{Call, RegisterError};
+use crate::reconcile::fleet::{Call, RegisterError, Wire};
+use crate::store::dynamodb::client::Client;
 use crate::store::dynamodb::epochs::Epochs;
 use crate::store::dynamodb::register::Processes;
 use crate::store::valkey::lease::{self, Function};
@@ -51,8 +54,55 @@ const BEAT: Duration = Duration::from_secs(20);
 const ALIVE_MS: u64 = 60_000;
 /// Each shard is put down in the register about this often, by whichever of its nodes is first.
 const CHECKPOINT: Duration = Duration::from_secs(60);
+/// How long the end waits for the register.
+const END: Duration = Duration::from_secs(1);
 /// Calls taken from the node at a time.
 const AT_ONCE: usize = 8192;
+
+/// Calls and answers under way: a tick of a node has one for each advertiser.
+const UNDER_WAY: usize = 8192;
+
+/// Starts the thread beside the reconciliation core, on `cpu`. It ends when the node does.
+///
+/// # Errors
+/// A secret or an authority of certificates cannot be read, or the kernel gives no thread.
+pub fn start(cpu: usize, stores: &Stores) -> Result<Option<(Wire, Arc<LeaseCounts>)>, String> {
+    let (Some(valkey), Some(dynamodb)) = (&stores.valkey, &stores.dynamodb) else { return Ok(None) };
+    let (valkey, dynamodb) = (valkey.clone(), dynamodb.clone());
+    let counts = Arc::new(LeaseCounts::default());
+    let (calls, called) = mpsc::channel(UNDER_WAY);
+    let (answer, answers) = sync_channel(UNDER_WAY);
+    let (ready, started) = sync_channel(1);
+    let counted = counts.clone();
+    let run = move || {
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+            log::warn!("the leases thread cannot be pinned to CPU {cpu} and may run on a bid core's");
+        }
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error.to_string()))),
+        };
+        LocalSet::new().block_on(&runtime, async {
+            let replicas = valkey.wait_replicas;
+            let clients = Valkey::new(&valkey, LIBRARIES)
+                .map_err(|failure| failure.to_string())
+                .and_then(|valkey| Ok((valkey, Client::new(&dynamodb).map_err(|error| error.to_string())?)));
+            let (valkey, client) = match clients {
+                Ok(clients) => clients,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            let _ = ready.send(Ok(()));
+            let (epochs, processes) = (Epochs::new(client.clone()), Processes::new(client));
+            Keepers::new(valkey, epochs, processes, answer, counted, replicas).run(called).await;
+        });
+    };
+    thread::Builder::new().name("leases".into()).spawn(run).map_err(|error| error.to_string())?;
+    match started.recv() {
+        Ok(Ok(())) => Ok(Some((Wire { calls, answers }, counts))),
+        Ok(Err(error)) => Err(format!("[stores]: {error}")),
+        Err(_) => Err("[stores]: the leases thread panicked".into()),
+    }
+}
 
 /// All that a node's accounts need.
 pub struct Keepers {
@@ -63,6 +113,7 @@ pub struct Keepers {
     counts: Arc<LeaseCounts>,
     /// How many replicas are to have what was answered.
     replicas: u8,
+    incarnation: Cell<Option<Incarnation>>,
     state: RefCell<State>,
 }
 
@@ -77,6 +128,7 @@ struct State {
 /// What waits for a server.
 #[derive(Default)]
 struct Queue {
+    #[expect(clippy::vec_box, reason = "they come boxed, and a queue moves pointers rather than reports")]
     reports: Vec<Box<Report>>,
     busy: bool,
 }
@@ -91,7 +143,16 @@ impl Keepers {
         counts: Arc<LeaseCounts>,
         replicas: u8,
     ) -> Rc<Keepers> {
-        Rc::new(Keepers { valkey, epochs, processes, answers, counts, replicas, state: RefCell::default() })
+        Rc::new(Keepers {
+            valkey,
+            epochs,
+            processes,
+            answers,
+            counts,
+            replicas,
+            incarnation: Cell::default(),
+            state: RefCell::default(),
+        })
     }
 
     /// Runs until the node is gone.
@@ -118,6 +179,12 @@ impl Keepers {
             }
             self.pump();
         }
+        // The node has said all it had to say: it bids no more.
+        if let Some(incarnation) = self.incarnation.get()
+            && let Err(_) | Ok(Err(_)) = timeout(END, self.processes.end(incarnation)).await
+        {
+            log::warn!("the register was not told that this process ends; its next start says so");
+        }
     }
 
     /// Numbers the process, and keeps it alive in the register from then on.
@@ -131,6 +198,7 @@ impl Keepers {
                 Err(failure) => return Err(RegisterError::Unavailable(format!("the register in DynamoDB: {failure}"))),
             }
         };
+        self.incarnation.set(Some(incarnation));
         let keepers = self.clone();
         spawn_local(async move { keepers.beat(incarnation).await });
         Ok(Registered {

@@ -36,7 +36,44 @@ pub struct FetchCounts {
     pub time: Histogram,
 }
 
-/// The metrics of the stores thread, as one collector.
+/// Counters of what is told to the store of frequency counts.
+#[derive(Debug, Default)]
+pub struct Spreading {
+    /// Bookings that the store has counted.
+    pub told: Counter,
+    /// Those that it had counted before.
+    pub known: Counter,
+    /// Those that were lost: too many waited, or something else stands under the user's key.
+    pub lost: Counter,
+    /// Bookings that wait.
+    pub waiting: Counter,
+    /// Users whose counts were not read in time, or at all.
+    pub unread: Counter,
+}
+
+/// Them, as one collector.
+#[derive(Debug)]
+pub struct Spreads(pub Arc<Spreading>);
+
+impl Collector for Spreads {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = &self.0;
+        for (name, help, counter) in [
+            ("corebid_frequency_told", "Billed impressions that the store of counts has counted", &counts.told),
+            ("corebid_frequency_known", "Billed impressions that it had counted before", &counts.known),
+            ("corebid_frequency_lost", "Billed impressions that it was not told of, or cannot count", &counts.lost),
+            ("corebid_frequency_unread", "Users whose counts the store did not say", &counts.unread),
+        ] {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            metric.encode_counter::<NoLabelSet, u64, f64>(&counter.get(), None)?;
+        }
+        let help = "Billed impressions that wait to be told to the store of counts";
+        let metric = encoder.encode_descriptor("corebid_frequency_waiting", help, None, MetricType::Gauge)?;
+        prometheus_client::metrics::gauge::ConstGauge::new(counts.waiting.get()).encode(metric)
+    }
+}
+
+/// The metrics of the fetches, as one collector.
 #[derive(Debug)]
 pub struct Fetches(pub Arc<FetchCounts>);
 

@@ -11,6 +11,8 @@ pub mod frequency;
 #[cfg(feature = "stores")]
 pub mod leases;
 pub mod metrics;
+#[cfg(feature = "stores")]
+pub mod start;
 mod timer;
 mod wanted;
 
@@ -60,7 +62,7 @@ pub fn spawn<S: ProfileSource + 'static>(
     settings: Settings,
     cores: Vec<CoreEnds>,
     wakeup: Wakeup,
-    source: impl FnOnce() -> S + Send + 'static,
+    source: impl FnOnce() -> io::Result<S> + Send + 'static,
 ) -> io::Result<Stores> {
     let counts = Arc::new(FetchCounts::default());
     let (stop, stopped) = oneshot::channel();
@@ -71,7 +73,7 @@ pub fn spawn<S: ProfileSource + 'static>(
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         LocalSet::new().block_on(&runtime, async {
-            let fetching = Fetching::new(settings, cores, source(), counted);
+            let fetching = Fetching::new(settings, cores, source()?, counted);
             tokio::select! {
                 ended = fetching.run(wakeup) => ended,
                 _ = stopped => Ok(()),

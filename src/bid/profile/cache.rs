@@ -102,7 +102,9 @@ impl Cache {
         };
         while self.index.is_full() {
             self.filled = true;
-            if self.small.held() > 0 { self.shrink_small() } else { self.shrink_main() }
+            // Newcomers keep their tenth here too: with short values the index fills before the logs do, and one who had to leave
+            // for the next to come would have no time to be asked for.
+            if self.index.newcomers() > self.index.users() / 10 { self.shrink_small() } else { self.shrink_main() }
         }
         self.make_room(queue, log::size(value.len()));
         let place = self.log_mut(queue).push(head, value);
@@ -189,5 +191,135 @@ impl Cache {
     #[cfg(test)]
     pub(super) fn memory(&self) -> [&[u8]; 2] {
         [self.small.bytes(), self.main.bytes()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use memchr::memmem;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits;
+
+    /// Mixed (as SplitMix64 does), so that no key is another one shifted by bytes.
+    fn user(n: u64) -> UserKey {
+        let mixed = (n ^ n >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        UserKey(mixed ^ mixed >> 31)
+    }
+
+    /// A value that is its user's key over and over, so that any whole remnant of an entry has the key in it.
+    fn value(user: UserKey, length: usize) -> Vec<u8> {
+        user.0.to_le_bytes().into_iter().cycle().take(length).collect()
+    }
+
+    fn keep(cache: &mut Cache, user: UserKey, length: usize) {
+        cache.keep(user, &value(user, length), 0);
+    }
+
+    /// Asks for a user; whether it was there, as it was kept.
+    fn ask(cache: &mut Cache, user: UserKey) -> bool {
+        cache.find(user).is_some_and(|found| {
+            let kept = cache.ask(found);
+            kept == value(user, kept.len())
+        })
+    }
+
+    fn is_in_memory(cache: &Cache, user: UserKey) -> bool {
+        cache.memory().iter().any(|log| memmem::find(log, &user.0.to_le_bytes()).is_some())
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Keep(u64, usize),
+        Ask(u64),
+        Erase(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let who = || prop_oneof![1..40u64, 1..3000u64];
+        let step = prop_oneof![
+            // The short ones fill the index, the long ones the logs.
+            6 => (who(), prop_oneof![4 => 0..100usize, 1 => 0..1050usize]).prop_map(|(user, long)| Step::Keep(user, long)),
+            4 => who().prop_map(Step::Ask),
+            1 => who().prop_map(Step::Erase),
+        ];
+        prop::collection::vec(step, 1..4000)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+        #[test]
+        fn who_is_not_found_is_nowhere_in_memory(steps in steps()) {
+            let mut cache = Cache::new(limits::SHARD_BYTES_LEAST);
+            let mut seen = HashSet::new();
+            for step in steps {
+                match step {
+                    Step::Keep(n, length) => {
+                        keep(&mut cache, user(n), length);
+                        prop_assert!(ask(&mut cache, user(n)));
+                        seen.insert(n);
+                    }
+                    Step::Ask(n) => {
+                        prop_assert_eq!(ask(&mut cache, user(n)), cache.find(user(n)).is_some());
+                    }
+                    Step::Erase(n) => {
+                        cache.erase(user(n));
+                        prop_assert!(cache.find(user(n)).is_none() && !is_in_memory(&cache, user(n)));
+                    }
+                }
+            }
+            let there: Vec<u64> = seen.iter().copied().filter(|n| cache.find(user(*n)).is_some()).collect();
+            prop_assert_eq!(there.len(), cache.users());
+            for n in seen {
+                prop_assert_eq!(is_in_memory(&cache, user(n)), cache.find(user(n)).is_some());
+            }
+        }
+
+        /// Whatever comes, in whatever lengths, is asked for once more at most, or erased again.
+        #[test]
+        fn who_is_in_the_main_log_and_asked_for_again_stays(
+            others in prop::collection::vec((0..1050usize, any::<bool>(), 0..8u8), 3000..6000),
+            short in any::<bool>(),
+        ) {
+            let mut cache = Cache::new(limits::SHARD_BYTES_LEAST);
+            let regular = user(1);
+            keep(&mut cache, regular, 50);
+            for (n, (length, again, erased)) in others.into_iter().enumerate() {
+                prop_assert!(ask(&mut cache, regular), "after {n} others");
+                let other = user(2 + n as u64);
+                keep(&mut cache, other, if short { length % 100 } else { length });
+                if again {
+                    prop_assert!(ask(&mut cache, other));
+                }
+                if erased == 0 {
+                    prop_assert!(cache.erase(other) && !is_in_memory(&cache, other));
+                }
+            }
+            prop_assert_eq!(cache.find(regular).map(|found| found.queue), Some(Queue::Main));
+            prop_assert!(cache.evictions() > 0);
+        }
+    }
+
+    #[test]
+    fn newcomers_have_time_to_be_asked_for() {
+        for length in [0, 50, 200, 1000] {
+            let mut cache = Cache::new(limits::SHARD_BYTES_LEAST);
+            // Full of users whom all asked for again, who leave no place of their own accord.
+            for n in 1..3000 {
+                keep(&mut cache, user(n), length);
+                ask(&mut cache, user(n));
+            }
+            for n in 10_000..10_500 {
+                keep(&mut cache, user(n), length);
+                if n >= 10_015 {
+                    assert!(cache.find(user(n - 15)).is_some(), "of {length} bytes");
+                }
+            }
+        }
     }
 }

@@ -29,17 +29,23 @@ const MAIN: u32 = 1 << 31;
 pub(super) struct Index {
     slots: Box<[u64]>,
     users: usize,
+    /// Of them, those in the small log.
+    newcomers: usize,
 }
 
 impl Index {
     /// A table of this many slots, a power of two; three quarters of them can be taken.
     pub(super) fn new(slots: usize) -> Index {
         assert!(slots.is_power_of_two() && slots >= 4);
-        Index { slots: vec![EMPTY; slots].into_boxed_slice(), users: 0 }
+        Index { slots: vec![EMPTY; slots].into_boxed_slice(), users: 0, newcomers: 0 }
     }
 
     pub(super) fn users(&self) -> usize {
         self.users
+    }
+
+    pub(super) fn newcomers(&self) -> usize {
+        self.newcomers
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -60,12 +66,15 @@ impl Index {
         }
         self.slots[at] = word(user, queue, to);
         self.users += 1;
+        self.newcomers += usize::from(queue == Queue::Small);
     }
 
     /// Writes down that a user's entry is elsewhere now.
     pub(super) fn moved(&mut self, user: UserKey, from: (Queue, Place), to: (Queue, Place)) {
         if let Some(at) = self.slot(user, |queue, place| (queue, place) == from) {
             self.slots[at] = word(user, to.0, to.1);
+            self.newcomers += usize::from(to.0 == Queue::Small);
+            self.newcomers -= usize::from(from.0 == Queue::Small);
         }
     }
 
@@ -73,6 +82,7 @@ impl Index {
     pub(super) fn remove(&mut self, user: UserKey, queue: Queue, place: Place) {
         let Some(mut gap) = self.slot(user, |q, p| (q, p) == (queue, place)) else { return };
         self.users -= 1;
+        self.newcomers -= usize::from(queue == Queue::Small);
         let (mask, mut at) = (self.mask(), gap);
         loop {
             at = (at + 1) & mask;

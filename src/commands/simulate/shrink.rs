@@ -4,6 +4,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
+
 use super::{Args, Mode, planned};
 use crate::lab::simulate::summary::Summary;
 
@@ -29,6 +31,8 @@ fn arguments(args: &Args) -> Vec<String> {
     option("cores", args.cores.to_string());
     option("campaigns", args.campaigns.to_string());
     option("mode", mode.into());
+    let authority = args.authority.to_possible_value();
+    option("authority", authority.map_or_else(String::new, |value| value.get_name().into()));
     option("faults", args.faults.clone());
     if let Some(only) = &args.only {
         // An empty list would take what follows for its own.

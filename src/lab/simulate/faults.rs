@@ -1,6 +1,7 @@
 //! The nemesis: what goes wrong, when, and for how long. All of it is planned before the run begins, so that no fault is
 //! left to luck, and a part of the plan can be left out to find out what a failure needs.
 
+use super::authority::Keeper;
 use super::time::{DAY, HOUR, MINUTE, SECOND, Time};
 use crate::market::random::Random;
 
@@ -82,9 +83,16 @@ faults! {
     BudgetRaise "budget-raise" { 12 a day, for 10 * MINUTE, HOUR }
     /// A node does everything slowly: up to seconds for what takes a millisecond.
     SlowNode "slow-node" { 3 a day, for MINUTE, 5 * MINUTE }
+    /// Every copy of the shards is gone; what the register keeps of them is up to a minute old.
+    Wipe "wipe" { 2 a day, for SECOND, 30 * SECOND }
 }
 
 impl Fault {
+    /// Whether it can happen to an authority of this kind: one that keeps a ledger does not lose it as a whole.
+    pub fn can_hit(self, authority: Keeper) -> bool {
+        self != Fault::Wipe || authority != Keeper::Rust
+    }
+
     /// The fault of this name.
     pub fn named(name: &str) -> Option<Fault> {
         Fault::ALL.iter().copied().find(|fault| fault.name() == name)

@@ -62,11 +62,18 @@ pub struct Options {
     pub only: Option<BTreeSet<u32>>,
     /// The protocol is broken in this way.
     pub canary: Option<u8>,
+    /// Who keeps the accounts.
+    pub authority: authority::Keeper,
     /// The run ends here.
     pub until: Option<Time>,
 }
 
 impl Options {
+    /// Whether something is to go wrong.
+    pub fn may(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault) && fault.can_hit(self.authority)
+    }
+
     /// The exchange of a place in [`market::EXCHANGES`].
     fn exchange(&self, place: usize) -> &'static market::Exchange {
         if self.told { &market::TOLD } else { &market::EXCHANGES[place] }

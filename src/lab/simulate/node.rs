@@ -38,6 +38,8 @@ pub struct Node {
     pub up: bool,
     /// It will not come back.
     pub gone: bool,
+    /// How the accounts are kept.
+    pub parts: Parts,
     /// Its clocks.
     pub clock: Clock,
     /// Its ledger.
@@ -113,12 +115,13 @@ impl Core {
 
 impl Node {
     /// A machine that never ran.
-    pub fn new(id: u16, clock: Clock) -> Node {
+    pub fn new(id: u16, clock: Clock, parts: Parts) -> Node {
         Node {
             id: NodeId(id),
             machine: None,
             up: false,
             gone: false,
+            parts,
             clock,
             disk: Disk::default(),
             life: 0,
@@ -165,14 +168,14 @@ impl Node {
         self.disk.truncate(whole);
         self.tell(now, checker);
         self.up = true;
-        self.asks = Reconciler::register(&settings(self.id, cores), &history, nonce);
+        self.asks = Reconciler::register(&settings(self.id, cores, self.parts), &history, nonce);
         self.history = history;
     }
 
     /// It has a number and begins.
     pub fn begin(&mut self, now: Time, registered: Registered, cores: u8, campaigns: &[Campaign], strict: bool) {
         let clock = self.clock.read(now);
-        let settings = settings(self.id, cores);
+        let settings = settings(self.id, cores, self.parts);
         let history = std::mem::take(&mut self.history);
         let journal = Journal::new(registered.first_worker + u16::from(cores), registered.ids_from);
         let gauges = Arc::new(Gauges::new(campaigns.len()));
@@ -237,10 +240,10 @@ impl Node {
     }
 }
 
-fn settings(node: NodeId, cores: u8) -> Settings {
+fn settings(node: NodeId, cores: u8, parts: Parts) -> Settings {
     let horizons = || EXCHANGES.iter().map(|exchange| exchange.horizon);
     let (shortest, longest) = (horizons().min().unwrap_or_default(), horizons().max().unwrap_or_default());
-    Settings { node, cores, horizons: Horizons { shortest, longest }, parts: Parts::One }
+    Settings { node, cores, horizons: Horizons { shortest, longest }, parts }
 }
 
 /// How campaigns spend: those that are paced follow the supply of the market, as if known from the day before.

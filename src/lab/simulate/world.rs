@@ -1,8 +1,13 @@
 //! The simulated world: machines, links, exchanges, and what happens to them, one step after the other.
 
+#[cfg(feature = "stores")]
+mod fleet;
+
 use std::collections::BTreeMap;
 
-use super::authority::{Guardian, check_answer};
+#[cfg(feature = "stores")]
+use super::authority::shards::{Past, Shards};
+use super::authority::{Guardian, Keeper, check_answer};
 use super::calls::{Call, Calls};
 use super::check::{Bid, Checker};
 use super::curve::Curves;
@@ -13,11 +18,16 @@ use super::queue::Queue;
 use super::time::{Clock, DAY, MINUTE, MS, SECOND, TURN_MOST, Time, WORST_DRIFT_PPB, WORST_ERROR_MS};
 use super::trace::Trace;
 use super::{Options, canary};
-use crate::authority::message::{Answer, NotRegistered, Register, Registered, Report};
-use crate::authority::{Budget, NotRetired};
+use crate::authority::message::{Answer, NotRegistered, Part, Register, Registered, Report};
+use crate::authority::{Authority, Budget, NotRetired};
 use crate::limits;
 use crate::market::random::Random;
+use crate::reconcile::Parts;
 use crate::ring::message::{Agreed, Claim, Event, NoticeKind, NoticePrice, Noticed, Reserved};
+#[cfg(feature = "stores")]
+use crate::store::valkey::lease::{Envelope, Lost};
+#[cfg(feature = "stores")]
+use crate::units::{AdvertiserId, Epoch};
 use crate::units::{BidId, CoreId, ExchangeKey, Micros, Nanos, Slot, UnixMillis, UserKey};
 
 /// After so many violations nothing more is to be learnt from a run.
@@ -35,8 +45,14 @@ pub enum Letter {
     Registered(u64, Result<Registered, NotRegistered>),
     /// Of a node.
     Report(Box<Report>),
+    /// The same, for a server that keeps the accounts of one advertiser.
+    #[cfg(feature = "stores")]
+    Call(Box<Report>, Envelope),
     /// What it is told.
     Answer(Box<Answer>),
+    /// The shard of this advertiser is not the one that was meant, in this epoch.
+    #[cfg(feature = "stores")]
+    Lost(AdvertiserId, Epoch, Lost),
 }
 
 /// One of the machines.
@@ -79,6 +95,9 @@ enum Step {
     Crash(Machine, u32, Time),
     /// A machine starts again; the authority maybe as another copy.
     Restart(Machine, bool),
+    /// A copy of the server takes over, after this fault, and is reached after so long.
+    #[cfg(feature = "stores")]
+    TakeOver(Fault, Box<Past>, Time),
     /// An operator gives a node up.
     Retire(usize),
     /// A campaign's budget is what it was.
@@ -106,6 +125,9 @@ pub struct World {
     queue: Queue<Step>,
     nodes: Vec<Node>,
     authority: Guardian,
+    /// Where the accounts are on a server, whose clock is the authority's.
+    #[cfg(feature = "stores")]
+    shards: Option<Shards>,
     campaigns: Vec<Campaign>,
     calls: Calls,
     /// Their daily budgets at the beginning.
@@ -150,12 +172,13 @@ impl World {
             clock.drift(0, machines.between(0, 20_000) as i64 - 10_000);
             clock
         };
-        let nodes: Vec<_> = (0..options.nodes).map(|index| Node::new(index + 1, clock(index))).collect();
+        let nodes: Vec<_> =
+            (0..options.nodes).map(|index| Node::new(index + 1, clock(index), parts(options.authority))).collect();
         let authority = Guardian::new(clock(0));
         let last_auction = u64::from(options.days) * DAY;
         let plan: Vec<_> = faults::plan(seed, options.days)
             .into_iter()
-            .filter(|mishap| options.faults.contains(&mishap.fault))
+            .filter(|mishap| options.may(mishap.fault))
             .filter(|mishap| options.only.as_ref().is_none_or(|only| only.contains(&mishap.number)))
             .collect();
         let mut world = World {
@@ -163,12 +186,14 @@ impl World {
             queue: Queue::new(),
             nodes,
             authority,
+            #[cfg(feature = "stores")]
+            shards: None,
             calls: Calls::default(),
             first_budgets: campaigns.iter().map(|campaign| campaign.daily).collect(),
             full: BTreeMap::new(),
             stalls_until: 0,
             open: BTreeMap::new(),
-            faults: Fault::ALL.iter().map(|fault| (*fault, 0)).collect(),
+            faults: Fault::ALL.iter().filter(|it| it.can_hit(options.authority)).map(|it| (*it, 0)).collect(),
             checker: Checker::new(options.strict, trace),
             curves: Curves::new(campaigns.len()),
             campaigns,
@@ -184,6 +209,10 @@ impl World {
             plan,
             options,
         };
+        #[cfg(feature = "stores")]
+        if world.options.authority == Keeper::Functions {
+            world.shards = Some(Shards::new(&world.budgets()));
+        }
         world.checker.trace.begin(seed, world.options.strict, super::time::BEGIN.0);
         world.queue.plan(0, Step::Restart(Machine::Authority, false));
         for node in 0..world.nodes.len() {
@@ -221,6 +250,8 @@ impl World {
             Step::Heal(index) => self.heal(index),
             Step::Crash(machine, life, lasts) if self.life(machine) == life => self.crash(machine, lasts),
             Step::Restart(machine, lost_some) => self.restart(machine, lost_some),
+            #[cfg(feature = "stores")]
+            Step::TakeOver(fault, past, lasts) => self.take_over(fault, *past, lasts),
             Step::Retire(node) => self.retire(node),
             Step::Restore(campaign) => self.set_budget(campaign, None),
             Step::Look(number) => self.look(number),
@@ -255,6 +286,24 @@ impl World {
             Machine::Node(node) => self.nodes[node].life,
             Machine::Authority => self.authority.life,
         }
+    }
+
+    /// Whether nobody reaches those who keep the accounts.
+    fn is_down(&self) -> bool {
+        #[cfg(feature = "stores")]
+        if let Some(shards) = &self.shards {
+            return !shards.up;
+        }
+        self.authority.machine.is_none()
+    }
+
+    /// The state machine that a part's accounts are in, or are compared with.
+    fn accounts(&self, part: Part) -> Option<&Authority> {
+        #[cfg(feature = "stores")]
+        if let Some(shards) = &self.shards {
+            return shards.shadow(part);
+        }
+        self.authority.machine.as_ref().filter(|_| part == Part::All)
     }
 
     fn is_on(&self, fault: Fault) -> bool {
@@ -497,6 +546,8 @@ impl World {
             machine.tick(clock);
         }
         let late = if it.slow_until > self.now { self.machines.below(2 * SECOND) } else { 0 };
+        #[cfg(feature = "stores")]
+        self.beat(node);
         self.queue.plan(self.now + limits::TICK_NS + late, Step::Tick(node, self.nodes[node].life));
         self.pump(node);
     }
@@ -524,12 +575,19 @@ impl World {
         }
         for mut report in reports {
             if canary::is(&self.options, 2)
-                && let Some(authority) = &self.authority.machine
+                && let Some(authority) = self.accounts(report.part)
             {
                 canary::know_all(&mut report, authority);
             }
-            let Report { incarnation, epoch, foreign_seen, .. } = &report;
-            self.checker.presumed(self.now, incarnation.0, epoch.0, *foreign_seen);
+            let &Report { part, incarnation, epoch, foreign_seen, .. } = &report;
+            self.checker.presumed(self.now, incarnation.0, advertiser(part), epoch.0, foreign_seen);
+            #[cfg(feature = "stores")]
+            if self.shards.is_some() {
+                if let Some(envelope) = self.address(node, &report) {
+                    self.send(true, node, Letter::Call(Box::new(report), envelope));
+                }
+                continue;
+            }
             self.send(true, node, Letter::Report(Box::new(report)));
         }
         if self.nodes[node].slow_until > self.now {
@@ -569,6 +627,13 @@ impl World {
     // ── The authority ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn authority_tick(&mut self) {
+        #[cfg(feature = "stores")]
+        if self.shards.is_some() {
+            if canary::is(&self.options, 4) {
+                self.forge();
+            }
+            return self.queue.plan(self.now + limits::TICK_NS, Step::AuthorityTick(self.authority.life));
+        }
         let Guardian { machine: Some(machine), journal, clock, life, .. } = &mut self.authority else { return };
         machine.tick(clock.read(self.now), journal);
         if canary::is(&self.options, 4) {
@@ -702,6 +767,13 @@ impl World {
         }
         if to_authority {
             self.nodes[node].heard_at = self.now;
+            #[cfg(feature = "stores")]
+            if self.shards.is_some() {
+                if let Letter::Call(report, _) = &letter {
+                    self.checker.trace.said(self.now, report);
+                }
+                return self.serve(node, letter);
+            }
             if let Letter::Report(report) = &letter {
                 self.checker.trace.said(self.now, report);
             }
@@ -710,7 +782,7 @@ impl World {
             let reply = match letter {
                 Letter::Register(ask) => Letter::Registered(ask.nonce, machine.register(clock, journal, ask)),
                 Letter::Report(report) => Letter::Answer(Box::new(machine.report(clock, journal, &report))),
-                Letter::Registered(..) | Letter::Answer(_) => return,
+                _ => return,
             };
             outbox.push_back((journal.appended(), node, reply));
             return self.pump_authority();
@@ -735,12 +807,15 @@ impl World {
                 }
                 if let Some(machine) = &mut it.machine {
                     if let Some(last) = answer.foreign.last() {
-                        self.checker.heard(answer.incarnation.0, answer.epoch.0, last.number);
+                        let part = advertiser(answer.part);
+                        self.checker.heard(answer.incarnation.0, part, answer.epoch.0, last.number);
                     }
                     machine.answer(clock, &answer);
                 }
                 self.pump(node);
             }
+            #[cfg(feature = "stores")]
+            Letter::Lost(advertiser, lost, why) => self.misplaced(node, advertiser, lost, why),
             _ => {}
         }
     }
@@ -772,9 +847,12 @@ impl World {
         let node = self.some_node(random.bits());
         // A part of the mishaps of both kinds of machine is the authority's.
         let of_authority = random.chance(0.4);
+        // A server with replicas does not wait for a disk.
+        let on_disk = matches!(fault, Fault::TornWrite | Fault::DiskFull | Fault::SyncFailure);
+        let of_authority = of_authority && !(on_disk && self.options.authority != Keeper::Rust);
         let machine = if of_authority { Some(Machine::Authority) } else { node.map(Machine::Node) };
         let (Some(node), Some(machine)) = (node, machine) else { return again(self) };
-        if machine == Machine::Authority && self.authority.machine.is_none() {
+        if machine == Machine::Authority && self.is_down() {
             return again(self);
         }
         self.checker.trace.fault(self.now, fault.name(), number, lasts);
@@ -785,7 +863,7 @@ impl World {
                 return self.queue.plan(now + lasts, Step::Heal(index));
             }
             Fault::NodeCrash => self.crash(Machine::Node(node), lasts),
-            Fault::AuthorityCrash if self.authority.machine.is_none() => return again(self),
+            Fault::AuthorityCrash | Fault::Failover | Fault::Wipe if self.is_down() => return again(self),
             Fault::AuthorityCrash => self.crash(Machine::Authority, lasts),
             Fault::TornWrite => {
                 // Counted when it comes to it.
@@ -804,10 +882,15 @@ impl World {
                 self.queue.plan(now + lasts * 9 / 10, Step::Crash(Machine::Node(node), life, MINUTE));
                 return;
             }
-            Fault::Failover => {
-                if self.authority.machine.is_none() {
-                    return again(self);
+            #[cfg(feature = "stores")]
+            Fault::Failover | Fault::Wipe if self.shards.is_some() => {
+                // Counted when it comes to it.
+                if !self.fork(fault, random.bits(), lasts) {
+                    again(self);
                 }
+                return;
+            }
+            Fault::Failover => {
                 self.authority.crash(&mut self.machines);
                 self.authority.fall_back(now, random.below(super::authority::LOST_MOST), &mut self.checker);
                 self.queue.plan(now + lasts, Step::Restart(Machine::Authority, true));
@@ -837,7 +920,7 @@ impl World {
                 let id = self.nodes.len() as u16 + 1;
                 self.crash(Machine::Node(node), Time::MAX);
                 self.nodes[node].gone = true;
-                let new = Node::new(id, Clock::new(now, random.between(MINUTE, DAY)));
+                let new = Node::new(id, Clock::new(now, random.between(MINUTE, DAY)), parts(self.options.authority));
                 self.nodes.push(new);
                 self.queue.plan(now + MINUTE, Step::Restart(Machine::Node(self.nodes.len() - 1), false));
                 self.queue.plan(now + lasts, Step::Retire(node));
@@ -893,7 +976,9 @@ impl World {
                     self.nodes[node].clock.reboot(self.now);
                 }
             }
-            Machine::Authority if self.authority.machine.is_none() => return,
+            Machine::Authority if self.is_down() => return,
+            #[cfg(feature = "stores")]
+            Machine::Authority if self.shards.is_some() => return self.shut(lasts),
             Machine::Authority => {
                 self.authority.crash(&mut self.machines);
                 // What a canary lets leave early is not on disk.
@@ -918,8 +1003,12 @@ impl World {
                 self.register(node);
             }
             Machine::Authority => {
-                if self.authority.machine.is_some() {
+                if !self.is_down() {
                     return;
+                }
+                #[cfg(feature = "stores")]
+                if self.shards.is_some() {
+                    return self.open(lost_some);
                 }
                 let budgets = self.budgets();
                 self.authority.start(self.now, &mut self.checker, lost_some, &budgets);
@@ -930,6 +1019,10 @@ impl World {
     }
 
     fn retire(&mut self, node: usize) {
+        #[cfg(feature = "stores")]
+        if self.shards.is_some() {
+            return self.give_up(node);
+        }
         let id = self.nodes[node].id;
         let Guardian { machine: Some(machine), journal, clock, .. } = &mut self.authority else {
             return self.queue.plan(self.now + 30 * SECOND, Step::Retire(node));
@@ -949,6 +1042,10 @@ impl World {
         let first = self.first_budgets[campaign];
         self.campaigns[campaign].daily = Micros(percent.map_or(first.0, |percent| first.0 * percent / 100));
         let budgets = self.budgets();
+        #[cfg(feature = "stores")]
+        if let Some(shards) = &mut self.shards {
+            shards.budgets(&budgets);
+        }
         let Guardian { machine, journal, clock, .. } = &mut self.authority;
         if let Some(machine) = machine {
             machine.fund(clock.read(self.now), journal, &budgets);
@@ -979,5 +1076,22 @@ impl World {
     fn end(&mut self) {
         self.checker.finish(self.now);
         self.ended = true;
+    }
+}
+
+/// How many authorities nodes talk to.
+fn parts(authority: Keeper) -> Parts {
+    match authority {
+        Keeper::Rust => Parts::One,
+        #[cfg(feature = "stores")]
+        Keeper::Functions => Parts::Advertisers,
+    }
+}
+
+/// Whose accounts a conversation is about, if not everybody's.
+fn advertiser(part: Part) -> Option<u32> {
+    match part {
+        Part::All => None,
+        Part::Advertiser(advertiser) => Some(advertiser.0),
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! register   processes   one item: who runs, who was retired      conditional writes, consistent reads
+//!            erasures    the last users who were erased              the same
 //!            epoch#7     epoch, replication id, checkpoint of advertiser 7
 //! profiles   eu#0f…      a user's sealed value                    batches, eventually consistent
 //! keys       eu#0f…      the user's wrapped data key
@@ -16,6 +17,7 @@ pub mod client;
 pub mod credentials;
 pub mod dal;
 pub mod epochs;
+pub mod erasures;
 pub mod failure;
 pub mod feed;
 pub mod item;

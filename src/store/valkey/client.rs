@@ -234,6 +234,11 @@ impl Valkey {
         failed(last)
     }
 
+    /// [`Valkey::read`] of several shards at the same time; the answers in the same order.
+    pub async fn reads(&self, calls: Vec<(ShardId, Vec<Call>)>) -> Vec<Vec<Result<Value, Failure>>> {
+        all(calls.into_iter().map(|(shard, calls)| self.read(shard, calls))).await
+    }
+
     fn deadline(&self) -> Instant {
         Instant::now() + self.settings.config.timeout()
     }
@@ -353,7 +358,7 @@ enum Found {
     Plain { primary: String, replicas: Vec<String> },
 }
 
-fn result(value: Value) -> Result<Value, Failure> {
+pub(super) fn result(value: Value) -> Result<Value, Failure> {
     match value {
         Value::ServerError(error) => Err(Failure::of(&error)),
         value => Ok(value),

@@ -5,14 +5,19 @@
 use std::fmt::Write as _;
 
 use redis::aio::ConnectionLike;
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 
+use super::failure::Failure;
+use super::library::Library;
+use super::servers::{Outcome, Servers};
 use crate::limits;
 use crate::profile::count::{Count, CountOf, Delta, Window};
 use crate::units::{AdvertiserId, CampaignId, NodeId, UserKey};
 
 /// The function library, to be loaded on every primary.
 pub const LIBRARY: &str = include_str!("frequency.lua");
+/// The same, for a client that loads what is missing.
+pub const LIBRARIES: &[Library] = &[Library(LIBRARY)];
 /// Its name.
 pub const LIBRARY_NAME: &str = "corebid_frequency";
 /// In a value: period times this, and impressions.
@@ -48,61 +53,56 @@ pub enum Told {
 ///
 /// # Errors
 /// The connection's: any of them may have been counted or not, and all can be told again.
-pub async fn count<C: ConnectionLike>(
-    connection: &mut C,
+pub async fn count<S: Servers>(
+    servers: &mut S,
     node: NodeId,
     deltas: &[Delta],
     name: impl Fn(UserKey) -> String,
 ) -> RedisResult<Vec<Told>> {
-    let mut pipeline = redis::pipe();
-    for delta in deltas {
-        pipeline.add_command(count_of(node, delta, &name(delta.user)));
-    }
-    Ok(answers(connection, &pipeline).await?.into_iter().map(told).collect())
+    let calls = deltas.iter().map(|delta| {
+        let key = key(&name(delta.user));
+        let call = count_of(node, delta, &key);
+        (key, call)
+    });
+    Ok(servers.send(calls.collect(), false).await?.into_iter().map(told).collect())
 }
 
 /// Reads what is known of users, in their order: a replica will do. `None` where it could not be read.
 ///
 /// # Errors
 /// The connection's.
-pub async fn read<C: ConnectionLike>(
-    connection: &mut C,
+pub async fn read<S: Servers>(
+    servers: &mut S,
     users: &[UserKey],
     name: impl Fn(UserKey) -> String,
 ) -> RedisResult<Vec<Option<Vec<Count>>>> {
-    let mut pipeline = redis::pipe();
-    for user in users {
-        pipeline.cmd("HGETALL").arg(key(&name(*user)));
-    }
-    let counts = |value| redis::from_redis_value::<Vec<(String, String)>>(value).ok().map(counts);
-    Ok(answers(connection, &pipeline).await?.into_iter().map(counts).collect())
+    let calls = users.iter().map(|user| {
+        let key = key(&name(*user));
+        let call = redis::cmd("HGETALL").arg(&key).take();
+        (key, call)
+    });
+    let counts = |outcome: Outcome| redis::from_redis_value::<Vec<(String, String)>>(outcome.ok()?).ok().map(counts);
+    Ok(servers.send(calls.collect(), true).await?.into_iter().map(counts).collect())
 }
 
 /// Forgets a user's counts; whether there were any.
 ///
 /// # Errors
 /// The server's.
-pub async fn erase<C: ConnectionLike>(connection: &mut C, user: &str) -> RedisResult<bool> {
-    redis::cmd("DEL").arg(key(user)).query_async(connection).await
+pub async fn erase<S: Servers>(servers: &mut S, user: &str) -> RedisResult<Result<bool, Failure>> {
+    let key = key(user);
+    let call = redis::cmd("DEL").arg(&key).take();
+    let outcome = servers.send(vec![(key, call)], false).await?.pop();
+    Ok(match outcome.unwrap_or(Err(Failure::ClusterDown)) {
+        Ok(Value::Int(removed)) => Ok(removed > 0),
+        Ok(other) => Err(Failure::Protocol(format!("DEL returned {other:?}"))),
+        Err(failure) => Err(failure),
+    })
 }
 
-/// The answers of a pipeline, errors of single commands among them.
-async fn answers<C: ConnectionLike>(connection: &mut C, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-    let commands = pipeline.len();
-    if commands == 0 {
-        return Ok(Vec::new());
-    }
-    let answers = connection.req_packed_commands(pipeline, 0, commands).await?;
-    if answers.len() == commands {
-        Ok(answers)
-    } else {
-        Err(RedisError::from((ErrorKind::UnexpectedReturnType, "as many answers as commands were expected")))
-    }
-}
-
-fn count_of(node: NodeId, delta: &Delta, user: &str) -> Cmd {
+fn count_of(node: NodeId, delta: &Delta, key: &str) -> Cmd {
     let mut command = redis::cmd("FCALL");
-    command.arg("freq_count").arg(1).arg(key(user)).arg(node.0).arg(delta.number).arg(limits::COUNTS);
+    command.arg("freq_count").arg(1).arg(key).arg(node.0).arg(delta.number).arg(limits::COUNTS);
     for (of, window) in delta.shown.counts() {
         let period = window.period(delta.at);
         let ends = window.end(period).map_or(delta.at.0 / 1000 + limits::LIFETIME_S, |end| end.0 / 1000);
@@ -111,10 +111,12 @@ fn count_of(node: NodeId, delta: &Delta, user: &str) -> Cmd {
     command
 }
 
-fn told(value: Value) -> Told {
-    if let Value::ServerError(error) = &value {
-        return if error.code() == "WRONGTYPE" { Told::Unusable } else { Told::Refused };
-    }
+fn told(outcome: Outcome) -> Told {
+    let value = match outcome {
+        Ok(value) => value,
+        Err(Failure::WrongType) => return Told::Unusable,
+        Err(_) => return Told::Refused,
+    };
     match redis::from_redis_value::<Vec<u16>>(value) {
         Ok(counts) if counts.is_empty() => Told::Known,
         Ok(counts) => Told::Counted(counts),

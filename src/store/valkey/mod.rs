@@ -13,6 +13,7 @@ pub mod failure;
 pub mod frequency;
 pub mod lease;
 pub mod library;
+pub mod servers;
 pub mod topology;
 mod endpoint;
 

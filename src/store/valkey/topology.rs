@@ -185,10 +185,12 @@ mod tests {
     use super::*;
 
     /// `(first, last, [(port, id)])`.
-    fn slots(ranges: &[(u16, u16, &[(u16, &str)])]) -> Vec<Range> {
+    type Slots<'a> = (u16, u16, &'a [(u16, &'a str)]);
+
+    fn slots(ranges: &[Slots<'_>]) -> Vec<Range> {
         let bulk = |text: &str| Value::BulkString(text.into());
         let server = |&(port, id): &(u16, &str)| Value::Array(vec![bulk("h"), Value::Int(port.into()), bulk(id)]);
-        let range = |&(first, last, servers): &(u16, u16, &[(u16, &str)])| {
+        let range = |&(first, last, servers): &Slots<'_>| {
             let ends = [Value::Int(first.into()), Value::Int(last.into())];
             Value::Array(ends.into_iter().chain(servers.iter().map(server)).collect())
         };

@@ -58,6 +58,7 @@ enum Sent {
 
 impl Keepers {
     /// One round trip: the reports, each after its advertiser's budgets if those are new.
+    #[expect(clippy::vec_box, reason = "they come boxed, and a queue moves pointers rather than reports")]
     pub(super) async fn send(self: &Rc<Self>, id: ShardId, reports: Vec<Box<Report>>) {
         let (mut sent, mut calls) = (Vec::new(), Vec::new());
         for report in reports.into_iter().filter(|report| !Self::is_stale(report)) {
@@ -101,6 +102,9 @@ impl Keepers {
         if !safe {
             // What the primary alone knows may be lost with it: it counts as not said.
             self.counts.unconfirmed.add(1);
+        }
+        if replies.iter().any(Result::is_ok) {
+            self.counts.answered();
         }
         for (sent, reply) in sent.into_iter().zip(replies) {
             match (reply, sent) {

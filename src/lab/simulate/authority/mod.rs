@@ -2,6 +2,8 @@
 
 #[cfg(feature = "stores")]
 pub mod keyspace;
+#[cfg(feature = "stores")]
+pub mod shards;
 
 use std::collections::VecDeque;
 
@@ -16,6 +18,17 @@ use crate::store::journal::Journal;
 use crate::units::{Epoch, UnixMillis};
 
 use super::world::Letter;
+
+/// Who keeps the accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Keeper {
+    /// The state machine in Rust, over a ledger of its own: one for all campaigns
+    #[default]
+    Rust,
+    /// The function library on Valkey: a shard for each advertiser, compared with the state machine at every answer
+    #[cfg(feature = "stores")]
+    Functions,
+}
 
 /// How much of its last writes an authority may lose when another copy takes over.
 pub const LOST_MOST: Time = 10 * SECOND;
@@ -122,18 +135,25 @@ impl Guardian {
 
     /// Tells the checkers what is on disk and they do not know.
     pub fn tell(&mut self, now: Time, checker: &mut Checker) {
-        let mut rest = &self.disk.synced()[self.told.min(self.disk.synced().len())..];
-        while let Some((_, record)) = Record::decode(&mut rest) {
-            if let Some(fact) = fact(&record) {
-                checker.fact(now, fact);
-            }
-        }
-        self.told = self.disk.synced().len() - rest.len();
+        let synced = self.disk.synced();
+        let rest = tell_all(now, &synced[self.told.min(synced.len())..], checker);
+        self.told = synced.len() - rest;
         self.marks.push_back((now, self.told, checker.journal.len()));
         while self.marks.get(1).is_some_and(|(at, ..)| *at + LOST_MOST < now) {
             self.marks.pop_front();
         }
     }
+}
+
+/// Tells the checkers what these records say; returns how many bytes at the end are no whole record.
+fn tell_all(now: Time, bytes: &[u8], checker: &mut Checker) -> usize {
+    let mut rest = bytes;
+    while let Some((_, record)) = Record::decode(&mut rest) {
+        if let Some(fact) = fact(&record) {
+            checker.fact(now, fact);
+        }
+    }
+    rest.len()
 }
 
 /// Whether everything an answer grants is on disk.

@@ -69,8 +69,8 @@ pub struct Checker {
     /// The trace, if one is written.
     pub trace: Trace,
     strict: bool,
-    /// By incarnation and epoch: the last foreign booking it was told of.
-    heard: Map<(u32, u32), u64>,
+    /// By incarnation, advertiser if each has an epoch of its own, and epoch: the last foreign booking it was told of.
+    heard: Map<(u32, Option<u32>, u32), u64>,
     violations: Vec<Violation>,
     count: u64,
     checks: u64,
@@ -244,14 +244,14 @@ impl Checker {
     }
 
     /// A process is told of bookings that others made on its leases, up to this number.
-    pub fn heard(&mut self, incarnation: u32, epoch: u32, number: u64) {
-        let heard = self.heard.entry((incarnation, epoch)).or_default();
+    pub fn heard(&mut self, incarnation: u32, advertiser: Option<u32>, epoch: u32, number: u64) {
+        let heard = self.heard.entry((incarnation, advertiser, epoch)).or_default();
         *heard = number.max(*heard);
     }
 
     /// A process says that it knows of those bookings up to this number: what it frees counts if it does.
-    pub fn presumed(&mut self, at: Time, incarnation: u32, epoch: u32, number: u64) {
-        let heard = self.heard.get(&(incarnation, epoch)).copied().unwrap_or_default();
+    pub fn presumed(&mut self, at: Time, incarnation: u32, advertiser: Option<u32>, epoch: u32, number: u64) {
+        let heard = self.heard.get(&(incarnation, advertiser, epoch)).copied().unwrap_or_default();
         if number > heard {
             let what = format!("incarnation {incarnation} claims to know of {number} bookings and was told of {heard}");
             self.violated(at, "presumed", what);
