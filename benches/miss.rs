@@ -82,7 +82,7 @@ fn fetch(seconds: u64, under_way: u64) {
     let ends = vec![CoreEnds { misses: missed, told: teller, returned: back, waker: core_waker }];
     let settings = Settings { timeout: Duration::from_secs(1), seed: 1 };
     let stores =
-        stores::spawn(0, settings, ends, wakeup, move || Profiles::new(Client::new(&config).unwrap())).unwrap();
+        stores::spawn(0, settings, ends, wakeup, move || Ok(Profiles::new(Client::new(&config).unwrap()))).unwrap();
     let (mut next, mut out, mut failed) = (1u64, 0, 0u64);
     let mut times = Histogram::<u64>::new(3).unwrap();
     let mut asked = std::collections::HashMap::new();

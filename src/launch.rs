@@ -476,15 +476,17 @@ fn keys(config: &Config, make: bool) -> Result<(Key, Key), LaunchError> {
 }
 
 /// Where the accounts are kept, if not here: the way there, and what is counted on it.
+type Accounts = (Option<Wire>, Option<Box<dyn Collector>>);
+
 #[cfg(feature = "stores")]
-fn leases(cpu: usize, config: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+fn leases(cpu: usize, config: &Config) -> Result<Accounts, LaunchError> {
     use crate::stores::leases::{counts::Leasing, start};
     let started = start(cpu, &config.stores).map_err(failed)?;
     Ok(started.map_or((None, None), |(wire, counts)| (Some(wire), Some(Box::new(Leasing(counts)) as _))))
 }
 
 #[cfg(not(feature = "stores"))]
-fn leases(_: usize, _: &Config) -> Result<(Option<Wire>, Option<Box<dyn Collector>>), LaunchError> {
+fn leases(_: usize, _: &Config) -> Result<Accounts, LaunchError> {
     Ok((None, None))
 }
 

@@ -103,7 +103,7 @@ impl Keepers {
             // What the primary alone knows may be lost with it: it counts as not said.
             self.counts.unconfirmed.add(1);
         }
-        if replies.iter().any(Result::is_ok) {
+        if replies.iter().all(Result::is_ok) {
             self.counts.answered();
         }
         for (sent, reply) in sent.into_iter().zip(replies) {
