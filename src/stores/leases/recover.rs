@@ -30,18 +30,19 @@ enum Shut {
 }
 
 impl Keepers {
-    /// Finds out where a shard stands, which was lost in epoch `lost`; in epoch 0 if it was never known. Meanwhile nothing is sent
-    /// to it.
-    pub(super) fn recover(self: &Rc<Self>, advertiser: AdvertiserId, lost: Epoch, why: Option<Lost>) {
-        {
+    /// Finds out where a shard stands that was lost, or was never known. Meanwhile nothing is sent to it.
+    pub(super) fn recover(self: &Rc<Self>, advertiser: AdvertiserId) {
+        let (lost, why) = {
             let mut state = self.state.borrow_mut();
             let shard = state.shards.entry(advertiser).or_default();
+            let (lost, why) = shard.lost.map_or((Epoch(0), None), |(lost, why)| (lost, Some(why)));
             let later = shard.envelope.is_some_and(|envelope| envelope.epoch > lost);
             if later || std::mem::replace(&mut shard.recovering, true) {
                 return;
             }
             shard.envelope = None;
-        }
+            (lost, why)
+        };
         let keepers = self.clone();
         spawn_local(async move {
             let found = keepers.stand(advertiser, lost, why).await;
@@ -60,7 +61,7 @@ impl Keepers {
             let shard = state.shards.entry(advertiser).or_default();
             shard.recovering = false;
             if let Ok(envelope) = found {
-                shard.envelope = Some(envelope);
+                shard.stands(envelope);
                 // A shard that fell back may have lost its list with the rest.
                 shard.refund();
             }

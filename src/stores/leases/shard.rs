@@ -10,7 +10,7 @@ use super::{CHECKPOINT, Keepers, call};
 use crate::authority::Budget;
 use crate::authority::message::{Part, Report};
 use crate::store::valkey::ShardId;
-use crate::store::valkey::lease::{self, Envelope, Function, Position, Refused, Reply, decode, encode};
+use crate::store::valkey::lease::{self, Envelope, Function, Lost, Position, Refused, Reply, decode, encode};
 use crate::units::{AdvertiserId, Epoch};
 
 /// An advertiser's shard.
@@ -18,6 +18,10 @@ use crate::units::{AdvertiserId, Epoch};
 pub(super) struct Shard {
     /// Where it stands, as the register and its own replies say; `None` until the register was asked.
     pub(super) envelope: Option<Envelope>,
+    /// The highest version seen, and in which epoch: what it must not fall behind.
+    seen: (Epoch, u64),
+    /// It was found lost in this epoch, and no later one has begun yet.
+    pub(super) lost: Option<(Epoch, Lost)>,
     /// Somebody is finding out, or opening it.
     pub(super) recovering: bool,
     /// A list it has not confirmed, with its revision.
@@ -46,7 +50,15 @@ impl Shard {
     fn moved(&mut self, position: Position) {
         if let Some(envelope) = self.envelope.as_mut().filter(|envelope| envelope.epoch == position.epoch) {
             envelope.version = envelope.version.max(position.version);
+            self.seen = (envelope.epoch, envelope.version);
         }
+    }
+
+    /// It stands there: what it said before in that epoch, it still has to know.
+    pub(super) fn stands(&mut self, envelope: Envelope) {
+        let version = if self.seen.0 == envelope.epoch { self.seen.1 } else { 0 };
+        self.envelope = Some(Envelope { version, ..envelope });
+        self.lost.take_if(|(lost, _)| *lost < envelope.epoch);
     }
 }
 
@@ -68,7 +80,7 @@ impl Keepers {
             let Some(envelope) = shard.envelope else {
                 drop(state);
                 // The node says it again when the register has said where the shard stands.
-                self.recover(advertiser, Epoch(0), None);
+                self.recover(advertiser);
                 continue;
             };
             let key = lease::key(advertiser);
@@ -153,7 +165,10 @@ impl Keepers {
             }
             Reply::Lost(lost) => {
                 log::warn!("advertiser {}: {lost}", advertiser.0);
-                self.recover(advertiser, epoch, Some(lost));
+                if let Some(shard) = self.state.borrow_mut().shards.get_mut(&advertiser) {
+                    shard.lost = shard.lost.max(Some((epoch, lost)));
+                }
+                self.recover(advertiser);
             }
             Reply::Mismatch => self.counts.mismatches.add(1),
             Reply::Refused(refused) => log::error!("advertiser {}: a report was refused: {refused}", advertiser.0),

@@ -125,7 +125,7 @@ impl<T> Reply<T> {
 }
 
 /// Why a shard is not the one that was meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Lost {
     /// There is nothing.
