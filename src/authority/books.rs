@@ -216,6 +216,11 @@ pub fn minute(time: UnixMillis) -> u64 {
     time.0 / 60_000
 }
 
+/// The last minute of which every reservation is past H2 and epsilon.
+pub fn last_expired(wall: UnixMillis) -> u64 {
+    minute(UnixMillis(wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1)
+}
+
 impl Books {
     /// The campaign's account of a day; empty if it never had one.
     pub fn day(&self, campaign: CampaignId, day: Day) -> Account {

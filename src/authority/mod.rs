@@ -25,8 +25,8 @@ use crate::store::journal::Journal;
 use crate::units::{
     AdvertiserId, CampaignId, CpmMicros, Day, Epoch, Incarnation, LeaseId, Micros, Nanos, NodeId, Now, UnixMillis,
 };
-use books::{Books, Scope, minute};
-use message::{NotRegistered, Register, Registered, Why};
+use books::{Books, Scope, last_expired};
+use message::{NotRegistered, Origin, Register, Registered, Why};
 use report::{Need, Window};
 
 /// How far ahead of the clock a new ledger's ids start, ms. One it replaces may have used ids ahead of the clock: a restart
@@ -96,6 +96,28 @@ impl fmt::Display for NotRetired {
     }
 }
 
+/// When what is granted now has ended, by this clock and any other of ours.
+fn lease_end(now: Now) -> UnixMillis {
+    UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS + limits::EPSILON_MS)
+}
+
+/// What is put on record of a process that a register elsewhere has numbered.
+pub fn met(incarnation: Incarnation, node: NodeId, origin: Origin, wall: UnixMillis) -> Record {
+    let Origin { horizon, first_booking, next_booking } = origin;
+    Record::Registered {
+        incarnation,
+        node,
+        nonce: 0,
+        first_worker: 0,
+        workers: 0,
+        ids_from: UnixMillis(0),
+        horizon,
+        first_booking,
+        next_booking,
+        wall,
+    }
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub struct Authority {
@@ -150,7 +172,7 @@ impl Authority {
     pub fn after_loss(books: Books, epoch: Epoch, now: Now, journal: &mut Journal) -> Self {
         let mut authority = Self::new(books);
         authority.append(journal, now, Record::NewEpoch { epoch, wall: now.wall });
-        let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS + limits::EPSILON_MS);
+        let until = lease_end(now);
         authority.learning_until = Some(until);
         authority.unheard = authority.books.bidders().map(|(incarnation, _)| incarnation).collect();
         authority.next_serial = u64::from(epoch.0) * SERIALS_OF_EPOCH;
@@ -328,8 +350,7 @@ impl Authority {
     /// # Panics
     /// If money is charged to nobody.
     pub fn tick(&mut self, now: Now, journal: &mut Journal) -> u64 {
-        let expired = minute(UnixMillis(now.wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1);
-        self.books.forget(expired);
+        self.books.forget(last_expired(now.wall));
         if self.learning_until.is_some_and(|until| now.wall > until) {
             self.learning_until = None;
         }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::{Bidder, Lease, Scope, minute};
-use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Origin, Part, Report, Standing};
-use super::{Authority, Budget};
+use super::message::{Answer, Ask, Booked, Booking, LeaseAnswer, LeaseReport, Part, Report, Standing};
+use super::{Authority, Budget, lease_end, met};
 use crate::limits;
 use crate::reconcile::record::{Marks, NO_NUMBER, Record};
 use crate::store::journal::Journal;
-use crate::units::{Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
+use crate::units::{Incarnation, LeaseId, Micros, Nanos, Now};
 
 /// Foreign bookings in one answer: a node takes one with fewer for complete.
 const FOREIGN: usize = limits::REPORTED_BOOKINGS;
@@ -84,7 +84,7 @@ impl Authority {
         }
         if standing == Standing::Current && report.renews {
             answer.renews = true;
-            let until = UnixMillis(now.wall.0 + limits::LEASE_NS / Nanos::MS + limits::EPSILON_MS);
+            let until = lease_end(now);
             self.append(journal, now, Record::Renewed { incarnation: report.incarnation, until });
         }
         answer.stops.extend(self.books.all_stopped());
@@ -119,19 +119,7 @@ impl Authority {
         if self.books.is_retired(report.node) || self.books.bidders().any(later) {
             return;
         }
-        let &Report { incarnation, node, origin: Origin { horizon, first_booking, next_booking }, .. } = report;
-        let record = Record::Registered {
-            incarnation,
-            node,
-            nonce: 0,
-            first_worker: 0,
-            workers: 0,
-            ids_from: UnixMillis(0),
-            horizon,
-            first_booking,
-            next_booking,
-            wall: now.wall,
-        };
+        let record = met(report.incarnation, report.node, report.origin, now.wall);
         self.append(journal, now, record);
     }
 

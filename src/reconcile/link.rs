@@ -377,7 +377,7 @@ impl Reconciler {
             link.unanswered = None;
         }
         for (ticket, booked) in &answer.asked {
-            self.asked(now, *ticket, *booked);
+            self.asked(now, answer.part, *ticket, *booked);
         }
         for foreign in &answer.foreign {
             self.booked_elsewhere(now, answer.part, foreign);
@@ -506,9 +506,9 @@ impl Reconciler {
     }
 
     /// What became of it.
-    fn asked(&mut self, now: Now, ticket: u64, booked: Booked) {
-        let mut links = self.links.parts.values_mut();
-        let Some(waiting) = links.find_map(|link| link.asks.remove(&ticket)) else { return };
+    fn asked(&mut self, now: Now, part: Part, ticket: u64, booked: Booked) {
+        let link = self.links.parts.get_mut(&part).expect("the conversation it belongs to");
+        let Some(waiting) = link.asks.remove(&ticket) else { return };
         let Waiting { core, notice, booking, .. } = waiting;
         let claim = &notice.claim;
         let noticed = match booked {

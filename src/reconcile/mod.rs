@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::authority::Budget;
-use crate::authority::books::minute;
+use crate::authority::books::{last_expired, minute};
 use crate::authority::message::{Origin, Register, Registered};
 use crate::limits;
 use crate::profile::erase::Wiped;
@@ -128,11 +128,6 @@ impl Funding {
         let &Self { campaign, advertiser, daily, total, price, mode, tolerance, .. } = self;
         Budget { campaign, advertiser, daily, total, price, strict: mode == Mode::Strict, tolerance }
     }
-}
-
-/// The last minute of which every reservation is past H2 and epsilon.
-fn last_expired(wall: UnixMillis) -> u64 {
-    minute(UnixMillis(wall.0.saturating_sub(limits::EPSILON_MS))).saturating_sub(1)
 }
 
 /// The state machine of the reconciliation core.

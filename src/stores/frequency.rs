@@ -2,8 +2,8 @@
 //! read with a fetch.
 //!
 //! Bookings wait here until the store has counted them, in the order of their numbers: after an error all of a batch is told again,
-//! and the store knows which it has. (If a server refuses one booking of a user and takes the next, the first is lost.) What waits is bounded; when the store is away for longer, the oldest are lost, and users may be
-//! shown more than their caps.
+//! and the store knows which it has. (If a server refuses one booking of a user and takes the next, the first is lost.) What waits is
+//! bounded; when the store is away for longer, the oldest are lost, and users may be shown more than their caps.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

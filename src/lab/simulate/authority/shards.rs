@@ -11,6 +11,7 @@ use super::keyspace::{Keyspace, Server};
 use super::tell_all;
 use crate::authority::books::Books;
 use crate::authority::message::{NotRegistered, Origin, Part, Register as Ask, Registered, Report};
+use crate::authority::met;
 use crate::authority::register::Register;
 use crate::authority::{Authority, Budget, NotRetired};
 use crate::limits;
@@ -513,21 +514,9 @@ fn id(number: u64) -> ServerId {
 
 /// What the register says of a process, for books that may have lost it.
 fn know(books: &mut Books, wall: UnixMillis, process: &Process) {
-    let &Process { incarnation, node, origin: Origin { horizon, first_booking, next_booking }, retired } = process;
-    let registered = Record::Registered {
-        incarnation,
-        node,
-        nonce: 0,
-        first_worker: 0,
-        workers: 0,
-        ids_from: UnixMillis(0),
-        horizon,
-        first_booking,
-        next_booking,
-        wall,
-    };
+    let &Process { incarnation, node, origin, retired } = process;
     if books.bidder(incarnation).is_none() {
-        books.apply(&registered).expect("a process of the register");
+        books.apply(&met(incarnation, node, origin, wall)).expect("a process of the register");
     }
     if retired {
         books.apply(&Record::Retired { node, wall }).expect("a node of the register");
