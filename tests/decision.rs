@@ -181,6 +181,7 @@ const BANNER: &str = "\"banner\":{\"w\":300,\"h\":250}";
 const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
     (UnknownExchange, "the path: below, and tests/serve"),
     (Shed, "the clock: below"),
+    (Stalled, "a loop that was kept away: tests/stalls.rs"),
     (NoLease, "the reconciliation core: below"),
     (Quota, "the rate: tests/edge"),
     (Encoding, "a header: tests/serve"),

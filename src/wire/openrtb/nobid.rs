@@ -34,6 +34,8 @@ reasons! {
     UnknownExchange "unknown_exchange" Admit 2;
     /// The request was too old when it was framed, or would be before it could be answered.
     Shed "shed" Admit 15;
+    /// The request came, or may have come, while the core was kept from its loop, and was too old when it went on.
+    Stalled "stalled" Admit 15;
     /// The node has no fresh lease at all: the reconciliation core is stalled, or has not granted yet.
     NoLease "no_lease" Admit 1;
     /// The exchange asks more than its limit of requests per second.
