@@ -1,164 +1,161 @@
-//! A real Prometheus beside a drill, with the alert rules that are shipped: does the drill's alert fire, and clear?
+//! A real Prometheus beside a drill, with the alert rules that are shipped: does the drill's alert fire, and clear? Where there is
+//! none in `PATH`, a line says so, and nothing of it is checked.
 //!
 //! It scrapes and evaluates each second where production does every 15 s, and a drill has no half hour: windows and delays of the
-//! rules are a sixth of what is shipped ([`quickened`]), and the drill says so. Thresholds are as they are.
+//! rules are a sixth of what is shipped ([`quickened`]). Thresholds are as they are.
 
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::lab::drill::{Halt, Process, Stage, http, program};
 
 /// The rules as they are shipped.
 pub const RULES: &str = include_str!("../../../deploy/prometheus/corebid.rules.yml");
 /// What windows and delays are divided by.
-pub const QUICKER: u64 = 6;
+pub(super) const QUICKER: u64 = 6;
 
 /// It replays nothing, so it is up in a second; a machine under a drill's load takes longer.
 const START: Duration = Duration::from_secs(30);
-/// An answer on loopback.
-const ANSWER: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(100);
+/// An alert's delay and window, and a few scrapes of a loaded machine.
+const FIRES: Duration = Duration::from_secs(30);
+/// The longest window, too, has to pass.
+const CLEARS: Duration = Duration::from_secs(60);
+/// A port may be taken between looking and listening, and then the server ends.
+const ATTEMPTS: u32 = 5;
 
-/// A running server, and what it may not outlive. Killed when it goes out of scope.
+/// A server that watches bidders, or none.
 #[derive(Debug)]
-pub struct Prometheus {
-    child: Child,
-    url: String,
+pub struct Prometheus(Option<Running>);
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    address: SocketAddr,
     targets: PathBuf,
 }
 
 impl Prometheus {
-    /// Whether there is one on PATH.
-    pub fn is_installed() -> bool {
-        let found = Command::new("prometheus").arg("--version").stdin(Stdio::null()).output();
-        found.is_ok_and(|found| found.status.success())
-    }
-
-    /// Starts one in `folder`, which scrapes these admin ports, and waits until each was scraped.
+    /// Starts one that scrapes these admin ports, and waits until each was scraped.
     ///
     /// # Errors
-    /// Why it does not run, in one line.
-    pub fn start(folder: &Path, admins: &[SocketAddr]) -> Result<Prometheus, String> {
-        let folder = folder.join("prometheus");
-        let targets = folder.join("targets.json");
-        let prepare = || -> io::Result<()> {
-            fs::create_dir_all(&folder)?;
-            fs::write(folder.join("corebid.rules.yml"), quickened(RULES))?;
-            // Prometheus reads JSON as the YAML it is.
-            let config = json!({
-                "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
-                "rule_files": ["corebid.rules.yml"],
-                "scrape_configs": [{ "job_name": "corebid", "file_sd_configs": [{ "files": ["targets.json"] }] }],
-            });
-            fs::write(folder.join("prometheus.yml"), config.to_string())?;
-            tell(&targets, admins)
+    /// It is installed, and does not run.
+    pub fn watch(stage: &Stage, admins: &[SocketAddr]) -> Result<Prometheus, Halt> {
+        let Ok(program) = program("prometheus", "scripts/drill installs it") else {
+            stage.saw("no prometheus in PATH: alerts are not checked");
+            return Ok(Prometheus(None));
         };
-        prepare().map_err(|error| format!("{}: {error}", folder.display()))?;
-        // A port may be taken between looking and listening, and then the server ends.
-        let mut attempts = 0;
-        let prometheus = loop {
-            attempts += 1;
-            let (child, url) = spawn(&folder).map_err(|error| format!("prometheus: {error}"))?;
-            let mut prometheus = Prometheus { child, url, targets: targets.clone() };
-            match prometheus.ready() {
-                Ok(()) => break prometheus,
-                Err(_) if attempts < 5 => {}
-                Err(why) => return Err(why),
+        let folder = stage.files().within("prometheus")?;
+        let targets = folder.join("targets.json");
+        fs::write(folder.join("corebid.rules.yml"), quickened(RULES))?;
+        // Prometheus reads JSON as the YAML it is.
+        let config = json!({
+            "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
+            "rule_files": ["corebid.rules.yml"],
+            "scrape_configs": [{ "job_name": "corebid", "file_sd_configs": [{ "files": ["targets.json"] }] }],
+        });
+        fs::write(folder.join("prometheus.yml"), config.to_string())?;
+        tell(&targets, admins)?;
+        let mut attempt = 1;
+        let running = loop {
+            match Running::start(stage, &program, &folder, &targets) {
+                Ok(running) => break running,
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                Err(halt) => return Err(halt),
             }
         };
-        let scraped = || prometheus.up() >= admins.len();
-        if !until(START, scraped) {
-            return Err(format!("prometheus scrapes {} of {} bidders", prometheus.up(), admins.len()));
-        }
-        Ok(prometheus)
+        stage.until("a scrape of each bidder", START, || (running.up() >= admins.len()).then_some(()))?;
+        stage.saw(format_args!(
+            "prometheus scrapes {} bidders each second; windows and delays of its rules are a sixth of those shipped",
+            admins.len()
+        ));
+        Ok(Prometheus(Some(running)))
     }
 
     /// Scrapes these from now on: a bidder that was started again has another port.
     ///
     /// # Errors
     /// Its file of targets cannot be written.
-    pub fn watch(&self, admins: &[SocketAddr]) -> io::Result<()> {
-        tell(&self.targets, admins)
+    pub fn follow(&self, admins: &[SocketAddr]) -> io::Result<()> {
+        self.0.as_ref().map_or(Ok(()), |running| tell(&running.targets, admins))
     }
 
-    /// Whether an alert fires now.
+    /// Checks that an alert fires soon, or has fired since it was watched for.
     ///
     /// # Errors
-    /// The server does not answer.
-    pub fn fires(&self, alert: &str) -> Result<bool, String> {
-        let answer = self.ask("/api/v1/alerts")?;
-        let alerts = answer["data"]["alerts"].as_array().ok_or_else(|| format!("prometheus says {answer}"))?;
-        Ok(alerts.iter().any(|known| known["labels"]["alertname"] == alert && known["state"] == "firing"))
+    /// Somebody pressed Ctrl-C.
+    pub fn fires(&self, stage: &mut Stage, alert: &str) -> Result<(), Halt> {
+        let Some(running) = &self.0 else { return Ok(()) };
+        let fired = format!("last_over_time(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}[1h])");
+        stage.reaches(&format!("the alert {alert} fires"), FIRES, || match running.series(&fired) {
+            0 => (false, "it has not fired".into()),
+            _ => (true, running.summary(alert).unwrap_or_else(|| "it fired, and has cleared".into())),
+        })?;
+        Ok(())
     }
 
-    /// Waits until it fires, and says how long that took; nothing if it does not in this time.
+    /// Checks that it does not fire any more soon.
     ///
     /// # Errors
-    /// The server does not answer.
-    pub fn fired(&self, alert: &str, patience: Duration) -> Result<Option<Duration>, String> {
-        self.turns(alert, true, patience)
+    /// Somebody pressed Ctrl-C.
+    pub fn clears(&self, stage: &mut Stage, alert: &str) -> Result<(), Halt> {
+        let Some(running) = &self.0 else { return Ok(()) };
+        let firing = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+        stage.reaches(&format!("the alert {alert} clears"), CLEARS, || match running.ask(&firing) {
+            Some(series) if series.is_empty() => (true, "it does not fire".into()),
+            Some(series) => (false, format!("{} of them fire", series.len())),
+            None => (false, "prometheus does not answer".into()),
+        })?;
+        Ok(())
     }
+}
 
-    /// The same until it does not fire.
-    ///
-    /// # Errors
-    /// The server does not answer.
-    pub fn cleared(&self, alert: &str, patience: Duration) -> Result<Option<Duration>, String> {
-        self.turns(alert, false, patience)
-    }
-
-    fn turns(&self, alert: &str, firing: bool, patience: Duration) -> Result<Option<Duration>, String> {
-        let start = Instant::now();
-        let mut failed = None;
-        let turned = until(patience, || match self.fires(alert) {
-            Ok(fires) => fires == firing,
-            Err(why) => {
-                failed = Some(why);
-                true
-            }
-        });
-        failed.map_or(Ok(turned.then(|| start.elapsed())), Err)
+impl Running {
+    fn start(stage: &Stage, program: &Path, folder: &Path, targets: &Path) -> Result<Running, Halt> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut command = Command::new(program);
+        command.current_dir(folder).arg(format!("--web.listen-address={address}"));
+        command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=warn"]);
+        let process = Process::start(stage, "prometheus", &mut command)?;
+        let mut running = Running { process, address, targets: targets.to_owned() };
+        let up = stage.until("that prometheus is ready", START, || {
+            let is_ready = http::get(address, "/-/ready").is_ok_and(|answer| answer.status == 200);
+            is_ready.then_some(true).or(running.process.ended().map(|_| false))
+        })?;
+        let why = || running.process.log().lines().last().unwrap_or("it said nothing").to_owned();
+        if up { Ok(running) } else { Err(Halt::failed("prometheus", why())) }
     }
 
     /// Bidders that answered the last scrape.
     fn up(&self) -> usize {
-        let answer = self.ask("/api/v1/query?query=up==1").unwrap_or(Value::Null);
-        answer["data"]["result"].as_array().map_or(0, Vec::len)
+        self.series("up == 1")
     }
 
-    fn ready(&mut self) -> Result<(), String> {
-        let mut ended = None;
-        let ready = until(START, || {
-            ended = self.child.try_wait().ok().flatten();
-            ended.is_some() || self.text("/-/ready").is_ok()
-        });
-        match ended {
-            None if ready => Ok(()),
-            None => Err(format!("prometheus is not ready after {} s", START.as_secs())),
-            Some(status) => Err(format!("prometheus ended: {status}")),
-        }
+    fn series(&self, query: &str) -> usize {
+        self.ask(query).map_or(0, |series| series.len())
     }
 
-    fn ask(&self, path: &str) -> Result<Value, String> {
-        serde_json::from_str(&self.text(path)?).map_err(|error| format!("prometheus: {error}"))
+    /// What a query finds now.
+    fn ask(&self, query: &str) -> Option<Vec<Value>> {
+        let answer = self.get(&format!("/api/v1/query?query={}", percent_encoded(query)))?;
+        answer["data"]["result"].as_array().cloned()
     }
 
-    fn text(&self, path: &str) -> Result<String, String> {
-        let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER)).build().new_agent();
-        let answer = agent.get(format!("{}{path}", self.url)).call();
-        answer.and_then(|mut answer| answer.body_mut().read_to_string()).map_err(|error| format!("prometheus: {error}"))
+    /// What an alert that fires tells.
+    fn summary(&self, alert: &str) -> Option<String> {
+        let alerts = self.get("/api/v1/alerts")?["data"]["alerts"].as_array()?.clone();
+        let firing = alerts.iter().find(|known| known["labels"]["alertname"] == alert && known["state"] == "firing")?;
+        Some(format!("\"{}\"", firing["annotations"]["summary"].as_str()?))
     }
-}
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn get(&self, target: &str) -> Option<Value> {
+        http::get(self.address, target).ok().map(|answer| answer.json())
     }
 }
 
@@ -170,32 +167,13 @@ fn tell(targets: &Path, admins: &[SocketAddr]) -> io::Result<()> {
     fs::rename(new, targets)
 }
 
-fn spawn(folder: &Path) -> io::Result<(Child, String)> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let log = fs::File::create(folder.join("log"))?;
-    let child = Command::new("prometheus")
-        .current_dir(folder)
-        .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=warn"])
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()?;
-    Ok((child, format!("http://127.0.0.1:{port}")))
-}
-
-fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
-    loop {
-        if holds() {
-            return true;
-        }
-        if start.elapsed() >= patience {
-            return false;
-        }
-        #[allow(clippy::disallowed_methods, reason = "a drill waits here, not a request")]
-        thread::sleep(POLL);
-    }
+/// For a URL's query (RFC 3986, 2.1).
+fn percent_encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 /// The rules with each window, offset and delay divided by [`QUICKER`].
