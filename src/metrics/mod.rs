@@ -4,5 +4,6 @@ pub mod stage;
 pub mod counter;
 pub mod histogram;
 pub mod paths;
+pub mod stalls;
 pub mod core;
 pub mod render;
