@@ -111,8 +111,9 @@ fn what_waits_while_the_process_is_stopped_is_answered_once_and_says_why_it_is_l
         assert_eq!(bidder.metric("corebid_requests_total", ""), asked);
         assert_eq!(bidder.metric("corebid_nobid_total", "\"stalled\""), outcomes["stalled"], "{outcomes:?}");
         assert!(bidder.metric("corebid_stalled_requests_total", "") >= outcomes["stalled"]);
-        // Those of the others that were under way when the process stopped.
-        assert!(outcomes["stalled"] > stalled, "{outcomes:?}");
+        // Those of the others that were under way when the process stopped: not read yet, or a bid by then, which is withdrawn.
+        let late = outcomes["stalled"] + outcomes.get("withdrawn").unwrap_or(&0);
+        assert!(late > stalled, "{outcomes:?}");
 
         let stop = stall_of(&bidder, "off_cpu", STOPPED);
         assert!(stop.involuntary_switches.is_some() && stop.window_seconds >= stop.seconds, "{stop:?}");
@@ -171,7 +172,9 @@ fn a_core_that_takes_longer_than_it_used_to_has_kept_itself() {
             client.answer().expect("every request is answered");
         }
     }
-    let own = stall_of(&bidder, "own", Duration::ZERO);
-    assert!(own.requests > 0, "{own:?}");
+    // Of the 45 ms that the first lot burns; the machine may have taken more of the time than that.
+    let own = |stall: &Stall| stall.causes.get("own").is_some_and(|&seconds| seconds > 0.02);
+    let found = eventually("a core that kept itself", || longest(&bidder).into_iter().find(own));
+    assert!(found.kept_seconds > 0.02 && found.requests > 0, "{found:?}");
     bidder.stop();
 }
