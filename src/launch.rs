@@ -34,6 +34,8 @@ use crate::bounds::{self, Bound, Loaded};
 use crate::config::Config;
 use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls;
+use crate::metrics::stalls::watch::Watch;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::profile::count::Delta;
 use crate::profile::erase::{self, Erase};
@@ -111,6 +113,7 @@ pub struct Node {
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
     audit_log: Option<audit::Log>,
+    watch: Watch,
     stores: Option<Stores>,
 }
 
@@ -200,6 +203,7 @@ impl Launch {
         let mut ends = Vec::new();
         let (stores_waker, stores_wakeup) = wake::pair().map_err(failed)?;
         let mut stores_ends = Vec::new();
+        let mut stalls_ends = Vec::new();
         for listener in listeners {
             let (events, event_receiver) = spsc::events();
             let (waker, wakeup) = wake::pair().map_err(failed)?;
@@ -221,7 +225,9 @@ impl Launch {
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
             let debug_header = server.debug_header;
-            let fittings = Fittings { orders, arriving, retired, stores, debug_header, busy_work };
+            let (stalls, told) = spsc::ring(stalls::CROSSING);
+            stalls_ends.push(told);
+            let fittings = Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -312,6 +318,8 @@ impl Launch {
         }
         let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
         let housekeeping = topology.housekeeping(&Topology::allowed());
+        let watch = Watch::start(stalls_ends, housekeeping).map_err(failed)?;
+        registry.register_collector(Box::new(stalls::watch::Metrics(watch.stalls.clone())));
         let mut stores = None;
         if let Some(start) = start_stores {
             let spreading = Arc::new(Spreading::default());
@@ -340,6 +348,7 @@ impl Launch {
             registry,
             cores: metrics.clone(),
             paths,
+            stalls: watch.stalls.clone(),
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             draining: false.into(),
@@ -359,6 +368,7 @@ impl Launch {
             reconciliation,
             bids,
             audit_log,
+            watch,
             stores,
         })
     }
@@ -462,6 +472,7 @@ impl Node {
         if let Some(log) = self.audit_log {
             log.close();
         }
+        self.watch.close();
         match self.reconciliation.join() {
             Ok(Ended::Clean) => Ok(()),
             Ok(Ended::Cut) => {

@@ -53,6 +53,12 @@ pub const CROWDED_NEW_NS: u64 = 1_000_000_000;
 pub const DEADLINE_NS: u64 = 8_000_000;
 /// Time a notice may wait for the disk before it is answered 503, ns.
 pub const NOTICE_NS: u64 = 5_000_000_000;
+/// A turn of a bid core's loop that takes this much longer than its requests explain, or a wait that ends this much too late, is a
+/// stall, ns (docs/STALLS.md).
+pub const STALL_NS: u64 = 2_000_000;
+/// The longest a loop that has connections waits, ns: what arrives while its process is stopped could not be told from what arrives
+/// while it sleeps.
+pub const BEAT_NS: u64 = 2_000_000;
 /// Notices waiting for the disk, per core; more are answered 503 at once.
 pub const PARKED: usize = 16_384;
 

@@ -4,6 +4,7 @@
 pub mod bounded;
 pub mod operator;
 pub mod paths;
+pub mod stalls;
 pub mod users;
 
 use std::sync::Arc;
@@ -20,8 +21,10 @@ use prometheus_client::registry::Registry;
 
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls::watch::Stalls;
 use operator::Operator;
 use paths::Paths;
+use stalls::View;
 use users::Users;
 
 /// What the admin port shows.
@@ -33,6 +36,8 @@ pub struct Observed {
     pub cores: Vec<&'static CoreMetrics>,
     /// Supply paths, if they are counted.
     pub paths: Option<Paths>,
+    /// What kept the bid cores from their loops.
+    pub stalls: Stalls,
     /// Where operators' commands go.
     pub operator: Option<Operator>,
     /// What erasing users takes.
@@ -56,6 +61,7 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/live", get(|| async { "1" }))
         .route("/ready", get(ready))
         .route("/api/supply/paths", get(supply_paths))
+        .route("/api/stalls", get(longest_stalls))
         .merge(operator::routes())
         .with_state(observed)
 }
@@ -76,6 +82,10 @@ async fn supply_paths(State(observed): State<Arc<Observed>>) -> Response {
         Some(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Some(Err(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+async fn longest_stalls(State(observed): State<Arc<Observed>>) -> Response {
+    operator::json(StatusCode::OK, &View::of(&observed.stalls, clock::boot()))
 }
 
 async fn ready(State(observed): State<Arc<Observed>>) -> Response {
