@@ -5,6 +5,7 @@
 //! * Answers of one connection go out in the order of its requests, however long one of them is parked.
 //! * A connection whose peer does not read, or that finds no answer buffer free, is not read from: its peer waits in TCP.
 
+mod alarm;
 mod answers;
 mod connection;
 mod desk;
@@ -13,6 +14,7 @@ mod run;
 use std::collections::VecDeque;
 use std::io;
 
+use super::alarm::Bell;
 use super::net::{Conn, Happened, Net, Received};
 use crate::clock;
 use crate::limits;
@@ -103,6 +105,11 @@ pub trait Service {
     /// Answers a parked request into `response`, which has [`ANSWER_ROOM`] bytes or more. [`Served::Parked`]: not yet.
     fn resume(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served;
 
+    /// Answers a parked request, because the process ends before it could be resumed. What parks nothing need not say anything.
+    fn abandon(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served {
+        self.resume(now, token, response)
+    }
+
     /// The connection of a parked request is gone: it need not be answered.
     fn forget(&mut self, token: Token);
 
@@ -167,6 +174,7 @@ pub struct Server<N: Net, S: Service> {
     idle_ns: u64,
     drain_ns: u64,
     drain: Option<Drain>,
+    bell: Option<Bell>,
     now: Now,
 }
 
@@ -197,6 +205,7 @@ impl<N: Net, S: Service> Server<N, S> {
             idle_ns,
             drain_ns,
             drain: None,
+            bell: None,
             now: clock::now(),
         })
     }
@@ -236,6 +245,9 @@ impl<N: Net, S: Service> Server<N, S> {
         self.now = clock::now();
         self.desk.counters.turns += 1;
         self.desk.counters.rearmed = self.net.rearmed();
+        if let Some(bell) = self.bell.filter(Bell::rings) {
+            self.heed(bell)?;
+        }
 
         while let Some(happened) = self.net.next() {
             match happened {

@@ -436,6 +436,10 @@ impl Net for Uring {
         }
     }
 
+    fn prefault(&mut self) {
+        self.buffers.memory.prefault();
+    }
+
     fn rearmed(&self) -> u64 {
         self.rearmed
     }

@@ -22,6 +22,11 @@ impl Answers {
         Ok(Answers { memory, free: (0..limits::ANSWER_BUFFERS as u16).rev().collect() })
     }
 
+    /// Touches all of them.
+    pub(super) fn prefault(&mut self) {
+        self.memory.prefault();
+    }
+
     #[inline]
     pub(super) fn any_free(&self) -> bool {
         !self.free.is_empty()

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{Counters, Server, Service};
+use crate::bid::alarm::Bell;
 use crate::bid::net::epoll::Epoll;
 use crate::bid::net::uring::{Ring, Uring};
 use crate::bid::net::{Listener, Net, Waiting};
@@ -31,6 +32,10 @@ pub struct CoreNet {
     pub idle_ns: u64,
     /// The longest a drain takes, ns.
     pub drain_ns: u64,
+    /// Tells of a panic elsewhere in the process.
+    pub bell: Option<Bell>,
+    /// Whether all buffers are touched before the loop begins, so that no request waits for a page.
+    pub prefault: bool,
 }
 
 impl Default for CoreNet {
@@ -40,6 +45,8 @@ impl Default for CoreNet {
             waiting: Waiting::default(),
             idle_ns: limits::IDLE_NS,
             drain_ns: 3 * Nanos::SECOND,
+            bell: None,
+            prefault: false,
         }
     }
 }
@@ -68,6 +75,10 @@ pub fn run_core<S: Service>(
 
 fn run<N: Net, S: Service>(core: &CoreNet, net: N, service: S, started: impl FnOnce()) -> io::Result<Counters> {
     let mut server = Server::new(net, service, core.idle_ns, core.drain_ns)?;
+    server.hear(core.bell);
+    if core.prefault {
+        server.prefault();
+    }
     started();
     server.run()?;
     Ok(server.counters())
