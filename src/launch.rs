@@ -31,6 +31,7 @@ use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
+use crate::bounds::{self, Bound, Loaded};
 use crate::config::Config;
 use crate::config::process::Effort;
 use crate::harden::panic::{Drill, Who};
@@ -101,6 +102,8 @@ pub struct Node {
     pub observed: Arc<Observed>,
     /// What the bid cores count.
     pub metrics: Vec<&'static CoreMetrics>,
+    /// How much memory it may come to hold.
+    pub bound: Bound,
     /// What the reconciliation core counts.
     pub gauges: Arc<Gauges>,
     /// Tells the bid cores that the process ends.
@@ -134,7 +137,7 @@ const COMMANDS: usize = 16;
 
 /// What to start, with its bid port bound: the last thing for which it may take root.
 #[derive(Debug)]
-pub struct Bound {
+pub struct Reserved {
     launch: Launch,
     topology: Topology,
     /// One for each bid core, not listening yet.
@@ -144,11 +147,11 @@ pub struct Bound {
 }
 
 impl Launch {
-    /// Chooses the CPUs and binds the bid port for each bid core. Nobody can connect before [`Bound::start`].
+    /// Chooses the CPUs and binds the bid port for each bid core. Nobody can connect before [`Reserved::start`].
     ///
     /// # Errors
     /// A CPU or the address cannot be had.
-    pub fn bind(self) -> Result<Bound, LaunchError> {
+    pub fn bind(self) -> Result<Reserved, LaunchError> {
         let server = &self.config.server;
         let topology =
             Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
@@ -161,10 +164,10 @@ impl Launch {
             address = listener.address().map_err(failed)?;
             listeners.push(listener);
         }
-        Ok(Bound { launch: self, topology, listeners, address })
+        Ok(Reserved { launch: self, topology, listeners, address })
     }
 
-    /// [`Launch::bind`] and [`Bound::start`].
+    /// [`Launch::bind`] and [`Reserved::start`].
     ///
     /// # Errors
     /// The first thing that cannot be had: a file with its line, a key, an address, a CPU, the ledger.
@@ -184,7 +187,7 @@ impl Launch {
     }
 }
 
-impl Bound {
+impl Reserved {
     /// The configuration it was made for.
     pub fn config(&self) -> &Config {
         &self.launch.config
@@ -226,11 +229,15 @@ impl Bound {
         start_stores: Option<StartStores>,
         erasures: Option<mpsc::Sender<Erase>>,
     ) -> Result<Node, LaunchError> {
-        let Bound { launch: Launch { config, source, make_keys, busy_work }, topology, listeners, address } = self;
+        let Reserved { launch: Launch { config, source, make_keys, busy_work }, topology, listeners, address } = self;
         let server = &config.server;
         let (notice_key, user_key) = keys(&config, make_keys)?;
+        let before = bounds::resident();
         let data = Data::load(source, &user_key).map_err(failed)?;
         data.check(&config).map_err(failed)?;
+        let loaded = Loaded { campaigns: data.campaigns().len(), before, after: bounds::resident() };
+        let connections = bounds::connections(bounds::descriptors(), topology.bid.len());
+        let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
 
         for listener in &listeners {
@@ -310,7 +317,13 @@ impl Bound {
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };
         let panel = Arc::new(Panel::new(wakers));
-        let net = CoreNet { backend: server.backend, waiting: server.wait, prefault, ..CoreNet::default() };
+        let net = CoreNet {
+            backend: server.backend,
+            waiting: server.wait,
+            connections,
+            prefault,
+            ..CoreNet::default()
+        };
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
@@ -400,6 +413,7 @@ impl Bound {
             admin,
             observed,
             metrics,
+            bound,
             gauges,
             panel,
             housekeeping,

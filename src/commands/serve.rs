@@ -12,9 +12,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
+use crate::admin::bounded::Bounded;
 use crate::bid::net::Waiting;
 use crate::bid::server::Backend;
 use crate::bid::service::burn;
+use crate::bounds;
 use crate::clock;
 use crate::commands::Failure;
 use crate::config::Config;
@@ -78,15 +80,17 @@ const POLL: Duration = Duration::from_millis(2);
 /// Runs it until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let demo = args.demo;
-    let bound = launch(args)?.bind()?;
+    bounds::raise_descriptors();
+    let reserved = launch(args)?.bind()?;
     // While this is the only thread.
-    let enclosed = harden::enclose(bound.config(), bound.address.port())?;
+    let enclosed = harden::enclose(reserved.config(), reserved.address.port())?;
     #[cfg(feature = "stores")]
-    let feeds = crate::feed::Feeds::begin(bound.config()).map_err(Failure::new)?;
+    let feeds = crate::feed::Feeds::begin(reserved.config()).map_err(Failure::new)?;
     // Before they are read, so that a change while the bidder starts is seen.
-    let files = Stamps::of(bound.source().watched());
-    let mut node = bound.start()?;
+    let files = Stamps::of(reserved.source().watched());
+    let mut node = reserved.start()?;
     harden::panic::install(node.panel.clone());
+    log::info!("{}", node.bound);
     let (admin, campaigns) = (node.admin, node.campaigns().len());
     let reloads = node.reload_apart()?;
     #[cfg(feature = "stores")]
@@ -171,7 +175,7 @@ async fn housekeeping(
     };
     let observed = node.observed.clone();
     let admin = listener.local_addr()?;
-    let serving = tokio::spawn(async move { axum::serve(listener, admin::router(observed)).await });
+    let serving = tokio::spawn(async move { axum::serve(Bounded::new(listener), admin::router(observed)).await });
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     let mut watch = tokio::time::interval(WATCH);

@@ -2,16 +2,19 @@
 
 use std::io;
 
+/// To lock memory beyond the limit; capability(7).
+const CAP_IPC_LOCK: u32 = 14;
+
 /// Locks everything this process has, and will have, as it comes to be used. What is larger than memory, the base of profiles,
 /// takes itself out.
 ///
 /// All or nothing: a process of which a part is locked still waits for the rest. And with a limit, a map beyond it would fail in
-/// the middle of serving, so the limit has to be infinite; root raises it.
+/// the middle of serving; so there has to be none, or the process `keeps` a capability by which none holds.
 ///
 /// # Errors
 /// What the limit is, and where to set it.
-pub fn lock() -> Result<(), String> {
-    if raise() != libc::RLIM_INFINITY {
+pub fn lock(keeps: bool) -> Result<(), String> {
+    if raise() != libc::RLIM_INFINITY && !(keeps && is_exempt()) {
         let limit = limit().rlim_max;
         return Err(format!(
             "memory is not locked: the limit is {} KiB; let LimitMEMLOCK=infinity (systemd) or `ulimit -l unlimited` lift it",
@@ -24,6 +27,14 @@ pub fn lock() -> Result<(), String> {
         0 => Ok(()),
         _ => Err(format!("memory is not locked: {}", io::Error::last_os_error())),
     }
+}
+
+/// Whether no limit holds for this process: it has `CAP_IPC_LOCK`.
+fn is_exempt() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let capabilities = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    capabilities.is_some_and(|capabilities| capabilities & 1 << CAP_IPC_LOCK != 0)
 }
 
 /// Raises the limit of locked memory as far as this process may; returns what it is then.

@@ -49,7 +49,7 @@ pub fn enclose(config: &Config, bid: u16) -> Result<Enclosed, HardenError> {
     privileges::no_new_privs().map_err(|error| HardenError(format!("no_new_privs: {error}")))?;
     let mut held = vec!["no new privileges".to_owned()];
     // Its limit is root's to raise.
-    held.extend(wanted(*mlock, "mlock", || memory::lock().map(|()| "memory locked".to_owned()))?);
+    held.extend(wanted(*mlock, "mlock", || memory::lock(user.is_none()).map(|()| "memory locked".to_owned()))?);
     match user {
         Some(name) => held.push(privileges::become_user(name).map_err(HardenError)?),
         None if privileges::is_root() => {

@@ -17,11 +17,6 @@ const LAST_NS: u64 = 8 * Nanos::MS;
 const LOOK_NS: u64 = Nanos::MS;
 
 impl<N: Net, S: Service> Server<N, S> {
-    /// Lets the loop hear of a panic elsewhere.
-    pub(super) fn hear(&mut self, bell: Option<Bell>) {
-        self.bell = bell;
-    }
-
     /// Touches all buffers, so that no request waits for a page.
     pub(super) fn prefault(&mut self) {
         self.net.prefault();
