@@ -30,6 +30,7 @@ pub mod clock;
 pub mod config;
 pub mod secrets;
 pub mod topology;
+pub mod harden;
 pub mod launch;
 pub mod reload;
 #[cfg(feature = "stores")]
