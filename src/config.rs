@@ -16,6 +16,7 @@ pub mod supply;
 pub mod audit;
 pub mod dynamodb;
 pub mod stores;
+pub mod ingress;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -25,6 +26,7 @@ pub use audit::Audit;
 pub use dynamodb::DynamoDb;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
+pub use ingress::Ingress;
 pub use miss::OnMiss;
 pub use privacy::Privacy;
 pub use profiles::Profiles;
@@ -58,6 +60,8 @@ pub struct Config {
     /// `[stores]`.
     #[serde(default)]
     pub stores: Stores,
+    /// `[ingress]`.
+    pub ingress: Option<Ingress>,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -195,6 +199,7 @@ impl Config {
             .chain(config.audit.file.as_mut())
             .chain(config.supply.table.as_mut())
             .chain(config.stores.files())
+            .chain(config.ingress.iter_mut().flat_map(Ingress::files))
         {
             *file = folder.join(&*file);
         }
@@ -237,6 +242,7 @@ impl Config {
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
         self.stores.validate()?;
+        self.ingress.as_ref().map_or(Ok(()), |ingress| ingress.validate(&self.server))?;
         let fed = self.stores.dynamodb.as_ref().is_some_and(|from| !from.tenants.is_empty());
         if fed && self.data.campaigns.extension().is_none_or(|extension| extension != "json") {
             return fail(
@@ -280,6 +286,7 @@ impl Config {
             supply: Supply::default(),
             audit: Audit::default(),
             stores: Stores::default(),
+            ingress: None,
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

@@ -30,7 +30,10 @@ use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::ingress::Ingress;
+use crate::ingress::certificate::Certificate;
+use crate::ingress::counts::Ingressed;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::profile::count::Delta;
@@ -108,6 +111,7 @@ pub struct Node {
     bids: Vec<JoinHandle<io::Result<Counters>>>,
     audit_log: Option<audit::Log>,
     stores: Option<Stores>,
+    ingress: Option<Ingress>,
 }
 
 /// Starts the stores thread, once its rings are there.
@@ -177,6 +181,8 @@ impl Launch {
         let data = Data::load(source, &user_key).map_err(failed)?;
         data.check(&config).map_err(failed)?;
         let audit_file = audit::open(&config.audit).map_err(failed)?;
+        let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
+        let certificate = config.ingress.as_ref().map(read).transpose().map_err(failed)?;
 
         let mut address = server.listen;
         let mut listeners = Vec::new();
@@ -321,6 +327,12 @@ impl Launch {
             registry.register_collector(Box::new(audit::Metrics(log.counts.clone())));
             audit_log = Some(log);
         }
+        let mut ingress = None;
+        if let Some((section, certificate)) = config.ingress.as_ref().zip(certificate) {
+            let started = Ingress::start(section, certificate, address, housekeeping).map_err(failed)?;
+            registry.register_collector(Box::new(Ingressed(started.counts.clone())));
+            ingress = Some(started);
+        }
         let paths = config.supply.paths.then(|| Paths {
             cores: metrics.clone(),
             sales: gauges.clone(),
@@ -333,6 +345,7 @@ impl Launch {
             paths,
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
+            ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
             draining: false.into(),
         });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
@@ -350,6 +363,7 @@ impl Launch {
             bids,
             audit_log,
             stores,
+            ingress,
         })
     }
 }
@@ -439,12 +453,17 @@ impl Node {
     /// # Errors
     /// A thread that had failed before, or records that could not be synced in time.
     pub fn drain(self) -> Result<(), LaunchError> {
+        // First, so that what it has taken up is answered before the bid port closes.
+        self.ingress.iter().for_each(Ingress::end);
         let _ = self.commands.send(Command::Stop);
         for (index, bid) in self.bids.into_iter().enumerate() {
             match bid.join() {
                 Ok(ended) => drop(ended.map_err(|error| failed(format!("bid-{index}: {error}")))?),
                 Err(_) => return Err(failed(format!("bid-{index} panicked"))),
             }
+        }
+        if let Some(ingress) = self.ingress {
+            ingress.join();
         }
         if let Some(stores) = self.stores {
             stores.close().map_err(|error| failed(format!("stores: {error}")))?;

@@ -1,6 +1,7 @@
 //! Housekeeping's HTTP: `/metrics`, `/live`, `/ready`, `/api`. It reads what others count and never makes them wait; what an operator
 //! asks for goes to the reconciliation core as a command ([`operator`]).
 
+pub mod ingress;
 pub mod operator;
 pub mod paths;
 pub mod users;
@@ -18,6 +19,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::clock;
+use crate::ingress::Control;
 use crate::metrics::core::CoreMetrics;
 use operator::Operator;
 use paths::Paths;
@@ -36,6 +38,8 @@ pub struct Observed {
     pub operator: Option<Operator>,
     /// What erasing users takes.
     pub users: Option<Users>,
+    /// Opens and closes the ingress, if there is one.
+    pub ingress: Option<Control>,
     /// Whether they were told to stop.
     pub draining: AtomicBool,
 }
@@ -55,6 +59,7 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/live", get(|| async { "1" }))
         .route("/ready", get(ready))
         .route("/api/supply/paths", get(supply_paths))
+        .route("/api/ingress", get(ingress::show))
         .merge(operator::routes())
         .with_state(observed)
 }
