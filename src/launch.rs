@@ -32,10 +32,13 @@ use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
-use crate::config::Config;
 use crate::metrics::clock::Steps;
 use crate::config::process::Effort;
 use crate::harden::panic::{Drill, Who};
+use crate::config::{self, Config};
+use crate::ingress::Ingress;
+use crate::ingress::certificate::Certificate;
+use crate::ingress::counts::Ingressed;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stalls;
 use crate::metrics::stalls::watch::Watch;
@@ -120,6 +123,7 @@ pub struct Node {
     audit_log: Option<audit::Log>,
     watch: Watch,
     stores: Option<Stores>,
+    ingress: Option<Ingress>,
 }
 
 /// Starts the stores thread, once its rings are there.
@@ -243,6 +247,8 @@ impl Reserved {
         let connections = bounds::connections(bounds::descriptors(), topology.bid.len());
         let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
+        let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
+        let certificate = config.ingress.as_ref().map(read).transpose().map_err(failed)?;
 
         for listener in &listeners {
             listener.listen().map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
@@ -402,6 +408,12 @@ impl Reserved {
             registry.register_collector(Box::new(audit::Metrics(log.counts.clone())));
             audit_log = Some(log);
         }
+        let mut ingress = None;
+        if let Some((section, certificate)) = config.ingress.as_ref().zip(certificate) {
+            let started = Ingress::start(section, certificate, address, housekeeping).map_err(failed)?;
+            registry.register_collector(Box::new(Ingressed(started.counts.clone())));
+            ingress = Some(started);
+        }
         let paths = config.supply.paths.then(|| Paths {
             cores: metrics.clone(),
             sales: gauges.clone(),
@@ -415,6 +427,7 @@ impl Reserved {
             stalls: watch.stalls.clone(),
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
+            ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
             draining: false.into(),
         });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
@@ -435,6 +448,7 @@ impl Reserved {
             audit_log,
             watch,
             stores,
+            ingress,
         })
     }
 }
@@ -544,12 +558,17 @@ impl Node {
     /// # Errors
     /// A thread that had failed before, or records that could not be synced in time.
     pub fn drain(self) -> Result<(), LaunchError> {
+        // First, so that what it has taken up is answered before the bid port closes.
+        self.ingress.iter().for_each(Ingress::end);
         let _ = self.commands.send(Command::Stop);
         for (index, bid) in self.bids.into_iter().enumerate() {
             match bid.join() {
                 Ok(ended) => drop(ended.map_err(|error| failed(format!("bid-{index}: {error}")))?),
                 Err(_) => return Err(failed(format!("bid-{index} panicked"))),
             }
+        }
+        if let Some(ingress) = self.ingress {
+            ingress.join();
         }
         if let Some(stores) = self.stores {
             stores.close().map_err(|error| failed(format!("stores: {error}")))?;
