@@ -225,7 +225,7 @@ fn documents() -> Vec<Document> {
         gzip("a bomb in a bomb", packed(&bomb), &[400]),
         gzip("a gzip without its end", whole[..whole.len() - 3].to_vec(), &[400]),
         gzip("a damaged gzip", damaged, &[400]),
-        gzip("two members", [packed(&good), packed(&good)].concat(), &[400]),
+        gzip("two members", [packed(&good), packed(b"{}")].concat(), &[400]),
         gzip("a gzip that lies about its length", {
             let mut lying = packed(&good);
             let end = lying.len();
@@ -245,7 +245,7 @@ fn documents_are_answered_and_the_connection_stays(backend: &str) {
     for (name, fields, body, statuses) in documents() {
         client.send(&http("POST", "/openrtb/generic", fields, &body)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let answer = client.answer().unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(statuses.contains(&answer.status) && !answer.closes(), "{name}: {answer:?}");
+        assert!(statuses.contains(&answer.status) && !answer.closes(), "{name}: {}", answer.status);
         assert_eq!(client.get("/ready").status, 200, "{name}");
     }
     let seen = witness.end();
