@@ -32,6 +32,7 @@ use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
 use crate::config::Config;
+use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::profile::count::Delta;
@@ -305,6 +306,7 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        registry.register_collector(Box::new(Steps::begin()));
         if let Some(leasing) = leasing {
             registry.register_collector(leasing);
         }
