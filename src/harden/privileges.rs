@@ -95,8 +95,7 @@ fn look_up(name: &str) -> Result<Ids, String> {
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
     let mut found = std::ptr::null_mut();
     // SAFETY: the name ends with a zero; the entry, the room and the result are writable for the length of the call.
-    let failed =
-        unsafe { libc::getpwnam_r(wanted.as_ptr(), &mut entry, text.as_mut_ptr(), text.len(), &mut found) };
+    let failed = unsafe { libc::getpwnam_r(wanted.as_ptr(), &mut entry, text.as_mut_ptr(), text.len(), &mut found) };
     if failed != 0 {
         return Err(format!("process.user {name}: {}", io::Error::from_raw_os_error(failed)));
     }
