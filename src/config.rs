@@ -17,6 +17,7 @@ pub mod audit;
 pub mod dynamodb;
 pub mod process;
 pub mod stores;
+pub mod ingress;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -26,6 +27,7 @@ pub use audit::Audit;
 pub use dynamodb::DynamoDb;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
+pub use ingress::Ingress;
 pub use miss::OnMiss;
 pub use privacy::Privacy;
 pub use process::Process;
@@ -63,6 +65,8 @@ pub struct Config {
     /// `[process]`.
     #[serde(default)]
     pub process: Process,
+    /// `[ingress]`.
+    pub ingress: Option<Ingress>,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -213,6 +217,7 @@ impl Config {
             .chain(self.audit.file.as_mut())
             .chain(self.supply.table.as_mut())
             .chain(self.stores.files())
+            .chain(self.ingress.iter_mut().flat_map(Ingress::files))
     }
 
     /// The rules that span fields or that a type cannot hold.
@@ -248,6 +253,7 @@ impl Config {
         self.supply.validate(&self.exchanges)?;
         self.stores.validate()?;
         self.process.validate()?;
+        self.ingress.as_ref().map_or(Ok(()), |ingress| ingress.validate(&self.server))?;
         let fed = self.stores.dynamodb.as_ref().is_some_and(|from| !from.tenants.is_empty());
         if fed && self.data.campaigns.extension().is_none_or(|extension| extension != "json") {
             return fail(
@@ -292,6 +298,7 @@ impl Config {
             audit: Audit::default(),
             stores: Stores::default(),
             process: Process::default(),
+            ingress: None,
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

@@ -32,10 +32,16 @@ use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
-use crate::config::Config;
+use crate::metrics::clock::Steps;
 use crate::config::process::Effort;
 use crate::harden::panic::{Drill, Who};
+use crate::config::{self, Config};
+use crate::ingress::Ingress;
+use crate::ingress::certificate::Certificate;
+use crate::ingress::counts::Ingressed;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls;
+use crate::metrics::stalls::watch::Watch;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::profile::count::Delta;
 use crate::profile::erase::{self, Erase};
@@ -115,7 +121,9 @@ pub struct Node {
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
     audit_log: Option<audit::Log>,
+    watch: Watch,
     stores: Option<Stores>,
+    ingress: Option<Ingress>,
 }
 
 /// Starts the stores thread, once its rings are there.
@@ -239,6 +247,8 @@ impl Reserved {
         let connections = bounds::connections(bounds::descriptors(), topology.bid.len());
         let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
+        let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
+        let certificate = config.ingress.as_ref().map(read).transpose().map_err(failed)?;
 
         for listener in &listeners {
             listener.listen().map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
@@ -250,6 +260,7 @@ impl Reserved {
         let mut ends = Vec::new();
         let (stores_waker, stores_wakeup) = wake::pair().map_err(failed)?;
         let mut stores_ends = Vec::new();
+        let mut stalls_ends = Vec::new();
         for listener in listeners {
             let (mut events, event_receiver) = spsc::events();
             let (waker, wakeup) = wake::pair().map_err(failed)?;
@@ -276,7 +287,9 @@ impl Reserved {
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
             let debug_header = server.debug_header;
-            let fittings = Fittings { orders, arriving, retired, stores, debug_header, busy_work };
+            let (stalls, told) = spsc::ring(stalls::CROSSING);
+            stalls_ends.push(told);
+            let fittings = Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -369,11 +382,14 @@ impl Reserved {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        registry.register_collector(Box::new(Steps::begin()));
         if let Some(leasing) = leasing {
             registry.register_collector(leasing);
         }
         let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
         let housekeeping = topology.housekeeping(&Topology::allowed());
+        let watch = Watch::start(stalls_ends, housekeeping).map_err(failed)?;
+        registry.register_collector(Box::new(stalls::watch::Metrics(watch.stalls.clone())));
         let mut stores = None;
         if let Some(start) = start_stores {
             let spreading = Arc::new(Spreading::default());
@@ -392,6 +408,12 @@ impl Reserved {
             registry.register_collector(Box::new(audit::Metrics(log.counts.clone())));
             audit_log = Some(log);
         }
+        let mut ingress = None;
+        if let Some((section, certificate)) = config.ingress.as_ref().zip(certificate) {
+            let started = Ingress::start(section, certificate, address, housekeeping).map_err(failed)?;
+            registry.register_collector(Box::new(Ingressed(started.counts.clone())));
+            ingress = Some(started);
+        }
         let paths = config.supply.paths.then(|| Paths {
             cores: metrics.clone(),
             sales: gauges.clone(),
@@ -402,8 +424,10 @@ impl Reserved {
             registry,
             cores: metrics.clone(),
             paths,
+            stalls: watch.stalls.clone(),
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
+            ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
             draining: false.into(),
         });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
@@ -422,7 +446,9 @@ impl Reserved {
             reconciliation,
             bids,
             audit_log,
+            watch,
             stores,
+            ingress,
         })
     }
 }
@@ -532,6 +558,8 @@ impl Node {
     /// # Errors
     /// A thread that had failed before, or records that could not be synced in time.
     pub fn drain(self) -> Result<(), LaunchError> {
+        // First, so that what it has taken up is answered before the bid port closes.
+        self.ingress.iter().for_each(Ingress::end);
         let _ = self.commands.send(Command::Stop);
         for (index, bid) in self.bids.into_iter().enumerate() {
             match bid.join() {
@@ -539,12 +567,16 @@ impl Node {
                 Err(_) => return Err(failed(format!("bid-{index} panicked"))),
             }
         }
+        if let Some(ingress) = self.ingress {
+            ingress.join();
+        }
         if let Some(stores) = self.stores {
             stores.close().map_err(|error| failed(format!("stores: {error}")))?;
         }
         if let Some(log) = self.audit_log {
             log.close();
         }
+        self.watch.close();
         match self.reconciliation.join() {
             Ok(Ended::Clean) => Ok(()),
             Ok(Ended::Cut) => {

@@ -50,6 +50,7 @@ pub mod stores;
 // Who watches it, and who drives it.
 pub mod metrics;
 pub mod admin;
+pub mod ingress;
 pub mod audit;
 pub mod market;
 pub mod lab;

@@ -74,7 +74,9 @@ impl Reach {
         }
         // The servers of a cluster tell of each other.
         let connect = valkey.is_none().then_some(connect);
-        Reach { read, write, bind: vec![config.server.admin.port()], connect }
+        let ingress = config.ingress.iter().map(|ingress| ingress.listen.port());
+        let bind = [config.server.admin.port()].into_iter().chain(ingress).collect();
+        Reach { read, write, bind, connect }
     }
 }
 

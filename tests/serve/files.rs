@@ -309,6 +309,7 @@ fn the_example_and_the_document_know_every_key() {
         "config/stores",
         "config/dynamodb",
         "config/process",
+        "config/ingress",
     ];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
     let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
@@ -323,6 +324,7 @@ fn the_example_and_the_document_know_every_key() {
         ("profiles", "Profiles"),
         ("supply", "Supply"),
         ("audit", "Audit"),
+        ("ingress", "Ingress"),
         ("stores", "Stores"),
         ("stores.valkey", "Valkey"),
         ("stores.dynamodb", "DynamoDb"),
