@@ -46,6 +46,12 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("loop_turns", "Turns of the loop", |core| core.turns.get()),
     ("connections_accepted", "Connections accepted", |core| core.accepted.get()),
     ("connections_closed", "Connections closed", |core| core.closed.get()),
+    ("connections_turned_away", "Connections closed as they came for want of a place", |core| core.turned_away.get()),
+    ("connections_crowded", "Silent connections closed to make room for others", |core| core.crowded.get()),
+    ("connections_unread", "Connections closed because they did not read their answers", |core| core.unread.get()),
+    ("requests_timed_out", "Requests that did not come whole in time", |core| core.timed_out.get()),
+    ("inputs_pressed", "Inputs given up because others needed their memory", |core| core.pressed.get()),
+    ("streams_refused", "Streams refused for their framing", |core| core.refused.get()),
     ("receives_rearmed", "Multishot receives armed again", |core| core.rearmed.get()),
     ("received_bytes", "Bytes received", |core| core.received_bytes.get()),
     ("profile_hits", "Profile lookups answered by the shard", |core| core.profile_hits.get()),
@@ -64,6 +70,10 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
         core.fingerprint_evictions.get()
     }),
+    ("stalled_requests", "Bid requests that lay unread while their core was kept from its loop, or may have", |core| {
+        core.stalled_requests.get()
+    }),
+    ("stalls_lost", "Long turns of the loop that found nobody to be told to", |core| core.stalls_lost.get()),
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),
@@ -108,6 +118,9 @@ impl Collector for Cores {
         })?;
         self.histograms(&mut encoder, "corebid_stage_seconds", "Time in each stage of sampled requests", |core| {
             Stage::ALL.iter().map(|&stage| (Some(("stage", stage.label())), &core.stages[stage as usize])).collect()
+        })?;
+        self.histograms(&mut encoder, "corebid_turn_seconds", "Length of the turns of the loop, without waiting", |core| {
+            vec![(None, &core.turn)]
         })?;
         self.histograms(
             &mut encoder,
