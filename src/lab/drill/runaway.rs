@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::clock;
 use crate::lab::drill::exchange::Exchange;
 use crate::lab::drill::stores::corebid;
 use crate::lab::drill::told::Told;
@@ -19,15 +20,15 @@ pub(super) const DRILL: Drill = Drill {
     run,
 };
 
-/// Each campaign's, of a day, in whole units of the account: its target is 0.3 a minute, its bids cost 0.01.
+/// Each campaign's, of a day, in whole units of the account: its target is 0.3 to 0.6 a minute, its bids cost 0.01.
 const BUDGET: i64 = 432;
 const CPM: &str = "10.00";
 const PAUSE: Duration = Duration::from_millis(50);
 /// For so long the first campaign's exchange is silent, and for so long the second's asks.
 const SILENT: Duration = Duration::from_secs(85);
 const ASKS: Duration = Duration::from_secs(25);
-/// The second's bills come over a minute, its four quarters as the ticks make them, and what is left of one before.
-const SPREAD: Duration = Duration::from_secs(90);
+/// The second's bills come over a minute, and what is left of the quarter before.
+const SPREAD: Duration = Duration::from_secs(80);
 /// Another quarter.
 const PATIENCE: Duration = Duration::from_secs(45);
 const ALERT: &str = "CorebidRunaway";
@@ -107,7 +108,10 @@ fn stops(stage: &mut Stage, bidder: &Bidder, id: u32, count: &str) -> Result<(),
 }
 
 fn campaigns(budget: i64) -> String {
-    let both = campaign(1, budget, CPM, "") + &wide(&campaign(2, budget, CPM, ""));
+    // Half of the budget's day at least is to come: what is left of it is spread over that.
+    let zone = if clock::wall().0 / 3_600_000 % 24 < 12 { "UTC" } else { "Etc/GMT-12" };
+    let more = format!("time_zone = \"{zone}\"\n");
+    let both = campaign(1, budget, CPM, &more) + &wide(&campaign(2, budget, CPM, &more));
     both.replace("pacing = \"asap\"", "pacing = \"even\"")
 }
 

@@ -62,10 +62,9 @@ impl Store {
 
 /// The `[stores.dynamodb]` of a bidder, with the credentials that it names.
 pub(super) fn dynamodb_section(stage: &Stage, dynamodb: &Store) -> Result<String, Halt> {
-    stage.files().write_secret(
-        "credentials",
-        "[default]\naws_access_key_id = AKIDCOREBID\naws_secret_access_key = secret\n",
-    )?;
+    stage
+        .files()
+        .write_secret("credentials", "[default]\naws_access_key_id = AKIDCOREBID\naws_secret_access_key = secret\n")?;
     Ok(format!(
         "[stores.dynamodb]\nendpoint = \"http://{}\"\naws_region = \"eu-central-1\"\ncredentials_file = \"credentials\"\n",
         dynamodb.address
