@@ -19,7 +19,7 @@ use crate::{CROWD, on_both, support::Folder};
 fn the_limit_of_descriptors_is_raised() {
     let folder = Folder::new("descriptors");
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -Hn 4000; ulimit -Sn 300; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_corebid")]);
+    command.args(["-c", "ulimit -Sn 300; ulimit -Hn 4000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_corebid")]);
     let bidder = Bidder::try_start_on("127.0.0.1", command, &["--demo", "--data", &folder.text("data")]).unwrap();
     let limits_of = std::fs::read_to_string(format!("/proc/{}/limits", bidder.process())).unwrap();
     let line = limits_of.lines().find(|line| line.starts_with("Max open files")).unwrap();
