@@ -382,6 +382,10 @@ impl Net for Epoll {
         self.accept_at = Nanos::NEVER;
     }
 
+    fn prefault(&mut self) {
+        self.memory.prefault();
+    }
+
     fn rearmed(&self) -> u64 {
         0
     }

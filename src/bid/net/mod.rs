@@ -124,6 +124,9 @@ pub trait Net {
     /// Stops accepting connections; those of the backlog are refused.
     fn stop_accepting(&mut self);
 
+    /// Touches all receive buffers, so that no request waits for a page.
+    fn prefault(&mut self);
+
     /// How often reading had to be asked for again because no receive buffer was free.
     fn rearmed(&self) -> u64;
 

@@ -4,17 +4,27 @@
 //! say what must hold ([`Stage::check`], [`Stage::reaches`]). Whatever way it ends, its processes are killed and its folder
 //! is removed.
 
+mod counter_unreadable;
 mod duplicate_auctions;
+mod profile_failover;
+mod profile_stall;
+mod reconcile_stall;
+mod runaway;
 
 mod background;
+mod exchange;
 mod files;
+mod held;
 mod http;
 mod interrupt;
 mod process;
 mod prometheus;
 mod report;
 mod scrape;
+mod stores;
 mod threads;
+mod told;
+mod users;
 
 pub use background::Background;
 pub use files::{Files, campaign, request};
@@ -39,7 +49,14 @@ pub struct Drill {
 }
 
 /// Every drill, in the order of `corebid drill --list`.
-pub const DRILLS: &[Drill] = &[duplicate_auctions::DRILL];
+pub const DRILLS: &[Drill] = &[
+    counter_unreadable::DRILL,
+    runaway::DRILL,
+    duplicate_auctions::DRILL,
+    profile_stall::DRILL,
+    profile_failover::DRILL,
+    reconcile_stall::DRILL,
+];
 
 /// Why a drill ended before its checks were through. A check that does not hold is no halt: the drill goes on.
 #[derive(Debug)]
