@@ -25,10 +25,12 @@
 pub mod units;
 pub mod ids;
 pub mod limits;
+pub mod bounds;
 pub mod clock;
 pub mod config;
 pub mod secrets;
 pub mod topology;
+pub mod harden;
 pub mod launch;
 pub mod reload;
 #[cfg(feature = "stores")]

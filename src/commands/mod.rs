@@ -5,6 +5,7 @@ mod admin;
 pub mod campaigns;
 pub mod consent;
 pub mod demo;
+pub mod drill;
 pub mod erase;
 pub mod explain;
 pub mod floor;
@@ -44,6 +45,8 @@ enum Command {
     Floor(floor::Args),
     /// Open-loop load: latency from the intended send time
     Load(load::Args),
+    /// Make something fail on purpose, in processes of its own, and check what comes of it
+    Drill(drill::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
     /// The money under virtual time: nodes, bid cores and the authority, with everything going wrong
@@ -118,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Ledger(args) => ledger::run(&args),

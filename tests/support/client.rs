@@ -124,7 +124,7 @@ impl<S: Read + Write> Client<S> {
         for attempt in 0..200 {
             let answer = self.ask("POST", "/openrtb/generic", "x-debug: 1\r\n", body);
             let late = match answer.reason() {
-                Some(reason) => matches!(reason, "shed" | "late"),
+                Some(reason) => matches!(reason, "shed" | "stalled" | "late"),
                 None => answer.status == 204 && attempt < 20,
             };
             if !late {
