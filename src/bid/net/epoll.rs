@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -357,6 +357,12 @@ impl Net for Epoll {
         if let Some(socket) = self.sockets.get(conn) {
             // SAFETY: the descriptor is open; a connection that is gone makes it fail, which nobody needs to know.
             unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_WR) };
+        }
+    }
+
+    fn abandon(&mut self, conn: Conn) {
+        if let Some(socket) = self.sockets.get(conn) {
+            throw_away_unsent(socket.fd.as_raw_fd());
         }
     }
 

@@ -15,7 +15,7 @@ use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
 
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -430,6 +430,12 @@ impl Net for Uring {
         if let Some(socket) = self.sockets.get(conn) {
             // SAFETY: the descriptor is open; a connection that is gone makes it fail, which nobody needs to know.
             unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_WR) };
+        }
+    }
+
+    fn abandon(&mut self, conn: Conn) {
+        if let Some(socket) = self.sockets.get(conn) {
+            throw_away_unsent(socket.fd.as_raw_fd());
         }
     }
 
