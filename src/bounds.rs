@@ -10,6 +10,7 @@ use crate::bid::audit::Treated;
 use crate::bid::notices::Waiting;
 use crate::bid::server::{CONNECTION_BYTES, INPUT_BYTES, OFFER_BYTES};
 use crate::config::Config;
+use crate::ingress;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stalls;
@@ -104,6 +105,7 @@ impl Bound {
             ("loaded", loaded.after + grown),
             ("books", loaded.campaigns * config.exchanges.len().max(1) * sums * COHORT),
             ("admin", limits::ADMIN_CONNECTIONS * ADMIN_BYTES),
+            ("ingress", config.ingress.as_ref().map_or(0, |of| ingress::memory(of.max_connections.get() as usize))),
             ("rest", PROCESS_REST),
         ];
         Bound { cores, connections, core, process }

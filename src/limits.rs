@@ -90,8 +90,6 @@ pub const INGRESS_CONNECTIONS: usize = 4096;
 pub const INGRESS_REQUEST: usize = 64 * 1024;
 /// Longer requests at the same time; the next wait for one of them, and their peers in TCP.
 pub const INGRESS_LONG: usize = 64;
-/// From the first byte of a request to its last at the ingress, ns; then it is answered 408.
-pub const INGRESS_REQUEST_NS: u64 = 10_000_000_000;
 
 /// Nesting of a JSON document; deeper is refused as broken.
 pub const JSON_DEPTH: usize = 64;
