@@ -84,6 +84,15 @@ pub const FETCHES: usize = 32;
 /// Users being fetched, or waiting to be, over all cores; more are told as failed at once.
 pub const WANTED: usize = 16_384;
 
+/// Connections of the ingress at most, whatever `ingress.max_connections` says: one thread serves them.
+pub const INGRESS_CONNECTIONS: usize = 4096;
+/// A request to the ingress for which every connection has room, bytes: nearly all are shorter.
+pub const INGRESS_REQUEST: usize = 64 * 1024;
+/// Longer requests at the same time; the next wait for one of them, and their peers in TCP.
+pub const INGRESS_LONG: usize = 64;
+/// From the first byte of a request to its last at the ingress, ns; then it is answered 408.
+pub const INGRESS_REQUEST_NS: u64 = 10_000_000_000;
+
 /// Nesting of a JSON document; deeper is refused as broken.
 pub const JSON_DEPTH: usize = 64;
 /// Impressions of a request that are considered; later ones are not bid on.

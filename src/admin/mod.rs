@@ -2,6 +2,7 @@
 //! asks for goes to the reconciliation core as a command ([`operator`]).
 
 pub mod bounded;
+pub mod ingress;
 pub mod operator;
 pub mod paths;
 pub mod stalls;
@@ -20,6 +21,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::clock;
+use crate::ingress::Control;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stalls::watch::Stalls;
 use operator::Operator;
@@ -42,6 +44,8 @@ pub struct Observed {
     pub operator: Option<Operator>,
     /// What erasing users takes.
     pub users: Option<Users>,
+    /// Opens and closes the ingress, if there is one.
+    pub ingress: Option<Control>,
     /// Whether they were told to stop.
     pub draining: AtomicBool,
 }
@@ -62,6 +66,7 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/ready", get(ready))
         .route("/api/supply/paths", get(supply_paths))
         .route("/api/stalls", get(longest_stalls))
+        .route("/api/ingress", get(ingress::show))
         .merge(operator::routes())
         .with_state(observed)
 }

@@ -7,6 +7,7 @@ pub mod net;
 pub mod server;
 pub mod service;
 pub mod notices;
+pub mod alarm;
 
 // The stages, in order.
 pub mod admit;

@@ -5,6 +5,7 @@
 //! * Answers of one connection go out in the order of its requests, however long one of them is parked.
 //! * A connection whose peer does not read, or that finds no answer buffer free, is not read from: its peer waits in TCP.
 
+mod alarm;
 mod answers;
 mod connection;
 mod desk;
@@ -17,6 +18,7 @@ mod run;
 use std::collections::VecDeque;
 use std::io;
 
+use super::alarm::Bell;
 use super::net::{self, Conn, Happened, Net, Received};
 use crate::clock;
 use crate::limits;
@@ -120,6 +122,11 @@ pub trait Service {
 
     /// Answers a parked request into `response`, which has [`ANSWER_ROOM`] bytes or more. [`Served::Parked`]: not yet.
     fn resume(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served;
+
+    /// Answers a parked request, because the process ends before it could be resumed. What parks nothing need not say anything.
+    fn abandon(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served {
+        self.resume(now, token, response)
+    }
 
     /// The connection of a parked request is gone: it need not be answered.
     fn forget(&mut self, token: Token);
@@ -285,6 +292,9 @@ impl<N: Net, S: Service> Server<N, S> {
         self.desk.counters.turns += 1;
         self.desk.counters.rearmed = self.net.rearmed();
         self.desk.counters.turned_away = self.net.turned_away();
+        if let Some(bell) = self.core.bell.filter(Bell::rings) {
+            self.heed(bell)?;
+        }
 
         while let Some(happened) = self.net.next() {
             match happened {

@@ -499,6 +499,22 @@ impl Service for Bidder {
         done(answer::empty(out, status, waiting.persistence))
     }
 
+    fn abandon(&mut self, now: Now, token: Token, out: &mut [u8]) -> Served {
+        if let Some(Parked { ticket, .. }) = self.unpark(token) {
+            let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
+            self.core.misses.give_back(kept);
+            return done(answer::no_content(out, Persistence::Close));
+        }
+        let waiting = self.pending.take(token).expect("what is parked and no bid request is a notice");
+        let status = match waiting.noticed {
+            Some(Noticed::Safe) => Empty::Ok,
+            Some(Noticed::Expired) => Empty::Gone,
+            Some(Noticed::Unsafe) | None => Empty::Unavailable,
+        };
+        self.metrics.answered(waiting.noticed.unwrap_or(Noticed::Unsafe), now.boot.since(waiting.arrived));
+        done(answer::empty(out, status, Persistence::Close))
+    }
+
     fn forget(&mut self, token: Token) {
         if let Some(Parked { ticket, .. }) = self.unpark(token) {
             let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");

@@ -6,4 +6,5 @@ pub mod histogram;
 pub mod paths;
 pub mod stalls;
 pub mod core;
+pub mod clock;
 pub mod render;

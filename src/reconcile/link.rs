@@ -442,6 +442,7 @@ impl Reconciler {
             let lapsed = answer.part != Part::All && until.since(now.boot) <= LAPSE_NS;
             if std::mem::replace(&mut link.lapsed, lapsed) && !lapsed && before > Nanos(0) {
                 log::info!("{}: leases are renewed again", answer.part);
+                self.count_lapsed();
             }
         }
     }
@@ -495,11 +496,18 @@ impl Reconciler {
         if let Some(link) = self.links.parts.get_mut(&part) {
             link.lapsed = true;
         }
+        self.count_lapsed();
         for slot in self.slots() {
             if self.lines[slot.0 as usize].is_some_and(|line| line.part == part) {
                 self.revoke_all(slot);
             }
         }
+    }
+
+    /// Parts that were renewed once and are not any more.
+    fn count_lapsed(&self) {
+        let lapsed = self.links.parts.values().filter(|link| link.lapsed && link.renewed > Nanos(0)).count();
+        self.gauges.lapsed.set(lapsed as u64);
     }
 
     /// A notice that only the authority can make safe.

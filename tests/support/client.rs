@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// One keep-alive connection.
 #[derive(Debug)]
-pub struct Client(BufReader<TcpStream>);
+pub struct Client<S = TcpStream>(BufReader<S>);
 
 /// An answer, read to its end.
 #[derive(Clone, Debug)]
@@ -43,7 +43,19 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(super::PATIENCE))?;
-        Ok(Client(BufReader::new(stream)))
+        Ok(Client::over(stream))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Over a connection that there is.
+    pub fn over(stream: S) -> Client<S> {
+        Client(BufReader::new(stream))
+    }
+
+    /// The connection.
+    pub fn stream(&mut self) -> &mut S {
+        self.0.get_mut()
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
