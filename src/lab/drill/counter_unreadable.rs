@@ -80,11 +80,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     })?;
     let account = exchange.settle(stage, PATIENCE)?;
     let trade = account.of(1);
-    stage.check(
-        "every request was answered",
-        account.unanswered == 0,
-        format_args!("{} of {}", account.asked - account.unanswered, account.asked),
-    );
+    account.is_answered(stage);
     stage.check(
         "nothing is spent twice: every bid was billed, and all bills together fit the budget",
         trade.billed == trade.bids && trade.spent.0 <= BUDGET,

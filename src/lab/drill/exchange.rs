@@ -2,6 +2,7 @@
 //! until it is acknowledged. Bills begin when the drill says so.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,8 +24,8 @@ pub(super) struct Account {
     pub(super) asked: u64,
     /// Those answered with a bid.
     pub(super) bids: u64,
-    /// Those that were not answered at all.
-    pub(super) unanswered: u64,
+    /// Those that were not answered at all, by what came instead.
+    pub(super) unanswered: BTreeMap<String, u64>,
     /// Those answered without a bid, by status and reason.
     pub(super) declined: BTreeMap<String, u64>,
     /// Bids and acknowledged bills of each campaign.
@@ -50,6 +51,13 @@ impl Account {
     /// What came of a campaign.
     pub(super) fn of(&self, campaign: u32) -> Trade {
         self.campaigns.get(&campaign.to_string()).copied().unwrap_or_default()
+    }
+
+    /// Checks that every request was answered.
+    pub(super) fn is_answered(&self, stage: &mut Stage) {
+        let unanswered: u64 = self.unanswered.values().sum();
+        let seen = format!("{} of {} {:?}", self.asked - unanswered, self.asked, self.unanswered);
+        stage.check("every request was answered", unanswered == 0, seen.trim_end_matches(" {}"));
     }
 
     /// Requests answered without a bid.
@@ -182,13 +190,13 @@ impl Shared {
                 return;
             }
             let answer = http::post(self.bidder, "/openrtb/generic", &body(number));
-            self.heard(answer.ok());
+            self.heard(answer);
             sleep(pause);
         }
     }
 
-    fn heard(&self, answer: Option<Answer>) {
-        let bill = answer.as_ref().filter(|answer| answer.status == 200).and_then(bill);
+    fn heard(&self, answer: io::Result<Answer>) {
+        let bill = answer.as_ref().ok().filter(|answer| answer.status == 200).and_then(bill);
         let mut account = self.account();
         account.asked += 1;
         match (answer, bill) {
@@ -197,11 +205,11 @@ impl Shared {
                 account.campaigns.entry(bill.campaign.clone()).or_default().bids += 1;
                 self.due().push_back(bill);
             }
-            (Some(answer), None) => {
+            (Ok(answer), None) => {
                 let said = format!("{} {}", answer.status, answer.reason());
                 *account.declined.entry(said.trim_end().to_owned()).or_default() += 1;
             }
-            (None, None) => account.unanswered += 1,
+            (Err(error), None) => *account.unanswered.entry(error.to_string()).or_default() += 1,
         }
     }
 

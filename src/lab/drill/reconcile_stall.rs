@@ -81,11 +81,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
 
     let account = exchange.settle(stage, PATIENCE)?;
     let trade = account.of(1);
-    stage.check(
-        "every request was answered",
-        account.unanswered == 0,
-        format_args!("{} of {}", account.asked - account.unanswered, account.asked),
-    );
+    account.is_answered(stage);
     stage.check(
         "every bill is acknowledged once, in the end",
         trade.billed == trade.bids && account.refused == 0,

@@ -20,13 +20,13 @@ pub(super) const DRILL: Drill = Drill {
     run,
 };
 
-/// Each campaign's, of a day, in whole units of the account: its target is 0.3 to 0.6 a minute, its bids cost 0.01.
-const BUDGET: i64 = 432;
+/// Each campaign's, of a day, in whole units of the account: its target is 0.1 to 0.2 a minute, its bids cost 0.01.
+const BUDGET: i64 = 144;
 const CPM: &str = "10.00";
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(25);
 /// For so long the first campaign's exchange is silent, and for so long the second's asks.
 const SILENT: Duration = Duration::from_secs(85);
-const ASKS: Duration = Duration::from_secs(25);
+const ASKS: Duration = Duration::from_secs(40);
 /// The second's bills come over a minute, and what is left of the quarter before.
 const SPREAD: Duration = Duration::from_secs(80);
 /// Another quarter.
@@ -40,7 +40,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
     let mut first = Exchange::open(bidder.address, PAUSE, |number| request(&format!("a{number}"), ""))?;
     let mut second = Exchange::open(bidder.address, PAUSE, |number| wide(&request(&format!("b{number}"), "")))?;
-    stage.saw("an exchange asks 20 times a second for each of two campaigns, and says nothing of what it buys");
+    stage.saw("an exchange asks for each of two campaigns, and says nothing of what it buys");
     let began = stage.elapsed();
     stage.pause(ASKS)?;
     second.ask_no_more();
@@ -88,9 +88,10 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
         let trade = account.of(id);
         stage.check(
             &format!("what campaign {id} could spend was within its budget"),
-            trade.spent.0 <= BUDGET * 1_000_000 && account.unanswered == 0,
-            format_args!("{} micros of {BUDGET} million, {} bids, every request answered", trade.spent.0, trade.bids),
+            trade.spent.0 <= BUDGET * 1_000_000,
+            format_args!("{} micros of {BUDGET} million, {} bids", trade.spent.0, trade.bids),
         );
+        account.is_answered(stage);
     }
     let code = bidder.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
