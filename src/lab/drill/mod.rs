@@ -4,9 +4,12 @@
 //! say what must hold ([`Stage::check`], [`Stage::reaches`]). Whatever way it ends, its processes are killed and its folder
 //! is removed.
 
+mod clock_step;
+mod disk_full;
 mod duplicate_auctions;
 
 mod background;
+mod exchange;
 mod files;
 mod http;
 mod interrupt;
@@ -16,8 +19,9 @@ mod scrape;
 mod threads;
 
 pub use background::Background;
+pub use exchange::{Exchange, Sale, booked};
 pub use files::{Files, campaign, request};
-pub use http::{Answer, get, post};
+pub use http::{Answer, Client, get, post, stream};
 pub use process::{Bidder, Process, Serve, program};
 pub use report::{Check, Report, Stage};
 pub use scrape::Metrics;
@@ -37,7 +41,7 @@ pub struct Drill {
 }
 
 /// Every drill, in the order of `corebid drill --list`.
-pub const DRILLS: &[Drill] = &[duplicate_auctions::DRILL];
+pub const DRILLS: &[Drill] = &[duplicate_auctions::DRILL, disk_full::DRILL, clock_step::DRILL];
 
 /// Why a drill ended before its checks were through. A check that does not hold is no halt: the drill goes on.
 #[derive(Debug)]
