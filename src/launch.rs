@@ -30,7 +30,9 @@ use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
+use crate::bounds::{self, Bound, Loaded};
 use crate::config::Config;
+use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::profile::count::Delta;
@@ -98,6 +100,8 @@ pub struct Node {
     pub observed: Arc<Observed>,
     /// What the bid cores count.
     pub metrics: Vec<&'static CoreMetrics>,
+    /// How much memory it may come to hold.
+    pub bound: Bound,
     /// What the reconciliation core counts.
     pub gauges: Arc<Gauges>,
     /// The CPU of everything that is neither a bid core nor the reconciliation core.
@@ -174,8 +178,12 @@ impl Launch {
         let topology =
             Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
         let (notice_key, user_key) = keys(&config, make_keys)?;
+        let before = bounds::resident();
         let data = Data::load(source, &user_key).map_err(failed)?;
         data.check(&config).map_err(failed)?;
+        let loaded = Loaded { campaigns: data.campaigns().len(), before, after: bounds::resident() };
+        let connections = bounds::connections(bounds::descriptors(), topology.bid.len());
+        let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
 
         let mut address = server.listen;
@@ -253,7 +261,7 @@ impl Launch {
             not_before: reconciliation.registered.ids_from,
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };
-        let net = CoreNet { backend: server.backend, waiting: server.wait, ..CoreNet::default() };
+        let net = CoreNet { backend: server.backend, waiting: server.wait, connections, ..CoreNet::default() };
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
@@ -298,6 +306,7 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        registry.register_collector(Box::new(Steps::begin()));
         if let Some(leasing) = leasing {
             registry.register_collector(leasing);
         }
@@ -342,6 +351,7 @@ impl Launch {
             admin,
             observed,
             metrics,
+            bound,
             gauges,
             housekeeping,
             reloader,

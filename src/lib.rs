@@ -25,6 +25,7 @@
 pub mod units;
 pub mod ids;
 pub mod limits;
+pub mod bounds;
 pub mod clock;
 pub mod config;
 pub mod secrets;

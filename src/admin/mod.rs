@@ -1,6 +1,7 @@
 //! Housekeeping's HTTP: `/metrics`, `/live`, `/ready`, `/api`. It reads what others count and never makes them wait; what an operator
 //! asks for goes to the reconciliation core as a command ([`operator`]).
 
+pub mod bounded;
 pub mod operator;
 pub mod paths;
 pub mod users;

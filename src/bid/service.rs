@@ -394,6 +394,12 @@ impl Bidder {
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
         metrics.closed.set(counters.closed);
+        metrics.turned_away.set(counters.turned_away);
+        metrics.crowded.set(counters.crowded);
+        metrics.unread.set(counters.unread);
+        metrics.timed_out.set(counters.timed_out);
+        metrics.pressed.set(counters.pressed);
+        metrics.refused.set(counters.refused);
         metrics.rearmed.set(counters.rearmed);
         metrics.received_bytes.set(counters.received);
         metrics.profile_hits.set(profiles.hits);

@@ -12,9 +12,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
+use crate::admin::bounded::Bounded;
 use crate::bid::net::Waiting;
 use crate::bid::server::Backend;
 use crate::bid::service::burn;
+use crate::bounds;
 use crate::clock;
 use crate::commands::Failure;
 use crate::config::Config;
@@ -73,12 +75,14 @@ const POLL: Duration = Duration::from_millis(2);
 /// Runs it until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let demo = args.demo;
+    bounds::raise_descriptors();
     let launch = launch(args)?;
     #[cfg(feature = "stores")]
     let feeds = crate::feed::Feeds::begin(&launch.config).map_err(Failure::new)?;
     // Before they are read, so that a change while the bidder starts is seen.
     let files = Stamps::of(launch.source.watched());
     let mut node = launch.start()?;
+    log::info!("{}", node.bound);
     let (admin, campaigns) = (node.admin, node.campaigns().len());
     let reloads = node.reload_apart()?;
     #[cfg(feature = "stores")]
@@ -156,7 +160,7 @@ async fn housekeeping(
     };
     let observed = node.observed.clone();
     let admin = listener.local_addr()?;
-    let serving = tokio::spawn(async move { axum::serve(listener, admin::router(observed)).await });
+    let serving = tokio::spawn(async move { axum::serve(Bounded::new(listener), admin::router(observed)).await });
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     let mut watch = tokio::time::interval(WATCH);

@@ -56,6 +56,18 @@ pub struct CoreMetrics {
     pub accepted: Counter,
     /// Connections closed.
     pub closed: Counter,
+    /// Connections closed as they came, because there was no place for them.
+    pub turned_away: Counter,
+    /// Silent connections closed to make room for others.
+    pub crowded: Counter,
+    /// Connections closed because they did not read their answers.
+    pub unread: Counter,
+    /// Requests that did not come whole in time.
+    pub timed_out: Counter,
+    /// Inputs given up because others needed their memory.
+    pub pressed: Counter,
+    /// Streams refused for their framing.
+    pub refused: Counter,
     /// Multishot receives that had to be armed again.
     pub rearmed: Counter,
     /// Bytes received.
@@ -127,6 +139,12 @@ impl Default for CoreMetrics {
             turns: Counter::default(),
             accepted: Counter::default(),
             closed: Counter::default(),
+            turned_away: Counter::default(),
+            crowded: Counter::default(),
+            unread: Counter::default(),
+            timed_out: Counter::default(),
+            pressed: Counter::default(),
+            refused: Counter::default(),
             rearmed: Counter::default(),
             received_bytes: Counter::default(),
             profile_hits: Counter::default(),

@@ -5,4 +5,5 @@ pub mod counter;
 pub mod histogram;
 pub mod paths;
 pub mod core;
+pub mod clock;
 pub mod render;

@@ -383,6 +383,7 @@ impl Core {
 
     /// Returns whether there was anything to do.
     fn turn(&mut self, now: Now) -> bool {
+        self.gauges.turned.set(now.boot.0);
         self.command(now);
         let mut moved = 0;
         for (core, ends) in self.cores.iter_mut().enumerate() {

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 /// Bytes between the end of a buffer and the next: 25 cache lines. Buffers whose distance is a power of two would all
 /// begin in the same sets of the caches and push each other out.
-const STAGGER: usize = 25 * 64;
+pub const STAGGER: usize = 25 * 64;
 
 /// A row of equal buffers.
 #[derive(Debug)]

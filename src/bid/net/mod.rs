@@ -15,11 +15,16 @@ use crate::units::Nanos;
 
 pub use listener::Listener;
 pub(in crate::bid) use memory::Region;
+pub use memory::STAGGER;
+
+/// Memory that a backend takes for one connection, bytes: the larger one's.
+pub(in crate::bid) const CONNECTION_BYTES: usize =
+    if uring::CONNECTION_BYTES > epoll::CONNECTION_BYTES { uring::CONNECTION_BYTES } else { epoll::CONNECTION_BYTES };
 
 /// A connection of this core. Generations tell a connection from the one that had its place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conn {
-    /// Its place in the table, below [`crate::limits::CONNECTIONS`].
+    /// Its place in the table, below the number of places it was made with.
     pub index: u32,
     /// How many connections had this place before, modulo 2^28.
     pub generation: u32,
@@ -107,4 +112,7 @@ pub trait Net {
 
     /// How often reading had to be asked for again because no receive buffer was free.
     fn rearmed(&self) -> u64;
+
+    /// How many connections were closed as they came, because there was no place for them.
+    fn turned_away(&self) -> u64;
 }

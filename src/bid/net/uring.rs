@@ -91,6 +91,9 @@ struct Socket {
     closing: bool,
 }
 
+/// Memory of one connection, bytes.
+pub(super) const CONNECTION_BYTES: usize = Table::<Socket>::PLACE_BYTES;
+
 /// The connections of one core on io_uring.
 pub struct Uring {
     // Dropped first, by `drop`: the kernel must let go of the memory below.
@@ -113,11 +116,11 @@ pub struct Uring {
 }
 
 impl Uring {
-    /// Serves the connections of `listener` on `ring`.
+    /// Serves at most `places` connections of `listener` on `ring`.
     ///
     /// # Errors
     /// What the kernel says about mapping memory or registering buffers.
-    pub fn new(ring: Ring, listener: Listener, wakeup: Wakeup, waiting: Waiting) -> io::Result<Uring> {
+    pub fn new(ring: Ring, listener: Listener, wakeup: Wakeup, waiting: Waiting, places: usize) -> io::Result<Uring> {
         let buffers = Buffers::register(&ring.0)?;
         let mut uring = Uring {
             ring: ManuallyDrop::new(ring.0),
@@ -125,7 +128,7 @@ impl Uring {
             listener: Some(listener),
             wakeup,
             wakes: Box::new(0),
-            sockets: Table::new(),
+            sockets: Table::new(places),
             waiting,
             multishot: true,
             accepting: false,
@@ -438,6 +441,10 @@ impl Net for Uring {
 
     fn rearmed(&self) -> u64 {
         self.rearmed
+    }
+
+    fn turned_away(&self) -> u64 {
+        self.sockets.turned_away()
     }
 }
 

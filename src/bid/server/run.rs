@@ -27,8 +27,14 @@ pub struct CoreNet {
     pub backend: Backend,
     /// How it waits.
     pub waiting: Waiting,
+    /// Connections at most, up to [`limits::CONNECTIONS`]: who comes beyond them is closed at once.
+    pub connections: usize,
     /// Idle time after which a connection is closed, ns.
     pub idle_ns: u64,
+    /// Time from the first bytes of a request until it has to be whole, ns.
+    pub request_ns: u64,
+    /// Time from the moment when answers are given to the kernel until it has to have taken them, ns.
+    pub unread_ns: u64,
     /// The longest a drain takes, ns.
     pub drain_ns: u64,
 }
@@ -38,7 +44,10 @@ impl Default for CoreNet {
         CoreNet {
             backend: Backend::default(),
             waiting: Waiting::default(),
+            connections: limits::CONNECTIONS,
             idle_ns: limits::IDLE_NS,
+            request_ns: limits::REQUEST_NS,
+            unread_ns: limits::UNREAD_NS,
             drain_ns: 3 * Nanos::SECOND,
         }
     }
@@ -59,15 +68,15 @@ pub fn run_core<S: Service>(
 ) -> io::Result<Counters> {
     if core.backend == Backend::IoUring {
         match Ring::open() {
-            Ok(ring) => return run(core, Uring::new(ring, listener, wakeup, core.waiting)?, service, started),
+            Ok(ring) => return run(core, Uring::new(ring, listener, wakeup, core.waiting, core.connections)?, service, started),
             Err(missing) => log::warn!("{missing}; serving with epoll instead"),
         }
     }
-    run(core, Epoll::new(listener, wakeup, core.waiting)?, service, started)
+    run(core, Epoll::new(listener, wakeup, core.waiting, core.connections)?, service, started)
 }
 
 fn run<N: Net, S: Service>(core: &CoreNet, net: N, service: S, started: impl FnOnce()) -> io::Result<Counters> {
-    let mut server = Server::new(net, service, core.idle_ns, core.drain_ns)?;
+    let mut server = Server::new(net, service, core)?;
     started();
     server.run()?;
     Ok(server.counters())
