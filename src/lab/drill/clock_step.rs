@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::lab::drill::exchange::Exchange;
-use crate::lab::drill::{Client, Drill, Halt, Serve, Stage, campaign};
+use crate::lab::drill::{Client, Drill, Exchange, Halt, Prometheus, Serve, Stage, campaign};
 use crate::limits;
 use crate::reconcile::record::{Record, RecordId};
 use crate::store::verify;
@@ -37,6 +36,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
         .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let mut exchange = Exchange::default();
     let bidder = serve.start(stage)?;
+    let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
     let mut client = Client::connect(bidder.address)?;
     for step in STEPS {
         set(&clock, step)?;
@@ -49,7 +49,8 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
             format_args!("{bids} bids in {BIDS} auctions{no}"),
         );
     }
-    far_back(stage, &clock, &mut exchange, &mut client)?;
+    far_back(stage, &clock, &prometheus, &mut exchange, &mut client)?;
+    prometheus.clears(stage, "CorebidClockStepped")?;
     drop(client);
     let code = bidder.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
@@ -81,7 +82,13 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
 
 /// The clock is set back by more than a notice lives. Notices of minutes that were gone through are over, and a bid that is made
 /// in one again could not be billed: so none is made, once the lease from before has run out.
-fn far_back(stage: &mut Stage, clock: &Path, exchange: &mut Exchange, client: &mut Client) -> Result<(), Halt> {
+fn far_back(
+    stage: &mut Stage,
+    clock: &Path,
+    prometheus: &Prometheus,
+    exchange: &mut Exchange,
+    client: &mut Client,
+) -> Result<(), Halt> {
     set(clock, FAR)?;
     stage.pause(SEEN)?;
     let mut unwanted = Exchange::default();
@@ -94,6 +101,7 @@ fn far_back(stage: &mut Stage, clock: &Path, exchange: &mut Exchange, client: &m
         }
         Err(error) => (false, error.to_string()),
     })?;
+    prometheus.fires(stage, "CorebidClockStepped")?;
     set(clock, 0)?;
     stage.reaches("when it is set right, bids are made again", Duration::from_nanos(limits::LEASE_NS), || {
         match exchange.ask(client) {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::lab::drill::exchange::Exchange;
-use crate::lab::drill::{Bidder, Client, Drill, Halt, Process, Serve, Stage, campaign, program};
+use crate::lab::drill::{Bidder, Client, Drill, Exchange, Halt, Process, Prometheus, Serve, Stage, campaign, program};
 use crate::limits;
 
 pub(super) const DRILL: Drill = Drill {
@@ -27,6 +26,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let disk = Disk::mount(stage)?;
     let config = stage.files().configure("disk", "", "", &campaign(1, 1000, "2.00", ""))?;
     let bidder = disk.within(Serve::new("bidder", &config)).start(stage)?;
+    let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
     let mut exchange = Exchange::default();
     let mut client = Client::connect(bidder.address)?;
     for _ in 0..BIDS {
@@ -42,9 +42,11 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     stage.saw(format_args!("the disk of {SIZE} MiB is full: {filled} bytes of others"));
     full(stage, &bidder, &mut exchange, &mut client)?;
 
+    prometheus.fires(stage, "CorebidLedgerUnwritable")?;
     disk.clear()?;
     stage.saw("there is room again");
     stage.reaches("the alarm is over", Duration::from_secs(5), || alarm(&bidder, 0.0))?;
+    prometheus.clears(stage, "CorebidLedgerUnwritable")?;
     let mut again = exchange.clone();
     stage.reaches("bids are made again", lease_end(), || {
         let answer = again.ask(&mut client);

@@ -40,25 +40,31 @@ impl Answer {
 
 /// `GET`.
 pub fn get(address: SocketAddr, target: &str) -> io::Result<Answer> {
-    Client::connect(address)?.ask("GET", target, "Connection: close\r\n", "")
+    Client::once(address)?.ask("GET", target, "", "")
 }
 
 /// `POST`, as an operator does it: with the header without which the admin port changes nothing.
 pub fn post(address: SocketAddr, target: &str, body: &str) -> io::Result<Answer> {
-    Client::connect(address)?.ask("POST", target, &format!("{HEADER}: 1\r\nx-debug: 1\r\nConnection: close\r\n"), body)
+    Client::once(address)?.ask("POST", target, &format!("{HEADER}: 1\r\nx-debug: 1\r\n"), body)
 }
 
-/// A keep-alive connection for one question after the other.
+/// A connection for one question after the other.
 #[derive(Debug)]
 pub struct Client<S = TcpStream> {
     stream: BufReader<S>,
     host: String,
+    version: &'static str,
 }
 
 impl Client {
     /// To this address.
     pub fn connect(address: SocketAddr) -> io::Result<Client> {
         Ok(Client::over(stream(address)?, &address.to_string()))
+    }
+
+    /// For one question, in HTTP/1.0: no answer comes in chunks then, and the connection ends with it.
+    fn once(address: SocketAddr) -> io::Result<Client> {
+        Ok(Client { version: "1.0", ..Client::connect(address)? })
     }
 }
 
@@ -74,13 +80,14 @@ pub fn stream(address: SocketAddr) -> io::Result<TcpStream> {
 impl<S: Read + Write> Client<S> {
     /// Over a connection that is there.
     pub fn over(stream: S, host: &str) -> Client<S> {
-        Client { stream: BufReader::new(stream), host: host.to_owned() }
+        Client { stream: BufReader::new(stream), host: host.to_owned(), version: "1.1" }
     }
 
     /// Sends a request and reads its answer. `fields` end each with CRLF.
     pub fn ask(&mut self, method: &str, target: &str, fields: &str, body: &str) -> io::Result<Answer> {
-        let (host, length) = (&self.host, body.len());
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n");
+        let (host, version, length) = (&self.host, self.version, body.len());
+        let head =
+            format!("{method} {target} HTTP/{version}\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n");
         let stream = self.stream.get_mut();
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
         stream.flush()?;
@@ -98,16 +105,16 @@ impl<S: Read + Write> Client<S> {
         let unreadable = || io::Error::new(ErrorKind::InvalidData, "this is no answer in HTTP");
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(unreadable)?;
         let mut answer = Answer { status, head, body: String::new() };
-        let body = match answer.header("content-length").map(str::parse) {
-            _ if status == 204 => Vec::new(),
+        let mut body = Vec::new();
+        match answer.header("content-length").map(str::parse) {
+            _ if status == 204 => {}
             Some(length) => {
-                let mut body = vec![0; length.map_err(|_| unreadable())?];
+                body.resize(length.map_err(|_| unreadable())?, 0);
                 self.stream.read_exact(&mut body)?;
-                body
             }
-            // Pages of the admin port may come in chunks; ours are short, and it says their length.
+            None if self.version == "1.0" => drop(self.stream.read_to_end(&mut body)?),
             None => return Err(unreadable()),
-        };
+        }
         answer.body = String::from_utf8_lossy(&body).into_owned();
         Ok(answer)
     }

@@ -5,8 +5,11 @@
 //! is removed.
 
 mod clock_step;
+mod core_stall;
 mod disk_full;
 mod duplicate_auctions;
+mod ingress_lost;
+mod surge_10x;
 
 mod background;
 mod exchange;
@@ -43,7 +46,14 @@ pub struct Drill {
 }
 
 /// Every drill, in the order of `corebid drill --list`.
-pub const DRILLS: &[Drill] = &[duplicate_auctions::DRILL, disk_full::DRILL, clock_step::DRILL];
+pub const DRILLS: &[Drill] = &[
+    surge_10x::DRILL,
+    duplicate_auctions::DRILL,
+    ingress_lost::DRILL,
+    core_stall::DRILL,
+    disk_full::DRILL,
+    clock_step::DRILL,
+];
 
 /// Why a drill ended before its checks were through. A check that does not hold is no halt: the drill goes on.
 #[derive(Debug)]
