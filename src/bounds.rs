@@ -12,6 +12,7 @@ use crate::bid::server::{CONNECTION_BYTES, INPUT_BYTES, OFFER_BYTES};
 use crate::config::Config;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls;
 use crate::profile::count::Count;
 use crate::profile::fetched::Fetched;
 use crate::ring::message::{Event, Order};
@@ -76,6 +77,7 @@ impl Bound {
                 "rings",
                 limits::EVENTS * size_of::<Event>()
                     + limits::ORDERS * size_of::<Order>()
+                    + stalls::CROSSING * size_of::<stalls::Long>()
                     + when(config.audit.file.is_some(), limits::AUDITED * size_of::<Treated>()),
             ),
             (
@@ -192,6 +194,6 @@ mod tests {
         let more = Loaded { after: 4 << 20, ..loaded };
         assert_eq!(Bound::of(&config, 1, 1, more).total() - bound(1, 1), 3 << 20);
         let line = Bound::of(&config, 2, 9872, loaded).to_string();
-        assert!(line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 9"), "{line}");
+        assert!(line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 100, "), "{line}");
     }
 }

@@ -53,6 +53,12 @@ pub const CROWDED_NEW_NS: u64 = 1_000_000_000;
 pub const DEADLINE_NS: u64 = 8_000_000;
 /// Time a notice may wait for the disk before it is answered 503, ns.
 pub const NOTICE_NS: u64 = 5_000_000_000;
+/// A turn of a bid core's loop that takes this much longer than its requests explain, or a wait that ends this much too late, is a
+/// stall, ns (docs/STALLS.md).
+pub const STALL_NS: u64 = 2_000_000;
+/// The longest a loop that has connections waits, ns: what arrives while its process is stopped could not be told from what arrives
+/// while it sleeps.
+pub const BEAT_NS: u64 = 2_000_000;
 /// Notices waiting for the disk, per core; more are answered 503 at once.
 pub const PARKED: usize = 16_384;
 
@@ -77,6 +83,15 @@ pub const FETCH_TIMEOUT_NS: u64 = 50_000_000;
 pub const FETCHES: usize = 32;
 /// Users being fetched, or waiting to be, over all cores; more are told as failed at once.
 pub const WANTED: usize = 16_384;
+
+/// Connections of the ingress at most, whatever `ingress.max_connections` says: one thread serves them.
+pub const INGRESS_CONNECTIONS: usize = 4096;
+/// A request to the ingress for which every connection has room, bytes: nearly all are shorter.
+pub const INGRESS_REQUEST: usize = 64 * 1024;
+/// Longer requests at the same time; the next wait for one of them, and their peers in TCP.
+pub const INGRESS_LONG: usize = 64;
+/// From the first byte of a request to its last at the ingress, ns; then it is answered 408.
+pub const INGRESS_REQUEST_NS: u64 = 10_000_000_000;
 
 /// Nesting of a JSON document; deeper is refused as broken.
 pub const JSON_DEPTH: usize = 64;

@@ -41,9 +41,14 @@ macro_rules! drills {
 }
 
 drills! {
+    an_unreadable_counter "counter-unreadable"
+    a_runaway "runaway"
     a_surge "surge-10x"
     copies_of_auctions "duplicate-auctions"
+    a_stalled_store "profile-stall"
+    a_store_that_is_replaced "profile-failover"
     a_lost_way_in "ingress-lost"
+    a_stalled_reconciliation "reconcile-stall"
     a_stalled_core "core-stall"
     a_full_disk "disk-full"
     a_clock_that_is_set "clock-step"

@@ -5,10 +5,12 @@
 //! * Answers of one connection go out in the order of its requests, however long one of them is parked.
 //! * A connection whose peer does not read, or that finds no answer buffer free, is not read from: its peer waits in TCP.
 
+mod alarm;
 mod answers;
 mod connection;
 mod desk;
 mod inputs;
+mod meter;
 mod patience;
 mod pressure;
 mod run;
@@ -16,9 +18,11 @@ mod run;
 use std::collections::VecDeque;
 use std::io;
 
+use super::alarm::Bell;
 use super::net::{self, Conn, Happened, Net, Received};
 use crate::clock;
 use crate::limits;
+use crate::metrics::stalls::Round;
 use crate::units::{Nanos, Now};
 use crate::wire::http;
 
@@ -26,6 +30,7 @@ use answers::Answers;
 use connection::{Connection, Held};
 use desk::Desk;
 use inputs::Inputs;
+use meter::{Kept, Meter, Work};
 use patience::SWEEP_NS;
 
 pub use run::{Backend, CoreNet, run_core};
@@ -118,11 +123,23 @@ pub trait Service {
     /// Answers a parked request into `response`, which has [`ANSWER_ROOM`] bytes or more. [`Served::Parked`]: not yet.
     fn resume(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served;
 
+    /// Answers a parked request, because the process ends before it could be resumed. What parks nothing need not say anything.
+    fn abandon(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served {
+        self.resume(now, token, response)
+    }
+
     /// The connection of a parked request is gone: it need not be answered.
     fn forget(&mut self, token: Token);
 
     /// A bid was replaced by a 204, because its time had passed before it could be submitted.
     fn withdrawn(&mut self, now: Now);
+
+    /// The loop was kept away from `from` to `to`: a stretch of a turn that took longer than its requests explain, or a wait that
+    /// ended too late. Told as soon as it is known.
+    fn stalled(&mut self, _from: Nanos, _to: Nanos) {}
+
+    /// Once more around, after the answers went out.
+    fn turned(&mut self, _round: &Round) {}
 
     /// [`Service::turn`] is wanted by then.
     fn wake_at(&self, now: Now) -> Nanos;
@@ -196,6 +213,7 @@ pub struct Server<N: Net, S: Service> {
     core: CoreNet,
     drain: Option<Drain>,
     now: Now,
+    meter: Meter,
 }
 
 /// A place in the table of connections, and when it is looked at.
@@ -215,6 +233,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// # Errors
     /// The kernel gives no memory for the answer buffers.
     pub fn new(net: N, service: S, core: &CoreNet) -> io::Result<Server<N, S>> {
+        let now = clock::now();
         Ok(Server {
             net,
             desk: Desk::new(service, Answers::map()?),
@@ -232,7 +251,8 @@ impl<N: Net, S: Service> Server<N, S> {
             open: 0,
             core: *core,
             drain: None,
-            now: clock::now(),
+            now,
+            meter: Meter::new(now.boot),
         })
     }
 
@@ -264,11 +284,17 @@ impl<N: Net, S: Service> Server<N, S> {
         if let Some(drain) = &self.drain {
             until = until.min(drain.look);
         }
-        self.net.wait(self.now.boot, until)?;
+        let until = self.meter.rest(until, self.open > 0);
+        self.net.wait(self.meter.last(), until)?;
         self.now = clock::now();
+        let late = self.meter.woke(self.now.boot);
+        self.kept(late);
         self.desk.counters.turns += 1;
         self.desk.counters.rearmed = self.net.rearmed();
         self.desk.counters.turned_away = self.net.turned_away();
+        if let Some(bell) = self.core.bell.filter(Bell::rings) {
+            self.heed(bell)?;
+        }
 
         while let Some(happened) = self.net.next() {
             match happened {
@@ -282,7 +308,23 @@ impl<N: Net, S: Service> Server<N, S> {
         let turn = self.desk.service.turn(self.now, &self.desk.counters, &mut self.ready);
         self.advance();
         self.close_idle();
-        Ok(self.drained(turn))
+        let goes_on = self.drained(turn);
+        self.look(clock::boot());
+        self.desk.service.turned(&self.meter.round());
+        Ok(goes_on)
+    }
+
+    /// The clock was read again.
+    fn look(&mut self, now: Nanos) {
+        let Counters { requests, answered, .. } = self.desk.counters;
+        let kept = self.meter.look(now, Work { requests, answered });
+        self.kept(kept);
+    }
+
+    fn kept(&mut self, kept: Option<Kept>) {
+        if let Some((from, to)) = kept {
+            self.desk.service.stalled(from, to);
+        }
     }
 
     /// Answers what waited and can go on, and submits all answers, until nothing moves any more.
@@ -326,6 +368,7 @@ impl<N: Net, S: Service> Server<N, S> {
 
     fn received(&mut self, conn: Conn, received: Received) {
         let bytes = self.net.bytes(&received);
+        let since = self.meter.unread_since(self.now.boot);
         self.desk.counters.received += bytes.len() as u64;
         let Some(connection) = live(&mut self.connections, conn) else { return self.net.recycle(received) };
         if connection.last {
@@ -338,7 +381,7 @@ impl<N: Net, S: Service> Server<N, S> {
             return;
         }
         if connection.input.is_empty() && connection.reads_on() {
-            let arrived = connection::Arrivals::at(self.now.boot);
+            let arrived = connection::Arrivals::at(since);
             let consumed = self.desk.serve(self.now, conn, connection, bytes, arrived);
             if consumed < bytes.len() {
                 self.keep(conn, &received, consumed);

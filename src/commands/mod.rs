@@ -9,6 +9,7 @@ pub mod drill;
 pub mod erase;
 pub mod explain;
 pub mod floor;
+pub mod ingress;
 pub mod ledger;
 pub mod load;
 pub mod price;
@@ -70,6 +71,8 @@ enum Command {
     Stop(resume::Args),
     /// Let a campaign or an advertiser bid again that an operator or a guard stopped
     Resume(resume::Args),
+    /// The second way in, for when the first is lost: open it, close it, see how it stands
+    Ingress(ingress::Args),
     /// Give up the leases of a node that will not come back; recorded
     Retire(retire::Args),
     /// Forget a user: the key is destroyed, so that no copy can be read; recorded
@@ -132,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Campaigns(args) => campaigns::run(&args),
         Command::Stop(args) => resume::stop(&args),
         Command::Resume(args) => resume::resume(&args),
+        Command::Ingress(args) => ingress::run(&args),
         Command::Retire(args) => retire::run(&args),
         Command::Erase(args) => erase::run(&args),
     };

@@ -102,10 +102,16 @@ pub struct CoreMetrics {
     pub fingerprints: Counter,
     /// Bids that were forgotten before the window for their copies was over.
     pub fingerprint_evictions: Counter,
+    /// Bid requests that lay unread while the core was kept from its loop, or may have, whatever became of them.
+    pub stalled_requests: Counter,
+    /// Long turns that found their ring full.
+    pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
+    /// How long each turn of the loop took, without the wait before it, ns.
+    pub turn: Histogram,
     /// Time from the turn that saw a request to the turn's submission, ns.
     pub service: Histogram,
     /// Time from arrival to answer of notices, ns, by [`Noticed`].
@@ -162,8 +168,11 @@ impl Default for CoreMetrics {
             frequency_evictions: Counter::default(),
             fingerprints: Counter::default(),
             fingerprint_evictions: Counter::default(),
+            stalled_requests: Counter::default(),
+            stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
             paths: Table::default(),
+            turn: Histogram::default(),
             service: Histogram::default(),
             notice: Default::default(),
             stages: std::array::from_fn(|_| Histogram::default()),

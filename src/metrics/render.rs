@@ -70,6 +70,10 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
         core.fingerprint_evictions.get()
     }),
+    ("stalled_requests", "Bid requests that lay unread while their core was kept from its loop, or may have", |core| {
+        core.stalled_requests.get()
+    }),
+    ("stalls_lost", "Long turns of the loop that found nobody to be told to", |core| core.stalls_lost.get()),
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),
@@ -114,6 +118,9 @@ impl Collector for Cores {
         })?;
         self.histograms(&mut encoder, "corebid_stage_seconds", "Time in each stage of sampled requests", |core| {
             Stage::ALL.iter().map(|&stage| (Some(("stage", stage.label())), &core.stages[stage as usize])).collect()
+        })?;
+        self.histograms(&mut encoder, "corebid_turn_seconds", "Length of the turns of the loop, without waiting", |core| {
+            vec![(None, &core.turn)]
         })?;
         self.histograms(
             &mut encoder,

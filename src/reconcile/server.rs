@@ -110,6 +110,8 @@ pub enum Command {
     ShareCounts(Sender<Delta>),
     /// From an operator; answered when it is on disk.
     Operator(Ask, oneshot::Sender<Said>),
+    /// Panic: a drill.
+    Panic,
     /// Drain all cores, sync the ledger, end.
     Stop,
 }
@@ -442,6 +444,7 @@ impl Core {
                         self.replies.push_back((self.keeper.node_mut().journal().appended(), said, reply));
                     }
                 }
+                Ok(Command::Panic) => panic!("a drill: the reconciliation core was told to panic"),
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => break true,
                 Err(mpsc::TryRecvError::Empty) => break false,
             }

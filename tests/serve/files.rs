@@ -308,6 +308,7 @@ fn the_example_and_the_document_know_every_key() {
         "config/audit",
         "config/stores",
         "config/dynamodb",
+        "config/ingress",
     ];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
     let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
@@ -322,6 +323,7 @@ fn the_example_and_the_document_know_every_key() {
         ("profiles", "Profiles"),
         ("supply", "Supply"),
         ("audit", "Audit"),
+        ("ingress", "Ingress"),
         ("stores", "Stores"),
         ("stores.valkey", "Valkey"),
         ("stores.dynamodb", "DynamoDb"),

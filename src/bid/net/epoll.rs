@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -360,6 +360,12 @@ impl Net for Epoll {
         }
     }
 
+    fn abandon(&mut self, conn: Conn) {
+        if let Some(socket) = self.sockets.get(conn) {
+            throw_away_unsent(socket.fd.as_raw_fd());
+        }
+    }
+
     fn close(&mut self, conn: Conn) {
         let Some(socket) = self.sockets.remove(conn) else { return };
         if socket.unsent.is_some() {
@@ -374,6 +380,10 @@ impl Net for Epoll {
     fn stop_accepting(&mut self) {
         self.listener = None;
         self.accept_at = Nanos::NEVER;
+    }
+
+    fn prefault(&mut self) {
+        self.memory.prefault();
     }
 
     fn rearmed(&self) -> u64 {

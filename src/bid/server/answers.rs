@@ -44,6 +44,11 @@ impl Answers {
         &self.unread
     }
 
+    /// Touches all of them.
+    pub(super) fn prefault(&mut self) {
+        self.memory.prefault();
+    }
+
     #[inline]
     pub(super) fn any_free(&self) -> bool {
         !self.free.is_empty()

@@ -131,7 +131,7 @@ impl<S: Service> Desk<S> {
 
     /// Takes down what the service did.
     #[inline]
-    fn book(&mut self, conn: Conn, connection: &mut Connection, served: Served) {
+    pub(super) fn book(&mut self, conn: Conn, connection: &mut Connection, served: Served) {
         let length = match served {
             Served::Done(length) => length,
             Served::Bid { length, valid_until } => {
@@ -163,7 +163,7 @@ impl<S: Service> Desk<S> {
 
     /// Makes sure that there is room for an answer; otherwise the connection is held.
     #[inline]
-    fn make_room(&mut self, connection: &mut Connection) -> bool {
+    pub(super) fn make_room(&mut self, connection: &mut Connection) -> bool {
         connection.held = Held::No;
         if connection.buffer.is_none() {
             connection.buffer = self.answers.take();

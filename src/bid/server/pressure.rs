@@ -44,9 +44,8 @@ impl<N: Net, S: Service> Server<N, S> {
         self.sweep();
         let now = self.now.boot;
         let again = now.after(self.watch_ns());
-        let crowded = self.is_crowded() && now >= self.crowd_at;
         let mut looks = 0;
-        if crowded {
+        if self.is_crowded() && now >= self.crowd_at {
             self.crowd_at = now.after(CROWD_NS);
             looks = LOOKS;
         }
@@ -56,6 +55,7 @@ impl<N: Net, S: Service> Server<N, S> {
             }
             looks = looks.saturating_sub(1);
             self.watch.pop_front();
+            let crowded = self.is_crowded();
             let connection = &mut self.connections[index as usize];
             if !connection.open {
                 connection.watched = false;
@@ -85,10 +85,11 @@ impl<N: Net, S: Service> Server<N, S> {
     /// Keeps what was received and is not consumed. Whoever has had such memory for longest gives it up if there is none;
     /// what would not fit in the largest place ends its connection.
     pub(super) fn keep(&mut self, conn: Conn, received: &Received, consumed: usize) {
+        let since = self.meter.unread_since(self.now.boot);
         for _ in 0..2 {
             let Some(connection) = live(&mut self.connections, conn) else { return };
             let bytes = &self.net.bytes(received)[consumed..];
-            match connection.input.append(conn, bytes, self.now.boot, &mut self.inputs) {
+            match connection.input.append(conn, bytes, since, &mut self.inputs) {
                 Ok(()) => {
                     self.sweep_at = self.sweep_at.min(self.now.boot.after(SWEEP_NS));
                     return;
@@ -114,6 +115,7 @@ impl<N: Net, S: Service> Server<N, S> {
         if connection.reads_on() && self.desk.time_out(connection) {
             self.settle(conn);
         } else {
+            self.net.abandon(conn);
             self.close(conn);
         }
     }
@@ -129,6 +131,7 @@ impl<N: Net, S: Service> Server<N, S> {
             match self.desk.answers.unread().oldest() {
                 Some((conn, since)) if now.since(since) >= limits::UNREAD_SHORT_NS => {
                     self.desk.counters.unread += 1;
+                    self.net.abandon(conn);
                     self.close(conn);
                 }
                 _ => return,
@@ -159,6 +162,7 @@ impl<N: Net, S: Service> Server<N, S> {
         while let Some((conn, next)) = self.desk.answers.unread().overdue(from, since(self.core.unread_ns)) {
             from = next;
             self.desk.counters.unread += 1;
+            self.net.abandon(conn);
             self.close(conn);
         }
         let waits = self.inputs.any() || self.desk.answers.unread().any();

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{Counters, Server, Service};
+use crate::bid::alarm::Bell;
 use crate::bid::net::epoll::Epoll;
 use crate::bid::net::uring::{Ring, Uring};
 use crate::bid::net::{Listener, Net, Waiting};
@@ -37,6 +38,10 @@ pub struct CoreNet {
     pub unread_ns: u64,
     /// The longest a drain takes, ns.
     pub drain_ns: u64,
+    /// Tells of a panic elsewhere in the process.
+    pub bell: Option<Bell>,
+    /// Whether all buffers are touched before the loop begins, so that no request waits for a page.
+    pub prefault: bool,
 }
 
 impl Default for CoreNet {
@@ -49,6 +54,8 @@ impl Default for CoreNet {
             request_ns: limits::REQUEST_NS,
             unread_ns: limits::UNREAD_NS,
             drain_ns: 3 * Nanos::SECOND,
+            bell: None,
+            prefault: false,
         }
     }
 }
@@ -77,6 +84,9 @@ pub fn run_core<S: Service>(
 
 fn run<N: Net, S: Service>(core: &CoreNet, net: N, service: S, started: impl FnOnce()) -> io::Result<Counters> {
     let mut server = Server::new(net, service, core)?;
+    if core.prefault {
+        server.prefault();
+    }
     started();
     server.run()?;
     Ok(server.counters())

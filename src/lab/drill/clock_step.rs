@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::lab::drill::{Client, Drill, Exchange, Halt, Prometheus, Serve, Stage, campaign};
+use crate::lab::drill::{Books, Client, Drill, Halt, Prometheus, Serve, Stage, campaign};
 use crate::limits;
 use crate::reconcile::record::{Record, RecordId};
 use crate::store::verify;
@@ -34,22 +34,22 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
         .environment("FAKETIME_TIMESTAMP_FILE", &clock)
         .environment("FAKETIME_CACHE_DURATION", "1")
         .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let mut exchange = Exchange::default();
+    let mut books = Books::default();
     let bidder = serve.start(stage)?;
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
     let mut client = Client::connect(bidder.address)?;
     for step in STEPS {
         set(&clock, step)?;
         stage.pause(SEEN)?;
-        let (bids, no) = trade(&mut exchange, &mut client)?;
+        let (bids, no) = trade(&mut books, &mut client)?;
         let what = format!("with the clock {step:+} s off bids are made, and billed");
         stage.check(
             &what,
-            bids > 0 && exchange.acknowledged() == exchange.sales.len(),
+            bids > 0 && books.acknowledged() == books.sales.len(),
             format_args!("{bids} bids in {BIDS} auctions{no}"),
         );
     }
-    far_back(stage, &clock, &prometheus, &mut exchange, &mut client)?;
+    far_back(stage, &clock, &prometheus, &mut books, &mut client)?;
     prometheus.clears(stage, "CorebidClockStepped")?;
     drop(client);
     let code = bidder.stop(stage)?;
@@ -59,22 +59,22 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     set(&clock, -120)?;
     let bidder = serve.start(stage)?;
     let mut client = Client::connect(bidder.address)?;
-    let (bids, no) = trade(&mut exchange, &mut client)?;
+    let (bids, no) = trade(&mut books, &mut client)?;
     stage.check("started with a clock that is behind it bids", bids > 0, format_args!("{bids} of {BIDS}{no}"));
     drop(client);
     bidder.stop(stage)?;
 
-    let (acknowledged, made) = (exchange.acknowledged(), exchange.sales.len());
+    let (acknowledged, made) = (books.acknowledged(), books.sales.len());
     stage.check(
         "every bid could be billed when it was made",
         acknowledged == made,
         format_args!("{acknowledged} of {made}"),
     );
-    let ids: BTreeSet<&str> = exchange.sales.iter().map(|sale| sale.id.as_str()).collect();
+    let ids: BTreeSet<&str> = books.sales.iter().map(|sale| sale.id.as_str()).collect();
     stage.check("no Bid.id came twice", ids.len() == made, format_args!("{} ids, {made} bids", ids.len()));
     let data = stage.files().path("bidder");
     ledger(stage, &data)?;
-    let differences = exchange.differences(&data)?;
+    let differences = books.differences(&data)?;
     let seen = differences.first().cloned().unwrap_or_else(|| format!("{made} bills, each once"));
     stage.check("the ledger holds every acknowledged bill, and each once", differences.is_empty(), seen);
     Ok(())
@@ -86,12 +86,12 @@ fn far_back(
     stage: &mut Stage,
     clock: &Path,
     prometheus: &Prometheus,
-    exchange: &mut Exchange,
+    books: &mut Books,
     client: &mut Client,
 ) -> Result<(), Halt> {
     set(clock, FAR)?;
     stage.pause(SEEN)?;
-    let mut unwanted = Exchange::default();
+    let mut unwanted = Books::default();
     let mut made = 0;
     let what = format!("with the clock {FAR:+} s off bidding ends with the lease");
     stage.reaches(&what, Duration::from_nanos(limits::LEASE_NS), || match unwanted.ask(client) {
@@ -103,28 +103,29 @@ fn far_back(
     })?;
     prometheus.fires(stage, "CorebidClockStepped")?;
     set(clock, 0)?;
-    stage.reaches("when it is set right, bids are made again", Duration::from_nanos(limits::LEASE_NS), || {
-        match exchange.ask(client) {
+    stage.reaches(
+        "when it is set right, bids are made again",
+        Duration::from_nanos(limits::LEASE_NS),
+        || match books.ask(client) {
             Ok(answer) => (answer.status == 200, format!("{} {}", answer.status, answer.reason())),
             Err(error) => (false, error.to_string()),
-        }
-    })?;
-    for sale in exchange.sales.iter().position(|sale| sale.calls == 0).map_or(0..0, |first| first..exchange.sales.len())
-    {
-        exchange.bill(client, sale)?;
+        },
+    )?;
+    for sale in books.sales.iter().position(|sale| sale.calls == 0).map_or(0..0, |first| first..books.sales.len()) {
+        books.bill(client, sale)?;
     }
     Ok(())
 }
 
 /// Asks for bids and bills each at once: how many there were, and why not the others.
-fn trade(exchange: &mut Exchange, client: &mut Client) -> Result<(usize, String), Halt> {
+fn trade(books: &mut Books, client: &mut Client) -> Result<(usize, String), Halt> {
     let (mut bids, mut reasons) = (0, BTreeSet::new());
     for _ in 0..BIDS {
-        let answer = exchange.ask(client)?;
+        let answer = books.ask(client)?;
         if answer.status == 200 {
             bids += 1;
-            let last = exchange.sales.len() - 1;
-            exchange.bill(client, last)?;
+            let last = books.sales.len() - 1;
+            books.bill(client, last)?;
         } else {
             reasons.insert(answer.reason().to_owned());
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::lab::drill::{Bidder, Client, Drill, Exchange, Halt, Process, Prometheus, Serve, Stage, campaign, program};
+use crate::lab::drill::{Bidder, Books, Client, Drill, Halt, Process, Prometheus, Serve, Stage, campaign, program};
 use crate::limits;
 
 pub(super) const DRILL: Drill = Drill {
@@ -27,58 +27,58 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let config = stage.files().configure("disk", "", "", &campaign(1, 1000, "2.00", ""))?;
     let bidder = disk.within(Serve::new("bidder", &config)).start(stage)?;
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
-    let mut exchange = Exchange::default();
+    let mut books = Books::default();
     let mut client = Client::connect(bidder.address)?;
     for _ in 0..BIDS {
-        exchange.ask(&mut client)?;
+        books.ask(&mut client)?;
     }
     for sale in 0..BIDS / 2 {
-        exchange.bill(&mut client, sale)?;
+        books.bill(&mut client, sale)?;
     }
-    let seen = format!("{} bids, {} bills acknowledged", exchange.sales.len(), exchange.acknowledged());
-    stage.check("bids are made and billed before", exchange.acknowledged() == BIDS / 2, seen);
+    let seen = format!("{} bids, {} bills acknowledged", books.sales.len(), books.acknowledged());
+    stage.check("bids are made and billed before", books.acknowledged() == BIDS / 2, seen);
 
     let filled = disk.fill()?;
     stage.saw(format_args!("the disk of {SIZE} MiB is full: {filled} bytes of others"));
-    full(stage, &bidder, &mut exchange, &mut client)?;
+    full(stage, &bidder, &mut books, &mut client)?;
 
     prometheus.fires(stage, "CorebidLedgerUnwritable")?;
     disk.clear()?;
     stage.saw("there is room again");
     stage.reaches("the alarm is over", Duration::from_secs(5), || alarm(&bidder, 0.0))?;
     prometheus.clears(stage, "CorebidLedgerUnwritable")?;
-    let mut again = exchange.clone();
+    let mut again = books.clone();
     stage.reaches("bids are made again", lease_end(), || {
         let answer = again.ask(&mut client);
         let text =
             answer.map_or_else(|error| error.to_string(), |answer| format!("{} {}", answer.status, answer.reason()));
         (text.starts_with("200"), text)
     })?;
-    exchange = again;
-    for sale in BIDS / 2..exchange.sales.len() {
-        exchange.bill(&mut client, sale)?;
+    books = again;
+    for sale in BIDS / 2..books.sales.len() {
+        books.bill(&mut client, sale)?;
     }
-    let (acknowledged, bids) = (exchange.acknowledged(), exchange.sales.len());
+    let (acknowledged, bids) = (books.acknowledged(), books.sales.len());
     stage.check("every bill is acknowledged now", acknowledged == bids, format_args!("{acknowledged} of {bids}"));
     drop(client);
     let code = bidder.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
-    let differences = exchange.differences(&disk.data)?;
+    let differences = books.differences(&disk.data)?;
     let seen = differences.first().cloned().unwrap_or_else(|| format!("{bids} bills, each once"));
     stage.check("the ledger holds every acknowledged bill, and each once", differences.is_empty(), seen);
     Ok(())
 }
 
 /// What must hold while nothing can be written.
-fn full(stage: &mut Stage, bidder: &Bidder, exchange: &mut Exchange, client: &mut Client) -> Result<(), Halt> {
+fn full(stage: &mut Stage, bidder: &Bidder, books: &mut Books, client: &mut Client) -> Result<(), Halt> {
     // What fits into a block that is there already is still written.
     let unsafe_from = stage.until("a bill that is not acknowledged", Duration::from_secs(10), || {
-        let sale = (BIDS / 2..BIDS).find(|&sale| exchange.sales[sale].calls == 0)?;
-        (exchange.bill(client, sale).ok()? == 503).then_some(sale)
+        let sale = (BIDS / 2..BIDS).find(|&sale| books.sales[sale].calls == 0)?;
+        (books.bill(client, sale).ok()? == 503).then_some(sale)
     })?;
     let mut statuses = Vec::new();
     for sale in unsafe_from + 1..(unsafe_from + 4).min(BIDS) {
-        statuses.push(exchange.bill(client, sale)?);
+        statuses.push(books.bill(client, sale)?);
     }
     let all = statuses.iter().all(|&status| status == 503);
     stage.check("bills are answered 503, so that the exchange calls again", all, format_args!("503 and {statuses:?}"));
@@ -91,7 +91,7 @@ fn full(stage: &mut Stage, bidder: &Bidder, exchange: &mut Exchange, client: &mu
     let grants = |bidder: &Bidder| Ok::<_, Halt>(bidder.metrics()?.sum("corebid_reconcile_grants_total"));
     let before = grants(bidder)?;
     let mut made = 0;
-    stage.reaches("bidding ends when the leases have run out", lease_end(), || match exchange.ask(client) {
+    stage.reaches("bidding ends when the leases have run out", lease_end(), || match books.ask(client) {
         Ok(answer) => {
             made += usize::from(answer.status == 200);
             (answer.reason() == "no_lease", format!("{} {}, {made} bids meanwhile", answer.status, answer.reason()))

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::lab::drill::{Client, Drill, Exchange, Halt, Prometheus, Serve, Stage, campaign, http, program};
+use crate::lab::drill::{Books, Client, Drill, Halt, Prometheus, Serve, Stage, campaign, http, program};
 
 pub(super) const DRILL: Drill = Drill {
     name: "ingress-lost",
@@ -43,21 +43,21 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
 
     let relay = Relay::start(bidder.address)?;
     stage.saw(format_args!("the exchange comes over a relay on {}", relay.address));
-    let (mut exchange, mut client) = (Exchange::default(), Client::connect(relay.address)?);
+    let (mut books, mut client) = (Books::default(), Client::connect(relay.address)?);
     let before = if prometheus.is_there() { BEFORE } else { Duration::ZERO };
     let start = stage.elapsed();
-    while exchange.sales.len() < BIDS || stage.elapsed() - start < before {
-        exchange.ask(&mut client)?;
+    while books.sales.len() < BIDS || stage.elapsed() - start < before {
+        books.ask(&mut client)?;
         stage.pause(Duration::from_millis(20))?;
     }
-    for sale in 0..exchange.sales.len() / 2 {
-        exchange.bill(&mut client, sale)?;
+    for sale in 0..books.sales.len() / 2 {
+        books.bill(&mut client, sale)?;
     }
-    let (bids, acknowledged) = (exchange.sales.len(), exchange.acknowledged());
+    let (bids, acknowledged) = (books.sales.len(), books.acknowledged());
     stage.saw(format_args!("{bids} bids, {acknowledged} bills acknowledged"));
 
     relay.cut();
-    let lost = exchange.ask(&mut client).is_err() && Client::connect(relay.address).is_err();
+    let lost = books.ask(&mut client).is_err() && Client::connect(relay.address).is_err();
     stage.check("the way is cut: nothing gets through", lost, "the connection ended, and no other can be opened");
     prometheus.fires(stage, "CorebidIngressLost")?;
     let alive = bidder.get("/live")?.status;
@@ -67,18 +67,18 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let mut client = stage.until("the second way in", OPENS, || tls(port, &trust).ok())?;
     let status = bidder.get("/api/ingress")?;
     stage.check("the flag file opens the second way in", status.body.contains("\"open\":true"), &status.body);
-    let before = exchange.sales.len();
+    let before = books.sales.len();
     for _ in 0..BIDS {
-        exchange.ask(&mut client)?;
+        books.ask(&mut client)?;
     }
-    let more = exchange.sales.len() - before;
+    let more = books.sales.len() - before;
     stage.check("the exchange goes on over TLS", more == BIDS, format_args!("{more} bids in {BIDS} auctions"));
-    for sale in 0..exchange.sales.len() {
-        if !exchange.sales[sale].acknowledged {
-            exchange.bill(&mut client, sale)?;
+    for sale in 0..books.sales.len() {
+        if !books.sales[sale].acknowledged {
+            books.bill(&mut client, sale)?;
         }
     }
-    let (bids, acknowledged) = (exchange.sales.len(), exchange.acknowledged());
+    let (bids, acknowledged) = (books.sales.len(), books.acknowledged());
     stage.check(
         "every bill is acknowledged, those of before too",
         bids == acknowledged,
@@ -92,7 +92,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     drop(client);
     let code = bidder.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
-    let differences = exchange.differences(&stage.files().path("bidder"))?;
+    let differences = books.differences(&stage.files().path("bidder"))?;
     let seen = differences.first().cloned().unwrap_or_else(|| format!("{bids} bills, each once"));
     stage.check("the ledger holds every acknowledged bill, and each once", differences.is_empty(), seen);
     Ok(())

@@ -6,24 +6,34 @@
 
 mod clock_step;
 mod core_stall;
+mod counter_unreadable;
 mod disk_full;
 mod duplicate_auctions;
 mod ingress_lost;
+mod profile_failover;
+mod profile_stall;
+mod reconcile_stall;
+mod runaway;
 mod surge_10x;
 
 mod background;
+mod books;
 mod exchange;
 mod files;
+mod held;
 mod http;
 mod interrupt;
 mod process;
 mod prometheus;
 mod report;
 mod scrape;
+mod stores;
 mod threads;
+mod told;
+mod users;
 
 pub use background::Background;
-pub use exchange::{Exchange, Sale, booked};
+pub use books::{Books, Sale, booked};
 pub use files::{Files, campaign, request};
 pub use http::{Answer, Client, get, post, stream};
 pub use process::{Bidder, Process, Serve, program};
@@ -47,9 +57,14 @@ pub struct Drill {
 
 /// Every drill, in the order of `corebid drill --list`.
 pub const DRILLS: &[Drill] = &[
+    counter_unreadable::DRILL,
+    runaway::DRILL,
     surge_10x::DRILL,
     duplicate_auctions::DRILL,
+    profile_stall::DRILL,
+    profile_failover::DRILL,
     ingress_lost::DRILL,
+    reconcile_stall::DRILL,
     core_stall::DRILL,
     disk_full::DRILL,
     clock_step::DRILL,

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::drill::{Bidder, Client, Drill, Exchange, Halt, Prometheus, Serve, Stage, campaign};
+use crate::lab::drill::{Bidder, Books, Client, Drill, Halt, Prometheus, Serve, Stage, campaign};
 use crate::lab::load::{self, Options};
 use crate::lab::report::{Report, duration};
 use crate::topology::Topology;
@@ -49,10 +49,10 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     };
 
     let peak = peak(stage, &base)?;
-    let mut exchange = Exchange::default();
+    let mut books = Books::default();
     let mut client = Client::connect(bidder.address)?;
     for _ in 0..2 * BILLS {
-        exchange.ask(&mut client)?;
+        books.ask(&mut client)?;
     }
     let ordinary = Options { rate: (peak * ORDINARY) as u64, connections: FEW, ..base.clone() };
     let calm = stage.load(Options { seconds: 2.0, ..ordinary.clone() })?.wait()?;
@@ -71,7 +71,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     stage.saw(format_args!("{} requests a second on {MANY} connections", surge.rate));
     let before = bidder.metrics()?;
     let load = stage.load(surge)?;
-    meanwhile(stage, &bidder, &mut exchange, &mut client, length)?;
+    meanwhile(stage, &bidder, &mut books, &mut client, length)?;
     let report = load.wait()?;
     let recovered = recover(stage, &ordinary, calm.p50)?;
     surged(stage, &report, peak, length);
@@ -87,8 +87,8 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     drop(client);
     let code = bidder.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
-    let differences = exchange.differences(&stage.files().path("bidder"))?;
-    let seen = differences.first().cloned().unwrap_or_else(|| format!("{} bills, each once", exchange.acknowledged()));
+    let differences = books.differences(&stage.files().path("bidder"))?;
+    let seen = differences.first().cloned().unwrap_or_else(|| format!("{} bills, each once", books.acknowledged()));
     stage.check("the ledger holds every acknowledged bill, and each once", differences.is_empty(), seen);
     Ok(())
 }
@@ -113,7 +113,7 @@ fn peak(stage: &Stage, base: &Options) -> Result<f64, Halt> {
 fn meanwhile(
     stage: &mut Stage,
     bidder: &Bidder,
-    exchange: &mut Exchange,
+    books: &mut Books,
     client: &mut Client,
     length: f64,
 ) -> Result<(), Halt> {
@@ -122,8 +122,8 @@ fn meanwhile(
     let (mut bills, mut scrapes) = (0, 0);
     // The last second is left to the surge alone.
     let between = Duration::from_secs_f64((length - 2.0) / BILLS as f64).min(Duration::from_millis(200));
-    for sale in 0..BILLS.min(exchange.sales.len()) {
-        let (status, took) = timed(|| exchange.bill(client, sale));
+    for sale in 0..BILLS.min(books.sales.len()) {
+        let (status, took) = timed(|| books.bill(client, sale));
         bills += usize::from(status? == 200);
         slowest_bill = slowest_bill.max(took);
         let (answer, took) = timed(|| bidder.get("/metrics"));
