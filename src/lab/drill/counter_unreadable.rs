@@ -42,7 +42,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let bidder = Serve::new("bidder", &config).start(stage)?;
     let mut told = Told::from_here(&bidder);
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
-    let mut exchange = Exchange::open(bidder.address, PAUSE, |number| request(&format!("r{number}"), ""))?;
+    let mut exchange = Exchange::open(bidder.address, "generic", PAUSE, |number| request(&format!("r{number}"), ""))?;
     exchange.bill(4, Duration::ZERO)?;
     exchange.sees_bids(stage, RUN, PATIENCE)?;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::lab::drill::{Answer, Halt, Stage, http};
+use crate::lab::drill::{Answer, Client, Halt, Stage};
 use crate::units::{CpmMicros, Micros};
 
 /// Before a bill that was not acknowledged is called again.
@@ -82,6 +82,8 @@ struct Bill {
 #[derive(Debug)]
 struct Shared {
     bidder: SocketAddr,
+    /// Where it posts.
+    path: String,
     /// Requests are sent.
     asks: AtomicBool,
     /// Bills are called.
@@ -98,14 +100,16 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Asks from now on: a request after each pause, the body made from its number.
+    /// Asks from now on, under its name: a request after each pause, the body made from its number.
     pub(super) fn open(
         bidder: SocketAddr,
+        name: &str,
         pause: Duration,
         body: impl Fn(u64) -> String + Send + 'static,
     ) -> Result<Exchange, Halt> {
         let shared = Arc::new(Shared {
             bidder,
+            path: format!("/openrtb/{name}"),
             asks: AtomicBool::new(true),
             ends: AtomicBool::new(false),
             account: Mutex::default(),
@@ -185,14 +189,33 @@ impl Shared {
     }
 
     fn ask(&self, pause: Duration, body: &impl Fn(u64) -> String) {
+        let mut client = None;
         for number in 0.. {
             if !self.asks.load(Relaxed) {
                 return;
             }
-            let answer = http::post(self.bidder, "/openrtb/generic", &body(number));
-            self.heard(answer);
+            let body = body(number);
+            let ask = |client: &mut Client| client.ask("POST", &self.path, "x-debug: 1\r\n", &body);
+            self.heard(self.speak(&mut client, ask));
             sleep(pause);
         }
+    }
+
+    /// Over the connection that is open, or another one after a failure.
+    fn speak(
+        &self,
+        client: &mut Option<Client>,
+        ask: impl FnOnce(&mut Client) -> io::Result<Answer>,
+    ) -> io::Result<Answer> {
+        let open = match client {
+            Some(open) => open,
+            None => client.insert(Client::connect(self.bidder)?),
+        };
+        let answer = ask(open);
+        if answer.is_err() {
+            *client = None;
+        }
+        answer
     }
 
     fn heard(&self, answer: io::Result<Answer>) {
@@ -214,12 +237,14 @@ impl Shared {
     }
 
     fn call(&self, pause: Duration) {
+        let mut client = None;
         while !self.ends.load(Relaxed) {
             let Some(bill) = self.due().pop_front() else {
                 sleep(IDLE);
                 continue;
             };
-            match http::get(self.bidder, &bill.target).map(|answer| answer.status) {
+            let ask = |client: &mut Client| client.ask("GET", &bill.target, "", "");
+            match self.speak(&mut client, ask).map(|answer| answer.status) {
                 Ok(200) => {
                     let mut account = self.account();
                     let trade = account.campaigns.entry(bill.campaign).or_default();
