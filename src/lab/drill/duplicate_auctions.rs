@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::drill::{Bidder, Drill, Halt, Serve, Stage, campaign, http, request};
+use crate::lab::drill::{Bidder, Drill, Halt, Prometheus, Serve, Stage, campaign, http, request};
 use crate::topology::Topology;
 
 pub(super) const DRILL: Drill = Drill {
@@ -28,6 +28,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     drop(open);
 
     let guarded = bidder(stage, "guarded", &format!("[edge]\nduplicates_ms = {WINDOW_MS}\n"))?;
+    let prometheus = Prometheus::watch(stage, &[guarded.admin])?;
     let (bids, copies) = offer(&guarded, "a", AUCTIONS)?;
     stage.check("each auction is bid on once", bids == AUCTIONS, format_args!("{bids} bids on {AUCTIONS} auctions"));
     let expected = AUCTIONS * (EXCHANGES.len() - 1);
@@ -36,10 +37,13 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let counted = metrics.with("corebid_nobid_total", "reason=\"duplicate\"");
     stage.check("copies are counted", counted as usize == copies, format_args!("corebid_nobid_total {counted}"));
 
+    prometheus.fires(stage, "CorebidDuplicateAuctions")?;
+
     stage.pause(Duration::from_millis(WINDOW_MS + 100))?;
     let again = guarded.ask(&auction("a", 0))?;
-    let seen = format_args!("{} {}", again.status, again.reason()).to_string();
+    let seen = format!("{} {}", again.status, again.reason());
     stage.check("after the window the same user is no copy", again.status == 200, seen);
+    prometheus.clears(stage, "CorebidDuplicateAuctions")?;
     let code = guarded.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
     Ok(())
