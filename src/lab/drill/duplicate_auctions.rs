@@ -30,7 +30,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let copies = seen.copies;
     stage.check("no auction is bid on twice", seen.twice == 0 && seen.bids * 10 >= AUCTIONS * 9, &seen);
     // What a busy machine sheds is no copy: then another path is the first.
-    let expected = seen.bids * (EXCHANGES.len() - 1) - seen.others.min(seen.bids);
+    let expected = (seen.bids * (EXCHANGES.len() - 1)).saturating_sub(seen.others);
     stage.check("copies are answered 204 `duplicate`", copies >= expected, format_args!("{copies} of {expected}"));
     let metrics = guarded.metrics()?;
     let counted = metrics.with("corebid_nobid_total", "reason=\"duplicate\"");
