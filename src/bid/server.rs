@@ -1,6 +1,8 @@
 //! The loop of a bid core: wait, drain what happened, frame, call the service, answer, once around and again.
 //!
-//! * One clock reading per turn, and one more before answers that bid are handed to the kernel.
+//! * One clock reading when a turn begins and one when it ends; in a long turn one more every few requests
+//!   ([`limits::CLOCK_EVERY`]), and one before answers that bid are handed to the kernel.
+//! * A turn reads no more than it can answer in half of [`limits::QUEUE_NS`]; who is beyond that waits in the intake of [`Net`].
 //! * A request that lies whole in a receive buffer is read there; only what is cut is copied.
 //! * Answers of one connection go out in the order of its requests, however long one of them is parked.
 //! * A connection whose peer does not read, or that finds no answer buffer free, is not read from: its peer waits in TCP.
@@ -8,12 +10,15 @@
 mod answers;
 mod connection;
 mod desk;
+mod pace;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
 
-use super::net::{Conn, Happened, Net, Received};
+use super::net::{Class, Conn, Happened, Net, Received};
 use crate::clock;
 use crate::limits;
 use crate::units::{Nanos, Now};
@@ -22,6 +27,7 @@ use crate::wire::http;
 use answers::Answers;
 use connection::{Connection, Held, Inputs};
 use desk::Desk;
+use pace::Pace;
 
 pub use run::{Backend, CoreNet, run_core};
 
@@ -86,8 +92,8 @@ pub enum Turn {
 
 /// What answers the requests of a core. It reads no clock and no socket.
 pub trait Service {
-    /// Answers one request into `response`, which has [`ANSWER_ROOM`] bytes or more. `arrived` is when its first byte was
-    /// seen. A request with [`http::Persistence::Close`] must be answered so.
+    /// Answers one request into `response`, which has [`ANSWER_ROOM`] bytes or more. `arrived` is the earliest moment at which its
+    /// first byte may have come ([`super::net::Received`]). A request with [`http::Persistence::Close`] must be answered so.
     fn request(
         &mut self,
         now: Now,
@@ -96,6 +102,14 @@ pub trait Service {
         request: &http::Request<'_>,
         response: &mut [u8],
     ) -> Served;
+
+    /// Whose request was the last that [`Service::request`] was given.
+    fn class(&self) -> Class {
+        Class::default()
+    }
+
+    /// The answers of this turn, if there were any, are ready for the kernel, which takes them with the wait that follows.
+    fn submitted(&mut self, _now: Nanos) {}
 
     /// Once per turn: drains orders, expires, and names the parked requests that can be answered now.
     fn turn(&mut self, now: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn;
@@ -142,6 +156,8 @@ pub struct Counters {
     pub withdrawn: u64,
     /// Answers of parked requests that nobody waits for any more.
     pub forgotten: u64,
+    /// Connections that have something to be read, now, and wait for their turn.
+    pub waiting: u64,
 }
 
 /// The loop of one core.
@@ -168,6 +184,9 @@ pub struct Server<N: Net, S: Service> {
     drain_ns: u64,
     drain: Option<Drain>,
     now: Now,
+    /// When the last turn ended.
+    ended: Nanos,
+    pace: Pace,
 }
 
 struct Drain {
@@ -182,6 +201,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// # Errors
     /// The kernel gives no memory for the answer buffers.
     pub fn new(net: N, service: S, idle_ns: u64, drain_ns: u64) -> io::Result<Server<N, S>> {
+        let now = Now { boot: net.clock(), ..clock::now() };
         Ok(Server {
             net,
             desk: Desk::new(service, Answers::map()?),
@@ -197,7 +217,9 @@ impl<N: Net, S: Service> Server<N, S> {
             idle_ns,
             drain_ns,
             drain: None,
-            now: clock::now(),
+            now,
+            ended: now.boot,
+            pace: Pace::default(),
         })
     }
 
@@ -232,12 +254,20 @@ impl<N: Net, S: Service> Server<N, S> {
         if let Some(drain) = &self.drain {
             until = until.min(drain.look);
         }
-        self.net.wait(self.now.boot, until)?;
-        self.now = clock::now();
+        self.net.bound(self.pace.reads());
+        let gathered = self.net.wait(self.ended, until)?;
+        self.pace.begin(gathered);
+        self.now = Now { boot: gathered.at, wall: clock::wall() };
+        self.desk.begin();
         self.desk.counters.turns += 1;
         self.desk.counters.rearmed = self.net.rearmed();
+        self.desk.counters.waiting = self.net.waiting() as u64;
+        let answered = self.desk.counters.answered;
 
-        while let Some(happened) = self.net.next() {
+        // What is not looked at before the turn is over is the next one's.
+        while !self.pace.is_over(self.now.boot)
+            && let Some(happened) = self.net.next()
+        {
             match happened {
                 Happened::Received(conn, received) => self.received(conn, received),
                 Happened::Sent(conn, sent) => self.sent(conn, sent),
@@ -249,6 +279,11 @@ impl<N: Net, S: Service> Server<N, S> {
         let turn = self.desk.service.turn(self.now, &self.desk.counters, &mut self.ready);
         self.advance();
         self.close_idle();
+        self.ended = self.net.clock();
+        self.pace.end(self.ended);
+        if self.desk.counters.answered > answered {
+            self.desk.service.submitted(self.ended);
+        }
         Ok(self.drained(turn))
     }
 
@@ -288,7 +323,8 @@ impl<N: Net, S: Service> Server<N, S> {
     }
 
     fn received(&mut self, conn: Conn, received: Received) {
-        let bytes = self.net.bytes(&received);
+        self.pace.read();
+        let (bytes, since) = (self.net.bytes(&received), received.since);
         self.desk.counters.received += bytes.len() as u64;
         let Some(connection) = live(&mut self.connections, conn) else { return self.net.recycle(received) };
         if connection.last {
@@ -301,15 +337,17 @@ impl<N: Net, S: Service> Server<N, S> {
             return;
         }
         if connection.input.is_empty() && connection.reads_on() {
-            let arrived = connection::Arrivals::at(self.now.boot);
-            let consumed = self.desk.serve(self.now, conn, connection, bytes, arrived);
+            let arrived = connection::Arrivals::at(since);
+            let before = self.desk.counters.requests;
+            let consumed = self.desk.serve(&mut self.now, || self.net.clock(), conn, connection, bytes, arrived);
             if consumed < bytes.len() {
-                connection.input.append(&bytes[consumed..], self.now.boot, &mut self.inputs);
+                connection.input.append(&bytes[consumed..], since, &mut self.inputs);
             }
             self.net.recycle(received);
+            self.classify(conn, before);
             self.settle(conn);
         } else {
-            connection.input.append(bytes, self.now.boot, &mut self.inputs);
+            connection.input.append(bytes, since, &mut self.inputs);
             self.net.recycle(received);
             self.read_on(conn);
         }
@@ -323,11 +361,27 @@ impl<N: Net, S: Service> Server<N, S> {
         if connection.reads_on() && !connection.input.is_empty() {
             let mut input = std::mem::take(&mut connection.input);
             let (bytes, arrivals) = input.unread();
-            let consumed = self.desk.serve(self.now, conn, connection, bytes, arrivals);
+            let before = self.desk.counters.requests;
+            let consumed = self.desk.serve(&mut self.now, || self.net.clock(), conn, connection, bytes, arrivals);
             input.consume(consumed, &mut self.inputs);
             connection.input = input;
+            self.classify(conn, before);
         }
         self.settle(conn);
+    }
+
+    /// Tells the intake whose requests a connection brings, and that it brought several. `before`: requests framed until then.
+    #[inline]
+    fn classify(&mut self, conn: Conn, before: u64) {
+        let requests = self.desk.counters.requests - before;
+        let class = self.desk.service.class();
+        let connection = &mut self.connections[conn.index as usize];
+        if requests > 1 || (requests == 1 && connection.class != class) {
+            connection.class = class;
+            self.net.served(conn, class, requests as u32);
+            // Whether the turn is over is asked next.
+            self.now.boot = self.net.clock();
+        }
     }
 
     fn ended(&mut self, conn: Conn) {
@@ -421,7 +475,7 @@ impl<N: Net, S: Service> Server<N, S> {
         let conn = token.conn();
         let connection = live(&mut self.connections, conn).filter(|connection| connection.parked);
         let Some(connection) = connection else { return true };
-        if !self.desk.resume(self.now, conn, connection) {
+        if !self.desk.resume(&mut self.now, || self.net.clock(), conn, connection) {
             return false;
         }
         self.read_on(conn);
@@ -431,7 +485,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// Hands the answers to the kernel, without the bids whose time has passed.
     fn submit(&mut self) {
         if self.desk.has_offers() {
-            let now = Now { boot: clock::boot(), ..self.now };
+            let now = Now { boot: self.net.clock(), ..self.now };
             self.desk.withdraw(now, &mut self.connections);
         }
         while let Some(conn) = self.dirty.pop() {

@@ -58,6 +58,8 @@ pub struct CoreMetrics {
     pub closed: Counter,
     /// Multishot receives that had to be armed again.
     pub rearmed: Counter,
+    /// Connections that have something to be read and wait for their turn, now.
+    pub waiting: Counter,
     /// Bytes received.
     pub received_bytes: Counter,
     /// Profile lookups the shard answered with a profile.
@@ -94,7 +96,9 @@ pub struct CoreMetrics {
     pub audit_lost: Counter,
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
-    /// Time from the turn that saw a request to the turn's submission, ns.
+    /// Time that bid requests may have waited before they were framed, ns: since the earliest moment at which they may have come.
+    pub queue: Histogram,
+    /// Time from framing a bid request to its turn's submission, ns.
     pub service: Histogram,
     /// Time from arrival to answer of notices, ns, by [`Noticed`].
     pub notice: [Histogram; 3],
@@ -128,6 +132,7 @@ impl Default for CoreMetrics {
             accepted: Counter::default(),
             closed: Counter::default(),
             rearmed: Counter::default(),
+            waiting: Counter::default(),
             received_bytes: Counter::default(),
             profile_hits: Counter::default(),
             profile_unknown: Counter::default(),
@@ -146,6 +151,7 @@ impl Default for CoreMetrics {
             fingerprint_evictions: Counter::default(),
             audit_lost: Counter::default(),
             paths: Table::default(),
+            queue: Histogram::default(),
             service: Histogram::default(),
             notice: Default::default(),
             stages: std::array::from_fn(|_| Histogram::default()),

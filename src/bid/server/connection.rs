@@ -1,6 +1,7 @@
 //! What a core knows of one connection.
 
 use super::answers::Buffer;
+use crate::bid::net::Class;
 use crate::units::Nanos;
 use crate::wire::http::{Persistence, Progress};
 
@@ -36,6 +37,8 @@ pub(super) struct Connection {
     /// The kernel has `sent..submitted` of the answer buffer.
     pub(super) in_flight: bool,
     pub(super) held: Held,
+    /// Of its last request.
+    pub(super) class: Class,
     /// Of the parked request.
     pub(super) persistence: Persistence,
     pub(super) progress: Progress,
@@ -69,6 +72,7 @@ impl Connection {
             dirty: false,
             in_flight: false,
             held: Held::No,
+            class: Class::default(),
             persistence: Persistence::Keep,
             progress: Progress::default(),
             buffer: None,
@@ -93,7 +97,7 @@ impl Connection {
     }
 }
 
-/// When the bytes of an input were seen: those from `newest_from` on at `newest`, those before at `first` or later.
+/// When the bytes of an input came, at the earliest: those from `newest_from` on at `newest`, those before at `first` or later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrivals {
     first: Nanos,
@@ -103,11 +107,11 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     /// All at once.
-    pub(super) fn at(now: Nanos) -> Arrivals {
-        Arrivals { first: now, newest: now, newest_from: 0 }
+    pub(super) fn at(since: Nanos) -> Arrivals {
+        Arrivals { first: since, newest: since, newest_from: 0 }
     }
 
-    /// When the byte at `at` was seen, or earlier: a request is never taken for younger than it is.
+    /// When the byte at `at` came, or earlier: a request is never taken for younger than it is.
     #[inline]
     pub(super) fn of(&self, at: usize) -> Nanos {
         if at >= self.newest_from { self.newest } else { self.first }
@@ -137,19 +141,20 @@ impl Input {
         (&self.bytes[self.start..], arrivals)
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8], now: Nanos, inputs: &mut Inputs) {
+    /// Bytes that came since `since`.
+    pub(super) fn append(&mut self, bytes: &[u8], since: Nanos, inputs: &mut Inputs) {
         if self.bytes.capacity() == 0 {
             self.bytes = inputs.take();
         }
         if self.is_empty() {
-            self.first = now;
+            self.first = since;
         }
         // What was consumed makes room once it is the larger part, so that no byte moves more than once on average.
         if self.start > self.bytes.len() / 2 {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        self.newest = now;
+        self.newest = since;
         self.newest_from = self.bytes.len() - self.start;
         self.bytes.extend_from_slice(bytes);
     }
