@@ -94,7 +94,7 @@ proptest! {
         let mut now = Nanos(Nanos::SECOND);
         let mut generations = [0u32; 40];
         let mut classes = [Class(0); 40];
-        let mut served = |intake: &mut Intake, model: &mut Model, classes: &[Class; 40], now| {
+        let served = |intake: &mut Intake, model: &mut Model, classes: &[Class; 40], now| {
             let popped = intake.pop(now);
             match popped {
                 None => assert_eq!(model.len(), 0, "somebody waits and is not served"),
