@@ -90,7 +90,7 @@ proptest! {
 
     #[test]
     fn everybody_is_served_once_and_in_the_order_of_the_model(steps in steps()) {
-        let (mut intake, mut model) = (Intake::new(), Model::default());
+        let (mut intake, mut model) = (Intake::new(1000), Model::default());
         let mut now = Nanos(Nanos::SECOND);
         let mut generations = [0u32; 40];
         let mut classes = [Class(0); 40];
@@ -147,7 +147,7 @@ proptest! {
         surge in 0..6usize,
         serves in 50..500usize,
     ) {
-        let mut intake = Intake::new();
+        let mut intake = Intake::new(1000);
         let mut index = 0;
         let mut push = |intake: &mut Intake, class: usize| {
             intake.push(Conn { index, generation: 0 }, Class(class as u16), Nanos(1));
@@ -178,7 +178,7 @@ proptest! {
 
 #[test]
 fn a_long_line_is_served_from_its_newest_and_its_oldest_is_not_forgotten() {
-    let mut intake = Intake::new();
+    let mut intake = Intake::new(1000);
     let class = Class(3);
     let conn = |index| Conn { index, generation: 7 };
     for index in 0..100 {

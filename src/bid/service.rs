@@ -12,10 +12,12 @@ use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls::witness::Witness;
+use crate::metrics::stalls::{Long, Round};
 use crate::profile::count::Periods;
 use crate::profile::fetched::{FetchOutcome, Fetched, Told};
 use crate::ring::message::{Event, Notice, Noticed, Order};
-use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused};
+use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused, Sender};
 use crate::ring::wake::{Wake, Waker};
 use crate::snapshot::Snapshot;
 use crate::units::{ExchangeId, Nanos, Now};
@@ -35,6 +37,7 @@ pub struct Bidder {
     arriving: BoxReceiver<Snapshot>,
     retired: BoxSender<Snapshot>,
     stores: Option<Stores>,
+    witness: Witness,
     /// Whose bid requests wait for a profile.
     parked: Vec<Parked>,
     metrics: &'static CoreMetrics,
@@ -91,6 +94,8 @@ pub struct Fittings {
     pub retired: BoxSender<Snapshot>,
     /// To and from the stores thread, if there is one.
     pub stores: Option<Stores>,
+    /// Where long turns of its loop are told.
+    pub stalls: Sender<Long>,
     /// See [`Bidder`].
     pub debug_header: bool,
     /// See [`Bidder`].
@@ -110,9 +115,9 @@ const ORDERS_PER_TURN: usize = 256;
 const FETCHED_PER_TURN: usize = 128;
 
 impl Bidder {
-    /// A bidder around a core.
+    /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
         let pending = Pending::new();
         Bidder {
@@ -125,6 +130,7 @@ impl Bidder {
             retired,
             parked: Vec::with_capacity(if stores.is_some() { limits::PARKED_BIDS } else { 0 }),
             stores,
+            witness: Witness::open(stalls),
             metrics,
             book: TurnBook::new(),
             class: Class::default(),
@@ -145,6 +151,9 @@ impl Bidder {
         out: &mut [u8],
     ) -> Served {
         self.metrics.requests.add(1);
+        if self.core.stalls.delayed(arrived) {
+            self.metrics.stalled_requests.add(1);
+        }
         let exchange = self.core.exchanges.by_path(path).map(|exchange| exchange.id);
         self.class = exchange.map_or(Class::default(), class_of);
         self.core.due = arrived.after(limits::DEADLINE_NS);
@@ -163,7 +172,7 @@ impl Bidder {
     #[inline]
     fn is_too_late(&self, now: Now, arrived: Nanos, exchange: Option<ExchangeId>) -> Option<NoBidReason> {
         exchange?;
-        admit::in_time(now, arrived, self.book.service_ns()).err()
+        admit::in_time(now, arrived, self.book.service_ns(), &self.core.stalls).err()
     }
 
     /// A bid request is answered.
@@ -450,6 +459,12 @@ impl Bidder {
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
         metrics.closed.set(counters.closed);
+        metrics.turned_away.set(counters.turned_away);
+        metrics.crowded.set(counters.crowded);
+        metrics.unread.set(counters.unread);
+        metrics.timed_out.set(counters.timed_out);
+        metrics.pressed.set(counters.pressed);
+        metrics.refused.set(counters.refused);
         metrics.rearmed.set(counters.rearmed);
         metrics.received_bytes.set(counters.received);
         metrics.profile_hits.set(profiles.hits);
@@ -462,6 +477,7 @@ impl Bidder {
         metrics.fingerprint_evictions.set(self.core.duplicates.evictions());
         metrics.frequency_evictions.set(self.core.frequency.evictions());
         metrics.unfetched.set(self.core.misses.unfetched());
+        metrics.stalls_lost.set(self.witness.lost());
         metrics.audit_lost.set(self.core.auditor.as_ref().map_or(0, Auditor::lost));
     }
 
@@ -550,6 +566,22 @@ impl Service for Bidder {
         done(answer::empty(out, status, waiting.persistence))
     }
 
+    fn abandon(&mut self, now: Now, token: Token, out: &mut [u8]) -> Served {
+        if let Some(Parked { ticket, .. }) = self.unpark(token) {
+            let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
+            self.core.misses.give_back(kept);
+            return done(answer::no_content(out, Persistence::Close));
+        }
+        let waiting = self.pending.take(token).expect("what is parked and no bid request is a notice");
+        let status = match waiting.noticed {
+            Some(Noticed::Safe) => Empty::Ok,
+            Some(Noticed::Expired) => Empty::Gone,
+            Some(Noticed::Unsafe) | None => Empty::Unavailable,
+        };
+        self.metrics.answered(waiting.noticed.unwrap_or(Noticed::Unsafe), now.boot.since(waiting.arrived));
+        done(answer::empty(out, status, Persistence::Close))
+    }
+
     fn forget(&mut self, token: Token) {
         if let Some(Parked { ticket, .. }) = self.unpark(token) {
             let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
@@ -561,6 +593,16 @@ impl Service for Bidder {
 
     fn withdrawn(&mut self, _now: Now) {
         self.metrics.nobid(NoBidReason::Late).add(1);
+    }
+
+    fn stalled(&mut self, from: Nanos, to: Nanos) {
+        self.core.stalls.note(from, to);
+    }
+
+    #[inline]
+    fn turned(&mut self, round: &Round) {
+        self.metrics.turn.record(round.turn_ns());
+        self.witness.turned(round);
     }
 
     fn wake_at(&self, now: Now) -> Nanos {

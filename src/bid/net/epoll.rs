@@ -10,7 +10,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use super::arrival::Gathers;
 use super::intake::Intake;
 use super::table::{GENERATION, Table};
-use super::{Class, Conn, EXHAUSTED_NS, Gathered, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
+use super::{
+    Class, Conn, EXHAUSTED_NS, Gathered, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent,
+};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -68,6 +70,9 @@ impl Unread {
         }
     }
 }
+/// Memory of one connection, bytes, with its places in the intake and in the queue of sends that are done.
+pub(super) const CONNECTION_BYTES: usize =
+    Table::<Socket>::PLACE_BYTES + Intake::PLACE_BYTES + size_of::<(Conn, usize)>();
 
 /// The connections of one core on epoll.
 pub struct Epoll {
@@ -102,11 +107,11 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    /// Serves the connections of `listener`.
+    /// Serves at most `places` connections of `listener`.
     ///
     /// # Errors
     /// What the kernel says about opening an epoll or mapping memory.
-    pub fn new(listener: Listener, wakeup: Wakeup, waiting: Waiting) -> io::Result<Epoll> {
+    pub fn new(listener: Listener, wakeup: Wakeup, waiting: Waiting, places: usize) -> io::Result<Epoll> {
         // SAFETY: no pointer is passed; the result is checked.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -124,7 +129,7 @@ impl Epoll {
             free: (0..limits::RECEIVE_BUFFERS as u16).rev().collect(),
             listener: Some(listener),
             _wakeup: wakeup,
-            sockets: Table::new(),
+            sockets: Table::new(places),
             waiting,
             events: Box::new([libc::epoll_event { events: 0, u64: 0 }; EVENTS]),
             seen: 0,
@@ -133,7 +138,7 @@ impl Epoll {
             acceptable: true,
             accept_at: Nanos::NEVER,
             gathers: Gathers::new(clock::boot()),
-            intake: Intake::new(),
+            intake: Intake::new(places),
             again: Vec::with_capacity(limits::RECEIVE_BUFFERS),
             bound: limits::RECEIVE_BUFFERS,
             left: 0,
@@ -268,7 +273,6 @@ impl Epoll {
         };
         // Without a place, or without memory to register it, the descriptor is dropped, which closes the connection.
         let conn = self.sockets.insert(socket)?;
-        self.intake.admit(conn);
         let edges = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
         if add(&self.epoll, raw, edges as u32, tag(conn)).is_err() {
             self.sockets.remove(conn);
@@ -440,6 +444,12 @@ impl Net for Epoll {
         }
     }
 
+    fn abandon(&mut self, conn: Conn) {
+        if let Some(socket) = self.sockets.get(conn) {
+            throw_away_unsent(socket.fd.as_raw_fd());
+        }
+    }
+
     fn close(&mut self, conn: Conn) {
         let Some(socket) = self.sockets.remove(conn) else { return };
         self.intake.remove(conn);
@@ -457,8 +467,16 @@ impl Net for Epoll {
         self.accept_at = Nanos::NEVER;
     }
 
+    fn prefault(&mut self) {
+        self.memory.prefault();
+    }
+
     fn rearmed(&self) -> u64 {
         0
+    }
+
+    fn turned_away(&self) -> u64 {
+        self.sockets.turned_away()
     }
 }
 

@@ -13,7 +13,7 @@
 //! line is longer than can be served in time, and whoever serves it in order serves everybody late; so the newest is next, and one in
 //! [`OLDEST_EVERY`] is the oldest, who is answered too: that it is too late (docs/decisions/0027-the-queue.md).
 //!
-//! Every operation takes the same time however many wait. Memory grows with the connections, never with the waiting.
+//! Every operation takes the same time however many wait, and no memory.
 
 use std::collections::VecDeque;
 
@@ -64,12 +64,15 @@ struct Place {
 }
 
 impl Intake {
-    /// Nobody waits.
-    pub fn new() -> Intake {
+    /// Memory of one connection, bytes.
+    pub const PLACE_BYTES: usize = size_of::<Place>();
+
+    /// For at most `connections`, of whom nobody waits. What was never written to is not resident.
+    pub fn new(connections: usize) -> Intake {
         let line = Line { oldest: NONE, newest: NONE, credit: 0, picks: 0 };
         Intake {
             lines: vec![line; Class::COUNT].into(),
-            places: Vec::new(),
+            places: Vec::with_capacity(connections),
             round: VecDeque::with_capacity(Class::COUNT),
             waiting: 0,
         }
@@ -87,8 +90,8 @@ impl Intake {
         self.waiting == 0
     }
 
-    /// Makes room for a connection, so that [`Intake::push`] never allocates.
-    pub fn admit(&mut self, conn: Conn) {
+    /// Makes sure that a connection has a place.
+    fn admit(&mut self, conn: Conn) {
         let count = conn.index as usize + 1;
         if self.places.len() < count {
             let vacant = Place {
@@ -206,11 +209,5 @@ impl Intake {
             NONE => self.lines[class.index()].newest = below,
             newer => self.places[newer as usize].older = below,
         }
-    }
-}
-
-impl Default for Intake {
-    fn default() -> Intake {
-        Intake::new()
     }
 }

@@ -14,12 +14,23 @@ const BACKLOG: i32 = 4096;
 pub struct Listener(TcpListener);
 
 impl Listener {
-    /// Binds and listens, with `SO_REUSEPORT` so that every core has a socket of its own, and with `TCP_NODELAY` and a bounded
-    /// receive buffer ([`limits::SOCKET_RECEIVE_BYTES`]), which accepted connections inherit. Port 0 takes a free one: bind the other cores to [`Listener::address`].
+    /// Binds and listens: [`Listener::reserve`], then [`Listener::listen`].
+    ///
+    /// # Errors
+    /// What they say.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let listener = Listener::reserve(address)?;
+        listener.listen()?;
+        Ok(listener)
+    }
+
+    /// Binds, with `SO_REUSEPORT` so that every core has a socket of its own, and with `TCP_NODELAY` and bounds on what the
+    /// kernel keeps for who does not read, and of what the loop has not read, which accepted connections inherit. Port 0 takes a free one: bind the other cores to
+    /// [`Listener::address`].
     ///
     /// # Errors
     /// What the kernel says: the address is in use by another user, or is not this machine's.
-    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+    pub fn reserve(address: SocketAddr) -> io::Result<Listener> {
         let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
@@ -28,6 +39,7 @@ impl Listener {
         set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
         set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
         set(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, limits::SOCKET_SEND_BYTES as i32)?;
         // Before listening: the window that a peer is offered follows from it.
         set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, limits::SOCKET_RECEIVE_BYTES as i32)?;
         match address {
@@ -51,9 +63,16 @@ impl Listener {
                 name_socket(fd.as_raw_fd(), &name)?;
             }
         }
-        // SAFETY: no pointer is passed.
-        check(unsafe { libc::listen(fd.as_raw_fd(), BACKLOG) })?;
         Ok(Listener(TcpListener::from(fd)))
+    }
+
+    /// Lets peers connect: they wait in the backlog until the loop takes them.
+    ///
+    /// # Errors
+    /// What the kernel says: somebody else has come to listen there.
+    pub fn listen(&self) -> io::Result<()> {
+        // SAFETY: no pointer is passed.
+        check(unsafe { libc::listen(self.fd(), BACKLOG) }).map(drop)
     }
 
     /// The address it is bound to, with the port the kernel chose.

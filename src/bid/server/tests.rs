@@ -148,7 +148,7 @@ impl Scripted {
             world: Rc::clone(world),
             memory: Region::map(limits::RECEIVE_BUFFERS, limits::RECEIVE_BUFFER).unwrap(),
             free: (0..limits::RECEIVE_BUFFERS as u16).collect(),
-            intake: Intake::new(),
+            intake: Intake::new(connections),
             classes: vec![Class::default(); connections],
             accepting: (0..connections as u32).collect(),
             bound: 1,
@@ -268,10 +268,16 @@ impl Net for Scripted {
     fn pause(&mut self, _: Conn) {}
     fn resume(&mut self, _: Conn) {}
     fn shut(&mut self, _: Conn) {}
+    fn abandon(&mut self, _: Conn) {}
+    fn prefault(&mut self) {}
     fn close(&mut self, _: Conn) {}
     fn stop_accepting(&mut self) {}
 
     fn rearmed(&self) -> u64 {
+        0
+    }
+
+    fn turned_away(&self) -> u64 {
         0
     }
 }
@@ -343,7 +349,7 @@ struct Tally {
 fn run<K: Ord>(partners: Vec<Partner>, end: u64, when: impl Fn(u64) -> K) -> BTreeMap<(usize, K), Tally> {
     let world = Rc::new(RefCell::new(World::new(partners, end)));
     let service = Slow { world: Rc::clone(&world), class: Class::default(), submitted: 0 };
-    let mut server = Server::new(Scripted::new(&world), service, limits::IDLE_NS, Nanos::SECOND).unwrap();
+    let mut server = Server::new(Scripted::new(&world), service, &CoreNet::default()).unwrap();
     loop {
         assert!(server.turn().unwrap());
         let world = world.borrow();
