@@ -3,10 +3,12 @@
 use crate::bid::audit::Auditor;
 use crate::bid::budget::Chances;
 use crate::bid::miss::Ticket;
+use crate::bid::net::Class;
 use crate::bid::notices::Pending;
 use crate::bid::paper::Heard;
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
+use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
@@ -18,7 +20,7 @@ use crate::ring::message::{Event, Notice, Noticed, Order};
 use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused, Sender};
 use crate::ring::wake::{Wake, Waker};
 use crate::snapshot::Snapshot;
-use crate::units::{Nanos, Now};
+use crate::units::{ExchangeId, Nanos, Now};
 use crate::wire::gzip::{Deflater, Inflater, Unreadable};
 use crate::wire::http::answer::{self, Empty, Open};
 use crate::wire::http::{Encoding, Method, Persistence, Request};
@@ -39,6 +41,10 @@ pub struct Bidder {
     /// Whose bid requests wait for a profile.
     parked: Vec<Parked>,
     metrics: &'static CoreMetrics,
+    /// Bid requests that were answered in this turn.
+    book: TurnBook,
+    /// Of the last request.
+    class: Class,
     /// Whether `x-debug: 1` is answered with the reason.
     debug_header: bool,
     /// Extra work per request, in turns of [`burn`]: calibrates performance gates.
@@ -63,6 +69,8 @@ pub struct Stores {
 #[derive(Clone, Copy, Debug)]
 struct Parked {
     token: Token,
+    exchange: Option<ExchangeId>,
+    framed: Nanos,
     ticket: Ticket,
     framing: Framing,
 }
@@ -94,6 +102,13 @@ pub struct Fittings {
     pub busy_work: u64,
 }
 
+/// Notices take turns with the exchanges' requests, as one more of them. 0 is for what is neither.
+const NOTICES: Class = Class(1);
+
+fn class_of(exchange: ExchangeId) -> Class {
+    Class(u16::from(exchange.0) + 2)
+}
+
 /// Orders carried out in one turn at most: a burst of grants must not make requests wait.
 const ORDERS_PER_TURN: usize = 256;
 /// Users taken up in one turn at most: each is copied into the shard, and resumes requests.
@@ -117,6 +132,8 @@ impl Bidder {
             stores,
             witness: Witness::open(stalls),
             metrics,
+            book: TurnBook::new(),
+            class: Class::default(),
             debug_header,
             busy_work,
             until_sample: SAMPLE,
@@ -129,7 +146,7 @@ impl Bidder {
         now: Now,
         arrived: Nanos,
         token: Token,
-        exchange: &[u8],
+        path: &[u8],
         request: &Request<'_>,
         out: &mut [u8],
     ) -> Served {
@@ -137,6 +154,42 @@ impl Bidder {
         if self.core.stalls.delayed(arrived) {
             self.metrics.stalled_requests.add(1);
         }
+        let exchange = self.core.exchanges.by_path(path).map(|exchange| exchange.id);
+        self.class = exchange.map_or(Class::default(), class_of);
+        self.core.due = arrived.after(limits::DEADLINE_NS);
+        let served = match self.is_too_late(now, arrived, exchange) {
+            Some(reason) => self.no_bid(reason, request, out),
+            None => self.decide(now, arrived, (token, exchange), path, request, out),
+        };
+        if served != Served::Parked {
+            self.note(exchange, arrived, now.boot, false);
+        }
+        served
+    }
+
+    /// Why a request is answered unread, if it is: it waited for so long that its answer would come too late. This costs what the
+    /// floor costs, whatever its body says, so that a core that cannot serve everybody keeps its time for those whom it can.
+    #[inline]
+    fn is_too_late(&self, now: Now, arrived: Nanos, exchange: Option<ExchangeId>) -> Option<NoBidReason> {
+        exchange?;
+        admit::in_time(now, arrived, self.book.service_ns(), &self.core.stalls).err()
+    }
+
+    /// A bid request is answered.
+    #[inline]
+    fn note(&mut self, exchange: Option<ExchangeId>, arrived: Nanos, framed: Nanos, parked: bool) {
+        self.book.answered(Answered { exchange, arrived, framed, due: self.core.due, parked }, self.metrics);
+    }
+
+    fn decide(
+        &mut self,
+        now: Now,
+        arrived: Nanos,
+        (token, id): (Token, Option<ExchangeId>),
+        exchange: &[u8],
+        request: &Request<'_>,
+        out: &mut [u8],
+    ) -> Served {
         burn(self.busy_work);
         let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
         let Some(head) = head else { return self.no_bid(NoBidReason::NoRoom, request, out) };
@@ -144,7 +197,7 @@ impl Bidder {
             Encoding::Identity => request.body,
             Encoding::Other => return self.no_bid(NoBidReason::Encoding, request, out),
             Encoding::Gzip => {
-                if let Err(reason) = self.is_worth_unpacking(now, arrived, exchange) {
+                if let Err(reason) = self.is_worth_unpacking(now, exchange) {
                     return self.no_bid(reason, request, out);
                 }
                 self.metrics.inflated.add(1);
@@ -170,7 +223,8 @@ impl Bidder {
         if let Outcome::Parked(ticket) = outcome {
             self.core.misses.note(ticket, request.openrtb_version);
             let Request { persistence, debug, accepts_gzip, .. } = *request;
-            self.parked.push(Parked { token, ticket, framing: Framing { persistence, debug, accepts_gzip } });
+            let framing = Framing { persistence, debug, accepts_gzip };
+            self.parked.push(Parked { token, exchange: id, framed: now.boot, ticket, framing });
             self.metrics.parked.add(1);
             return Served::Parked;
         }
@@ -181,7 +235,7 @@ impl Bidder {
 
     /// Decides a parked bid request again.
     fn bid_again(&mut self, now: Now, parked: Parked, out: &mut [u8]) -> Served {
-        let Parked { ticket, framing: Framing { persistence, debug, accepts_gzip }, .. } = parked;
+        let Parked { exchange, framed, ticket, framing: Framing { persistence, debug, accepts_gzip }, .. } = parked;
         let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
         let ask = kept.ask();
         let openrtb_version = kept.note();
@@ -197,7 +251,9 @@ impl Bidder {
                 self.conclude(outcome, refusal, ask.exchange, request, &head, out)
             }
         };
+        let arrived = ask.arrived;
         self.core.misses.give_back(kept);
+        self.note(exchange, arrived, framed, true);
         served
     }
 
@@ -235,12 +291,11 @@ impl Bidder {
 
     /// What admission refuses whatever the body says is refused before the body is unpacked, which costs more than the rest
     /// of the decision. Counts nothing against a limit: [`BidCore::handle`] admits the request in its turn.
-    fn is_worth_unpacking(&mut self, now: Now, arrived: Nanos, exchange: &[u8]) -> Result<(), NoBidReason> {
+    fn is_worth_unpacking(&mut self, now: Now, exchange: &[u8]) -> Result<(), NoBidReason> {
         let exchange = self.core.exchanges.by_path(exchange).ok_or(NoBidReason::UnknownExchange)?;
         if !exchange.rules.gzip_requests {
             return Err(NoBidReason::Encoding);
         }
-        admit::deadline(now, arrived, &self.core.stalls)?;
         if !self.core.leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease);
         }
@@ -399,6 +454,7 @@ impl Bidder {
 
     /// What the loop and the shards count for themselves.
     fn publish(&self, counters: &Counters) {
+        self.metrics.waiting.set(counters.waiting);
         let (metrics, profiles, held) = (self.metrics, self.core.profiles.counts(), self.core.profiles.usage());
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
@@ -447,7 +503,9 @@ impl Service for Bidder {
             self.metrics.strays.add(1);
             return done(answer::empty(out, Empty::PostOnly, request.persistence));
         }
+        self.class = Class::default();
         if request.path.starts_with(b"/notice/") {
+            self.class = NOTICES;
             // A HEAD only asks what a GET would say, and must not book (RFC 9110 section 9.2.1).
             if matches!(request.method, Method::Get | Method::Post) {
                 return self.notice(arrived, token, request, out);
@@ -461,6 +519,15 @@ impl Service for Bidder {
         }
         self.metrics.strays.add(1);
         done(answer::empty(out, Empty::NotFound, request.persistence))
+    }
+
+    #[inline]
+    fn class(&self) -> Class {
+        self.class
+    }
+
+    fn submitted(&mut self, now: Nanos) {
+        self.book.settle(now, self.metrics);
     }
 
     fn turn(&mut self, now: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn {

@@ -70,6 +70,8 @@ pub struct CoreMetrics {
     pub refused: Counter,
     /// Multishot receives that had to be armed again.
     pub rearmed: Counter,
+    /// Connections that have something to be read and wait for their turn, now.
+    pub waiting: Counter,
     /// Bytes received.
     pub received_bytes: Counter,
     /// Profile lookups the shard answered with a profile.
@@ -112,7 +114,9 @@ pub struct CoreMetrics {
     pub paths: Table<PathCounts>,
     /// How long each turn of the loop took, without the wait before it, ns.
     pub turn: Histogram,
-    /// Time from the turn that saw a request to the turn's submission, ns.
+    /// Time that bid requests may have waited before they were framed, ns: since the earliest moment at which they may have come.
+    pub queue: Histogram,
+    /// Time from framing a bid request to its turn's submission, ns.
     pub service: Histogram,
     /// Time from arrival to answer of notices, ns, by [`Noticed`].
     pub notice: [Histogram; 3],
@@ -152,6 +156,7 @@ impl Default for CoreMetrics {
             pressed: Counter::default(),
             refused: Counter::default(),
             rearmed: Counter::default(),
+            waiting: Counter::default(),
             received_bytes: Counter::default(),
             profile_hits: Counter::default(),
             profile_unknown: Counter::default(),
@@ -173,6 +178,7 @@ impl Default for CoreMetrics {
             audit_lost: Counter::default(),
             paths: Table::default(),
             turn: Histogram::default(),
+            queue: Histogram::default(),
             service: Histogram::default(),
             notice: Default::default(),
             stages: std::array::from_fn(|_| Histogram::default()),
