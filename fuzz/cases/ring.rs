@@ -214,8 +214,10 @@ impl World {
             7 => claim.expires = UnixMillis(START + u64::from(recipe.u32())),
             8 => claim.user = UserKey(recipe.u64()),
             9 => {
-                claim.terms =
-                    Terms { rate: Rate(1 + recipe.u32() as u64), multiplier: Multiplier(1 + u64::from(recipe.u32())) }
+                claim.terms = Terms {
+                    rate: Rate(1 + u64::from(recipe.u32())),
+                    multiplier: Multiplier(1 + u64::from(recipe.u32())),
+                }
             }
             10 => claim.agreed = Agreed(how & 7),
             _ => {}
