@@ -74,3 +74,11 @@ need_dynamodb_local() {
     touch "$lib.new"
     mv "$lib.new" "$lib"
 }
+
+# Prometheus and its promtool, for the alert rules: their tests, and the drills.
+need_prometheus() {
+    command -v promtool >/dev/null && command -v prometheus >/dev/null && return
+    need promtool prometheus
+    # As with Valkey: nobody asked for one that runs.
+    if [ -d /run/systemd/system ]; then as_root systemctl disable --quiet --now prometheus; fi
+}

@@ -9,6 +9,12 @@ pub fn boot() -> Nanos {
     Nanos(time.tv_sec as u64 * Nanos::SECOND + time.tv_nsec as u64)
 }
 
+/// `CLOCK_MONOTONIC` now: it falls behind [`boot`] by the time for which the machine was suspended.
+pub fn monotonic() -> Nanos {
+    let time = read(libc::CLOCK_MONOTONIC);
+    Nanos(time.tv_sec as u64 * Nanos::SECOND + time.tv_nsec as u64)
+}
+
 /// `CLOCK_REALTIME` now.
 #[inline]
 pub fn wall() -> UnixMillis {

@@ -15,7 +15,9 @@ pub mod miss;
 pub mod supply;
 pub mod audit;
 pub mod dynamodb;
+pub mod process;
 pub mod stores;
+pub mod ingress;
 
 use crate::bid::net::Waiting;
 use crate::bid::paper::BASE_BYTES;
@@ -25,8 +27,10 @@ pub use audit::Audit;
 pub use dynamodb::DynamoDb;
 pub use edge::{Countries, Edge, Velocity};
 pub use exchange::Exchange;
+pub use ingress::Ingress;
 pub use miss::OnMiss;
 pub use privacy::Privacy;
+pub use process::Process;
 pub use profiles::Profiles;
 pub use stores::Stores;
 pub use supply::Supply;
@@ -58,6 +62,11 @@ pub struct Config {
     /// `[stores]`.
     #[serde(default)]
     pub stores: Stores,
+    /// `[process]`.
+    #[serde(default)]
+    pub process: Process,
+    /// `[ingress]`.
+    pub ingress: Option<Ingress>,
     /// `[[exchange]]`, at least one.
     #[serde(rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -180,22 +189,7 @@ impl Config {
             ConfigError(format!("{}:{line}: {}", path.display(), error.message()))
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let data = &mut config.data;
-        for file in [&mut data.dir, &mut data.campaigns, &mut data.notice_key_file, &mut data.user_key_file]
-            .into_iter()
-            .chain(data.profiles.as_mut())
-            .chain(data.model.as_mut())
-            .chain(data.rates.as_mut())
-            .chain(data.geo.as_mut())
-            .chain(data.head_file.as_mut())
-            .chain(config.edge.files())
-            .chain(config.privacy.vendor_list.as_mut())
-            .chain(config.profiles.base.as_mut())
-            .chain(config.profiles.key_file.as_mut())
-            .chain(config.audit.file.as_mut())
-            .chain(config.supply.table.as_mut())
-            .chain(config.stores.files())
-        {
+        for file in config.files() {
             *file = folder.join(&*file);
         }
         for exchange in &mut config.exchanges {
@@ -203,6 +197,27 @@ impl Config {
         }
         config.validate().map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
         Ok(config)
+    }
+
+    /// Every file and folder it names, but for the keys of exchanges, which are read with it. What is not named here starts from
+    /// no folder, and is out of reach once the process has started ([`crate::harden::landlock`]).
+    pub fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let data = &mut self.data;
+        [&mut data.dir, &mut data.campaigns, &mut data.notice_key_file, &mut data.user_key_file]
+            .into_iter()
+            .chain(data.profiles.as_mut())
+            .chain(data.model.as_mut())
+            .chain(data.rates.as_mut())
+            .chain(data.geo.as_mut())
+            .chain(data.head_file.as_mut())
+            .chain(self.edge.files())
+            .chain(self.privacy.vendor_list.as_mut())
+            .chain(self.profiles.base.as_mut())
+            .chain(self.profiles.key_file.as_mut())
+            .chain(self.audit.file.as_mut())
+            .chain(self.supply.table.as_mut())
+            .chain(self.stores.files())
+            .chain(self.ingress.iter_mut().flat_map(Ingress::files))
     }
 
     /// The rules that span fields or that a type cannot hold.
@@ -237,6 +252,8 @@ impl Config {
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
         self.stores.validate()?;
+        self.process.validate()?;
+        self.ingress.as_ref().map_or(Ok(()), |ingress| ingress.validate(&self.server))?;
         let fed = self.stores.dynamodb.as_ref().is_some_and(|from| !from.tenants.is_empty());
         if fed && self.data.campaigns.extension().is_none_or(|extension| extension != "json") {
             return fail(
@@ -280,6 +297,8 @@ impl Config {
             supply: Supply::default(),
             audit: Audit::default(),
             stores: Stores::default(),
+            process: Process::default(),
+            ingress: None,
             exchanges: vec![Exchange { seat: "corebid".into(), ..Exchange::generic("generic") }],
         }
     }

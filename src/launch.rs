@@ -24,14 +24,24 @@ use crate::admin::operator::Operator;
 use crate::admin::paths::Paths;
 use crate::admin::users::Users;
 use crate::audit;
+use crate::bid::alarm::Panel;
 use crate::bid::audit::Auditor;
 use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
-use crate::config::Config;
+use crate::bounds::{self, Bound, Loaded};
+use crate::config::{self, Config};
+use crate::metrics::clock::Steps;
+use crate::config::process::Effort;
+use crate::harden::panic::{Drill, Who};
+use crate::ingress::{self, Ingress};
+use crate::ingress::certificate::Certificate;
+use crate::ingress::counts::Ingressed;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls;
+use crate::metrics::stalls::watch::Watch;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::profile::count::Delta;
 use crate::profile::erase::{self, Erase};
@@ -98,8 +108,12 @@ pub struct Node {
     pub observed: Arc<Observed>,
     /// What the bid cores count.
     pub metrics: Vec<&'static CoreMetrics>,
+    /// How much memory it may come to hold.
+    pub bound: Bound,
     /// What the reconciliation core counts.
     pub gauges: Arc<Gauges>,
+    /// Tells the bid cores that the process ends.
+    pub panel: Arc<Panel>,
     /// The CPU of everything that is neither a bid core nor the reconciliation core.
     pub housekeeping: usize,
     reloader: Option<Reloader>,
@@ -107,7 +121,9 @@ pub struct Node {
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
     audit_log: Option<audit::Log>,
+    watch: Watch,
     stores: Option<Stores>,
+    ingress: Option<Ingress>,
 }
 
 /// Starts the stores thread, once its rings are there.
@@ -127,17 +143,80 @@ const APART: &str = "the reloader is a thread of its own by now";
 /// Commands under way to the reconciliation core.
 const COMMANDS: usize = 16;
 
+/// What to start, with its bid port bound: the last thing for which it may take root.
+#[derive(Debug)]
+pub struct Reserved {
+    launch: Launch,
+    topology: Topology,
+    /// One for each bid core, not listening yet.
+    listeners: Vec<Listener>,
+    /// Where exchanges are to connect.
+    pub address: SocketAddr,
+}
+
 impl Launch {
-    /// Starts everything; returns once every bid core runs. Whether it is funded yet, [`Node::is_funded`] tells.
+    /// Chooses the CPUs and binds the bid port for each bid core. Nobody can connect before [`Reserved::start`].
+    ///
+    /// # Errors
+    /// A CPU or the address cannot be had.
+    pub fn bind(self) -> Result<Reserved, LaunchError> {
+        let server = &self.config.server;
+        let topology =
+            Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
+        let mut address = server.listen;
+        let mut listeners = Vec::new();
+        for _ in &topology.bid {
+            let listener =
+                Listener::reserve(address).map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
+            // Port 0 took a free one, and the other cores share it.
+            address = listener.address().map_err(failed)?;
+            listeners.push(listener);
+        }
+        Ok(Reserved { launch: self, topology, listeners, address })
+    }
+
+    /// [`Launch::bind`] and [`Reserved::start`].
     ///
     /// # Errors
     /// The first thing that cannot be had: a file with its line, a key, an address, a CPU, the ledger.
     pub fn start(self) -> Result<Node, LaunchError> {
-        let base = sealed_base(&self.config)?;
+        self.bind()?.start()
+    }
+
+    /// The same, with a store to ask for users whom a bid core does not know. `source` is made on the stores thread.
+    ///
+    /// # Errors
+    /// As [`Launch::start`].
+    pub fn start_fetching<S: ProfileSource + 'static>(
+        self,
+        source: impl FnOnce() -> S + Send + 'static,
+    ) -> Result<Node, LaunchError> {
+        self.bind()?.start_with(Some(start_stores(|_| Ok(source()))), None)
+    }
+}
+
+impl Reserved {
+    /// The configuration it was made for.
+    pub fn config(&self) -> &Config {
+        &self.launch.config
+    }
+
+    /// The files that are watched while it runs.
+    pub fn source(&self) -> &Source {
+        &self.launch.source
+    }
+
+    /// Starts everything; returns once every bid core runs. Whether it is funded yet, [`Node::is_funded`] tells.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had: a file with its line, a key, the ledger.
+    pub fn start(self) -> Result<Node, LaunchError> {
+        let config = &self.launch.config;
+        let base = sealed_base(config)?;
         let (erasures, asks) = mpsc::channel(erase::ASKS);
         #[cfg(feature = "stores")]
-        if let Some(dynamodb) = &self.config.stores.dynamodb {
-            let fleet = Fleet::of(&self.config, dynamodb, base).map_err(failed)?;
+        if let Some(dynamodb) = &config.stores.dynamodb {
+            let fleet = Fleet::of(config, dynamodb, base).map_err(failed)?;
             // A node that has campaigns from there, and nothing of users, needs no thread for it.
             let start = fleet.knows_users().then(|| start_fleet(fleet, asks));
             let erasures = start.is_some().then_some(erasures);
@@ -153,47 +232,38 @@ impl Launch {
         self.start_with(Some(start_stores(source)), Some(erasures))
     }
 
-    /// The same, with a store to ask for users whom a bid core does not know. `source` is made on the stores thread.
-    ///
-    /// # Errors
-    /// As [`Launch::start`].
-    pub fn start_fetching<S: ProfileSource + 'static>(
-        self,
-        source: impl FnOnce() -> S + Send + 'static,
-    ) -> Result<Node, LaunchError> {
-        self.start_with(Some(start_stores(|_| Ok(source()))), None)
-    }
-
     fn start_with(
         self,
         start_stores: Option<StartStores>,
         erasures: Option<mpsc::Sender<Erase>>,
     ) -> Result<Node, LaunchError> {
-        let Launch { config, source, make_keys, busy_work } = self;
+        let Reserved { launch: Launch { config, source, make_keys, busy_work }, topology, listeners, address } = self;
         let server = &config.server;
-        let topology =
-            Topology::choose(&Topology::allowed(), server.cores.as_deref(), server.reconcile_core).map_err(failed)?;
         let (notice_key, user_key) = keys(&config, make_keys)?;
+        let before = bounds::resident();
         let data = Data::load(source, &user_key).map_err(failed)?;
         data.check(&config).map_err(failed)?;
+        let loaded = Loaded { campaigns: data.campaigns().len(), before, after: bounds::resident() };
+        let ingress = config.ingress.as_ref().map_or(0, ingress::descriptors);
+        let connections = bounds::connections(bounds::descriptors().saturating_sub(ingress), topology.bid.len());
+        let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
+        let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
+        let certificate = config.ingress.as_ref().map(read).transpose().map_err(failed)?;
 
-        let mut address = server.listen;
-        let mut listeners = Vec::new();
-        for _ in &topology.bid {
-            let listener =
-                Listener::bind(address).map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
-            // Port 0 took a free one, and the other cores share it.
-            address = listener.address().map_err(failed)?;
-            listeners.push(listener);
+        for listener in &listeners {
+            listener.listen().map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
         }
 
+        let prefault = config.process.mlock != Effort::Off;
+        let mut wakers = Vec::new();
         let mut cores = Vec::new();
         let mut ends = Vec::new();
         let (stores_waker, stores_wakeup) = wake::pair().map_err(failed)?;
         let mut stores_ends = Vec::new();
+        let mut stalls_ends = Vec::new();
         for listener in listeners {
-            let (events, event_receiver) = spsc::events();
+            let (mut events, event_receiver) = spsc::events();
             let (waker, wakeup) = wake::pair().map_err(failed)?;
             let mut source = None;
             let mut stores = None;
@@ -208,12 +278,19 @@ impl Launch {
                 let waker = waker.another().map_err(failed)?;
                 stores_ends.push(stores::CoreEnds { misses: missed, told: teller, returned: back, waker });
             }
-            let (order_sender, orders) = spsc::orders(waker);
+            wakers.push(waker.another().map_err(failed)?);
+            let (mut order_sender, orders) = spsc::orders(waker);
+            if prefault {
+                events.prefault();
+                order_sender.prefault();
+            }
             let (snapshots, arriving) = spsc::boxes();
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
             let debug_header = server.debug_header;
-            let fittings = Fittings { orders, arriving, retired, stores, debug_header, busy_work };
+            let (stalls, told) = spsc::ring(stalls::CROSSING);
+            stalls_ends.push(told);
+            let fittings = Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -253,7 +330,9 @@ impl Launch {
             not_before: reconciliation.registered.ids_from,
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };
-        let net = CoreNet { backend: server.backend, waiting: server.wait, ..CoreNet::default() };
+        let panel = Arc::new(Panel::new(wakers));
+        let net =
+            CoreNet { backend: server.backend, waiting: server.wait, connections, prefault, ..CoreNet::default() };
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
@@ -272,6 +351,7 @@ impl Launch {
             metrics.push(counts);
             let cpu = topology.bid[index];
             let started = started.clone();
+            let net = CoreNet { bell: Some(panel.bell(core)), ..net };
             let bid = thread::Builder::new().name(format!("bid-{index}")).spawn(move || {
                 if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
                     log::warn!("bid-{index} cannot be pinned to CPU {cpu} and runs where the kernel puts it");
@@ -298,11 +378,14 @@ impl Launch {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+        registry.register_collector(Box::new(Steps::begin()));
         if let Some(leasing) = leasing {
             registry.register_collector(leasing);
         }
         let exchanges: Vec<String> = config.exchanges.iter().map(|exchange| exchange.name.clone()).collect();
         let housekeeping = topology.housekeeping(&Topology::allowed());
+        let watch = Watch::start(stalls_ends, housekeeping).map_err(failed)?;
+        registry.register_collector(Box::new(stalls::watch::Metrics(watch.stalls.clone())));
         let mut stores = None;
         if let Some(start) = start_stores {
             let spreading = Arc::new(Spreading::default());
@@ -321,6 +404,12 @@ impl Launch {
             registry.register_collector(Box::new(audit::Metrics(log.counts.clone())));
             audit_log = Some(log);
         }
+        let mut ingress = None;
+        if let Some((section, certificate)) = config.ingress.as_ref().zip(certificate) {
+            let started = Ingress::start(section, certificate, address, housekeeping).map_err(failed)?;
+            registry.register_collector(Box::new(Ingressed(started.counts.clone())));
+            ingress = Some(started);
+        }
         let paths = config.supply.paths.then(|| Paths {
             cores: metrics.clone(),
             sales: gauges.clone(),
@@ -331,8 +420,10 @@ impl Launch {
             registry,
             cores: metrics.clone(),
             paths,
+            stalls: watch.stalls.clone(),
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
+            ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
             draining: false.into(),
         });
         let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
@@ -342,14 +433,18 @@ impl Launch {
             admin,
             observed,
             metrics,
+            bound,
             gauges,
+            panel,
             housekeeping,
             reloader,
             commands,
             reconciliation,
             bids,
             audit_log,
+            watch,
             stores,
+            ingress,
         })
     }
 }
@@ -434,11 +529,33 @@ impl Node {
             || self.stores.as_ref().is_some_and(Stores::is_finished)
     }
 
+    /// Makes a thread panic later on, to see what becomes of it.
+    ///
+    /// # Errors
+    /// There is no such core, or the kernel gives no thread.
+    pub fn drill(&self, drill: Drill) -> io::Result<()> {
+        if matches!(drill.who, Who::Bid(core) if usize::from(core.0) >= self.panel.cores()) {
+            return Err(io::Error::other("a drill for a bid core that is not there"));
+        }
+        let (panel, commands) = (self.panel.clone(), self.commands.clone());
+        let run = move || {
+            thread::sleep(drill.after);
+            match drill.who {
+                Who::Bid(core) => panel.drill(core),
+                Who::Reconcile => _ = commands.send(Command::Panic),
+                Who::Housekeeping => panic!("a drill: a thread of housekeeping was told to panic"),
+            }
+        };
+        thread::Builder::new().name("drill".into()).spawn(run).map(drop)
+    }
+
     /// Stops accepting, answers what is framed, empties the rings, syncs the ledger.
     ///
     /// # Errors
     /// A thread that had failed before, or records that could not be synced in time.
     pub fn drain(self) -> Result<(), LaunchError> {
+        // First, so that what it has taken up is answered before the bid port closes.
+        self.ingress.iter().for_each(Ingress::end);
         let _ = self.commands.send(Command::Stop);
         for (index, bid) in self.bids.into_iter().enumerate() {
             match bid.join() {
@@ -446,12 +563,16 @@ impl Node {
                 Err(_) => return Err(failed(format!("bid-{index} panicked"))),
             }
         }
+        if let Some(ingress) = self.ingress {
+            ingress.join();
+        }
         if let Some(stores) = self.stores {
             stores.close().map_err(|error| failed(format!("stores: {error}")))?;
         }
         if let Some(log) = self.audit_log {
             log.close();
         }
+        self.watch.close();
         match self.reconciliation.join() {
             Ok(Ended::Clean) => Ok(()),
             Ok(Ended::Cut) => {

@@ -25,10 +25,12 @@
 pub mod units;
 pub mod ids;
 pub mod limits;
+pub mod bounds;
 pub mod clock;
 pub mod config;
 pub mod secrets;
 pub mod topology;
+pub mod harden;
 pub mod launch;
 pub mod reload;
 #[cfg(feature = "stores")]
@@ -48,6 +50,7 @@ pub mod stores;
 // Who watches it, and who drives it.
 pub mod metrics;
 pub mod admin;
+pub mod ingress;
 pub mod audit;
 pub mod market;
 pub mod lab;

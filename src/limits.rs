@@ -24,10 +24,41 @@ pub const ANSWER_BUFFER: usize = 64 * 1024;
 pub const ANSWER_BUFFERS: usize = 1024;
 /// Connections per core; the descriptor limit of the process may be lower.
 pub const CONNECTIONS: usize = 65_536;
+/// Descriptors of the process that connections do not get: for the ledger, files that are read again, stores and the admin port,
+/// which must go on when connections have taken all there are.
+pub const RESERVED_DESCRIPTORS: usize = 256;
+/// Input of a core that is not consumed yet (requests in pieces, and requests that wait): the size of a place in bytes, and how
+/// many there are. The first hold nearly every request, the last the longest with its chunks and what came behind it. When there
+/// are none left, the request that has been coming for longest gives up its own.
+pub const INPUTS: [(usize, usize); 3] =
+    [(RECEIVE_BUFFER, 2048), (16 * RECEIVE_BUFFER, 128), (2 * BODY_BYTES, 16)];
+/// Time from the first bytes of a request until it has to be whole, ns; then it is answered 408. An exchange sends one within a
+/// round trip or two, and would not wait for an answer for a second.
+pub const REQUEST_NS: u64 = 10_000_000_000;
+/// Time that the kernel may take to take an answer, ns, which it does at once unless the peer has not read for
+/// [`SOCKET_SEND_BYTES`]; then the connection is closed.
+pub const UNREAD_NS: u64 = 10_000_000_000;
+/// The same while others wait for an answer buffer: half of their deadline.
+pub const UNREAD_SHORT_NS: u64 = DEADLINE_NS / 2;
+/// Answers that the kernel keeps for a peer that does not read, bytes (`SO_SNDBUF`; the kernel counts twice as much): some 40
+/// bids, or thousands of 204. Without a bound it would be megabytes for each connection (`net.ipv4.tcp_wmem`).
+pub const SOCKET_SEND_BYTES: usize = 128 * 1024;
+/// Connections to the admin port at once: scrapers, consoles and operators are few.
+pub const ADMIN_CONNECTIONS: usize = 64;
+/// How long a connection may be silent while places run short, ns, before it may have to make room for another.
+pub const CROWDED_NS: u64 = 10_000_000_000;
+/// The same of a connection that has never sent a request.
+pub const CROWDED_NEW_NS: u64 = 1_000_000_000;
 /// Time from arrival to answer, ns (mission M3). `tmax` minus the exchange's network margin may be sooner.
 pub const DEADLINE_NS: u64 = 8_000_000;
 /// Time a notice may wait for the disk before it is answered 503, ns.
 pub const NOTICE_NS: u64 = 5_000_000_000;
+/// A turn of a bid core's loop that takes this much longer than its requests explain, or a wait that ends this much too late, is a
+/// stall, ns (docs/STALLS.md).
+pub const STALL_NS: u64 = 2_000_000;
+/// The longest a loop that has connections waits, ns: what arrives while its process is stopped could not be told from what arrives
+/// while it sleeps.
+pub const BEAT_NS: u64 = 2_000_000;
 /// Notices waiting for the disk, per core; more are answered 503 at once.
 pub const PARKED: usize = 16_384;
 
@@ -52,6 +83,13 @@ pub const FETCH_TIMEOUT_NS: u64 = 50_000_000;
 pub const FETCHES: usize = 32;
 /// Users being fetched, or waiting to be, over all cores; more are told as failed at once.
 pub const WANTED: usize = 16_384;
+
+/// Connections of the ingress at most, whatever `ingress.max_connections` says: one thread serves them.
+pub const INGRESS_CONNECTIONS: usize = 4096;
+/// A request to the ingress for which every connection has room, bytes: nearly all are shorter.
+pub const INGRESS_REQUEST: usize = 64 * 1024;
+/// Longer requests at the same time; the next wait for one of them, and their peers in TCP.
+pub const INGRESS_LONG: usize = 64;
 
 /// Nesting of a JSON document; deeper is refused as broken.
 pub const JSON_DEPTH: usize = 64;
@@ -246,6 +284,9 @@ const _: () = assert!(PARKED_BIDS <= MISSES && MISS_MARGIN_NS < DEADLINE_NS);
 const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
 const _: () = assert!(SHARD_BYTES >= SHARD_BYTES_LEAST);
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
+const _: () = assert!(INPUTS[0].0 >= RECEIVE_BUFFER && INPUTS[0].0 < INPUTS[1].0 && INPUTS[1].0 < INPUTS[2].0);
+// The longest request that is read: chunks take an eighth beside the body, and there may be trailers.
+const _: () = assert!(INPUTS[2].0 >= BODY_BYTES + BODY_BYTES / 8 + 2 * HEAD_BYTES + RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);
 const _: () = assert!(FEED_CLEAR_NS > TICK_NS && FEED_CLEAR_NS < FEED_LAG_NS);

@@ -1,7 +1,7 @@
 //! Secrets come from files that only their owner may read; a missing or open one stops the start-up.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -114,6 +114,17 @@ pub(crate) fn read(path: &Path, advice: &str) -> Result<String, SecretError> {
     Ok(if read.is_ok() { text.trim_end().to_owned() } else { String::new() })
 }
 
+/// Tells one content of a file from another: device and number, length, time of the last change of content or owner.
+pub(crate) type Stamp = [i64; 6];
+
+/// Of this file now; zeros without one.
+pub(crate) fn stamp(path: &Path) -> Stamp {
+    let stamp = fs::metadata(path).map(|data| {
+        [data.dev() as i64, data.ino() as i64, data.size() as i64, data.mtime(), data.mtime_nsec(), data.ctime_nsec()]
+    });
+    stamp.unwrap_or_default()
+}
+
 pub(crate) fn not_a_key(path: &Path, wanted: &str) -> SecretError {
     SecretError(format!("{}: not a key: {wanted}", path.display()))
 }
@@ -133,7 +144,6 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use corebid::authority::books::Books;
-use corebid::authority::message::{Answer, Ask, Booked, Booking, LeaseReport, Register, Registered, Report};
+use corebid::authority::message::{Answer, Ask, Booked, Booking, LeaseReport, Part, Register, Registered, Report};
 use corebid::authority::{Authority, Budget};
 use corebid::ids::Snowflake;
 use corebid::limits;
 use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::history::History;
-use corebid::reconcile::record::NO_NUMBER;
+use corebid::reconcile::record::{Marks, NO_NUMBER, Record};
 use corebid::reconcile::{Funding, Horizons, Mode, Parts, Reconciler, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Order, Reserved};
 use corebid::store::journal::Journal;
@@ -257,4 +257,82 @@ fn a_node_reports_what_is_on_its_disk() {
     written(&mut node);
     let report = node.report(NOW).expect("the tick's report");
     assert_eq!((&report.bookings[..], report.next_booking), (&[booking][..], 1));
+}
+
+/// Bills of a campaign that is not listed any more when the next process begins are told to those who keep its accounts, by what
+/// the ledger says of whose it was; and it cannot be listed as another's.
+#[test]
+fn what_was_billed_is_reported_though_its_campaign_is_gone() {
+    let mut fleet = Fleet::new();
+    let registered = fleet.register(1);
+    let settings = Settings { node: NodeId(1), cores: 1, horizons: Horizons::default(), parts: Parts::Advertisers };
+    let begin = |history| {
+        let (journal, gauges) = (Journal::new(1, UnixMillis(0)), Arc::new(Gauges::new(1)));
+        Reconciler::new(settings, history, journal, registered, gauges, NOW)
+    };
+    let ledger = |node: &mut Reconciler| {
+        let (mut bytes, mut history) = (Vec::new(), History::default());
+        while let Some(batch) = node.journal().take() {
+            node.durable(batch.upto);
+            bytes.extend(batch.bytes);
+        }
+        let mut rest = &bytes[..];
+        while let Some((_, record)) = Record::decode(&mut rest) {
+            history.apply(&record);
+        }
+        history
+    };
+    let (slot, total, mode, tolerance) = (Slot(0), None, Mode::Strict, None);
+    let funding = |advertiser| Funding {
+        campaign: CAMPAIGN,
+        advertiser: AdvertiserId(advertiser),
+        slot,
+        daily: DAILY,
+        total,
+        price: PRICE,
+        mode,
+        tolerance,
+    };
+    let mut node = begin(History::default());
+    node.campaigns(NOW, &[funding(1)]);
+    let mut history = ledger(&mut node);
+    let booked = booking(0, &registered, LeaseId(5), 0);
+    let &Booking { number, reservation, lease, campaign, exchange, reserved, amount, expires, .. } = &booked;
+    let (bid, wall, marks, epoch) = (BidId([9; 16]), NOW.wall, Marks::BILLED, Epoch(0));
+    history.apply(&Record::Bill {
+        number,
+        reservation,
+        lease,
+        campaign,
+        exchange,
+        bid,
+        price: CpmMicros(PRICE.0 / 2),
+        reserved,
+        amount,
+        expires,
+        wall,
+        marks,
+        epoch,
+    });
+
+    // The same from the opening of a new segment.
+    let mut opened = History::default();
+    history.opening().for_each(|record| opened.apply(&record));
+    assert_eq!(opened, history);
+    for history in [history.clone(), opened] {
+        let mut node = begin(history);
+        node.campaigns(NOW, &[]);
+        node.tick(NOW);
+        let _ = ledger(&mut node);
+        let report = node.report(NOW).expect("a report of the bill");
+        assert_eq!((report.part, &report.bookings[..]), (Part::Advertiser(AdvertiserId(1)), &[booked][..]));
+        assert_eq!(node.report(NOW), None, "and nobody else is told");
+    }
+
+    let mut node = begin(history);
+    node.campaigns(NOW, &[funding(2)]);
+    node.tick(NOW);
+    let _ = ledger(&mut node);
+    let parts: Vec<_> = std::iter::from_fn(|| node.report(NOW)).map(|report| report.part).collect();
+    assert_eq!(parts, [Part::Advertiser(AdvertiserId(1))], "it is not another's");
 }

@@ -1,8 +1,11 @@
 //! Housekeeping's HTTP: `/metrics`, `/live`, `/ready`, `/api`. It reads what others count and never makes them wait; what an operator
 //! asks for goes to the reconciliation core as a command ([`operator`]).
 
+pub mod bounded;
+pub mod ingress;
 pub mod operator;
 pub mod paths;
+pub mod stalls;
 pub mod users;
 
 use std::sync::Arc;
@@ -18,9 +21,12 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::clock;
+use crate::ingress::Control;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls::watch::Stalls;
 use operator::Operator;
 use paths::Paths;
+use stalls::View;
 use users::Users;
 
 /// What the admin port shows.
@@ -32,10 +38,14 @@ pub struct Observed {
     pub cores: Vec<&'static CoreMetrics>,
     /// Supply paths, if they are counted.
     pub paths: Option<Paths>,
+    /// What kept the bid cores from their loops.
+    pub stalls: Stalls,
     /// Where operators' commands go.
     pub operator: Option<Operator>,
     /// What erasing users takes.
     pub users: Option<Users>,
+    /// Opens and closes the ingress, if there is one.
+    pub ingress: Option<Control>,
     /// Whether they were told to stop.
     pub draining: AtomicBool,
 }
@@ -55,6 +65,8 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/live", get(|| async { "1" }))
         .route("/ready", get(ready))
         .route("/api/supply/paths", get(supply_paths))
+        .route("/api/stalls", get(longest_stalls))
+        .route("/api/ingress", get(ingress::show))
         .merge(operator::routes())
         .with_state(observed)
 }
@@ -75,6 +87,10 @@ async fn supply_paths(State(observed): State<Arc<Observed>>) -> Response {
         Some(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Some(Err(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+async fn longest_stalls(State(observed): State<Arc<Observed>>) -> Response {
+    operator::json(StatusCode::OK, &View::of(&observed.stalls, clock::boot()))
 }
 
 async fn ready(State(observed): State<Arc<Observed>>) -> Response {

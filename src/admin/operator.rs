@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Observed, users};
+use super::{Observed, ingress, users};
 use crate::authority::books::Scope;
 use crate::authority::message::Why;
 use crate::authority::{self, NotRetired};
@@ -120,6 +120,7 @@ pub(super) fn routes() -> Router<Arc<Observed>> {
         .route("/api/advertisers/{id}/resume", post(resume_advertiser))
         .route("/api/nodes/{id}/retire", post(retire))
         .merge(users::changes())
+        .merge(ingress::changes())
         .route_layer(from_fn(lawful));
     changes.route("/api/stopped", get(stopped))
 }

@@ -619,7 +619,8 @@ impl Books {
             | Record::Confirmed { .. }
             | Record::Pending { .. }
             | Record::Bookings { .. }
-            | Record::Erased { .. } => {}
+            | Record::Erased { .. }
+            | Record::Owned { .. } => {}
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::bid::choose::Takes;
 use crate::bid::edge::Countries;
+use crate::bid::stalls::Stalls;
 use crate::bid::supply::Demand;
 use crate::config::Config;
 use crate::config::exchange::{Field, Formats, Rules};
@@ -106,11 +107,11 @@ impl Exchanges {
     }
 }
 
-/// When the answer must be on its way: [`limits::DEADLINE_NS`] after arrival.
+/// When the answer must be on its way: [`limits::DEADLINE_NS`] after arrival. If it is too late for that, `stalls` tell why.
 #[inline]
-pub fn deadline(now: Now, arrived: Nanos) -> Result<Nanos, NoBidReason> {
+pub fn deadline(now: Now, arrived: Nanos, stalls: &Stalls) -> Result<Nanos, NoBidReason> {
     let deadline = arrived.after(limits::DEADLINE_NS);
-    if now.boot < deadline { Ok(deadline) } else { Err(NoBidReason::Shed) }
+    if now.boot < deadline { Ok(deadline) } else { Err(stalls.reason(now.boot, arrived, limits::DEADLINE_NS)) }
 }
 
 /// The deadline once `tmax` (ms, 0 if absent) is known: whichever is sooner, that, the exchange's own or `deadline`.
@@ -141,9 +142,13 @@ mod tests {
         let arrived = Nanos(Nanos::SECOND);
         let now = |ms| Now { boot: arrived.after(ms * Nanos::MS), ..Now::default() };
 
-        let eight = deadline(now(0), arrived).unwrap();
+        let mut stalls = Stalls::default();
+        let eight = deadline(now(0), arrived, &stalls).unwrap();
         assert_eq!(eight.since(arrived), 8 * Nanos::MS);
-        assert_eq!(deadline(now(8), arrived), Err(NoBidReason::Shed));
+        assert_eq!(deadline(now(8), arrived, &stalls), Err(NoBidReason::Shed));
+        stalls.note(arrived, arrived.after(3 * Nanos::MS));
+        assert_eq!(deadline(now(8), arrived, &stalls), Err(NoBidReason::Stalled));
+        assert_eq!(deadline(now(7), arrived, &stalls), Ok(eight));
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, 0, exchange), Ok(eight));
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, 100, exchange), Ok(eight));
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, 25, exchange).unwrap().since(arrived), 5 * Nanos::MS);

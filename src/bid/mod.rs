@@ -7,9 +7,11 @@ pub mod net;
 pub mod server;
 pub mod service;
 pub mod notices;
+pub mod alarm;
 
 // The stages, in order.
 pub mod admit;
+pub mod stalls;
 pub mod edge;
 pub mod comply;
 pub mod supply;
@@ -80,6 +82,7 @@ use probe::Probe;
 use profile::{Behind, ProfileShard};
 use pseudonym::Pseudonyms;
 use quote::Quote;
+use stalls::Stalls;
 use user::User;
 
 /// One bid request as it came out of the framing.
@@ -244,6 +247,8 @@ pub struct BidCore {
     pub leases: Leases,
     paper: Paper,
     events: EventSender,
+    /// When the loop was kept away.
+    pub stalls: Stalls,
     metrics: &'static CoreMetrics,
     scanner: json::Scratch,
     offers: Box<Offers>,
@@ -287,6 +292,7 @@ impl BidCore {
             leases: Leases::new(limits::SLOTS),
             paper,
             events,
+            stalls: Stalls::default(),
             metrics,
             scanner: json::Scratch::new(limits::BODY_BYTES),
             offers: Box::default(),
@@ -355,7 +361,7 @@ impl BidCore {
 
         probe.enter(Stage::Admit);
         let exchange = self.exchanges.by_path(ask.exchange).ok_or(NoBidReason::UnknownExchange)?;
-        let deadline = admit::deadline(now, ask.arrived)?;
+        let deadline = admit::deadline(now, ask.arrived, &self.stalls)?;
         if !leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease.into());
         }

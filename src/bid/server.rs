@@ -5,23 +5,33 @@
 //! * Answers of one connection go out in the order of its requests, however long one of them is parked.
 //! * A connection whose peer does not read, or that finds no answer buffer free, is not read from: its peer waits in TCP.
 
+mod alarm;
 mod answers;
 mod connection;
 mod desk;
+mod inputs;
+mod meter;
+mod patience;
+mod pressure;
 mod run;
 
 use std::collections::VecDeque;
 use std::io;
 
-use super::net::{Conn, Happened, Net, Received};
+use super::alarm::Bell;
+use super::net::{self, Conn, Happened, Net, Received};
 use crate::clock;
 use crate::limits;
+use crate::metrics::stalls::Round;
 use crate::units::{Nanos, Now};
 use crate::wire::http;
 
 use answers::Answers;
-use connection::{Connection, Held, Inputs};
+use connection::{Connection, Held};
 use desk::Desk;
+use inputs::Inputs;
+use meter::{Kept, Meter, Work};
+use patience::SWEEP_NS;
 
 pub use run::{Backend, CoreNet, run_core};
 
@@ -37,6 +47,16 @@ const LINGER_BYTES: usize = 8 * limits::BODY_BYTES;
 const DRAIN_STEP_NS: u64 = 20 * Nanos::MS;
 /// While draining, how long a peer may take to close after its last answer, ns.
 const DRAIN_LINGER_NS: u64 = 200 * Nanos::MS;
+
+/// What a core takes for input that is not consumed, bytes.
+pub const INPUT_BYTES: usize = inputs::BYTES;
+/// What a loop and its backend take for one connection beside its input and answers, bytes.
+pub const CONNECTION_BYTES: usize = size_of::<Connection>() + size_of::<Watched>() + net::CONNECTION_BYTES
+    // Its entries in the lists of those to submit, to read on, and to be given an answer buffer.
+    + 4 * size_of::<Conn>();
+
+/// Memory of a bid that is written and not submitted, bytes.
+pub const OFFER_BYTES: usize = desk::OFFER_BYTES;
 
 const _: () = assert!(ANSWER_ROOM + http::answer::LONGEST_EMPTY < limits::ANSWER_BUFFER);
 
@@ -103,11 +123,23 @@ pub trait Service {
     /// Answers a parked request into `response`, which has [`ANSWER_ROOM`] bytes or more. [`Served::Parked`]: not yet.
     fn resume(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served;
 
+    /// Answers a parked request, because the process ends before it could be resumed. What parks nothing need not say anything.
+    fn abandon(&mut self, now: Now, token: Token, response: &mut [u8]) -> Served {
+        self.resume(now, token, response)
+    }
+
     /// The connection of a parked request is gone: it need not be answered.
     fn forget(&mut self, token: Token);
 
     /// A bid was replaced by a 204, because its time had passed before it could be submitted.
     fn withdrawn(&mut self, now: Now);
+
+    /// The loop was kept away from `from` to `to`: a stretch of a turn that took longer than its requests explain, or a wait that
+    /// ended too late. Told as soon as it is known.
+    fn stalled(&mut self, _from: Nanos, _to: Nanos) {}
+
+    /// Once more around, after the answers went out.
+    fn turned(&mut self, _round: &Round) {}
 
     /// [`Service::turn`] is wanted by then.
     fn wake_at(&self, now: Now) -> Nanos;
@@ -124,6 +156,16 @@ pub struct Counters {
     pub closed: u64,
     /// Of those, for having been idle.
     pub idled: u64,
+    /// Of those, for not having read their answers.
+    pub unread: u64,
+    /// Of those, silent ones that made room for others.
+    pub crowded: u64,
+    /// Connections closed as they came, because there was no place for them.
+    pub turned_away: u64,
+    /// Requests that did not come whole in time, answered 408.
+    pub timed_out: u64,
+    /// Inputs given up because others needed their memory.
+    pub pressed: u64,
     /// Requests framed.
     pub requests: u64,
     /// Requests answered by the service.
@@ -159,15 +201,25 @@ pub struct Server<N: Net, S: Service> {
     starved: VecDeque<Conn>,
     /// Parked requests that can be answered.
     ready: Vec<Token>,
-    /// Every connection, in the order in which it is looked at for having been idle.
-    watch: VecDeque<(Conn, Nanos)>,
+    /// Every place that has a connection, in the order in which it is looked at for having been idle.
+    watch: VecDeque<Watched>,
+    /// When it is looked whose request or answer takes too long.
+    sweep_at: Nanos,
+    /// When silent connections are looked for next, if places are short.
+    crowd_at: Nanos,
     /// A send completed since this was last cleared.
     moved: bool,
     open: usize,
-    idle_ns: u64,
-    drain_ns: u64,
+    core: CoreNet,
     drain: Option<Drain>,
     now: Now,
+    meter: Meter,
+}
+
+/// A place in the table of connections, and when it is looked at.
+struct Watched {
+    index: u32,
+    look: Nanos,
 }
 
 struct Drain {
@@ -176,28 +228,31 @@ struct Drain {
 }
 
 impl<N: Net, S: Service> Server<N, S> {
-    /// A loop over the connections of `net`. `idle_ns` is the time after which an idle connection is closed, `drain_ns` the
-    /// longest a drain takes.
+    /// A loop over the connections of `net`, which has `core.connections` places.
     ///
     /// # Errors
     /// The kernel gives no memory for the answer buffers.
-    pub fn new(net: N, service: S, idle_ns: u64, drain_ns: u64) -> io::Result<Server<N, S>> {
+    pub fn new(net: N, service: S, core: &CoreNet) -> io::Result<Server<N, S>> {
+        let now = clock::now();
         Ok(Server {
             net,
             desk: Desk::new(service, Answers::map()?),
-            connections: Vec::new(),
-            inputs: Inputs::default(),
+            // What is not written to is not resident.
+            connections: Vec::with_capacity(core.connections),
+            inputs: Inputs::new(),
             dirty: Vec::with_capacity(1024),
             freed: Vec::with_capacity(1024),
             starved: VecDeque::with_capacity(1024),
             ready: Vec::with_capacity(1024),
-            watch: VecDeque::with_capacity(1024),
+            watch: VecDeque::with_capacity(core.connections),
+            sweep_at: Nanos::NEVER,
+            crowd_at: Nanos(0),
             moved: false,
             open: 0,
-            idle_ns,
-            drain_ns,
+            core: *core,
             drain: None,
-            now: clock::now(),
+            now,
+            meter: Meter::new(now.boot),
         })
     }
 
@@ -225,17 +280,21 @@ impl<N: Net, S: Service> Server<N, S> {
     /// # Errors
     /// As [`Server::run`].
     pub fn turn(&mut self) -> io::Result<bool> {
-        let mut until = self.desk.service.wake_at(self.now);
-        if let Some((_, look)) = self.watch.front() {
-            until = until.min(*look);
-        }
+        let mut until = self.desk.service.wake_at(self.now).min(self.look_at());
         if let Some(drain) = &self.drain {
             until = until.min(drain.look);
         }
-        self.net.wait(self.now.boot, until)?;
+        let until = self.meter.rest(until, self.open > 0);
+        self.net.wait(self.meter.last(), until)?;
         self.now = clock::now();
+        let late = self.meter.woke(self.now.boot);
+        self.kept(late);
         self.desk.counters.turns += 1;
         self.desk.counters.rearmed = self.net.rearmed();
+        self.desk.counters.turned_away = self.net.turned_away();
+        if let Some(bell) = self.core.bell.filter(Bell::rings) {
+            self.heed(bell)?;
+        }
 
         while let Some(happened) = self.net.next() {
             match happened {
@@ -249,7 +308,23 @@ impl<N: Net, S: Service> Server<N, S> {
         let turn = self.desk.service.turn(self.now, &self.desk.counters, &mut self.ready);
         self.advance();
         self.close_idle();
-        Ok(self.drained(turn))
+        let goes_on = self.drained(turn);
+        self.look(clock::boot());
+        self.desk.service.turned(&self.meter.round());
+        Ok(goes_on)
+    }
+
+    /// The clock was read again.
+    fn look(&mut self, now: Nanos) {
+        let Counters { requests, answered, .. } = self.desk.counters;
+        let kept = self.meter.look(now, Work { requests, answered });
+        self.kept(kept);
+    }
+
+    fn kept(&mut self, kept: Option<Kept>) {
+        if let Some((from, to)) = kept {
+            self.desk.service.stalled(from, to);
+        }
     }
 
     /// Answers what waited and can go on, and submits all answers, until nothing moves any more.
@@ -281,14 +356,19 @@ impl<N: Net, S: Service> Server<N, S> {
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, Connection::vacant);
         }
-        self.connections[index] = Connection::new(conn.generation, self.now.boot);
+        // A place that is still in the queue is not put there again, so that a storm of connections does not fill it.
+        let watched = self.connections[index].watched;
+        self.connections[index] = Connection { watched: true, ..Connection::new(conn.generation, self.now.boot) };
         self.open += 1;
         self.desk.counters.accepted += 1;
-        self.watch.push_back((conn, self.now.boot.after(self.watch_ns())));
+        if !watched {
+            self.watch.push_back(Watched { index: conn.index, look: self.now.boot.after(self.watch_ns()) });
+        }
     }
 
     fn received(&mut self, conn: Conn, received: Received) {
         let bytes = self.net.bytes(&received);
+        let since = self.meter.unread_since(self.now.boot);
         self.desk.counters.received += bytes.len() as u64;
         let Some(connection) = live(&mut self.connections, conn) else { return self.net.recycle(received) };
         if connection.last {
@@ -301,15 +381,17 @@ impl<N: Net, S: Service> Server<N, S> {
             return;
         }
         if connection.input.is_empty() && connection.reads_on() {
-            let arrived = connection::Arrivals::at(self.now.boot);
+            let arrived = connection::Arrivals::at(since);
             let consumed = self.desk.serve(self.now, conn, connection, bytes, arrived);
             if consumed < bytes.len() {
-                connection.input.append(&bytes[consumed..], self.now.boot, &mut self.inputs);
+                self.keep(conn, &received, consumed);
             }
             self.net.recycle(received);
-            self.settle(conn);
+            if live(&mut self.connections, conn).is_some() {
+                self.settle(conn);
+            }
         } else {
-            connection.input.append(bytes, self.now.boot, &mut self.inputs);
+            self.keep(conn, &received, 0);
             self.net.recycle(received);
             self.read_on(conn);
         }
@@ -322,9 +404,9 @@ impl<N: Net, S: Service> Server<N, S> {
         };
         if connection.reads_on() && !connection.input.is_empty() {
             let mut input = std::mem::take(&mut connection.input);
-            let (bytes, arrivals) = input.unread();
+            let (bytes, arrivals) = input.unread(&self.inputs);
             let consumed = self.desk.serve(self.now, conn, connection, bytes, arrivals);
-            input.consume(consumed, &mut self.inputs);
+            input.consume(consumed, conn, self.now.boot, &mut self.inputs);
             connection.input = input;
         }
         self.settle(conn);
@@ -346,6 +428,9 @@ impl<N: Net, S: Service> Server<N, S> {
         };
         self.moved = true;
         connection.in_flight = false;
+        if let Some(buffer) = &connection.buffer {
+            self.desk.answers.taken(buffer);
+        }
         if !connection.open {
             self.desk.release(connection);
             return;
@@ -447,8 +532,12 @@ impl<N: Net, S: Service> Server<N, S> {
             let bytes = self.desk.answers.written(buffer, from, to);
             // SAFETY: the buffer is this connection's until `Sent` is told, also when the connection is closed meanwhile;
             // the service and `withdraw` write only behind `submitted`; and `net` is dropped before the buffers.
-            if let Some(sent) = unsafe { self.net.send(conn, bytes) } {
-                self.sent(conn, sent);
+            match unsafe { self.net.send(conn, bytes) } {
+                Some(sent) => self.sent(conn, sent),
+                None => {
+                    self.desk.answers.submitted(buffer, conn, self.now.boot);
+                    self.sweep_at = self.sweep_at.min(self.now.boot.after(SWEEP_NS));
+                }
             }
         }
         self.desk.forget_submitted(&self.connections);
@@ -467,34 +556,12 @@ impl<N: Net, S: Service> Server<N, S> {
         if !connection.in_flight {
             self.desk.release(connection);
             self.moved = true;
+        } else if let Some(buffer) = &connection.buffer {
+            self.desk.answers.taken(buffer);
         }
         self.net.close(conn);
         self.open -= 1;
         self.desk.counters.closed += 1;
-    }
-
-    /// How often a connection is looked at.
-    fn watch_ns(&self) -> u64 {
-        (self.idle_ns / 32).max(1)
-    }
-
-    /// Closes connections that have been idle for too long. Each is looked at 32 times in that time, not oftener.
-    fn close_idle(&mut self) {
-        let now = self.now.boot;
-        let again = now.after(self.watch_ns());
-        while let Some(&(conn, _)) = self.watch.front().filter(|(_, look)| *look <= now) {
-            self.watch.pop_front();
-            let idle_ns = self.idle_ns;
-            let Some(connection) = live(&mut self.connections, conn) else { continue };
-            let idle = now.since(connection.active);
-            let over = !connection.parked && (idle >= idle_ns || (connection.lingering && idle >= LINGER_NS));
-            if over {
-                self.desk.counters.idled += 1;
-                self.close(conn);
-            } else {
-                self.watch.push_back((conn, again));
-            }
-        }
     }
 
     /// Begins a drain, and ends it; `false` when it is over.
@@ -503,7 +570,7 @@ impl<N: Net, S: Service> Server<N, S> {
         if turn == Turn::Drain && self.drain.is_none() {
             self.net.stop_accepting();
             self.desk.draining = true;
-            self.drain = Some(Drain { until: now.after(self.drain_ns), look: now.after(DRAIN_STEP_NS) });
+            self.drain = Some(Drain { until: now.after(self.core.drain_ns), look: now.after(DRAIN_STEP_NS) });
         }
         let Some(drain) = &mut self.drain else { return true };
         if now >= drain.look {

@@ -10,10 +10,12 @@ use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::stalls::witness::Witness;
+use crate::metrics::stalls::{Long, Round};
 use crate::profile::count::Periods;
 use crate::profile::fetched::{FetchOutcome, Fetched, Told};
 use crate::ring::message::{Event, Notice, Noticed, Order};
-use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused};
+use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused, Sender};
 use crate::ring::wake::{Wake, Waker};
 use crate::snapshot::Snapshot;
 use crate::units::{Nanos, Now};
@@ -33,6 +35,7 @@ pub struct Bidder {
     arriving: BoxReceiver<Snapshot>,
     retired: BoxSender<Snapshot>,
     stores: Option<Stores>,
+    witness: Witness,
     /// Whose bid requests wait for a profile.
     parked: Vec<Parked>,
     metrics: &'static CoreMetrics,
@@ -83,6 +86,8 @@ pub struct Fittings {
     pub retired: BoxSender<Snapshot>,
     /// To and from the stores thread, if there is one.
     pub stores: Option<Stores>,
+    /// Where long turns of its loop are told.
+    pub stalls: Sender<Long>,
     /// See [`Bidder`].
     pub debug_header: bool,
     /// See [`Bidder`].
@@ -95,9 +100,9 @@ const ORDERS_PER_TURN: usize = 256;
 const FETCHED_PER_TURN: usize = 128;
 
 impl Bidder {
-    /// A bidder around a core.
+    /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
         let pending = Pending::new();
         Bidder {
@@ -110,6 +115,7 @@ impl Bidder {
             retired,
             parked: Vec::with_capacity(if stores.is_some() { limits::PARKED_BIDS } else { 0 }),
             stores,
+            witness: Witness::open(stalls),
             metrics,
             debug_header,
             busy_work,
@@ -128,6 +134,9 @@ impl Bidder {
         out: &mut [u8],
     ) -> Served {
         self.metrics.requests.add(1);
+        if self.core.stalls.delayed(arrived) {
+            self.metrics.stalled_requests.add(1);
+        }
         burn(self.busy_work);
         let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
         let Some(head) = head else { return self.no_bid(NoBidReason::NoRoom, request, out) };
@@ -231,7 +240,7 @@ impl Bidder {
         if !exchange.rules.gzip_requests {
             return Err(NoBidReason::Encoding);
         }
-        admit::deadline(now, arrived)?;
+        admit::deadline(now, arrived, &self.core.stalls)?;
         if !self.core.leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease);
         }
@@ -394,6 +403,12 @@ impl Bidder {
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
         metrics.closed.set(counters.closed);
+        metrics.turned_away.set(counters.turned_away);
+        metrics.crowded.set(counters.crowded);
+        metrics.unread.set(counters.unread);
+        metrics.timed_out.set(counters.timed_out);
+        metrics.pressed.set(counters.pressed);
+        metrics.refused.set(counters.refused);
         metrics.rearmed.set(counters.rearmed);
         metrics.received_bytes.set(counters.received);
         metrics.profile_hits.set(profiles.hits);
@@ -406,6 +421,7 @@ impl Bidder {
         metrics.fingerprint_evictions.set(self.core.duplicates.evictions());
         metrics.frequency_evictions.set(self.core.frequency.evictions());
         metrics.unfetched.set(self.core.misses.unfetched());
+        metrics.stalls_lost.set(self.witness.lost());
         metrics.audit_lost.set(self.core.auditor.as_ref().map_or(0, Auditor::lost));
     }
 
@@ -483,6 +499,22 @@ impl Service for Bidder {
         done(answer::empty(out, status, waiting.persistence))
     }
 
+    fn abandon(&mut self, now: Now, token: Token, out: &mut [u8]) -> Served {
+        if let Some(Parked { ticket, .. }) = self.unpark(token) {
+            let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
+            self.core.misses.give_back(kept);
+            return done(answer::no_content(out, Persistence::Close));
+        }
+        let waiting = self.pending.take(token).expect("what is parked and no bid request is a notice");
+        let status = match waiting.noticed {
+            Some(Noticed::Safe) => Empty::Ok,
+            Some(Noticed::Expired) => Empty::Gone,
+            Some(Noticed::Unsafe) | None => Empty::Unavailable,
+        };
+        self.metrics.answered(waiting.noticed.unwrap_or(Noticed::Unsafe), now.boot.since(waiting.arrived));
+        done(answer::empty(out, status, Persistence::Close))
+    }
+
     fn forget(&mut self, token: Token) {
         if let Some(Parked { ticket, .. }) = self.unpark(token) {
             let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
@@ -494,6 +526,16 @@ impl Service for Bidder {
 
     fn withdrawn(&mut self, _now: Now) {
         self.metrics.nobid(NoBidReason::Late).add(1);
+    }
+
+    fn stalled(&mut self, from: Nanos, to: Nanos) {
+        self.core.stalls.note(from, to);
+    }
+
+    #[inline]
+    fn turned(&mut self, round: &Round) {
+        self.metrics.turn.record(round.turn_ns());
+        self.witness.turned(round);
     }
 
     fn wake_at(&self, now: Now) -> Nanos {

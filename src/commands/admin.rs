@@ -28,7 +28,16 @@ impl Admin<'_> {
 
     /// Has something changed, and reads what was done.
     pub(super) fn post<Done: DeserializeOwned>(self, path: &str) -> Result<Done, Failure> {
-        let (status, body) = self.ask("POST", path)?;
+        self.done("POST", path)
+    }
+
+    /// Reads how something stands.
+    pub(super) fn read<Stands: DeserializeOwned>(self, path: &str) -> Result<Stands, Failure> {
+        self.done("GET", path)
+    }
+
+    fn done<Done: DeserializeOwned>(self, method: &str, path: &str) -> Result<Done, Failure> {
+        let (status, body) = self.ask(method, path)?;
         match (status, serde_json::from_slice::<Refusal>(&body)) {
             (200, _) => serde_json::from_slice(&body).map_err(|error| self.failed(&format!("it says {error}"))),
             (_, Ok(Refusal { error })) => Err(Failure::new(format!("{}: {error}", self.url()))),

@@ -43,6 +43,9 @@ pub struct Args {
     /// Send the bodies in gzip, compressed before the run, and accept answers in gzip
     #[arg(long)]
     gzip: bool,
+    /// Drop a request that could not be sent within so many ms of when it was due, as an exchange does, and count it `unsent`
+    #[arg(long, value_name = "MS", conflicts_with = "saturate")]
+    give_up: Option<f64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -62,6 +65,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         saturate: args.saturate,
         debug: !args.no_debug,
         gzip: args.gzip,
+        give_up_ms: args.give_up,
+        live: None,
     })
     .map_err(|error| match error {
         load::Error::Target(_) | load::Error::Option(..) | load::Error::Pin(_) => Failure::usage(error),

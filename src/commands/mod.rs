@@ -5,9 +5,11 @@ mod admin;
 pub mod campaigns;
 pub mod consent;
 pub mod demo;
+pub mod drill;
 pub mod erase;
 pub mod explain;
 pub mod floor;
+pub mod ingress;
 pub mod ledger;
 pub mod load;
 pub mod price;
@@ -43,6 +45,8 @@ enum Command {
     Floor(floor::Args),
     /// Open-loop load: latency from the intended send time
     Load(load::Args),
+    /// Make something fail on purpose, in processes of its own, and check what comes of it
+    Drill(drill::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
     /// The money under virtual time: nodes, bid cores and the authority, with everything going wrong
@@ -67,6 +71,8 @@ enum Command {
     Stop(resume::Args),
     /// Let a campaign or an advertiser bid again that an operator or a guard stopped
     Resume(resume::Args),
+    /// The second way in, for when the first is lost: open it, close it, see how it stands
+    Ingress(ingress::Args),
     /// Give up the leases of a node that will not come back; recorded
     Retire(retire::Args),
     /// Forget a user: the key is destroyed, so that no copy can be read; recorded
@@ -115,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Ledger(args) => ledger::run(&args),
@@ -128,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Campaigns(args) => campaigns::run(&args),
         Command::Stop(args) => resume::stop(&args),
         Command::Resume(args) => resume::resume(&args),
+        Command::Ingress(args) => ingress::run(&args),
         Command::Retire(args) => retire::run(&args),
         Command::Erase(args) => erase::run(&args),
     };

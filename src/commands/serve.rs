@@ -12,12 +12,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
+use crate::admin::bounded::Bounded;
 use crate::bid::net::Waiting;
 use crate::bid::server::Backend;
 use crate::bid::service::burn;
+use crate::bounds;
 use crate::clock;
 use crate::commands::Failure;
 use crate::config::Config;
+use crate::harden;
+use crate::harden::panic::Drill;
 use crate::launch::{Launch, Node};
 use crate::limits;
 use crate::reload::Reloads;
@@ -56,6 +60,9 @@ pub struct Args {
     /// Burn this much more per request, in percent of a nominal 7 us: calibrates performance gates
     #[arg(long, value_name = "PCT", default_value_t = 0.0)]
     busy_work: f64,
+    /// Let a thread panic: bid-N, reconcile or housekeeping, a colon, milliseconds after the start (docs/HARDENING.md)
+    #[arg(long, value_name = "WHO:MS", hide = true)]
+    drill_panic: Option<Drill>,
 }
 
 /// How many campaigns `--demo=N` can ask for: those there are slots for.
@@ -73,12 +80,17 @@ const POLL: Duration = Duration::from_millis(2);
 /// Runs it until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let demo = args.demo;
-    let launch = launch(args)?;
+    bounds::raise_descriptors();
+    let reserved = launch(args)?.bind()?;
+    // While this is the only thread.
+    let enclosed = harden::enclose(reserved.config(), reserved.address.port())?;
     #[cfg(feature = "stores")]
-    let feeds = crate::feed::Feeds::begin(&launch.config).map_err(Failure::new)?;
+    let feeds = crate::feed::Feeds::begin(reserved.config()).map_err(Failure::new)?;
     // Before they are read, so that a change while the bidder starts is seen.
-    let files = Stamps::of(launch.source.watched());
-    let mut node = launch.start()?;
+    let files = Stamps::of(reserved.source().watched());
+    let mut node = reserved.start()?;
+    harden::panic::install(node.panel.clone());
+    log::info!("{}", node.bound);
     let (admin, campaigns) = (node.admin, node.campaigns().len());
     let reloads = node.reload_apart()?;
     #[cfg(feature = "stores")]
@@ -89,6 +101,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let metrics = node.metrics.clone();
+    if let Err(error) = enclosed.seal() {
+        node.drain()?;
+        return Err(error.into());
+    }
+    if let Some(drill) = args.drill_panic {
+        node.drill(drill)?;
+    }
     let ended = runtime.block_on(housekeeping(node, admin, campaigns, &reloads, files));
     if let Some(Some(campaigns)) = demo {
         let sum =
@@ -156,7 +175,7 @@ async fn housekeeping(
     };
     let observed = node.observed.clone();
     let admin = listener.local_addr()?;
-    let serving = tokio::spawn(async move { axum::serve(listener, admin::router(observed)).await });
+    let serving = tokio::spawn(async move { axum::serve(Bounded::new(listener), admin::router(observed)).await });
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     let mut watch = tokio::time::interval(WATCH);

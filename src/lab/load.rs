@@ -13,6 +13,8 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 
@@ -57,6 +59,28 @@ pub struct Options {
     pub debug: bool,
     /// Send every body in gzip, compressed before the run, and accept answers in gzip.
     pub gzip: bool,
+    /// A request that could not be sent within so many ms of when it was due is dropped and counted as unsent, as an exchange
+    /// does whose patience is over. `None` sends however late.
+    pub give_up_ms: Option<f64>,
+    /// Where somebody may watch, or end the run.
+    pub live: Option<Arc<Live>>,
+}
+
+/// A run that is on, for another thread.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Set to send nothing more: the run ends as if its time were over.
+    pub stop: AtomicBool,
+    /// Requests sent.
+    pub sent: AtomicU64,
+    /// Requests answered, whatever the status.
+    pub answered: AtomicU64,
+    /// Answers 200.
+    pub bids: AtomicU64,
+    /// 204s whose `x-nobid-reason` is `shed` or `stalled`.
+    pub shed: AtomicU64,
+    /// Requests whose connection broke.
+    pub lost: AtomicU64,
 }
 
 impl Default for Options {
@@ -73,6 +97,8 @@ impl Default for Options {
             saturate: false,
             debug: true,
             gzip: false,
+            give_up_ms: None,
+            live: None,
         }
     }
 }
@@ -130,6 +156,11 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     if bodies.is_empty() {
         return Err(Error::Option("corpus", "it holds no request".into()));
     }
+    if let Some(ms) = options.give_up_ms
+        && (options.saturate || !is_length(ms))
+    {
+        return Err(Error::Option("give-up", format!("{ms} ms is no patience, or there is no schedule to be late by")));
+    }
     let requests = if options.gzip { Requests::gzip } else { Requests::new }(&target, &bodies, options.debug);
     drop(bodies);
     // The generator has a thread of its own, so that pinning it binds nothing else.
@@ -170,8 +201,13 @@ fn generate(options: &Options, target: Target, requests: &Requests) -> Result<Re
 /// The state of a run.
 struct Run {
     schedule: Schedule,
+    /// The request that is sent next.
+    next: u64,
     /// Requests sent so far.
     sent: u64,
+    /// How late a request may be sent, ns.
+    patience: u64,
+    live: Option<Arc<Live>>,
     /// Time in loop turns that did something.
     busy: u64,
     stopped: Nanos,
@@ -187,8 +223,11 @@ struct Answers {
     answered: u64,
     lost: u64,
     shed: u64,
+    stalled: u64,
     late: u64,
+    in_time: u64,
     last: Nanos,
+    live: Option<Arc<Live>>,
 }
 
 impl Answers {
@@ -200,11 +239,29 @@ impl Answers {
                 latencies.record(flight.intended, latency);
                 self.answered += 1;
                 self.late += u64::from(latency > LATE_NS);
-                self.shed += u64::from(answer.status == 204 && answer.reason == b"shed");
+                let (shed, stalled) = match (answer.status, answer.reason) {
+                    (204, b"shed") => (true, false),
+                    (204, b"stalled") => (false, true),
+                    _ => (false, false),
+                };
+                let decided = matches!(answer.status, 200 | 204) && !shed && !stalled;
+                self.shed += u64::from(shed);
+                self.stalled += u64::from(stalled);
+                self.in_time += u64::from(decided && at.since(flight.sent) <= LATE_NS);
                 self.status[usize::from(answer.status)] += 1;
                 self.last = at;
+                if let Some(live) = &self.live {
+                    live.answered.fetch_add(1, Ordering::Relaxed);
+                    live.bids.fetch_add(u64::from(answer.status == 200), Ordering::Relaxed);
+                    live.shed.fetch_add(u64::from(shed || stalled), Ordering::Relaxed);
+                }
             }
-            Outcome::Lost => self.lost += 1,
+            Outcome::Lost => {
+                self.lost += 1;
+                if let Some(live) = &self.live {
+                    live.lost.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
     }
 }
@@ -214,30 +271,59 @@ impl Run {
         let length = schedule.end.since(schedule.start);
         Run {
             schedule,
+            next: 0,
             sent: 0,
+            patience: options.give_up_ms.map_or(u64::MAX, |ms| (ms * Nanos::MS as f64) as u64),
+            live: options.live.clone(),
             busy: 0,
             stopped: schedule.start,
             latencies: Latencies::new(schedule.start, length, options.hdr.is_some()),
             lag: latency::histogram(),
-            answers: Answers { status: vec![0; 1000], ..Answers::default() },
+            answers: Answers { status: vec![0; 1000], live: options.live.clone(), ..Answers::default() },
+        }
+    }
+
+    /// Ends the schedule here if somebody wants it to.
+    #[inline]
+    fn heed(&mut self, now: Nanos) {
+        if let Some(live) = &self.live
+            && live.stop.load(Ordering::Relaxed)
+            && now < self.schedule.end
+        {
+            self.schedule.cut(now, self.next);
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, pool: &mut Pool, requests: &Requests, intended: Nanos, now: Nanos) {
+        pool.send(Flight { tag: self.next, intended, sent: now }, requests.get(self.next));
+        self.next += 1;
+        self.sent += 1;
+        if let Some(live) = &self.live {
+            live.sent.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn by_schedule(&mut self, pool: &mut Pool, requests: &Requests) -> io::Result<()> {
-        let Schedule { start, end, count, .. } = self.schedule;
+        let start = self.schedule.start;
         let (mut now, mut due) = (start, start);
         // When the generator could first have sent the next request: lag counts from there, or from when it was due.
         let mut roomy = pool.has_room().then_some(now);
         loop {
             let turn = now;
             let mut burst = 0;
-            while due <= now && self.sent < count && burst < BURST && self.schedule.sends(now) {
+            self.heed(now);
+            let Schedule { end, count, .. } = self.schedule;
+            while self.next < count && now.since(due) > self.patience {
+                self.next += 1;
+                due = self.schedule.due(self.next);
+            }
+            while due <= now && self.next < count && burst < BURST && self.schedule.sends(now) {
                 let Some(since) = roomy else { break };
-                pool.send(Flight { tag: self.sent, intended: due }, requests.get(self.sent));
+                self.send(pool, requests, due, now);
                 self.lag.saturating_record(now.since(due.max(since)));
-                self.sent += 1;
                 burst += 1;
-                due = self.schedule.due(self.sent);
+                due = self.schedule.due(self.next);
                 now = clock::boot();
                 if !pool.has_room() {
                     roomy = None;
@@ -252,7 +338,7 @@ impl Run {
             if burst + events > 0 && turn < end {
                 self.busy += now.since(turn);
             }
-            let nothing_to_come = pool.outstanding() == 0 && (self.sent == count || !self.schedule.sends(now));
+            let nothing_to_come = pool.outstanding() == 0 && (self.next == count || !self.schedule.sends(now));
             if (nothing_to_come && now >= end) || !self.schedule.waits(now) {
                 self.stopped = now;
                 return Ok(());
@@ -261,14 +347,14 @@ impl Run {
     }
 
     fn saturate(&mut self, pool: &mut Pool, requests: &Requests) -> io::Result<()> {
-        let Schedule { start, end, .. } = self.schedule;
-        let mut now = start;
+        let mut now = self.schedule.start;
         loop {
             let turn = now;
             let mut burst = 0;
+            self.heed(now);
+            let end = self.schedule.end;
             while now < end && pool.has_room() && burst < 2 * BURST {
-                pool.send(Flight { tag: self.sent, intended: now }, requests.get(self.sent));
-                self.sent += 1;
+                self.send(pool, requests, now, now);
                 burst += 1;
                 now = clock::boot();
             }
@@ -292,7 +378,8 @@ impl Run {
         }
         let Schedule { start, end, count, .. } = self.schedule;
         let scheduled = if options.saturate { self.sent } else { count };
-        for index in self.sent..scheduled {
+        // Those that were given up have no latency; those that the end of the run left over have waited until then.
+        for index in self.next..scheduled {
             let due = self.schedule.due(index);
             self.latencies.record(due, self.stopped.since(due));
         }
@@ -308,6 +395,8 @@ impl Run {
             unsent: scheduled - self.sent,
             status: statuses.map(|(status, count)| (status as u16, *count)).collect(),
             shed: answers.shed,
+            stalled: answers.stalled,
+            in_time: answers.in_time,
             late: answers.late,
             asked_rate: if options.saturate { 0.0 } else { options.rate as f64 },
             achieved_rate: (answers.answered as f64 / elapsed * 10.0).round() / 10.0,

@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod target;
 pub mod thread;
 
+pub mod drill;
 pub mod floor;
 pub mod frequency;
 pub mod bench;

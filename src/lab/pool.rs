@@ -37,6 +37,8 @@ pub struct Flight {
     pub tag: u64,
     /// When it should have been sent: what its latency counts from.
     pub intended: Nanos,
+    /// When it was sent.
+    pub sent: Nanos,
 }
 
 /// How a request ended.

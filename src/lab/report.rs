@@ -20,12 +20,17 @@ pub struct Report {
     pub answered: u64,
     /// Requests sent and not answered: connection broken, or still waiting a second after the end.
     pub unanswered: u64,
-    /// Requests that fell due and were never sent, because no connection became free.
+    /// Requests that fell due and were never sent: no connection became free in time.
     pub unsent: u64,
     /// Answers by status code.
     pub status: BTreeMap<u16, u64>,
     /// 204s whose `x-nobid-reason` is `shed`.
     pub shed: u64,
+    /// 204s whose `x-nobid-reason` is `stalled`.
+    pub stalled: u64,
+    /// Bids and 204s of a decision, neither shed nor stalled, within 8 ms of being **sent**: what an exchange gets out of us.
+    /// Without `x-debug` a shed 204 passes for one of a decision.
+    pub in_time: u64,
     /// Answers later than 8 ms after the intended send time.
     pub late: u64,
     /// The rate asked for, requests per second; 0 when saturating.
@@ -145,6 +150,7 @@ impl fmt::Display for Report {
             ("unanswered", self.unanswered, ""),
             ("unsent", self.unsent, "   no connection was free"),
             ("shed", self.shed, "   204 with the reason `shed`"),
+            ("stalled", self.stalled, "   204 with the reason `stalled`"),
             ("late", self.late, "   after 8 ms"),
             ("refused", self.faults.refused, "   attempts to connect"),
             ("reset", self.faults.reset, "   connections"),

@@ -35,6 +35,11 @@ impl Schedule {
         self.start.after(seconds * Nanos::SECOND + rest * Nanos::SECOND / self.rate)
     }
 
+    /// Ends it at `now`, with the requests before `next`.
+    pub fn cut(&mut self, now: Nanos, next: u64) {
+        (self.end, self.count) = (now, next);
+    }
+
     /// Requests that are due may be sent. A backlog is not: what is sent last must have time to be answered.
     #[inline]
     pub fn sends(&self, now: Nanos) -> bool {

@@ -256,7 +256,7 @@ impl Trader {
             while sent < count && schedule.due(sent) <= now && schedule.sends(now) && pool.has_room() {
                 let asks = self.book.asks(sent);
                 let request = if asks { self.asking.get(sent) } else { self.requests.get(sent) };
-                pool.send(Flight { tag: sent, intended: schedule.due(sent) }, request);
+                pool.send(Flight { tag: sent, intended: schedule.due(sent), sent: now }, request);
                 self.book.second.requests += 1;
                 sent += 1;
             }

@@ -219,7 +219,7 @@ impl Desk {
                 NoticeKind::Loss => self.done.losses += 1,
             }
             let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
-            pool.send(Flight { tag: number, intended: now }, request.as_bytes());
+            pool.send(Flight { tag: number, intended: now, sent: now }, request.as_bytes());
         }
     }
 

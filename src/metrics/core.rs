@@ -56,6 +56,18 @@ pub struct CoreMetrics {
     pub accepted: Counter,
     /// Connections closed.
     pub closed: Counter,
+    /// Connections closed as they came, because there was no place for them.
+    pub turned_away: Counter,
+    /// Silent connections closed to make room for others.
+    pub crowded: Counter,
+    /// Connections closed because they did not read their answers.
+    pub unread: Counter,
+    /// Requests that did not come whole in time.
+    pub timed_out: Counter,
+    /// Inputs given up because others needed their memory.
+    pub pressed: Counter,
+    /// Streams refused for their framing.
+    pub refused: Counter,
     /// Multishot receives that had to be armed again.
     pub rearmed: Counter,
     /// Bytes received.
@@ -90,10 +102,16 @@ pub struct CoreMetrics {
     pub fingerprints: Counter,
     /// Bids that were forgotten before the window for their copies was over.
     pub fingerprint_evictions: Counter,
+    /// Bid requests that lay unread while the core was kept from its loop, or may have, whatever became of them.
+    pub stalled_requests: Counter,
+    /// Long turns that found their ring full.
+    pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
+    /// How long each turn of the loop took, without the wait before it, ns.
+    pub turn: Histogram,
     /// Time from the turn that saw a request to the turn's submission, ns.
     pub service: Histogram,
     /// Time from arrival to answer of notices, ns, by [`Noticed`].
@@ -127,6 +145,12 @@ impl Default for CoreMetrics {
             turns: Counter::default(),
             accepted: Counter::default(),
             closed: Counter::default(),
+            turned_away: Counter::default(),
+            crowded: Counter::default(),
+            unread: Counter::default(),
+            timed_out: Counter::default(),
+            pressed: Counter::default(),
+            refused: Counter::default(),
             rearmed: Counter::default(),
             received_bytes: Counter::default(),
             profile_hits: Counter::default(),
@@ -144,8 +168,11 @@ impl Default for CoreMetrics {
             frequency_evictions: Counter::default(),
             fingerprints: Counter::default(),
             fingerprint_evictions: Counter::default(),
+            stalled_requests: Counter::default(),
+            stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
             paths: Table::default(),
+            turn: Histogram::default(),
             service: Histogram::default(),
             notice: Default::default(),
             stages: std::array::from_fn(|_| Histogram::default()),

@@ -4,5 +4,7 @@ pub mod stage;
 pub mod counter;
 pub mod histogram;
 pub mod paths;
+pub mod stalls;
 pub mod core;
+pub mod clock;
 pub mod render;

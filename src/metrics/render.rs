@@ -4,15 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::core::CoreMetrics;
 use super::histogram::Histogram;
 use super::stage::Stage;
+use crate::clock;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
 use crate::reconcile::guards::counts::Count;
 use crate::store::anchor::Anchor;
+use crate::units::Nanos;
 use crate::wire::openrtb::nobid::NoBidReason;
 
 /// The metrics of all bid cores, as one collector.
@@ -43,6 +46,12 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("loop_turns", "Turns of the loop", |core| core.turns.get()),
     ("connections_accepted", "Connections accepted", |core| core.accepted.get()),
     ("connections_closed", "Connections closed", |core| core.closed.get()),
+    ("connections_turned_away", "Connections closed as they came for want of a place", |core| core.turned_away.get()),
+    ("connections_crowded", "Silent connections closed to make room for others", |core| core.crowded.get()),
+    ("connections_unread", "Connections closed because they did not read their answers", |core| core.unread.get()),
+    ("requests_timed_out", "Requests that did not come whole in time", |core| core.timed_out.get()),
+    ("inputs_pressed", "Inputs given up because others needed their memory", |core| core.pressed.get()),
+    ("streams_refused", "Streams refused for their framing", |core| core.refused.get()),
     ("receives_rearmed", "Multishot receives armed again", |core| core.rearmed.get()),
     ("received_bytes", "Bytes received", |core| core.received_bytes.get()),
     ("profile_hits", "Profile lookups answered by the shard", |core| core.profile_hits.get()),
@@ -61,6 +70,10 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("fingerprint_evictions", "Bids forgotten before the window for their copies was over", |core| {
         core.fingerprint_evictions.get()
     }),
+    ("stalled_requests", "Bid requests that lay unread while their core was kept from its loop, or may have", |core| {
+        core.stalled_requests.get()
+    }),
+    ("stalls_lost", "Long turns of the loop that found nobody to be told to", |core| core.stalls_lost.get()),
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),
@@ -106,6 +119,9 @@ impl Collector for Cores {
         self.histograms(&mut encoder, "corebid_stage_seconds", "Time in each stage of sampled requests", |core| {
             Stage::ALL.iter().map(|&stage| (Some(("stage", stage.label())), &core.stages[stage as usize])).collect()
         })?;
+        self.histograms(&mut encoder, "corebid_turn_seconds", "Length of the turns of the loop, without waiting", |core| {
+            vec![(None, &core.turn)]
+        })?;
         self.histograms(
             &mut encoder,
             "corebid_service_seconds",
@@ -136,6 +152,13 @@ impl Collector for Reconciliation {
                 Kind::Gauge => encoder.encode_gauge(&value)?,
             }
         }
+        let help = "Time since the last turn of the reconciliation core began, seconds";
+        let age = match self.0.turned.get() {
+            0 => 0,
+            turned => clock::boot().since(Nanos(turned)),
+        };
+        let turn_age = encoder.encode_descriptor("corebid_reconcile_turn_age_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(age as f64 / 1e9).encode(turn_age)?;
         // A series for each head, a minute apart: a hash is no number.
         if let Some(Anchor { segment, records, head }) = self.0.head.get() {
             let help = "Records of the ledger up to the head of its hash chain that was told last";
@@ -295,8 +318,25 @@ mod tests {
         }
         assert!(!text.contains("corebid_ledger_head"), "no head was told yet");
         let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        let (by_stop, of_the_shadow) = (2, 2);
-        assert_eq!(helps, Gauges::new(0).all().count() + by_stop + of_the_shadow);
+        let (by_stop, of_the_shadow, age) = (2, 2, 1);
+        assert_eq!(helps, Gauges::new(0).all().count() + by_stop + of_the_shadow + age);
+    }
+
+    #[test]
+    fn the_age_of_a_turn_grows_without_one() {
+        let gauges = Arc::new(Gauges::new(0));
+        let age = || {
+            let mut registry = Registry::default();
+            registry.register_collector(Box::new(Reconciliation(gauges.clone())));
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            let value = text.lines().find_map(|line| line.strip_prefix("corebid_reconcile_turn_age_seconds "));
+            value.unwrap().parse::<f64>().unwrap()
+        };
+        assert!(age() < 1e-9, "before the first turn");
+        gauges.turned.set(clock::boot().0.saturating_sub(7 * Nanos::SECOND));
+        let (first, second) = (age(), age());
+        assert!((7.0..1000.0).contains(&first) && second > first, "{first} {second}");
     }
 
     #[test]

@@ -38,6 +38,8 @@ macro_rules! gauges {
         pub struct Gauges {
             $(#[doc = $help] pub $name: Counter,)*
             spend: Box<[AtomicI64]>,
+            /// When the last turn began, ns of the boot clock: its age says whether the thread runs, which it cannot say itself.
+            pub turned: Counter,
             /// Head of the ledger's chain, as told last. Written by the thread that tells.
             pub head: Latest,
             /// By supply path, if they are counted.
@@ -52,8 +54,8 @@ macro_rules! gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
                 let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
-                let (head, paths, guards, shadow) = Default::default();
-                Self { $($name: Counter::default(),)* spend, head, paths, guards, shadow }
+                let (turned, head, paths, guards, shadow) = Default::default();
+                Self { $($name: Counter::default(),)* spend, turned, head, paths, guards, shadow }
             }
 
             /// The same, counting by supply path too.
@@ -101,6 +103,7 @@ gauges! {
     Gauge oldest_unsynced_ns "Age of the oldest record that is not on disk, ns";
     Gauge oldest_unreported_ns "Time since the last report was sent that the authority has answered, ns";
     Counter lapses "Times that an advertiser's leases ran out because its authority did not answer";
+    Gauge lapsed "Advertisers whose campaigns do not bid because their authority does not answer";
     Counter feed_revocations "Times that all leases were revoked because of the lag of the feed";
     Counter commits "Commits made durable";
     Counter commit_failures "Commits that failed";

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::holds::Holds;
 use super::link::Turn;
+use super::record::Record;
 use super::silence::Silence;
 use super::{Funding, Mode, Parts, Reconciler};
 use crate::authority::message::{LeaseReport, Part, Why};
@@ -299,15 +300,18 @@ impl Reconciler {
             self.slots.insert(funding.campaign, funding.slot);
             let cut = known.is_some_and(|known| funding.is_less_than(&known.funding));
             let part = self.part_of(funding.advertiser);
-            if let Some(known) = known.filter(|known| known.part != part) {
+            if let Some(known) = self.part_of_campaign(funding.campaign).filter(|known| *known != part) {
                 log::error!(
-                    "campaign {}: its accounts are with {}, and it cannot move to advertiser {}: it does not bid; give it a new \
-                     number",
+                    "campaign {}: its accounts are with {known}, and it cannot move to advertiser {}: it does not bid; give it a \
+                     new number",
                     funding.campaign.0,
-                    known.part,
                     funding.advertiser.0
                 );
                 continue;
+            }
+            if part != Part::All && self.history.owner(funding.campaign).is_none() {
+                let &Funding { campaign, advertiser, .. } = funding;
+                self.append(now, Record::Owned { campaign, advertiser });
             }
             self.links.begin(part);
             let day = self.budget_day(funding.slot, now.wall);

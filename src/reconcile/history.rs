@@ -8,7 +8,7 @@ use super::record::{Marks, Record};
 use crate::authority::books::{Books, Inconsistent, minute};
 use crate::authority::message::Booking;
 use crate::limits;
-use crate::units::{Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis};
+use crate::units::{AdvertiserId, CampaignId, Incarnation, LeaseId, Micros, NodeId, ReservationId, UnixMillis};
 
 /// Minutes after its H2 during which a reservation that was billed, or billed too late, is remembered: as long again, so
 /// that an exchange that calls again is answered as before.
@@ -23,6 +23,8 @@ pub struct History {
     bookings: VecDeque<(Booking, UnixMillis)>,
     next: u64,
     confirmed: u64,
+    /// Whose accounts the campaigns stand in that were listed, in a fleet.
+    owners: BTreeMap<CampaignId, AdvertiserId>,
     /// When it was heard that so many are confirmed: the oldest first.
     confirmations: VecDeque<(UnixMillis, u64)>,
     latest: UnixMillis,
@@ -59,6 +61,7 @@ impl History {
                 (self.node, self.last) = (node, self.last.max(incarnation));
                 self.latest = self.latest.max(wall);
             }
+            Record::Owned { campaign, advertiser } => drop(self.owners.insert(campaign, advertiser)),
             _ => {}
         }
     }
@@ -163,6 +166,11 @@ impl History {
         self.last
     }
 
+    /// Whose accounts a campaign stands in, if it was ever listed in a fleet.
+    pub fn owner(&self, campaign: CampaignId) -> Option<AdvertiserId> {
+        self.owners.get(&campaign).copied()
+    }
+
     /// Bookings from this number on, in order.
     pub fn bookings_from(&self, number: u64) -> impl Iterator<Item = &Booking> {
         let skip = number.saturating_sub(self.first_booking()) as usize;
@@ -222,7 +230,8 @@ impl History {
             })
         });
         let stand = [Record::Bookings { next, confirmed, latest }].into_iter().chain(joined);
-        stand.chain(pending).chain(confirmations).chain(known)
+        let owned = self.owners.iter().map(|(&campaign, &advertiser)| Record::Owned { campaign, advertiser });
+        stand.chain(owned).chain(pending).chain(confirmations).chain(known)
     }
 }
 

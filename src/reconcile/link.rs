@@ -5,7 +5,7 @@
 //! tells only of bookings that are on this node's disk: what the authority was told must not be forgotten here. What an answer
 //! grants lives a lease's length from when its report was sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::grants::Own;
 use super::holds::{Known, Reservation};
@@ -252,13 +252,25 @@ impl Reconciler {
         }
     }
 
-    /// The same of a campaign; nobody's if it was never listed since the process began.
-    fn part_of_campaign(&self, campaign: CampaignId) -> Option<Part> {
+    /// The same of a campaign; nobody's if this node never listed it.
+    pub(super) fn part_of_campaign(&self, campaign: CampaignId) -> Option<Part> {
         match self.settings.parts {
             Parts::One => Some(Part::All),
-            Parts::Advertisers => {
-                let slot = self.slots.get(&campaign)?;
-                self.lines[slot.0 as usize].as_ref().map(|line| line.part)
+            Parts::Advertisers => self.history.owner(campaign).map(Part::Advertiser),
+        }
+    }
+
+    /// Begins the conversations about what earlier processes booked and the authority may not have.
+    pub(super) fn begin_of_bookings(&mut self) {
+        let first = self.history.first_booking();
+        let campaigns: BTreeSet<_> = self.history.bookings_from(first).map(|booking| booking.campaign).collect();
+        for campaign in campaigns {
+            match self.part_of_campaign(campaign) {
+                Some(part) => self.links.begin(part),
+                None => log::error!(
+                    "this node's ledger does not say whose campaign {} is: bills of it cannot be reported; list it once more",
+                    campaign.0
+                ),
             }
         }
     }
@@ -430,6 +442,7 @@ impl Reconciler {
             let lapsed = answer.part != Part::All && until.since(now.boot) <= LAPSE_NS;
             if std::mem::replace(&mut link.lapsed, lapsed) && !lapsed && before > Nanos(0) {
                 log::info!("{}: leases are renewed again", answer.part);
+                self.count_lapsed();
             }
         }
     }
@@ -483,11 +496,18 @@ impl Reconciler {
         if let Some(link) = self.links.parts.get_mut(&part) {
             link.lapsed = true;
         }
+        self.count_lapsed();
         for slot in self.slots() {
             if self.lines[slot.0 as usize].is_some_and(|line| line.part == part) {
                 self.revoke_all(slot);
             }
         }
+    }
+
+    /// Parts that were renewed once and are not any more.
+    fn count_lapsed(&self) {
+        let lapsed = self.links.parts.values().filter(|link| link.lapsed && link.renewed > Nanos(0)).count();
+        self.gauges.lapsed.set(lapsed as u64);
     }
 
     /// A notice that only the authority can make safe.

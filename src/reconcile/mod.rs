@@ -216,6 +216,7 @@ impl Reconciler {
         };
         let &Registered { incarnation, .. } = &reconciler.registered;
         reconciler.append(now, Record::Joined { incarnation, node: settings.node, wall: now.wall });
+        reconciler.begin_of_bookings();
         reconciler
     }
 

@@ -728,6 +728,14 @@ records! {
         /// When.
         wall: UnixMillis,
     }
+    /// Node, in a fleet: whose accounts a campaign stands in. Notices of its bids are reported there, also once it is not listed
+    /// any more.
+    35 Owned {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Its advertiser.
+        advertiser: AdvertiserId,
+    }
 }
 
 #[cfg(test)]

@@ -110,6 +110,8 @@ pub enum Command {
     ShareCounts(Sender<Delta>),
     /// From an operator; answered when it is on disk.
     Operator(Ask, oneshot::Sender<Said>),
+    /// Panic: a drill.
+    Panic,
     /// Drain all cores, sync the ledger, end.
     Stop,
 }
@@ -383,6 +385,7 @@ impl Core {
 
     /// Returns whether there was anything to do.
     fn turn(&mut self, now: Now) -> bool {
+        self.gauges.turned.set(now.boot.0);
         self.command(now);
         let mut moved = 0;
         for (core, ends) in self.cores.iter_mut().enumerate() {
@@ -441,6 +444,7 @@ impl Core {
                         self.replies.push_back((self.keeper.node_mut().journal().appended(), said, reply));
                     }
                 }
+                Ok(Command::Panic) => panic!("a drill: the reconciliation core was told to panic"),
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => break true,
                 Err(mpsc::TryRecvError::Empty) => break false,
             }

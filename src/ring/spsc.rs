@@ -1,6 +1,8 @@
 //! Single-producer, single-consumer rings, with the ends as types: an end cannot be cloned, so there is one producer and
 //! one consumer because nothing else compiles. What a full ring refuses comes back to the caller and is counted.
 
+use std::mem::MaybeUninit;
+
 use super::message::{Event, Order};
 use super::wake::{Wake, Waker};
 use crate::limits;
@@ -78,6 +80,15 @@ impl<T> Sender<T> {
         self.ring.cached_slots() >= count || self.ring.slots() >= count
     }
 
+    /// Touches every free place, so that no message waits for a page.
+    pub fn prefault(&mut self) {
+        let free = self.ring.slots();
+        if let Ok(mut places) = self.ring.write_chunk_uninit(free) {
+            let (first, second) = places.as_mut_slices();
+            first.iter_mut().chain(second).for_each(|place| *place = MaybeUninit::zeroed());
+        }
+    }
+
     /// Offers refused so far.
     pub fn refused(&self) -> u64 {
         self.refused
@@ -145,6 +156,11 @@ impl<W: Wake> OrderSender<W> {
         let offered = self.sender.offer(order);
         self.unseen |= offered.is_ok();
         offered
+    }
+
+    /// Touches every free place.
+    pub fn prefault(&mut self) {
+        self.sender.prefault();
     }
 
     /// Ends a batch: wakes the core if there is anything new.

@@ -308,6 +308,8 @@ fn the_example_and_the_document_know_every_key() {
         "config/audit",
         "config/stores",
         "config/dynamodb",
+        "config/process",
+        "config/ingress",
     ];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
     let (example, document) = (read("deploy/corebid.toml"), read("docs/CONFIGURATION.md"));
@@ -322,9 +324,11 @@ fn the_example_and_the_document_know_every_key() {
         ("profiles", "Profiles"),
         ("supply", "Supply"),
         ("audit", "Audit"),
+        ("ingress", "Ingress"),
         ("stores", "Stores"),
         ("stores.valkey", "Valkey"),
         ("stores.dynamodb", "DynamoDb"),
+        ("process", "Process"),
     ];
     for (section, name) in sections {
         // Those of an exchange are where its section is read: a few by hand, and the rest from a list.

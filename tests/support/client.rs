@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// One keep-alive connection.
 #[derive(Debug)]
-pub struct Client(BufReader<TcpStream>);
+pub struct Client<S = TcpStream>(BufReader<S>);
 
 /// An answer, read to its end.
 #[derive(Clone, Debug)]
@@ -43,7 +43,19 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(super::PATIENCE))?;
-        Ok(Client(BufReader::new(stream)))
+        Ok(Client::over(stream))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Over a connection that there is.
+    pub fn over(stream: S) -> Client<S> {
+        Client(BufReader::new(stream))
+    }
+
+    /// The connection.
+    pub fn stream(&mut self) -> &mut S {
+        self.0.get_mut()
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -112,7 +124,7 @@ impl Client {
         for attempt in 0..200 {
             let answer = self.ask("POST", "/openrtb/generic", "x-debug: 1\r\n", body);
             let late = match answer.reason() {
-                Some(reason) => matches!(reason, "shed" | "late"),
+                Some(reason) => matches!(reason, "shed" | "stalled" | "late"),
                 None => answer.status == 204 && attempt < 20,
             };
             if !late {

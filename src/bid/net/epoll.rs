@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -38,6 +38,9 @@ struct Socket {
     unsent: Option<*const [u8]>,
 }
 
+/// Memory of one connection, bytes, with its entries in the queues of those to be read and of sends that are done.
+pub(super) const CONNECTION_BYTES: usize = Table::<Socket>::PLACE_BYTES + 2 * size_of::<Conn>() + size_of::<(Conn, usize)>();
+
 /// The connections of one core on epoll.
 pub struct Epoll {
     epoll: OwnedFd,
@@ -64,11 +67,11 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    /// Serves the connections of `listener`.
+    /// Serves at most `places` connections of `listener`.
     ///
     /// # Errors
     /// What the kernel says about opening an epoll or mapping memory.
-    pub fn new(listener: Listener, wakeup: Wakeup, waiting: Waiting) -> io::Result<Epoll> {
+    pub fn new(listener: Listener, wakeup: Wakeup, waiting: Waiting, places: usize) -> io::Result<Epoll> {
         // SAFETY: no pointer is passed; the result is checked.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -86,7 +89,7 @@ impl Epoll {
             free: (0..limits::RECEIVE_BUFFERS as u16).rev().collect(),
             listener: Some(listener),
             _wakeup: wakeup,
-            sockets: Table::new(),
+            sockets: Table::new(places),
             waiting,
             events: Box::new([libc::epoll_event { events: 0, u64: 0 }; EVENTS]),
             seen: 0,
@@ -357,6 +360,12 @@ impl Net for Epoll {
         }
     }
 
+    fn abandon(&mut self, conn: Conn) {
+        if let Some(socket) = self.sockets.get(conn) {
+            throw_away_unsent(socket.fd.as_raw_fd());
+        }
+    }
+
     fn close(&mut self, conn: Conn) {
         let Some(socket) = self.sockets.remove(conn) else { return };
         if socket.unsent.is_some() {
@@ -373,8 +382,16 @@ impl Net for Epoll {
         self.accept_at = Nanos::NEVER;
     }
 
+    fn prefault(&mut self) {
+        self.memory.prefault();
+    }
+
     fn rearmed(&self) -> u64 {
         0
+    }
+
+    fn turned_away(&self) -> u64 {
+        self.sockets.turned_away()
     }
 }
 

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::limits;
+
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
@@ -12,20 +14,32 @@ const BACKLOG: i32 = 4096;
 pub struct Listener(TcpListener);
 
 impl Listener {
-    /// Binds and listens, with `SO_REUSEPORT` so that every core has a socket of its own, and with `TCP_NODELAY`, which
-    /// accepted connections inherit. Port 0 takes a free one: bind the other cores to [`Listener::address`].
+    /// Binds and listens: [`Listener::reserve`], then [`Listener::listen`].
+    ///
+    /// # Errors
+    /// What they say.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let listener = Listener::reserve(address)?;
+        listener.listen()?;
+        Ok(listener)
+    }
+
+    /// Binds, with `SO_REUSEPORT` so that every core has a socket of its own, and with `TCP_NODELAY` and a bound on what the
+    /// kernel keeps for who does not read, which accepted connections inherit. Port 0 takes a free one: bind the other cores to
+    /// [`Listener::address`].
     ///
     /// # Errors
     /// What the kernel says: the address is in use by another user, or is not this machine's.
-    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+    pub fn reserve(address: SocketAddr) -> io::Result<Listener> {
         let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
         // SAFETY: `fd` was just opened and belongs to nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR)?;
-        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT)?;
-        set(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY)?;
+        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        set(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, limits::SOCKET_SEND_BYTES as i32)?;
         match address {
             SocketAddr::V4(v4) => {
                 let name = libc::sockaddr_in {
@@ -47,9 +61,16 @@ impl Listener {
                 name_socket(fd.as_raw_fd(), &name)?;
             }
         }
-        // SAFETY: no pointer is passed.
-        check(unsafe { libc::listen(fd.as_raw_fd(), BACKLOG) })?;
         Ok(Listener(TcpListener::from(fd)))
+    }
+
+    /// Lets peers connect: they wait in the backlog until the loop takes them.
+    ///
+    /// # Errors
+    /// What the kernel says: somebody else has come to listen there.
+    pub fn listen(&self) -> io::Result<()> {
+        // SAFETY: no pointer is passed.
+        check(unsafe { libc::listen(self.fd(), BACKLOG) }).map(drop)
     }
 
     /// The address it is bound to, with the port the kernel chose.
@@ -73,11 +94,10 @@ fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-fn set(fd: RawFd, level: i32, option: i32) -> io::Result<()> {
-    let one = 1i32;
+fn set(fd: RawFd, level: i32, option: i32, value: i32) -> io::Result<()> {
     let length = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: `one` is readable for `length` bytes for the length of the call.
-    check(unsafe { libc::setsockopt(fd, level, option, (&raw const one).cast(), length) }).map(drop)
+    // SAFETY: `value` is readable for `length` bytes for the length of the call.
+    check(unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), length) }).map(drop)
 }
 
 fn name_socket<T>(fd: RawFd, name: &T) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 /// Bytes between the end of a buffer and the next: 25 cache lines. Buffers whose distance is a power of two would all
 /// begin in the same sets of the caches and push each other out.
-const STAGGER: usize = 25 * 64;
+pub const STAGGER: usize = 25 * 64;
 
 /// A row of equal buffers.
 #[derive(Debug)]
@@ -30,6 +30,13 @@ impl Region {
             Some(base) => Ok(Region { base, count, size }),
             None => Err(io::ErrorKind::OutOfMemory.into()),
         }
+    }
+
+    /// Makes every page of them present, so that none has to be found when it is first used. What is in them stays.
+    pub(in crate::bid) fn prefault(&self) {
+        let length = self.count * (self.size + STAGGER);
+        // SAFETY: the range is this mapping's, and no byte of it changes. A kernel before 5.14 refuses, and pages come one by one.
+        let _ = unsafe { libc::madvise(self.base.as_ptr().cast(), length, libc::MADV_POPULATE_WRITE) };
     }
 
     /// How long a buffer is.

@@ -10,16 +10,22 @@ mod table;
 pub mod uring;
 
 use std::io;
+use std::os::fd::RawFd;
 
 use crate::units::Nanos;
 
 pub use listener::Listener;
 pub(in crate::bid) use memory::Region;
+pub use memory::STAGGER;
+
+/// Memory that a backend takes for one connection, bytes: the larger one's.
+pub(in crate::bid) const CONNECTION_BYTES: usize =
+    if uring::CONNECTION_BYTES > epoll::CONNECTION_BYTES { uring::CONNECTION_BYTES } else { epoll::CONNECTION_BYTES };
 
 /// A connection of this core. Generations tell a connection from the one that had its place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conn {
-    /// Its place in the table, below [`crate::limits::CONNECTIONS`].
+    /// Its place in the table, below the number of places it was made with.
     pub index: u32,
     /// How many connections had this place before, modulo 2^28.
     pub generation: u32,
@@ -62,6 +68,15 @@ pub enum Waiting {
     Spin,
 }
 
+/// Makes the kernel throw away what was not sent when the descriptor is closed.
+fn throw_away_unsent(fd: RawFd) {
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: the value is readable for `length` bytes for the length of the call. A connection that is gone makes it fail, and
+    // nothing is kept for it.
+    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const at_once).cast(), length) };
+}
+
 /// How long [`Waiting::Hybrid`] spins, ns.
 const SPIN_NS: u64 = 50_000;
 /// After the descriptors ran out, how long until accepting is tried again, ns. Peers wait in the backlog.
@@ -99,12 +114,22 @@ pub trait Net {
     /// Tells the peer that no more will be sent. Reading goes on.
     fn shut(&mut self, conn: Conn);
 
+    /// Once the connection is closed, nothing is kept for its peer, which is told so by a reset: what it has not read would
+    /// stay with the kernel until it does.
+    fn abandon(&mut self, conn: Conn);
+
     /// Closes a connection. Nothing more is heard of it, but for the [`Happened::Sent`] of a send under way.
     fn close(&mut self, conn: Conn);
 
     /// Stops accepting connections; those of the backlog are refused.
     fn stop_accepting(&mut self);
 
+    /// Touches all receive buffers, so that no request waits for a page.
+    fn prefault(&mut self);
+
     /// How often reading had to be asked for again because no receive buffer was free.
     fn rearmed(&self) -> u64;
+
+    /// How many connections were closed as they came, because there was no place for them.
+    fn turned_away(&self) -> u64;
 }

@@ -1,7 +1,6 @@
 //! The connections of a backend, by place and generation.
 
 use super::Conn;
-use crate::limits;
 
 /// Generations use 28 bits, so that a place, a generation and an operation fit 64 bits.
 pub(super) const GENERATION: u32 = (1 << 28) - 1;
@@ -9,6 +8,8 @@ pub(super) const GENERATION: u32 = (1 << 28) - 1;
 pub(super) struct Table<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
+    most: usize,
+    turned_away: u64,
 }
 
 struct Place<T> {
@@ -17,19 +18,31 @@ struct Place<T> {
 }
 
 impl<T> Table<T> {
-    pub(super) fn new() -> Table<T> {
-        Table { places: Vec::new(), free: Vec::new() }
+    /// Memory of one place, bytes.
+    pub(super) const PLACE_BYTES: usize = size_of::<Place<T>>() + size_of::<u32>();
+
+    /// Places for `most` connections. What was never written to is not resident.
+    pub(super) fn new(most: usize) -> Table<T> {
+        Table { places: Vec::with_capacity(most), free: Vec::with_capacity(most), most, turned_away: 0 }
     }
 
-    /// Gives `state` a place; `None` when there are [`limits::CONNECTIONS`].
+    /// How many found no place.
+    pub(super) fn turned_away(&self) -> u64 {
+        self.turned_away
+    }
+
+    /// Gives `state` a place; `None`, and it is counted, when all are taken.
     pub(super) fn insert(&mut self, state: T) -> Option<Conn> {
         let index = match self.free.pop() {
             Some(index) => index,
-            None if self.places.len() < limits::CONNECTIONS => {
+            None if self.places.len() < self.most => {
                 self.places.push(Place { generation: 0, state: None });
                 (self.places.len() - 1) as u32
             }
-            None => return None,
+            None => {
+                self.turned_away += 1;
+                return None;
+            }
         };
         let place = &mut self.places[index as usize];
         place.state = Some(state);

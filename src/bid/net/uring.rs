@@ -10,11 +10,12 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use io_uring::register::Restriction;
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
 
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting};
+use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -26,6 +27,17 @@ const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
 /// The group of the receive buffers.
 const GROUP: u16 = 0;
+
+/// What the loop asks of the kernel through the ring.
+const OPERATIONS: [(&str, u8); 5] = [
+    ("ACCEPT", opcode::AcceptMulti::CODE),
+    ("RECV", opcode::RecvMulti::CODE),
+    ("SEND", opcode::Send::CODE),
+    ("READ", opcode::Read::CODE),
+    ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
+];
+/// `IORING_REGISTER_SYNC_CANCEL`, which ends the ring.
+const SYNC_CANCEL: u8 = 24;
 
 /// The operation a completion belongs to: the top four bits of its user data.
 const ACCEPT: u64 = 0;
@@ -49,6 +61,7 @@ impl Ring {
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .setup_submit_all()
+            .setup_r_disabled()
             .setup_cqsize(COMPLETIONS)
             .dontfork();
         let ring = builder.build(SUBMISSIONS).map_err(|error| match error.raw_os_error() {
@@ -63,18 +76,21 @@ impl Ring {
         }
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe).map_err(|error| format!("io_uring cannot be probed: {error}"))?;
-        let needed = [
-            ("ACCEPT", opcode::AcceptMulti::CODE),
-            ("RECV", opcode::RecvMulti::CODE),
-            ("SEND", opcode::Send::CODE),
-            ("READ", opcode::Read::CODE),
-            ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
-        ];
-        match needed.iter().find(|(_, code)| !probe.is_supported(*code)) {
+        match OPERATIONS.iter().find(|(_, code)| !probe.is_supported(*code)) {
             Some((name, _)) => Err(format!("io_uring lacks the operation {name}")),
             None => Ok(Ring(ring)),
         }
     }
+}
+
+/// Enables the ring, for what the loop does with it and nothing else: no seccomp filter sees what goes through a ring.
+fn restrict(ring: &IoUring) -> io::Result<()> {
+    let operations = OPERATIONS.iter().map(|(_, code)| Restriction::sqe_op(*code));
+    let others =
+        [Restriction::sqe_flags_allowed(squeue::Flags::BUFFER_SELECT.bits()), Restriction::register_op(SYNC_CANCEL)];
+    let mut allowed: Vec<Restriction> = operations.chain(others).collect();
+    ring.submitter().register_restrictions(&mut allowed)?;
+    ring.submitter().register_enable_rings()
 }
 
 struct Socket {
@@ -90,6 +106,9 @@ struct Socket {
     /// Closed by the owner; the place is kept until the kernel has let go of it.
     closing: bool,
 }
+
+/// Memory of one connection, bytes.
+pub(super) const CONNECTION_BYTES: usize = Table::<Socket>::PLACE_BYTES;
 
 /// The connections of one core on io_uring.
 pub struct Uring {
@@ -113,19 +132,20 @@ pub struct Uring {
 }
 
 impl Uring {
-    /// Serves the connections of `listener` on `ring`.
+    /// Serves at most `places` connections of `listener` on `ring`.
     ///
     /// # Errors
     /// What the kernel says about mapping memory or registering buffers.
-    pub fn new(ring: Ring, listener: Listener, wakeup: Wakeup, waiting: Waiting) -> io::Result<Uring> {
+    pub fn new(ring: Ring, listener: Listener, wakeup: Wakeup, waiting: Waiting, places: usize) -> io::Result<Uring> {
         let buffers = Buffers::register(&ring.0)?;
+        restrict(&ring.0)?;
         let mut uring = Uring {
             ring: ManuallyDrop::new(ring.0),
             buffers,
             listener: Some(listener),
             wakeup,
             wakes: Box::new(0),
-            sockets: Table::new(),
+            sockets: Table::new(places),
             waiting,
             multishot: true,
             accepting: false,
@@ -411,6 +431,12 @@ impl Net for Uring {
         }
     }
 
+    fn abandon(&mut self, conn: Conn) {
+        if let Some(socket) = self.sockets.get(conn) {
+            throw_away_unsent(socket.fd.as_raw_fd());
+        }
+    }
+
     fn close(&mut self, conn: Conn) {
         let Some(socket) = self.sockets.get(conn) else { return };
         socket.closing = true;
@@ -436,8 +462,16 @@ impl Net for Uring {
         }
     }
 
+    fn prefault(&mut self) {
+        self.buffers.memory.prefault();
+    }
+
     fn rearmed(&self) -> u64 {
         self.rearmed
+    }
+
+    fn turned_away(&self) -> u64 {
+        self.sockets.turned_away()
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::io;
 
-use crate::bid::net::Region;
+use super::patience::Waits;
+use crate::bid::net::{Conn, Region};
 use crate::limits;
+use crate::units::Nanos;
 
 /// The answer buffers of a core.
 pub(super) struct Answers {
     memory: Region,
     free: Vec<u16>,
+    /// Whose answers the kernel has and has not taken: their peers do not read.
+    unread: Waits,
 }
 
 /// A buffer taken out of [`Answers`]; given back once.
@@ -19,7 +23,30 @@ pub(super) struct Buffer(u16);
 impl Answers {
     pub(super) fn map() -> io::Result<Answers> {
         let memory = Region::map(limits::ANSWER_BUFFERS, limits::ANSWER_BUFFER)?;
-        Ok(Answers { memory, free: (0..limits::ANSWER_BUFFERS as u16).rev().collect() })
+        let free = (0..limits::ANSWER_BUFFERS as u16).rev().collect();
+        Ok(Answers { memory, free, unread: Waits::new(limits::ANSWER_BUFFERS) })
+    }
+
+    /// The kernel has the answers of a connection, from now on.
+    #[inline]
+    pub(super) fn submitted(&mut self, buffer: &Buffer, conn: Conn, now: Nanos) {
+        self.unread.begin(buffer.0, conn, now);
+    }
+
+    /// The kernel has taken them, or the connection is gone.
+    #[inline]
+    pub(super) fn taken(&mut self, buffer: &Buffer) {
+        self.unread.end(buffer.0);
+    }
+
+    /// Whose answers the kernel could not take for how long.
+    pub(super) fn unread(&self) -> &Waits {
+        &self.unread
+    }
+
+    /// Touches all of them.
+    pub(super) fn prefault(&mut self) {
+        self.memory.prefault();
     }
 
     #[inline]

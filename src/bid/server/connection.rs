@@ -1,6 +1,7 @@
 //! What a core knows of one connection.
 
 use super::answers::Buffer;
+use super::inputs::Input;
 use crate::units::Nanos;
 use crate::wire::http::{Persistence, Progress};
 
@@ -31,6 +32,10 @@ pub(super) struct Connection {
     pub(super) lingering: bool,
     /// In the queue for an answer buffer.
     pub(super) starved: bool,
+    /// Its place stands in the queue of those that are looked at, also once the connection is gone.
+    pub(super) watched: bool,
+    /// A request of it was framed.
+    pub(super) asked: bool,
     /// In the list of answers to submit.
     pub(super) dirty: bool,
     /// The kernel has `sent..submitted` of the answer buffer.
@@ -66,6 +71,8 @@ impl Connection {
             last: false,
             lingering: false,
             starved: false,
+            watched: false,
+            asked: false,
             dirty: false,
             in_flight: false,
             held: Held::No,
@@ -96,9 +103,9 @@ impl Connection {
 /// When the bytes of an input were seen: those from `newest_from` on at `newest`, those before at `first` or later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrivals {
-    first: Nanos,
-    newest: Nanos,
-    newest_from: usize,
+    pub(super) first: Nanos,
+    pub(super) newest: Nanos,
+    pub(super) newest_from: usize,
 }
 
 impl Arrivals {
@@ -111,88 +118,5 @@ impl Arrivals {
     #[inline]
     pub(super) fn of(&self, at: usize) -> Nanos {
         if at >= self.newest_from { self.newest } else { self.first }
-    }
-}
-
-/// Input that is not consumed yet: a request in pieces, or requests that wait. Empty, it has no memory.
-#[derive(Default)]
-pub(super) struct Input {
-    bytes: Vec<u8>,
-    start: usize,
-    first: Nanos,
-    newest: Nanos,
-    /// Counted from `start`.
-    newest_from: usize,
-}
-
-impl Input {
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.start == self.bytes.len()
-    }
-
-    /// What is not consumed, and when it came.
-    pub(super) fn unread(&self) -> (&[u8], Arrivals) {
-        let arrivals = Arrivals { first: self.first, newest: self.newest, newest_from: self.newest_from };
-        (&self.bytes[self.start..], arrivals)
-    }
-
-    pub(super) fn append(&mut self, bytes: &[u8], now: Nanos, inputs: &mut Inputs) {
-        if self.bytes.capacity() == 0 {
-            self.bytes = inputs.take();
-        }
-        if self.is_empty() {
-            self.first = now;
-        }
-        // What was consumed makes room once it is the larger part, so that no byte moves more than once on average.
-        if self.start > self.bytes.len() / 2 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        self.newest = now;
-        self.newest_from = self.bytes.len() - self.start;
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    pub(super) fn consume(&mut self, count: usize, inputs: &mut Inputs) {
-        self.start += count;
-        assert!(self.start <= self.bytes.len());
-        self.newest_from = self.newest_from.saturating_sub(count);
-        if self.newest_from == 0 {
-            self.first = self.newest;
-        }
-        if self.is_empty() {
-            self.clear(inputs);
-        }
-    }
-
-    pub(super) fn clear(&mut self, inputs: &mut Inputs) {
-        if self.bytes.capacity() > 0 {
-            inputs.give_back(std::mem::take(&mut self.bytes));
-        }
-        self.start = 0;
-    }
-}
-
-/// Memory for inputs, used again.
-#[derive(Default)]
-pub(super) struct Inputs(Vec<Vec<u8>>);
-
-impl Inputs {
-    /// Memory a new input begins with, bytes; memory that had to grow beyond it is not kept. All but freaks fit, so a warm
-    /// core allocates for none of them, and what is not written to is not resident.
-    const ROOM: usize = 64 * 1024;
-    /// How many are kept.
-    const COUNT: usize = 256;
-
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(Self::ROOM))
-    }
-
-    fn give_back(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() < 2 * Self::ROOM && self.0.len() < Self::COUNT {
-            bytes.clear();
-            self.0.push(bytes);
-        }
     }
 }

@@ -20,6 +20,9 @@ struct Offer {
     persistence: Persistence,
 }
 
+/// Memory of one, bytes.
+pub(super) const OFFER_BYTES: usize = size_of::<Offer>();
+
 pub(super) struct Desk<S> {
     pub(super) service: S,
     pub(super) answers: Answers,
@@ -100,6 +103,7 @@ impl<S: Service> Desk<S> {
         self.counters.requests += 1;
         connection.progress = http::Progress::default();
         connection.active = now.boot;
+        connection.asked = true;
         connection.persistence = request.persistence;
         let Some(buffer) = &connection.buffer else { return };
         let room = self.answers.room(buffer, connection.written);
@@ -127,7 +131,7 @@ impl<S: Service> Desk<S> {
 
     /// Takes down what the service did.
     #[inline]
-    fn book(&mut self, conn: Conn, connection: &mut Connection, served: Served) {
+    pub(super) fn book(&mut self, conn: Conn, connection: &mut Connection, served: Served) {
         let length = match served {
             Served::Done(length) => length,
             Served::Bid { length, valid_until } => {
@@ -147,9 +151,19 @@ impl<S: Service> Desk<S> {
         connection.last = connection.persistence == Persistence::Close;
     }
 
+    /// Answers 408 instead of what does not come whole, as the connection's last; `false` if there is no room to say so.
+    pub(super) fn time_out(&mut self, connection: &mut Connection) -> bool {
+        if !self.make_room(connection) {
+            return false;
+        }
+        self.write(connection, |out| answer::empty(out, answer::Empty::RequestTimeout, Persistence::Close));
+        connection.last = true;
+        true
+    }
+
     /// Makes sure that there is room for an answer; otherwise the connection is held.
     #[inline]
-    fn make_room(&mut self, connection: &mut Connection) -> bool {
+    pub(super) fn make_room(&mut self, connection: &mut Connection) -> bool {
         connection.held = Held::No;
         if connection.buffer.is_none() {
             connection.buffer = self.answers.take();

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{Counters, Server, Service};
+use crate::bid::alarm::Bell;
 use crate::bid::net::epoll::Epoll;
 use crate::bid::net::uring::{Ring, Uring};
 use crate::bid::net::{Listener, Net, Waiting};
@@ -27,10 +28,20 @@ pub struct CoreNet {
     pub backend: Backend,
     /// How it waits.
     pub waiting: Waiting,
+    /// Connections at most, up to [`limits::CONNECTIONS`]: who comes beyond them is closed at once.
+    pub connections: usize,
     /// Idle time after which a connection is closed, ns.
     pub idle_ns: u64,
+    /// Time from the first bytes of a request until it has to be whole, ns.
+    pub request_ns: u64,
+    /// Time from the moment when answers are given to the kernel until it has to have taken them, ns.
+    pub unread_ns: u64,
     /// The longest a drain takes, ns.
     pub drain_ns: u64,
+    /// Tells of a panic elsewhere in the process.
+    pub bell: Option<Bell>,
+    /// Whether all buffers are touched before the loop begins, so that no request waits for a page.
+    pub prefault: bool,
 }
 
 impl Default for CoreNet {
@@ -38,8 +49,13 @@ impl Default for CoreNet {
         CoreNet {
             backend: Backend::default(),
             waiting: Waiting::default(),
+            connections: limits::CONNECTIONS,
             idle_ns: limits::IDLE_NS,
+            request_ns: limits::REQUEST_NS,
+            unread_ns: limits::UNREAD_NS,
             drain_ns: 3 * Nanos::SECOND,
+            bell: None,
+            prefault: false,
         }
     }
 }
@@ -59,15 +75,18 @@ pub fn run_core<S: Service>(
 ) -> io::Result<Counters> {
     if core.backend == Backend::IoUring {
         match Ring::open() {
-            Ok(ring) => return run(core, Uring::new(ring, listener, wakeup, core.waiting)?, service, started),
+            Ok(ring) => return run(core, Uring::new(ring, listener, wakeup, core.waiting, core.connections)?, service, started),
             Err(missing) => log::warn!("{missing}; serving with epoll instead"),
         }
     }
-    run(core, Epoll::new(listener, wakeup, core.waiting)?, service, started)
+    run(core, Epoll::new(listener, wakeup, core.waiting, core.connections)?, service, started)
 }
 
 fn run<N: Net, S: Service>(core: &CoreNet, net: N, service: S, started: impl FnOnce()) -> io::Result<Counters> {
-    let mut server = Server::new(net, service, core.idle_ns, core.drain_ns)?;
+    let mut server = Server::new(net, service, core)?;
+    if core.prefault {
+        server.prefault();
+    }
     started();
     server.run()?;
     Ok(server.counters())

@@ -167,6 +167,8 @@ impl Shard {
         // SAFETY: nobody writes a file of a base once it has its name: see above what a breach of that does. The bytes are read as
         // bytes only.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        // Larger than memory: it is not to be locked there with the rest of the process.
+        let _ = map.unlock();
         let header =
             map.first_chunk::<HEADER>().and_then(Header::decode).ok_or_else(|| refused("no header of a base"))?;
         if header.length != map.len() as u64 || !header.is_sound() {

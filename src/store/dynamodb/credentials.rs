@@ -1,8 +1,6 @@
 //! Who we are to AWS: access key and secret in a file, in the form of AWS's shared credentials file. When the file changes it is
 //! read again, so that keys are rotated without a restart.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +8,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_dynamodb::config::Credentials;
 
-use crate::secrets;
+use crate::secrets::{self, Stamp, stamp};
 
 const ADVICE: &str = "put aws_access_key_id and aws_secret_access_key there, mode 0600";
 
@@ -21,9 +19,6 @@ pub struct CredentialsFile {
     /// What was read last. Only the stores thread and tools ask, one at a time.
     read: Mutex<(Stamp, Credentials)>,
 }
-
-/// Tells one content of a file from another: device and number, length, time of the last change of content or owner.
-type Stamp = [i64; 6];
 
 impl CredentialsFile {
     /// Reads the file, which only its owner may read.
@@ -63,13 +58,6 @@ impl ProvideCredentials for CredentialsFile {
     }
 }
 
-fn stamp(path: &Path) -> Stamp {
-    let stamp = fs::metadata(path).map(|data| {
-        [data.dev() as i64, data.ino() as i64, data.size() as i64, data.mtime(), data.mtime_nsec(), data.ctime_nsec()]
-    });
-    stamp.unwrap_or_default()
-}
-
 fn read(path: &Path) -> Result<Credentials, String> {
     let text = secrets::read(path, ADVICE).map_err(|error| error.to_string())?;
     parse(&text).ok_or_else(|| format!("{}: no credentials in it: {ADVICE}", path.display()))
@@ -97,6 +85,7 @@ fn parse(text: &str) -> Option<Credentials> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

@@ -30,6 +30,8 @@ pub enum Empty {
     PostOnly,
     /// 405, where only GET and POST are.
     GetAndPostOnly,
+    /// 408: the rest of the request did not come in time, or others need its room.
+    RequestTimeout,
     /// 410.
     Gone,
     /// 413.
@@ -55,6 +57,7 @@ impl Empty {
             Empty::NotFound => "HTTP/1.1 404 Not Found\r\n",
             Empty::PostOnly => "HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\n",
             Empty::GetAndPostOnly => "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, POST\r\n",
+            Empty::RequestTimeout => "HTTP/1.1 408 Request Timeout\r\n",
             Empty::Gone => "HTTP/1.1 410 Gone\r\n",
             Empty::ContentTooLarge => "HTTP/1.1 413 Content Too Large\r\n",
             Empty::UnsupportedMediaType => "HTTP/1.1 415 Unsupported Media Type\r\n",
