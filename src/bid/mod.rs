@@ -38,6 +38,7 @@ pub mod ids;
 pub mod user;
 mod pseudonym;
 pub mod probe;
+pub mod response_rate;
 pub mod audit;
 
 use std::marker::PhantomData;
