@@ -337,13 +337,8 @@ impl Reserved {
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };
         let panel = Arc::new(Panel::new(wakers));
-        let net = CoreNet {
-            backend: server.backend,
-            waiting: server.wait,
-            connections,
-            prefault,
-            ..CoreNet::default()
-        };
+        let net =
+            CoreNet { backend: server.backend, waiting: server.wait, connections, prefault, ..CoreNet::default() };
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();

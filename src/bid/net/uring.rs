@@ -86,10 +86,8 @@ impl Ring {
 /// Enables the ring, for what the loop does with it and nothing else: no seccomp filter sees what goes through a ring.
 fn restrict(ring: &IoUring) -> io::Result<()> {
     let operations = OPERATIONS.iter().map(|(_, code)| Restriction::sqe_op(*code));
-    let others = [
-        Restriction::sqe_flags_allowed(squeue::Flags::BUFFER_SELECT.bits()),
-        Restriction::register_op(SYNC_CANCEL),
-    ];
+    let others =
+        [Restriction::sqe_flags_allowed(squeue::Flags::BUFFER_SELECT.bits()), Restriction::register_op(SYNC_CANCEL)];
     let mut allowed: Vec<Restriction> = operations.chain(others).collect();
     ring.submitter().register_restrictions(&mut allowed)?;
     ring.submitter().register_enable_rings()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::lab::drill::stores::{Store, are_built, make_tables};
 use crate::lab::drill::told::Told;
-use crate::lab::drill::users::{self, Users};
+use crate::lab::drill::users::{Users, are_answered, are_found, breaker_closes, breaker_opens};
 use crate::lab::drill::{Drill, Halt, Prometheus, Stage};
 
 pub(super) const DRILL: Drill = Drill {
@@ -21,31 +21,35 @@ const ALERT: &str = "CorebidProfilesInterrupted";
 fn run(stage: &mut Stage) -> Result<(), Halt> {
     are_built()?;
     let dynamodb = Store::dynamodb(stage, None)?;
-    let Users { bidder, load, config } = Users::ask(stage, &dynamodb)?;
-    let mut told = Told::from_here(&bidder);
-    users::are_found(stage, &bidder, PATIENCE)?;
-    // What a JVM that has just started was too slow for is not what this drill is about.
+    let users = Users::begin(stage, &dynamodb)?;
+    let bidder = &users.bidder;
+    let before = users.healthy(stage, GONE)?;
+    let mut told = Told::from_here(bidder);
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
+    let trips = bidder.metrics()?.sum("corebid_fetch_trips_total");
 
-    let before = users::now(&load);
     let at = dynamodb.kill();
+    let began = stage.elapsed();
     stage.saw("DynamoDB is killed");
-    users::breaker_opens(stage, &bidder)?;
-    stage.pause(GONE)?;
-    let during = users::now(&load);
-    let (bids, answered) = (during.bids - before.bids, during.answered - before.answered);
-    stage.check(
-        "bids go on without profiles",
-        bids * 10 > answered * 9,
-        format_args!("{bids} bids in {answered} answers"),
-    );
-    told.tell(stage, &bidder);
+    let load = users.load(stage, "during")?;
+    breaker_opens(stage, bidder)?;
+    stage.pause(GONE.saturating_sub(stage.elapsed() - began))?;
+    let during = load.end()?;
+    are_answered(stage, &before, &during);
+    let tripped = bidder.metrics()?.sum("corebid_fetch_trips_total") - trips;
+    stage.saw(format_args!("corebid_fetch_trips_total rose by {tripped}"));
+    told.tell(stage, bidder);
+
     let _other = Store::dynamodb(stage, Some(at))?;
-    make_tables(stage, &config)?;
-    users::breaker_closes(stage, &bidder, PATIENCE)?;
-    users::are_found(stage, &bidder, PATIENCE)?;
+    make_tables(stage, &users.config)?;
+    let load = users.load(stage, "after")?;
+    breaker_closes(stage, bidder, PATIENCE)?;
+    are_found(stage, bidder, PATIENCE)?;
     prometheus.fires(stage, ALERT)?;
     prometheus.clears(stage, ALERT)?;
-    told.tell(stage, &bidder);
-    users::settle(stage, bidder, load)
+    told.tell(stage, bidder);
+    load.end()?;
+    let code = users.bidder.stop(stage)?;
+    stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::lab::drill::stores::{Store, are_built};
 use crate::lab::drill::told::Told;
-use crate::lab::drill::users::{self, Users};
+use crate::lab::drill::users::{Users, are_answered, are_found, breaker_closes, breaker_opens};
 use crate::lab::drill::{Drill, Halt, Prometheus, Stage};
 
 pub(super) const DRILL: Drill = Drill {
@@ -21,35 +21,36 @@ const ALERT: &str = "CorebidProfilesUnreachable";
 fn run(stage: &mut Stage) -> Result<(), Halt> {
     are_built()?;
     let dynamodb = Store::dynamodb(stage, None)?;
-    let Users { bidder, load, .. } = Users::ask(stage, &dynamodb)?;
-    let mut told = Told::from_here(&bidder);
+    let users = Users::begin(stage, &dynamodb)?;
+    let bidder = &users.bidder;
+    let before = users.healthy(stage, STALL)?;
+    let mut told = Told::from_here(bidder);
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
-    users::are_found(stage, &bidder, PATIENCE)?;
 
-    let before = users::now(&load);
     dynamodb.process.signal(libc::SIGSTOP)?;
     let began = stage.elapsed();
     stage.saw("DynamoDB stands still");
-    users::breaker_opens(stage, &bidder)?;
+    let load = users.load(stage, "during")?;
+    breaker_opens(stage, bidder)?;
     stage.pause(STALL.saturating_sub(stage.elapsed() - began))?;
+    let during = load.end()?;
+    are_answered(stage, &before, &during);
     prometheus.fires(stage, ALERT)?;
-    let during = users::now(&load);
-    let (bids, answered) = (during.bids - before.bids, during.answered - before.answered);
-    stage.check(
-        "bids go on without profiles: the campaign that asks for nothing of users",
-        bids * 10 > answered * 9,
-        format_args!("{bids} bids in {answered} answers"),
-    );
     let metrics = bidder.metrics()?;
     for name in ["corebid_waited_in_vain_total", "corebid_unfetched_total", "corebid_fetch_failed_total"] {
         stage.saw(format_args!("{name} {}", metrics.sum(name)));
     }
-    told.tell(stage, &bidder);
+    told.tell(stage, bidder);
+
     dynamodb.process.signal(libc::SIGCONT)?;
     stage.saw("DynamoDB goes on");
-    users::breaker_closes(stage, &bidder, PATIENCE)?;
-    users::are_found(stage, &bidder, PATIENCE)?;
+    let load = users.load(stage, "after")?;
+    breaker_closes(stage, bidder, PATIENCE)?;
+    are_found(stage, bidder, PATIENCE)?;
     prometheus.clears(stage, ALERT)?;
-    told.tell(stage, &bidder);
-    users::settle(stage, bidder, load)
+    told.tell(stage, bidder);
+    load.end()?;
+    let code = users.bidder.stop(stage)?;
+    stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::lab::drill::exchange::Exchange;
 use crate::lab::drill::held::Held;
+use crate::lab::drill::told::Told;
 use crate::lab::drill::{Drill, Halt, Prometheus, Serve, Stage, campaign, request};
 use crate::limits;
 
@@ -25,8 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn run(stage: &mut Stage) -> Result<(), Halt> {
     let config = stage.files().configure("bidder", "", "", &campaign(1, BUDGET / 1_000_000, "2.00", ""))?;
     let bidder = Serve::new("bidder", &config).start(stage)?;
+    let mut told = Told::from_here(&bidder);
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
-    let mut exchange = Exchange::open(bidder.address, PAUSE, |number| request(&format!("r{number}"), ""))?;
+    let mut exchange = Exchange::open(bidder.address, "generic", PAUSE, |number| request(&format!("r{number}"), ""))?;
     exchange.bill(8, Duration::ZERO)?;
     exchange.sees_bids(stage, RUN, PATIENCE)?;
 
@@ -63,6 +65,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     prometheus.fires(stage, "CorebidReconcileStalled")?;
     let age = bidder.metrics()?.sum("corebid_reconcile_turn_age_seconds");
     stage.saw(format_args!("corebid_reconcile_turn_age_seconds {age:.1}"));
+    told.tell(stage, &bidder);
 
     drop(held);
     let released = stage.elapsed();
@@ -74,14 +77,11 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     })?;
     stage.saw(format_args!("{:.1} s after it went on", (stage.elapsed() - released).as_secs_f64()));
     prometheus.clears(stage, "CorebidReconcileStalled")?;
+    told.tell(stage, &bidder);
 
     let account = exchange.settle(stage, PATIENCE)?;
     let trade = account.of(1);
-    stage.check(
-        "every request was answered",
-        account.unanswered == 0,
-        format_args!("{} of {}", account.asked - account.unanswered, account.asked),
-    );
+    account.is_answered(stage);
     stage.check(
         "every bill is acknowledged once, in the end",
         trade.billed == trade.bids && account.refused == 0,
