@@ -533,6 +533,7 @@ impl Node {
     ///
     /// # Errors
     /// There is no such core, or the kernel gives no thread.
+    #[allow(clippy::disallowed_methods, reason = "a thread of its own waits")]
     pub fn drill(&self, drill: Drill) -> io::Result<()> {
         if matches!(drill.who, Who::Bid(core) if usize::from(core.0) >= self.panel.cores()) {
             return Err(io::Error::other("a drill for a bid core that is not there"));
