@@ -352,6 +352,7 @@ mod tests {
         fn another_file_is_left_alone(bytes in proptest::collection::vec(1..u8::MAX, 0..700)) {
             let place = Place::new("any");
             fs::write(place.file(), &bytes).unwrap();
+            fs::set_permissions(place.file(), fs::Permissions::from_mode(0o600)).unwrap();
             let opened = KeyFile::open(&place.file());
             prop_assert_eq!(opened.is_ok(), bytes.len() <= SLOT);
             match opened {
