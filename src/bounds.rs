@@ -10,6 +10,7 @@ use crate::bid::audit::Treated;
 use crate::bid::notices::Waiting;
 use crate::bid::server::{CONNECTION_BYTES, INPUT_BYTES, OFFER_BYTES};
 use crate::config::Config;
+use crate::ingress;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stalls;
@@ -23,7 +24,7 @@ const STAGGER: usize = crate::bid::net::STAGGER;
 /// One core's stack, allocator pages, tables of compressed data, and small vectors, bytes.
 const CORE_REST: usize = 8 * 1024 * 1024;
 /// The reconciliation core's I/O memory, the threads beside it with their stacks, and what they format and parse, bytes.
-const PROCESS_REST: usize = 96 * 1024 * 1024;
+const PROCESS_REST: usize = 64 * 1024 * 1024;
 /// Memory of one connection to the admin port, bytes: what hyper buffers of a request, and the answer to a scrape.
 const ADMIN_BYTES: usize = 640 * 1024;
 /// One sum of reservations ([`crate::reconcile`]), bytes.
@@ -95,15 +96,16 @@ impl Bound {
             ("counters", size_of::<CoreMetrics>() + when(config.supply.paths, 2 * limits::PATHS * 256)),
             ("rest", CORE_REST),
         ];
-        // A reload holds what is new beside what is old, and what it reads it from.
+        // A reload holds what is new beside what is old; what it is read from was resident when it was first.
         let grown = loaded.after.saturating_sub(loaded.before);
         let minutes = (Nanos::SECOND * 60) as usize;
         let horizon = config.exchanges.iter().map(|exchange| exchange.rules.h2_ms()).max().unwrap_or(limits::H2_MS);
         let sums = 14 + (horizon + limits::EPSILON_MS) as usize * Nanos::MS as usize / minutes + 2;
         let process = vec![
-            ("loaded", loaded.after + 2 * grown),
+            ("loaded", loaded.after + grown),
             ("books", loaded.campaigns * config.exchanges.len().max(1) * sums * COHORT),
             ("admin", limits::ADMIN_CONNECTIONS * ADMIN_BYTES),
+            ("ingress", config.ingress.as_ref().map_or(0, |of| ingress::memory(of.max_connections.get() as usize))),
             ("rest", PROCESS_REST),
         ];
         Bound { cores, connections, core, process }
@@ -192,7 +194,7 @@ mod tests {
         assert!(bound(2, 1000) - bound(1, 1000) > INPUT_BYTES + limits::SHARD_BYTES);
         assert_eq!(bound(3, 1001) - bound(3, 1000), 3 * CONNECTION_BYTES);
         let more = Loaded { after: 4 << 20, ..loaded };
-        assert_eq!(Bound::of(&config, 1, 1, more).total() - bound(1, 1), 3 << 20);
+        assert_eq!(Bound::of(&config, 1, 1, more).total() - bound(1, 1), 2 << 20);
         let line = Bound::of(&config, 2, 9872, loaded).to_string();
         assert!(line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 100, "), "{line}");
     }

@@ -51,6 +51,15 @@ pub const CROWDED_NS: u64 = 10_000_000_000;
 pub const CROWDED_NEW_NS: u64 = 1_000_000_000;
 /// Time from arrival to answer, ns (mission M3). `tmax` minus the exchange's network margin may be sooner.
 pub const DEADLINE_NS: u64 = 8_000_000;
+/// Requests that a core has read and not answered, and those whose turn it is next, are worth less than this of its time, ns: so
+/// much of the deadline may pass in a queue. A turn of the loop reads half of it at most, for what comes while it runs waits for
+/// its end (docs/decisions/0027-the-queue.md).
+pub const QUEUE_NS: u64 = 4_000_000;
+/// In a turn of the loop that answers many requests the clock is read again after so many.
+pub const CLOCK_EVERY: u32 = 8;
+/// What the kernel takes for a connection before the loop reads it, bytes (`SO_RCVBUF`, of which the kernel makes twice as much, to
+/// pay for its own bookkeeping): several requests of the longest that exchanges send; longer ones flow through it.
+pub const SOCKET_RECEIVE_BYTES: usize = 64 * 1024;
 /// Time a notice may wait for the disk before it is answered 503, ns.
 pub const NOTICE_NS: u64 = 5_000_000_000;
 /// A turn of a bid core's loop that takes this much longer than its requests explain, or a wait that ends this much too late, is a
@@ -90,8 +99,6 @@ pub const INGRESS_CONNECTIONS: usize = 4096;
 pub const INGRESS_REQUEST: usize = 64 * 1024;
 /// Longer requests at the same time; the next wait for one of them, and their peers in TCP.
 pub const INGRESS_LONG: usize = 64;
-/// From the first byte of a request to its last at the ingress, ns; then it is answered 408.
-pub const INGRESS_REQUEST_NS: u64 = 10_000_000_000;
 
 /// Nesting of a JSON document; deeper is refused as broken.
 pub const JSON_DEPTH: usize = 64;
@@ -282,6 +289,7 @@ pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
+const _: () = assert!(2 * QUEUE_NS <= DEADLINE_NS);
 const _: () = assert!(PARKED_BIDS <= MISSES && MISS_MARGIN_NS < DEADLINE_NS);
 const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
 const _: () = assert!(SHARD_BYTES >= SHARD_BYTES_LEAST);

@@ -22,6 +22,12 @@ use crate::units::{Incarnation, Nanos, NodeId, UnixMillis};
 /// Ids are borrowed from the future for less than this, ms.
 const BORROWED_MS: u64 = limits::LEASE_NS / Nanos::MS;
 
+/// No time of a register is later, ms: the year 10889. Sums of a few such times can be counted.
+const LATEST: u64 = 1 << 48;
+
+/// Fewer processes than this are numbered in the life of a fleet.
+const LAST: u32 = 1 << 31;
+
 /// One process of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -238,12 +244,15 @@ impl Register {
         serde_json::to_string(&stored).expect("numbers and their names")
     }
 
-    /// Reads what [`Register::encode`] wrote; `None` if it did not.
+    /// Reads what [`Register::encode`] wrote; `None` if it did not, or not with numbers that can be counted on with.
     pub fn decode(text: &str) -> Option<Register> {
         let stored: Stored = serde_json::from_str(text).ok()?;
-        let sound =
-            |line: &Line| line.incarnation <= stored.last && line.first_worker.checked_add(line.workers).is_some();
-        stored.processes.iter().all(sound).then(|| Register {
+        let sound = |line: &Line| {
+            line.incarnation <= stored.last
+                && line.first_worker.checked_add(line.workers).is_some_and(|end| end <= WORKERS)
+                && [line.ids_from, line.horizon, line.until].iter().all(|time| *time <= LATEST)
+        };
+        (stored.last < LAST && stored.processes.iter().all(sound)).then(|| Register {
             last: Incarnation(stored.last),
             retired: stored.retired.iter().map(|(node, wall)| (NodeId(*node), UnixMillis(*wall))).collect(),
             booked: stored.booked.iter().map(|(node, booked)| (NodeId(*node), *booked)).collect(),

@@ -114,6 +114,20 @@ pub fn deadline(now: Now, arrived: Nanos, stalls: &Stalls) -> Result<Nanos, NoBi
     if now.boot < deadline { Ok(deadline) } else { Err(stalls.reason(now.boot, arrived, limits::DEADLINE_NS)) }
 }
 
+/// Whether a request that is answered `service_ns` from now is then younger than `limit_ns`; if not, it is not worth reading. Asked
+/// before anything is spent on it.
+#[inline]
+pub fn in_time(
+    now: Now,
+    arrived: Nanos,
+    service_ns: u64,
+    limit_ns: u64,
+    stalls: &Stalls,
+) -> Result<(), NoBidReason> {
+    let answered = now.boot.after(service_ns);
+    if answered < arrived.after(limit_ns) { Ok(()) } else { Err(stalls.reason(answered, arrived, limit_ns)) }
+}
+
 /// The deadline once `tmax` (ms, 0 if absent) is known: whichever is sooner, that, the exchange's own or `deadline`.
 #[inline]
 pub fn deadline_with_tmax(
@@ -154,6 +168,11 @@ mod tests {
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, 25, exchange).unwrap().since(arrived), 5 * Nanos::MS);
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, 20, exchange), Err(NoBidReason::NoTime));
         assert_eq!(deadline_with_tmax(now(0), arrived, eight, u32::MAX, exchange), Ok(eight));
+
+        // With what answering takes, the time is up sooner.
+        let calm = Stalls::default();
+        assert_eq!(in_time(now(7), arrived, Nanos::MS - 1, &calm), Ok(()));
+        assert_eq!(in_time(now(7), arrived, Nanos::MS, &calm), Err(NoBidReason::Shed));
 
         let mut hasty = exchange.clone();
         hasty.rules.deadline_ms = 3;

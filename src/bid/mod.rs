@@ -35,9 +35,11 @@ pub mod paper;
 
 // What serves them.
 pub mod ids;
+pub mod turn_book;
 pub mod user;
 mod pseudonym;
 pub mod probe;
+pub mod response_rate;
 pub mod audit;
 
 use std::marker::PhantomData;
@@ -253,6 +255,8 @@ pub struct BidCore {
     scanner: json::Scratch,
     offers: Box<Offers>,
     memory: eligible::Memory,
+    /// When the answer to the request decided last had to be on its way.
+    due: Nanos,
     /// Keeps the compliance log, if there is one.
     auditor: Option<Auditor>,
     not_send: PhantomData<Rc<()>>,
@@ -297,6 +301,7 @@ impl BidCore {
             scanner: json::Scratch::new(limits::BODY_BYTES),
             offers: Box::default(),
             memory: eligible::Memory::default(),
+            due: Nanos(0),
             auditor,
             not_send: PhantomData,
         }
@@ -362,6 +367,7 @@ impl BidCore {
         probe.enter(Stage::Admit);
         let exchange = self.exchanges.by_path(ask.exchange).ok_or(NoBidReason::UnknownExchange)?;
         let deadline = admit::deadline(now, ask.arrived, &self.stalls)?;
+        self.due = deadline;
         if !leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease.into());
         }
@@ -374,6 +380,7 @@ impl BidCore {
         let mut request = BidRequest::default();
         let mut parts = Parts::open(ask.body, &mut self.scanner, &mut request)?;
         let deadline = admit::deadline_with_tmax(now, ask.arrived, deadline, request.tmax, exchange)?;
+        self.due = deadline;
         probe.scanned(scene, &request, deadline);
         let path = Path::of(metrics, exchange, &mut parts, &mut request, pass);
 

@@ -1,6 +1,8 @@
 //! The loop of a bid core: wait, drain what happened, frame, call the service, answer, once around and again.
 //!
-//! * One clock reading per turn, and one more before answers that bid are handed to the kernel.
+//! * One clock reading when a turn begins and one when it ends; in a long turn one more every few requests
+//!   ([`limits::CLOCK_EVERY`]), and one before answers that bid are handed to the kernel.
+//! * A turn reads no more than it can answer in half of [`limits::QUEUE_NS`]; who is beyond that waits in the intake of [`Net`].
 //! * A request that lies whole in a receive buffer is read there; only what is cut is copied.
 //! * Answers of one connection go out in the order of its requests, however long one of them is parked.
 //! * A connection whose peer does not read, or that finds no answer buffer free, is not read from: its peer waits in TCP.
@@ -11,15 +13,18 @@ mod connection;
 mod desk;
 mod inputs;
 mod meter;
+mod pace;
 mod patience;
 mod pressure;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
 
 use super::alarm::Bell;
-use super::net::{self, Conn, Happened, Net, Received};
+use super::net::{self, Class, Conn, Happened, Net, Received};
 use crate::clock;
 use crate::limits;
 use crate::metrics::stalls::Round;
@@ -31,6 +36,7 @@ use connection::{Connection, Held};
 use desk::Desk;
 use inputs::Inputs;
 use meter::{Kept, Meter, Work};
+use pace::Pace;
 use patience::SWEEP_NS;
 
 pub use run::{Backend, CoreNet, run_core};
@@ -106,8 +112,8 @@ pub enum Turn {
 
 /// What answers the requests of a core. It reads no clock and no socket.
 pub trait Service {
-    /// Answers one request into `response`, which has [`ANSWER_ROOM`] bytes or more. `arrived` is when its first byte was
-    /// seen. A request with [`http::Persistence::Close`] must be answered so.
+    /// Answers one request into `response`, which has [`ANSWER_ROOM`] bytes or more. `arrived` is the earliest moment at which its
+    /// first byte may have come ([`super::net::Received`]). A request with [`http::Persistence::Close`] must be answered so.
     fn request(
         &mut self,
         now: Now,
@@ -116,6 +122,14 @@ pub trait Service {
         request: &http::Request<'_>,
         response: &mut [u8],
     ) -> Served;
+
+    /// Whose request was the last that [`Service::request`] was given.
+    fn class(&self) -> Class {
+        Class::default()
+    }
+
+    /// The answers of this turn, if there were any, are ready for the kernel, which takes them with the wait that follows.
+    fn submitted(&mut self, _now: Nanos) {}
 
     /// Once per turn: drains orders, expires, and names the parked requests that can be answered now.
     fn turn(&mut self, now: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn;
@@ -184,6 +198,8 @@ pub struct Counters {
     pub withdrawn: u64,
     /// Answers of parked requests that nobody waits for any more.
     pub forgotten: u64,
+    /// Connections that have something to be read, now, and wait for their turn.
+    pub waiting: u64,
 }
 
 /// The loop of one core.
@@ -213,6 +229,7 @@ pub struct Server<N: Net, S: Service> {
     core: CoreNet,
     drain: Option<Drain>,
     now: Now,
+    pace: Pace,
     meter: Meter,
 }
 
@@ -233,7 +250,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// # Errors
     /// The kernel gives no memory for the answer buffers.
     pub fn new(net: N, service: S, core: &CoreNet) -> io::Result<Server<N, S>> {
-        let now = clock::now();
+        let now = Now { boot: net.clock(), ..clock::now() };
         Ok(Server {
             net,
             desk: Desk::new(service, Answers::map()?),
@@ -252,6 +269,7 @@ impl<N: Net, S: Service> Server<N, S> {
             core: *core,
             drain: None,
             now,
+            pace: Pace::default(),
             meter: Meter::new(now.boot),
         })
     }
@@ -285,18 +303,26 @@ impl<N: Net, S: Service> Server<N, S> {
             until = until.min(drain.look);
         }
         let until = self.meter.rest(until, self.open > 0);
-        self.net.wait(self.meter.last(), until)?;
-        self.now = clock::now();
+        self.net.bound(self.pace.reads());
+        let gathered = self.net.wait(self.meter.last(), until)?;
+        self.pace.begin(gathered);
+        self.now = Now { boot: gathered.at, wall: clock::wall() };
         let late = self.meter.woke(self.now.boot);
         self.kept(late);
+        self.desk.begin();
         self.desk.counters.turns += 1;
         self.desk.counters.rearmed = self.net.rearmed();
         self.desk.counters.turned_away = self.net.turned_away();
+        self.desk.counters.waiting = self.net.waiting() as u64;
+        let answered = self.desk.counters.answered;
         if let Some(bell) = self.core.bell.filter(Bell::rings) {
             self.heed(bell)?;
         }
 
-        while let Some(happened) = self.net.next() {
+        // What is not looked at before the turn is over is the next one's.
+        while !self.pace.is_over(self.now.boot)
+            && let Some(happened) = self.net.next()
+        {
             match happened {
                 Happened::Received(conn, received) => self.received(conn, received),
                 Happened::Sent(conn, sent) => self.sent(conn, sent),
@@ -309,7 +335,12 @@ impl<N: Net, S: Service> Server<N, S> {
         self.advance();
         self.close_idle();
         let goes_on = self.drained(turn);
-        self.look(clock::boot());
+        let ended = self.net.clock();
+        self.pace.end(ended);
+        self.look(ended);
+        if self.desk.counters.answered > answered {
+            self.desk.service.submitted(ended);
+        }
         self.desk.service.turned(&self.meter.round());
         Ok(goes_on)
     }
@@ -319,6 +350,14 @@ impl<N: Net, S: Service> Server<N, S> {
         let Counters { requests, answered, .. } = self.desk.counters;
         let kept = self.meter.look(now, Work { requests, answered });
         self.kept(kept);
+    }
+
+    /// The same, if the desk has read it within this turn: what is answered next is to know of a stall by then.
+    #[inline]
+    fn look_again(&mut self) {
+        if self.now.boot > self.meter.last() {
+            self.look(self.now.boot);
+        }
     }
 
     fn kept(&mut self, kept: Option<Kept>) {
@@ -367,8 +406,9 @@ impl<N: Net, S: Service> Server<N, S> {
     }
 
     fn received(&mut self, conn: Conn, received: Received) {
+        self.pace.read();
         let bytes = self.net.bytes(&received);
-        let since = self.meter.unread_since(self.now.boot);
+        let since = self.meter.unread_since(received.since);
         self.desk.counters.received += bytes.len() as u64;
         let Some(connection) = live(&mut self.connections, conn) else { return self.net.recycle(received) };
         if connection.last {
@@ -382,11 +422,14 @@ impl<N: Net, S: Service> Server<N, S> {
         }
         if connection.input.is_empty() && connection.reads_on() {
             let arrived = connection::Arrivals::at(since);
-            let consumed = self.desk.serve(self.now, conn, connection, bytes, arrived);
+            let before = self.desk.counters.requests;
+            let consumed = self.desk.serve(&mut self.now, || self.net.clock(), conn, connection, bytes, arrived);
             if consumed < bytes.len() {
                 self.keep(conn, &received, consumed);
             }
             self.net.recycle(received);
+            self.look_again();
+            self.classify(conn, before);
             if live(&mut self.connections, conn).is_some() {
                 self.settle(conn);
             }
@@ -405,11 +448,28 @@ impl<N: Net, S: Service> Server<N, S> {
         if connection.reads_on() && !connection.input.is_empty() {
             let mut input = std::mem::take(&mut connection.input);
             let (bytes, arrivals) = input.unread(&self.inputs);
-            let consumed = self.desk.serve(self.now, conn, connection, bytes, arrivals);
+            let before = self.desk.counters.requests;
+            let consumed = self.desk.serve(&mut self.now, || self.net.clock(), conn, connection, bytes, arrivals);
             input.consume(consumed, conn, self.now.boot, &mut self.inputs);
             connection.input = input;
+            self.look_again();
+            self.classify(conn, before);
         }
         self.settle(conn);
+    }
+
+    /// Tells the intake whose requests a connection brings, and that it brought several. `before`: requests framed until then.
+    #[inline]
+    fn classify(&mut self, conn: Conn, before: u64) {
+        let requests = self.desk.counters.requests - before;
+        let class = self.desk.service.class();
+        let connection = &mut self.connections[conn.index as usize];
+        if requests > 1 || (requests == 1 && connection.class != class) {
+            connection.class = class;
+            self.net.served(conn, class, requests as u32);
+            // Whether the turn is over is asked next.
+            self.now.boot = self.net.clock();
+        }
     }
 
     fn ended(&mut self, conn: Conn) {
@@ -506,9 +566,10 @@ impl<N: Net, S: Service> Server<N, S> {
         let conn = token.conn();
         let connection = live(&mut self.connections, conn).filter(|connection| connection.parked);
         let Some(connection) = connection else { return true };
-        if !self.desk.resume(self.now, conn, connection) {
+        if !self.desk.resume(&mut self.now, || self.net.clock(), conn, connection) {
             return false;
         }
+        self.look_again();
         self.read_on(conn);
         true
     }
@@ -516,7 +577,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// Hands the answers to the kernel, without the bids whose time has passed.
     fn submit(&mut self) {
         if self.desk.has_offers() {
-            let now = Now { boot: clock::boot(), ..self.now };
+            let now = Now { boot: self.net.clock(), ..self.now };
             self.desk.withdraw(now, &mut self.connections);
         }
         while let Some(conn) = self.dirty.pop() {

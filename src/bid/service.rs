@@ -3,11 +3,15 @@
 use crate::bid::audit::Auditor;
 use crate::bid::budget::Chances;
 use crate::bid::miss::Ticket;
+use crate::bid::net::Class;
 use crate::bid::notices::Pending;
-use crate::bid::paper::Heard;
+use crate::bid::paper::{Heard, INVALID_RESPONSE};
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
+use crate::bid::response_rate::Rates;
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
+use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
+use crate::config::exchange::OverQuota;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stalls::witness::Witness;
@@ -18,7 +22,7 @@ use crate::ring::message::{Event, Notice, Noticed, Order};
 use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused, Sender};
 use crate::ring::wake::{Wake, Waker};
 use crate::snapshot::Snapshot;
-use crate::units::{Nanos, Now};
+use crate::units::{ExchangeId, Nanos, Now};
 use crate::wire::gzip::{Deflater, Inflater, Unreadable};
 use crate::wire::http::answer::{self, Empty, Open};
 use crate::wire::http::{Encoding, Method, Persistence, Request};
@@ -39,6 +43,13 @@ pub struct Bidder {
     /// Whose bid requests wait for a profile.
     parked: Vec<Parked>,
     metrics: &'static CoreMetrics,
+    /// Bid requests that were answered in this turn.
+    book: TurnBook,
+    /// Of the last request.
+    class: Class,
+    /// How many answers come too late, by exchange.
+    rates: Rates,
+    health: Health,
     /// Whether `x-debug: 1` is answered with the reason.
     debug_header: bool,
     /// Extra work per request, in turns of [`burn`]: calibrates performance gates.
@@ -63,6 +74,8 @@ pub struct Stores {
 #[derive(Clone, Copy, Debug)]
 struct Parked {
     token: Token,
+    exchange: Option<ExchangeId>,
+    framed: Nanos,
     ticket: Ticket,
     framing: Framing,
 }
@@ -73,6 +86,17 @@ struct Framing {
     persistence: Persistence,
     debug: bool,
     accepts_gzip: bool,
+}
+
+/// Where it is asked whether a bidder is well, and what it says: a load balancer's, or a managed network's, own choice.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// The path.
+    pub path: Box<str>,
+    /// The status for yes.
+    pub ok: u16,
+    /// The status for no: the core has no lease, or is draining.
+    pub not_ready: u16,
 }
 
 /// What a bidder is besides its core.
@@ -88,10 +112,19 @@ pub struct Fittings {
     pub stores: Option<Stores>,
     /// Where long turns of its loop are told.
     pub stalls: Sender<Long>,
+    /// What says whether it is well.
+    pub health: Health,
     /// See [`Bidder`].
     pub debug_header: bool,
     /// See [`Bidder`].
     pub busy_work: u64,
+}
+
+/// Notices take turns with the exchanges' requests, as one more of them. 0 is for what is neither.
+const NOTICES: Class = Class(1);
+
+fn class_of(exchange: ExchangeId) -> Class {
+    Class(u16::from(exchange.0) + 2)
 }
 
 /// Orders carried out in one turn at most: a burst of grants must not make requests wait.
@@ -102,8 +135,9 @@ const FETCHED_PER_TURN: usize = 128;
 impl Bidder {
     /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
+        let rates = Rates::new(core.exchanges.iter().count());
         let pending = Pending::new();
         Bidder {
             core,
@@ -117,6 +151,10 @@ impl Bidder {
             stores,
             witness: Witness::open(stalls),
             metrics,
+            book: TurnBook::new(),
+            class: Class::default(),
+            rates,
+            health,
             debug_header,
             busy_work,
             until_sample: SAMPLE,
@@ -129,7 +167,7 @@ impl Bidder {
         now: Now,
         arrived: Nanos,
         token: Token,
-        exchange: &[u8],
+        path: &[u8],
         request: &Request<'_>,
         out: &mut [u8],
     ) -> Served {
@@ -137,6 +175,43 @@ impl Bidder {
         if self.core.stalls.delayed(arrived) {
             self.metrics.stalled_requests.add(1);
         }
+        let exchange = self.core.exchanges.by_path(path).map(|exchange| exchange.id);
+        self.class = exchange.map_or(Class::default(), class_of);
+        self.core.due = arrived.after(limits::DEADLINE_NS);
+        let served = match self.is_too_late(now, arrived, exchange) {
+            Some(reason) => self.no_bid(reason, request, out),
+            None => self.decide(now, arrived, (token, exchange), path, request, out),
+        };
+        if served != Served::Parked {
+            self.note(exchange, arrived, now.boot, false);
+        }
+        served
+    }
+
+    /// Why a request is answered unread, if it is: it waited for so long that its answer would come too late. This costs what the
+    /// floor costs, whatever its body says, so that a core that cannot serve everybody keeps its time for those whom it can.
+    #[inline]
+    fn is_too_late(&self, now: Now, arrived: Nanos, exchange: Option<ExchangeId>) -> Option<NoBidReason> {
+        let limit_ns = self.rates.age_limit_ns(exchange?);
+        admit::in_time(now, arrived, self.book.service_ns(), limit_ns, &self.core.stalls).err()
+    }
+
+    /// A bid request is answered.
+    #[inline]
+    fn note(&mut self, exchange: Option<ExchangeId>, arrived: Nanos, framed: Nanos, parked: bool) {
+        let answered = Answered { exchange, arrived, framed, due: self.core.due, parked };
+        self.book.answered(answered, &mut self.rates, self.metrics);
+    }
+
+    fn decide(
+        &mut self,
+        now: Now,
+        arrived: Nanos,
+        (token, id): (Token, Option<ExchangeId>),
+        exchange: &[u8],
+        request: &Request<'_>,
+        out: &mut [u8],
+    ) -> Served {
         burn(self.busy_work);
         let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
         let Some(head) = head else { return self.no_bid(NoBidReason::NoRoom, request, out) };
@@ -144,7 +219,7 @@ impl Bidder {
             Encoding::Identity => request.body,
             Encoding::Other => return self.no_bid(NoBidReason::Encoding, request, out),
             Encoding::Gzip => {
-                if let Err(reason) = self.is_worth_unpacking(now, arrived, exchange) {
+                if let Err(reason) = self.is_worth_unpacking(now, exchange) {
                     return self.no_bid(reason, request, out);
                 }
                 self.metrics.inflated.add(1);
@@ -170,7 +245,8 @@ impl Bidder {
         if let Outcome::Parked(ticket) = outcome {
             self.core.misses.note(ticket, request.openrtb_version);
             let Request { persistence, debug, accepts_gzip, .. } = *request;
-            self.parked.push(Parked { token, ticket, framing: Framing { persistence, debug, accepts_gzip } });
+            let framing = Framing { persistence, debug, accepts_gzip };
+            self.parked.push(Parked { token, exchange: id, framed: now.boot, ticket, framing });
             self.metrics.parked.add(1);
             return Served::Parked;
         }
@@ -181,7 +257,7 @@ impl Bidder {
 
     /// Decides a parked bid request again.
     fn bid_again(&mut self, now: Now, parked: Parked, out: &mut [u8]) -> Served {
-        let Parked { ticket, framing: Framing { persistence, debug, accepts_gzip }, .. } = parked;
+        let Parked { exchange, framed, ticket, framing: Framing { persistence, debug, accepts_gzip }, .. } = parked;
         let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
         let ask = kept.ask();
         let openrtb_version = kept.note();
@@ -197,7 +273,9 @@ impl Bidder {
                 self.conclude(outcome, refusal, ask.exchange, request, &head, out)
             }
         };
+        let arrived = ask.arrived;
         self.core.misses.give_back(kept);
+        self.note(exchange, arrived, framed, true);
         served
     }
 
@@ -235,12 +313,11 @@ impl Bidder {
 
     /// What admission refuses whatever the body says is refused before the body is unpacked, which costs more than the rest
     /// of the decision. Counts nothing against a limit: [`BidCore::handle`] admits the request in its turn.
-    fn is_worth_unpacking(&mut self, now: Now, arrived: Nanos, exchange: &[u8]) -> Result<(), NoBidReason> {
+    fn is_worth_unpacking(&mut self, now: Now, exchange: &[u8]) -> Result<(), NoBidReason> {
         let exchange = self.core.exchanges.by_path(exchange).ok_or(NoBidReason::UnknownExchange)?;
         if !exchange.rules.gzip_requests {
             return Err(NoBidReason::Encoding);
         }
-        admit::deadline(now, arrived, &self.core.stalls)?;
         if !self.core.leases.fresh(now.boot) {
             return Err(NoBidReason::NoLease);
         }
@@ -285,18 +362,32 @@ impl Bidder {
     #[inline]
     fn no_bid(&self, reason: NoBidReason, request: &Request<'_>, out: &mut [u8]) -> Served {
         self.metrics.nobid(reason).add(1);
+        if reason == NoBidReason::Quota && self.is_told_of_quotas(request.path) {
+            return done(answer::empty(out, Empty::TooManyRequests, request.persistence));
+        }
         let said = (self.debug_header && request.debug).then(|| reason.label());
         done(answer::no_bid(out, request.persistence, request.openrtb_version, said))
     }
 
+    /// Whether the exchange of this path hears of its limit by a status of its own.
+    fn is_told_of_quotas(&self, path: &[u8]) -> bool {
+        let exchange = path.strip_prefix(b"/openrtb/").and_then(|path| self.core.exchanges.by_path(without_query(path)));
+        exchange.is_some_and(|exchange| exchange.rules.over_quota == OverQuota::TooMany)
+    }
+
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Some(Heard { kind, price, multiplier, path, claim }) =
+        let Some(Heard { kind, price, multiplier, path, loss, claim }) =
             self.core.paper.read(request.path, &self.core.exchanges)
         else {
             self.metrics.notices_forged.add(1);
             return done(answer::empty(out, Empty::Forbidden, request.persistence));
         };
         self.metrics.notice_of(kind).add(1);
+        if loss == Some(INVALID_RESPONSE)
+            && let Some(exchange) = self.core.exchanges.by_key(claim.exchange)
+        {
+            self.rates.invalid(exchange.id, self.metrics);
+        }
         let refused = !self.pending.has_room() || {
             let ticket = self.pending.park(token, arrived, request.persistence);
             self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, path, claim })).is_err()
@@ -399,6 +490,7 @@ impl Bidder {
 
     /// What the loop and the shards count for themselves.
     fn publish(&self, counters: &Counters) {
+        self.metrics.waiting.set(counters.waiting);
         let (metrics, profiles, held) = (self.metrics, self.core.profiles.counts(), self.core.profiles.usage());
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
@@ -447,7 +539,9 @@ impl Service for Bidder {
             self.metrics.strays.add(1);
             return done(answer::empty(out, Empty::PostOnly, request.persistence));
         }
+        self.class = Class::default();
         if request.path.starts_with(b"/notice/") {
+            self.class = NOTICES;
             // A HEAD only asks what a GET would say, and must not book (RFC 9110 section 9.2.1).
             if matches!(request.method, Method::Get | Method::Post) {
                 return self.notice(arrived, token, request, out);
@@ -455,12 +549,27 @@ impl Service for Bidder {
             self.metrics.strays.add(1);
             return done(answer::empty(out, Empty::GetAndPostOnly, request.persistence));
         }
-        if without_query(request.path) == b"/ready" {
-            let ready: &[u8] = if self.core.leases.fresh(now.boot) && !self.draining { b"1" } else { b"no" };
+        let is_ready = self.core.leases.fresh(now.boot) && !self.draining;
+        let path = without_query(request.path);
+        if path == b"/ready" {
+            let ready: &[u8] = if is_ready { b"1" } else { b"no" };
             return done(answer::text(out, request.persistence, ready, request.method == Method::Head));
+        }
+        if path == self.health.path.as_bytes() {
+            let code = if is_ready { self.health.ok } else { self.health.not_ready };
+            return done(answer::status(out, code, request.persistence));
         }
         self.metrics.strays.add(1);
         done(answer::empty(out, Empty::NotFound, request.persistence))
+    }
+
+    #[inline]
+    fn class(&self) -> Class {
+        self.class
+    }
+
+    fn submitted(&mut self, now: Nanos) {
+        self.book.settle(now, &mut self.rates, self.metrics);
     }
 
     fn turn(&mut self, now: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn {
@@ -480,6 +589,7 @@ impl Service for Bidder {
         quotas.report(now.boot, |event| events.offer(event).is_ok());
         leases.report(|event| events.offer(event).is_ok());
         self.swap_snapshots();
+        self.rates.turn(now.boot, self.metrics);
         self.publish(counters);
         if self.draining { Turn::Drain } else { Turn::Continue }
     }
@@ -574,3 +684,6 @@ pub fn burn(turns: u64) {
         std::hint::black_box(turn);
     }
 }
+
+#[cfg(test)]
+mod tests;

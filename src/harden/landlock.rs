@@ -18,8 +18,13 @@ use crate::config::stores::host_port;
 const SYSTEM: [&str; 6] = ["/proc/self", "/proc/stat", "/proc/meminfo", "/proc/cpuinfo", "/proc/sys/vm", "/sys"];
 /// What it takes to find a store by its name and to believe its certificate. `/etc` as a whole: `resolv.conf` is replaced there by
 /// whoever manages the network.
-const STORES: [&str; 5] =
-    ["/etc", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki", "/run/systemd/resolve"];
+const STORES: [&str; 5] = [
+    "/etc",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/pki",
+    "/run/systemd/resolve",
+];
 /// DNS over TCP.
 const DNS: u16 = 53;
 /// HTTPS.
@@ -52,7 +57,8 @@ impl Reach {
         }
         // Keys are read once, before anybody can replace them.
         let keys = [&data.notice_key_file, &data.user_key_file];
-        let (once, again): (Vec<_>, Vec<_>) = named.files().map(|file| file.clone()).partition(|file| keys.contains(&file));
+        let (once, again): (Vec<_>, Vec<_>) =
+            named.files().map(|file| file.clone()).partition(|file| keys.contains(&file));
         let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
         read.extend(std::env::current_exe());
         read.extend(once);
@@ -68,7 +74,9 @@ impl Reach {
         }
         // The servers of a cluster tell of each other.
         let connect = valkey.is_none().then_some(connect);
-        Reach { read, write, bind: vec![config.server.admin.port()], connect }
+        let ingress = config.ingress.iter().map(|ingress| ingress.listen.port());
+        let bind = [config.server.admin.port()].into_iter().chain(ingress).collect();
+        Reach { read, write, bind, connect }
     }
 }
 

@@ -74,7 +74,8 @@ pub fn check_owner(name: &str, config: &Config) -> Result<(), String> {
     let valkey = config.stores.valkey.iter().filter_map(|valkey| valkey.password_file.as_ref());
     let dynamodb = config.stores.dynamodb.iter().map(|dynamodb| &dynamodb.credentials_file);
     let secrets = [&data.notice_key_file, &data.user_key_file].into_iter();
-    let secrets = secrets.chain(&config.profiles.key_file).chain(valkey).chain(dynamodb).cloned();
+    let ingress = config.ingress.iter().map(|ingress| &ingress.key_file);
+    let secrets = secrets.chain(&config.profiles.key_file).chain(valkey).chain(dynamodb).chain(ingress).cloned();
     let ours = |path: &Path| match std::fs::metadata(path) {
         Ok(found) if found.uid() != effective() => {
             Err(format!("{}: it belongs to uid {}, and process.user is {name}: chown it", path.display(), found.uid()))
@@ -95,8 +96,7 @@ fn look_up(name: &str) -> Result<Ids, String> {
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
     let mut found = std::ptr::null_mut();
     // SAFETY: the name ends with a zero; the entry, the room and the result are writable for the length of the call.
-    let failed =
-        unsafe { libc::getpwnam_r(wanted.as_ptr(), &mut entry, text.as_mut_ptr(), text.len(), &mut found) };
+    let failed = unsafe { libc::getpwnam_r(wanted.as_ptr(), &mut entry, text.as_mut_ptr(), text.len(), &mut found) };
     if failed != 0 {
         return Err(format!("process.user {name}: {}", io::Error::from_raw_os_error(failed)));
     }

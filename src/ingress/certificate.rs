@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{Error as TlsError, ServerConfig};
 use tokio_rustls::TlsAcceptor;
-use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::secrets::{self, Stamp};
@@ -87,10 +88,9 @@ fn read(cert: &Path, key: &Path) -> Result<(TlsAcceptor, u64), CertificateError>
     let Some((chain, ours)) = chain.ok().and_then(|chain| Some((chain.clone(), chain.first()?.clone()))) else {
         return fail(cert, &"no certificate in it: PEM is wanted, ours first, then those that sign it");
     };
-    let Ok((_, parsed)) = parse_x509_certificate(&ours) else {
+    let Ok(expires) = not_after(&ours) else {
         return fail(cert, &"the first certificate in it cannot be read");
     };
-    let expires = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
 
     let text = Zeroizing::new(secrets::read(key, ADVICE).map_err(|error| CertificateError(error.to_string()))?);
     let Ok(secret) = PrivateKeyDer::from_pem_slice(text.as_bytes()) else {
@@ -110,6 +110,36 @@ fn read(cert: &Path, key: &Path) -> Result<(TlsAcceptor, u64), CertificateError>
         }
         Ok(Err(error)) | Err(error) => fail(cert, &format_args!("cannot be used with {}: {error}", key.display())),
     }
+}
+
+/// `Certificate.tbsCertificate.validity.notAfter` (RFC 5280, 4.1), Unix s.
+fn not_after(certificate: &[u8]) -> der::Result<u64> {
+    SliceReader::new(certificate)?.sequence(|certificate| {
+        let body = AnyRef::decode(certificate)?;
+        // The algorithm and the signature, which TLS checks.
+        AnyRef::decode(certificate)?;
+        AnyRef::decode(certificate)?;
+        body.sequence(|body| {
+            // The version may be left out; then the serial number comes first.
+            let first = AnyRef::decode(body)?;
+            let before_validity = if first.tag() == Tag::Integer { 2 } else { 3 };
+            for _ in 0..before_validity {
+                AnyRef::decode(body)?;
+            }
+            let ends = AnyRef::decode(body)?.sequence(|validity| {
+                AnyRef::decode(validity)?;
+                let ends = AnyRef::decode(validity)?;
+                match ends.tag() {
+                    Tag::UtcTime => Ok(ends.decode_as::<UtcTime>()?.to_unix_duration()),
+                    _ => Ok(ends.decode_as::<GeneralizedTime>()?.to_unix_duration()),
+                }
+            })?;
+            while !body.is_finished() {
+                AnyRef::decode(body)?;
+            }
+            Ok(ends.as_secs())
+        })
+    })
 }
 
 #[cfg(test)]

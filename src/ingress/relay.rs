@@ -22,7 +22,8 @@ use super::counts::{Ending, IngressCounts};
 use crate::clock;
 use crate::lab::answer::{self as answers, Parsed as Answered};
 use crate::limits;
-use crate::wire::http::{self, Method, Parsed, Persistence, Progress, answer};
+use crate::wire::http::answer::{self, Empty};
+use crate::wire::http::{self, Method, Parsed, Persistence, Progress};
 
 /// The longest request, bytes.
 const REQUEST_BYTES: usize = limits::HEAD_BYTES + http::CODED_BYTES + limits::HEAD_BYTES;
@@ -39,7 +40,6 @@ const HANDSHAKE_RECORD: u8 = 22;
 const PLAIN: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 29\r\nConnection: close\r\n\r\n\
                        This port speaks HTTPS only.\n";
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// What the connections of an ingress have in common.
 pub(super) struct Common {
@@ -171,14 +171,9 @@ impl Relay<'_> {
                     Next::Request(whole) => return Ok(whole),
                     Next::Partial { proceed: false } => {}
                     Next::Partial { proceed: true } => self.write(answer::CONTINUE).await?,
-                    Next::Refused(status) => {
-                        let mut out = [0; answer::LONGEST_EMPTY];
-                        let length = answer::empty(&mut out, status.into(), Persistence::Close).unwrap_or(0);
-                        self.write(&out[..length]).await?;
-                        return Err(Ending::Refused);
-                    }
+                    Next::Refused(status) => return Err(self.refuse(status.into(), Ending::Refused).await),
                 }
-                until = until.or_else(|| Some(Instant::now() + Duration::from_nanos(limits::INGRESS_REQUEST_NS)));
+                until = until.or_else(|| Some(Instant::now() + Duration::from_nanos(limits::REQUEST_NS)));
             }
             let begun = until.is_some();
             let more = async {
@@ -192,10 +187,7 @@ impl Relay<'_> {
             match read {
                 Ok(Ok(0) | Err(_)) => return Err(Ending::Peer),
                 Ok(Ok(_)) => {}
-                Err(_) if begun => {
-                    self.write(TOO_SLOW).await?;
-                    return Err(Ending::Slow);
-                }
+                Err(_) if begun => return Err(self.refuse(Empty::RequestTimeout, Ending::Slow).await),
                 Err(_) => return Err(Ending::Idle),
             }
         }
@@ -216,10 +208,7 @@ impl Relay<'_> {
         self.input.consume(whole.length);
         let Ok(closes) = asked else {
             self.bid = None;
-            let mut out = [0; answer::LONGEST_EMPTY];
-            let length = answer::empty(&mut out, answer::Empty::Unavailable, Persistence::Close).unwrap_or(0);
-            self.write(&out[..length]).await?;
-            return Err(Ending::Unanswered);
+            return Err(self.refuse(Empty::Unavailable, Ending::Unanswered).await);
         };
         let bytes = std::mem::take(&mut self.answer);
         self.write(&bytes).await?;
@@ -257,6 +246,13 @@ impl Relay<'_> {
                 None => {}
             }
         }
+    }
+
+    /// Answers with a status, the last there is.
+    async fn refuse(&mut self, status: Empty, ending: Ending) -> Ending {
+        let mut out = [0; answer::LONGEST_EMPTY];
+        let length = answer::empty(&mut out, status, Persistence::Close).unwrap_or(0);
+        self.write(&out[..length]).await.map_or_else(|gone| gone, |()| ending)
     }
 
     /// Writes to a peer that reads.

@@ -82,6 +82,9 @@ const COUNTERS: &[(&str, &str, Read)] = &[
 
 /// What each core holds now.
 const HELD: &[(&str, &str, Read)] = &[
+    ("waiting_connections", "Connections with something to be read that wait for their turn", |core| {
+        core.waiting.get()
+    }),
     ("profiles", "Profiles in the shard", |core| core.profiles.get()),
     ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];
@@ -124,8 +127,14 @@ impl Collector for Cores {
         })?;
         self.histograms(
             &mut encoder,
+            "corebid_queue_seconds",
+            "Time bid requests may have waited before they were framed",
+            |core| vec![(None, &core.queue)],
+        )?;
+        self.histograms(
+            &mut encoder,
             "corebid_service_seconds",
-            "Time from seeing a request to submitting its answer",
+            "Time from framing a bid request to submitting its answer",
             |core| vec![(None, &core.service)],
         )?;
         self.histograms(&mut encoder, "corebid_notice_seconds", "Time from a notice's arrival to its answer", |core| {

@@ -9,9 +9,11 @@
 mod support;
 
 #[path = "../killed/account.rs"]
+#[allow(dead_code, reason = "tests/killed uses more of it")]
 mod account;
 mod drills;
 #[path = "../killed/exchange.rs"]
+#[allow(dead_code, reason = "tests/killed uses more of it")]
 mod exchange;
 
 use std::fs;
@@ -22,7 +24,8 @@ use std::process::Command;
 
 use support::client::{Client, target};
 use support::process::{Bidder, corebid, run};
-use support::{Folder, campaign, eventually, request};
+use serde_json::Value;
+use support::{Folder, campaign, eventually, micros, request};
 
 /// `nobody`, as a number: no host need know the name.
 const NOBODY: u32 = 65_534;
@@ -76,6 +79,11 @@ fn as_user(user: Option<u32>, locks: u64) -> Command {
     command
 }
 
+fn price(bid: &Value) -> i64 {
+    let Value::Number(price) = &bid["price"] else { panic!("a bid without a price: {bid}") };
+    micros(price)
+}
+
 /// Bids, bills, and takes up a changed campaign file.
 fn works(bidder: &Bidder, folder: &Folder, cpm: &str) {
     let mut client = bidder.client();
@@ -87,10 +95,10 @@ fn works(bidder: &Bidder, folder: &Folder, cpm: &str) {
     folder.write("new.toml", campaign(1, "").replace("cpm = 2.00", &format!("cpm = {cpm}")));
     fs::rename(folder.path("new.toml"), folder.path("campaigns.toml")).unwrap();
     bidder.signal(libc::SIGHUP);
-    let wanted = format!("\"price\":{cpm}");
+    let before = price(&bid);
     eventually("a bid at the new price", || {
-        let answer = client.debug(&request("r", ""));
-        String::from_utf8(answer.body).unwrap().contains(&wanted).then_some(())
+        let bid = client.debug(&request("r", "")).json()["seatbid"][0]["bid"][0].take();
+        (price(&bid) > before).then_some(())
     });
 }
 
@@ -100,7 +108,7 @@ fn a_plain_start_is_sealed_and_works() {
         let folder = Folder::new("hardened");
         let config = folder.configure("debug_header = true", "", &campaign(1, ""));
         let bidder = Bidder::start(&["--config", &config, "--backend", backend]);
-        works(&bidder, &folder, "2.5");
+        works(&bidder, &folder, "2.50");
         assert!(!bidder.log().contains("epoll instead"), "{}", bidder.log());
         let threads = threads(&bidder);
         assert!(threads.len() >= 4, "bid core, reconciliation core, housekeeping, reload");
@@ -160,7 +168,7 @@ fn root_becomes_somebody_who_owns_the_files() {
     assert!(code == Some(1) && said.contains("notice.key: it belongs to uid 0"), "{said}");
 
     give(&folder.path(""), NOBODY);
-    for (backend, cpm) in [("io_uring", "2.5"), ("epoll", "3.5")] {
+    for (backend, cpm) in [("io_uring", "2.50"), ("epoll", "3.50")] {
         let bidder = Bidder::start(&["--config", &config, "--backend", backend]);
         works(&bidder, &folder, cpm);
         for status in threads(&bidder) {
@@ -188,7 +196,7 @@ fn an_ordinary_user_needs_nothing_and_is_told_what_is_missing() {
     let usual = 8 << 20;
     let start = || Bidder::try_start_on("127.0.0.1", as_user(user, usual), &["--config", &config]);
     let bidder = start().unwrap();
-    works(&bidder, &folder, "2.5");
+    works(&bidder, &folder, "2.50");
     assert!(bidder.log().contains("LimitMEMLOCK=infinity"), "{}", bidder.log());
     bidder.stop();
 

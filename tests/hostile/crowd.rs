@@ -1,6 +1,7 @@
 //! As many connections as the descriptors of this machine allow: silent ones, half requests, and more than there are places.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::time::Duration;
 
 use corebid::{bounds, limits};
@@ -12,6 +13,24 @@ use crate::support::eventually;
 use crate::support::process::Bidder;
 use crate::witness::Witness;
 use crate::{CROWD, on_both, support::Folder};
+
+/// Whatever soft limit it is started with, it takes the hard one, less what it needs for itself.
+#[test]
+fn the_limit_of_descriptors_is_raised() {
+    let folder = Folder::new("descriptors");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 300; ulimit -Hn 4000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_corebid")]);
+    let bidder = Bidder::try_start_on("127.0.0.1", command, &["--demo", "--data", &folder.text("data")]).unwrap();
+    let limits_of = std::fs::read_to_string(format!("/proc/{}/limits", bidder.process())).unwrap();
+    let line = limits_of.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("4000"), "{line}");
+    let log = bidder.log();
+    let told = log.split(" cores of ").nth(1).unwrap().split(' ').next().unwrap();
+    let cores = log.split("memory bound ").nth(1).unwrap().split(": ").nth(1).unwrap().split(' ').next().unwrap();
+    let (told, cores): (usize, usize) = (told.parse().unwrap(), cores.parse().unwrap());
+    assert_eq!(told, (4000 - limits::RESERVED_DESCRIPTORS) / cores);
+    bidder.stop();
+}
 
 on_both! { as_many_connections_as_there_are_descriptors_for }
 
@@ -30,8 +49,6 @@ fn as_many_connections_as_there_are_descriptors_for(backend: &str) {
     let descriptors = bounds::raise_descriptors();
     let folder = Folder::new("crowd");
     let bidder = Bidder::demo(&folder.text("data"), backend);
-    // It raises its own limit: this process raised its own first, so that nothing is said of what it was given. A child with a
-    // low soft limit is started below.
     let witness = Witness::begin(bidder.address);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let most = (descriptors - OWN) as usize;

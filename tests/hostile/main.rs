@@ -3,6 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test may wait")]
 
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -23,3 +26,13 @@ pub(crate) use on_both;
 
 /// Tests that take thousands of descriptors take turns.
 pub(crate) static CROWD: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// Lets the kernel keep next to nothing for a peer that does not read.
+pub(crate) fn take_little(stream: &TcpStream) {
+    let small = 4096i32;
+    // SAFETY: the option is an int, readable for its size for the length of the call; the descriptor is open.
+    unsafe {
+        let (value, length) = ((&raw const small).cast(), size_of::<i32>() as libc::socklen_t);
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, value, length);
+    }
+}

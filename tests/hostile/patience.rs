@@ -16,7 +16,7 @@ use corebid::wire::http::{self, answer};
 use corebid::{bounds, limits};
 
 use crate::support::PATIENCE;
-use crate::{CROWD, on_both};
+use crate::{CROWD, on_both, take_little};
 
 on_both! {
     a_request_that_does_not_come_whole_is_answered_408
@@ -190,13 +190,7 @@ fn a_request_that_does_not_come_whole_is_answered_408(backend: &str) {
 /// Sends requests until no more are taken, so that their answers cannot go out; reads nothing.
 fn flood(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    // So that a thousand of them take little of the kernel's memory.
-    let small = 4096i32;
-    // SAFETY: the option is an int, readable for its size for the length of the call; the descriptor is open.
-    unsafe {
-        let (value, length) = ((&raw const small).cast(), size_of::<i32>() as libc::socklen_t);
-        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, value, length);
-    }
+    take_little(&stream);
     (&stream).write_all(&LARGE.repeat(12)).unwrap();
     stream
 }

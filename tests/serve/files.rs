@@ -308,6 +308,7 @@ fn the_example_and_the_document_know_every_key() {
         "config/audit",
         "config/stores",
         "config/dynamodb",
+        "config/process",
         "config/ingress",
     ];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
@@ -327,6 +328,7 @@ fn the_example_and_the_document_know_every_key() {
         ("stores", "Stores"),
         ("stores.valkey", "Valkey"),
         ("stores.dynamodb", "DynamoDb"),
+        ("process", "Process"),
     ];
     for (section, name) in sections {
         // Those of an exchange are where its section is read: a few by hand, and the rest from a list.

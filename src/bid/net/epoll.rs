@@ -1,14 +1,18 @@
 //! epoll, for hosts without io_uring: edge-triggered, registered once per connection.
 //!
-//! Sockets are read when the loop asks for the next event, one receive per connection and turn, so that one buffer, warm
-//! in the cache, serves them all, and a connection that never falls silent cannot hold the turn.
+//! Sockets with something to be read stand in the intake and are read when the loop asks for the next event, one receive per connection
+//! and turn, so that one buffer, warm in the cache, serves them all, and a connection that never falls silent cannot hold the turn.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use super::arrival::Gathers;
+use super::intake::Intake;
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent};
+use super::{
+    Class, Conn, EXHAUSTED_NS, Gathered, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent,
+};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -18,6 +22,10 @@ use crate::units::Nanos;
 const EVENTS: usize = 256;
 /// Connections accepted in one turn, so that a storm of them does not hold up requests.
 const ACCEPTS: usize = 64;
+/// A wait that was over so soon may not have slept, ns: the kernel does not say. Handing out its events takes as long at most.
+const AWAKE_NS: u64 = 20_000;
+/// What a socket may hold, bytes: what the kernel makes of [`limits::SOCKET_RECEIVE_BYTES`].
+const HELD: usize = 2 * limits::SOCKET_RECEIVE_BYTES;
 /// Tags of what is not a connection; connections have their generation and index.
 const LISTENER: u64 = u64::MAX;
 const WAKEUP: u64 = u64::MAX - 1;
@@ -30,16 +38,41 @@ struct Socket {
     hung_up: bool,
     /// Reading is wanted; without it the peer waits.
     wanted: bool,
-    /// In the queue of sockets to be read.
-    queued: bool,
+    class: Class,
+    unread: Unread,
     /// The end was told.
     ended: bool,
     /// A send that waits for room.
     unsent: Option<*const [u8]>,
 }
 
-/// Memory of one connection, bytes, with its entries in the queues of those to be read and of sends that are done.
-pub(super) const CONNECTION_BYTES: usize = Table::<Socket>::PLACE_BYTES + 2 * size_of::<Conn>() + size_of::<(Conn, usize)>();
+/// What there may be to read.
+#[derive(Clone, Copy)]
+struct Unread {
+    /// None of it came before.
+    since: Nanos,
+    /// None of what follows the next `left` bytes came before this.
+    mark: Nanos,
+    left: usize,
+}
+
+impl Unread {
+    /// From a socket that was empty at `since`, and is looked at now.
+    fn from(since: Nanos, now: Nanos) -> Unread {
+        Unread { since, mark: now, left: HELD }
+    }
+
+    /// So many bytes were read, and there may be more.
+    fn read(&mut self, bytes: usize, now: Nanos) {
+        self.left = self.left.saturating_sub(bytes);
+        if self.left == 0 {
+            *self = Unread::from(self.mark, now);
+        }
+    }
+}
+/// Memory of one connection, bytes, with its places in the intake and in the queue of sends that are done.
+pub(super) const CONNECTION_BYTES: usize =
+    Table::<Socket>::PLACE_BYTES + Intake::PLACE_BYTES + size_of::<(Conn, usize)>();
 
 /// The connections of one core on epoll.
 pub struct Epoll {
@@ -59,9 +92,16 @@ pub struct Epoll {
     accepts: usize,
     acceptable: bool,
     accept_at: Nanos,
-    /// Sockets to be read in this turn, and the length of that part of the queue.
-    readable: VecDeque<Conn>,
-    turn: usize,
+    gathers: Gathers,
+    /// Sockets to be read.
+    intake: Intake,
+    /// Those that were read in this turn, and have more.
+    again: Vec<Conn>,
+    /// Sockets to be read in a turn, and in what is left of this one.
+    bound: usize,
+    left: usize,
+    /// When this turn began.
+    now: Nanos,
     /// Sends that completed later than asked.
     done: VecDeque<(Conn, usize)>,
 }
@@ -97,8 +137,12 @@ impl Epoll {
             accepts: 0,
             acceptable: true,
             accept_at: Nanos::NEVER,
-            readable: VecDeque::new(),
-            turn: 0,
+            gathers: Gathers::new(clock::boot()),
+            intake: Intake::new(places),
+            again: Vec::with_capacity(limits::RECEIVE_BUFFERS),
+            bound: limits::RECEIVE_BUFFERS,
+            left: 0,
+            now: Nanos(0),
             done: VecDeque::new(),
         })
     }
@@ -136,11 +180,12 @@ impl Epoll {
                 let socket = self.sockets.get(conn)?;
                 let gone = event.events & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0;
                 socket.hung_up |= gone;
-                socket.readable |= gone || event.events & libc::EPOLLIN as u32 != 0;
-                let unsent = socket.unsent;
-                if self.queue(conn) {
-                    self.turn += 1;
+                if !socket.readable && (gone || event.events & libc::EPOLLIN as u32 != 0) {
+                    socket.readable = true;
+                    socket.unread = Unread::from(self.gathers.since, self.now);
                 }
+                let unsent = socket.unsent;
+                self.queue(conn);
                 if let Some(bytes) = unsent.filter(|_| gone || event.events & libc::EPOLLOUT as u32 != 0) {
                     // SAFETY: the caller of `send` vouches for the bytes until the send is done.
                     return unsafe { self.try_send(conn, bytes) }.map(|sent| Happened::Sent(conn, sent));
@@ -151,24 +196,17 @@ impl Epoll {
     }
 
     /// Queues a socket to be read, if there is something to read and reading is wanted.
-    fn queue(&mut self, conn: Conn) -> bool {
-        let Some(socket) = self.sockets.get(conn) else { return false };
-        let queue = socket.readable && socket.wanted && !socket.queued && !socket.ended;
-        if queue {
-            socket.queued = true;
-            self.readable.push_back(conn);
+    fn queue(&mut self, conn: Conn) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        if socket.readable && socket.wanted && !socket.ended {
+            self.intake.push(conn, socket.class, socket.unread.since);
         }
-        queue
     }
 
-    fn read(&mut self, conn: Conn) -> Option<Happened> {
+    fn read(&mut self, conn: Conn, since: Nanos) -> Option<Happened> {
         let socket = self.sockets.get(conn)?;
-        socket.queued = false;
-        if !socket.wanted {
-            return None;
-        }
         let Some(buffer) = self.free.pop() else {
-            self.queue(conn);
+            self.again.push(conn);
             return None;
         };
         let size = self.memory.size();
@@ -178,8 +216,11 @@ impl Epoll {
         if result > 0 {
             // Less than was asked for: the socket was empty, and the next bytes make an edge.
             socket.readable = result as usize == size || socket.hung_up;
-            self.queue(conn);
-            return Some(Happened::Received(conn, Received { buffer, length: result as u32 }));
+            if socket.readable {
+                socket.unread.read(result as usize, self.now);
+                self.again.push(conn);
+            }
+            return Some(Happened::Received(conn, Received { buffer, length: result as u32, since }));
         }
         self.free.push(buffer);
         if result < 0 {
@@ -189,7 +230,7 @@ impl Epoll {
                     return None;
                 }
                 io::ErrorKind::Interrupted => {
-                    self.queue(conn);
+                    self.again.push(conn);
                     return None;
                 }
                 _ => {}
@@ -220,8 +261,16 @@ impl Epoll {
         // SAFETY: the kernel just opened this descriptor for us.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let raw = fd.as_raw_fd();
-        let socket =
-            Socket { fd, readable: false, hung_up: false, wanted: true, queued: false, ended: false, unsent: None };
+        let socket = Socket {
+            fd,
+            readable: false,
+            hung_up: false,
+            wanted: true,
+            class: Class::default(),
+            unread: Unread::from(self.gathers.since, self.now),
+            ended: false,
+            unsent: None,
+        };
         // Without a place, or without memory to register it, the descriptor is dropped, which closes the connection.
         let conn = self.sockets.insert(socket)?;
         let edges = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
@@ -262,8 +311,11 @@ impl Epoll {
 }
 
 impl Net for Epoll {
-    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<()> {
+    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<Gathered> {
         let mut until = until;
+        while let Some(conn) = self.again.pop() {
+            self.queue(conn);
+        }
         if self.accept_at != Nanos::NEVER {
             if now >= self.accept_at {
                 self.accept_at = Nanos::NEVER;
@@ -272,15 +324,18 @@ impl Net for Epoll {
                 until = until.min(self.accept_at);
             }
         }
-        let busy = !self.readable.is_empty() || !self.done.is_empty() || (self.acceptable && self.listener.is_some());
+        let busy = !self.intake.is_empty() || !self.done.is_empty() || (self.acceptable && self.listener.is_some());
         let left = |now| if until == Nanos::NEVER { u64::MAX } else { until.since(now) };
+        let mut slept = false;
         if busy {
             self.take(0)?;
         } else if self.waiting == Waiting::Block {
             self.take(left(now))?;
+            slept = clock::boot().since(now) > AWAKE_NS;
         } else {
             let spin = if self.waiting == Waiting::Spin { until } else { until.min(now.after(SPIN_NS)) };
             self.take(0)?;
+            slept = self.count == 0;
             while self.count == 0 && clock::boot() < spin {
                 std::hint::spin_loop();
                 self.take(0)?;
@@ -289,32 +344,60 @@ impl Net for Epoll {
                 self.take(left(clock::boot()))?;
             }
         }
-        self.turn = self.readable.len();
+        self.left = self.bound;
         self.accepts = ACCEPTS;
-        Ok(())
+        self.now = clock::boot();
+        self.gathers.begin();
+        // Events that did not fit are taken while the turn looks at these.
+        Ok(self.gathers.end(Gathered { at: self.now, slept }, true))
+    }
+
+    fn bound(&mut self, reads: usize) {
+        self.bound = reads.clamp(1, limits::RECEIVE_BUFFERS);
+    }
+
+    #[inline]
+    fn served(&mut self, conn: Conn, class: Class, requests: u32) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        // It had its turn as what it was taken for.
+        let charged = std::mem::replace(&mut socket.class, class);
+        if !self.intake.is_empty() {
+            self.intake.charge(charged, requests.saturating_sub(1));
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.intake.len()
     }
 
     fn next(&mut self) -> Option<Happened> {
         if let Some((conn, sent)) = self.done.pop_front() {
             return Some(Happened::Sent(conn, sent));
         }
-        while self.seen < self.count {
-            self.seen += 1;
-            let happened = self.note(self.events[self.seen - 1]);
-            if happened.is_some() {
-                return happened;
+        loop {
+            while self.seen < self.count {
+                self.seen += 1;
+                let happened = self.note(self.events[self.seen - 1]);
+                if happened.is_some() {
+                    return happened;
+                }
             }
-        }
-        while self.turn > 0 {
-            self.turn -= 1;
-            let happened = self.readable.pop_front().and_then(|conn| self.read(conn));
-            if happened.is_some() {
-                return happened;
+            // There may be more than fitted. A call that fails shows in the next wait.
+            if self.count < EVENTS || self.take(0).is_err() {
+                break;
             }
         }
         while self.acceptable && self.accepts > 0 && self.listener.is_some() {
             self.accepts -= 1;
             let happened = self.accept();
+            if happened.is_some() {
+                return happened;
+            }
+        }
+        while self.left > 0 {
+            self.left -= 1;
+            let Some((conn, since)) = self.intake.pop(self.now) else { break };
+            let happened = self.read(conn, since);
             if happened.is_some() {
                 return happened;
             }
@@ -344,6 +427,7 @@ impl Net for Epoll {
         if let Some(socket) = self.sockets.get(conn) {
             socket.wanted = false;
         }
+        self.intake.remove(conn);
     }
 
     fn resume(&mut self, conn: Conn) {
@@ -368,6 +452,7 @@ impl Net for Epoll {
 
     fn close(&mut self, conn: Conn) {
         let Some(socket) = self.sockets.remove(conn) else { return };
+        self.intake.remove(conn);
         if socket.unsent.is_some() {
             self.done.push_back((conn, 0));
         }

@@ -24,8 +24,8 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Binds, with `SO_REUSEPORT` so that every core has a socket of its own, and with `TCP_NODELAY` and a bound on what the
-    /// kernel keeps for who does not read, which accepted connections inherit. Port 0 takes a free one: bind the other cores to
+    /// Binds, with `SO_REUSEPORT` so that every core has a socket of its own, and with `TCP_NODELAY` and bounds on what the
+    /// kernel keeps for who does not read, and of what the loop has not read, which accepted connections inherit. Port 0 takes a free one: bind the other cores to
     /// [`Listener::address`].
     ///
     /// # Errors
@@ -40,6 +40,8 @@ impl Listener {
         set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
         set(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, limits::SOCKET_SEND_BYTES as i32)?;
+        // Before listening: the window that a peer is offered follows from it.
+        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, limits::SOCKET_RECEIVE_BYTES as i32)?;
         match address {
             SocketAddr::V4(v4) => {
                 let name = libc::sockaddr_in {

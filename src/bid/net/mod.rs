@@ -2,8 +2,13 @@
 //!
 //! A turn of the loop is: [`Net::wait`], then [`Net::next`] until it is empty, then [`Net::send`] for what was answered.
 //! What `send` was given goes to the kernel with the next `wait`, in one system call where the backend can.
+//!
+//! `wait` gathers: it learns of everything that can be read by then. Of that at most [`Net::bound`] is read; the connections beyond
+//! wait in an [`intake::Intake`], which says who is next.
 
+mod arrival;
 pub mod epoll;
+pub mod intake;
 pub mod listener;
 mod memory;
 mod table;
@@ -12,6 +17,7 @@ pub mod uring;
 use std::io;
 use std::os::fd::RawFd;
 
+use crate::clock;
 use crate::units::Nanos;
 
 pub use listener::Listener;
@@ -29,6 +35,30 @@ pub struct Conn {
     pub index: u32,
     /// How many connections had this place before, modulo 2^28.
     pub generation: u32,
+}
+
+/// Whose share of a busy core a connection's requests are taken from. A connection is of the class of its last request; what the
+/// numbers stand for is the service's business. 0: nothing was asked yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Class(pub u16);
+
+impl Class {
+    /// How many there are: one for each exchange (at most 255), and some for what is none.
+    pub const COUNT: usize = 264;
+
+    #[inline]
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// When [`Net::wait`] had learned of all that it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gathered {
+    /// The moment, by [`Net::clock`].
+    pub at: Nanos,
+    /// There was nothing to tell at first: it slept, or watched, until there was.
+    pub slept: bool,
 }
 
 /// What happened on a socket.
@@ -54,6 +84,8 @@ pub struct Received {
     pub(in crate::bid) buffer: u16,
     /// How many bytes.
     pub(in crate::bid) length: u32,
+    /// None of them came before: when it was last known that the connection had nothing to be read.
+    pub(in crate::bid) since: Nanos,
 }
 
 /// How a bid core waits when it has nothing to do.
@@ -86,10 +118,25 @@ const EXHAUSTED_NS: u64 = 50 * Nanos::MS;
 pub trait Net {
     /// Hands what was queued to the kernel and waits until something happened or `until` has passed. `now` is the
     /// caller's last reading of the clock.
-    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<()>;
+    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<Gathered>;
+
+    /// The clock by which this backend tells time.
+    #[inline]
+    fn clock(&self) -> Nanos {
+        clock::boot()
+    }
+
+    /// At most so many receive buffers are filled from the next [`Net::wait`] on to the one after it; at least one.
+    fn bound(&mut self, reads: usize);
+
+    /// What was read from a connection were so many requests, the last of this class.
+    fn served(&mut self, conn: Conn, class: Class, requests: u32);
+
+    /// How many connections have something to be read and wait for their turn.
+    fn waiting(&self) -> usize;
 
     /// The next thing that happened, until there is none. A turn ends: what arrives meanwhile is told after the next
-    /// [`Net::wait`].
+    /// [`Net::wait`], and so is what was not asked for.
     fn next(&mut self) -> Option<Happened>;
 
     /// What was received.

@@ -3,6 +3,10 @@
 //! `DEFER_TASKRUN` keeps the kernel from interrupting the core: completions are made inside `io_uring_enter` only, so the
 //! core sees them when it asks. `TASKRUN_FLAG` shows in shared memory that there is something to ask for, which makes
 //! spinning free of system calls. Both need Linux 6.1.
+//!
+//! The kernel has as many receive buffers as the loop will read in a turn. A receive that finds none ends, and its connection waits in
+//! the intake; those whose turn it is are armed again just before the next call, which serves them before anything new. So a
+//! connection costs one receive in vain, however long it waits.
 
 use std::io;
 use std::marker::PhantomData;
@@ -14,8 +18,12 @@ use io_uring::register::Restriction;
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
 
+use super::arrival::Gathers;
+use super::intake::Intake;
 use super::table::{GENERATION, Table};
-use super::{Conn, EXHAUSTED_NS, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent};
+use super::{
+    Class, Conn, EXHAUSTED_NS, Gathered, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent,
+};
 use crate::clock;
 use crate::limits;
 use crate::ring::wake::Wakeup;
@@ -25,6 +33,8 @@ use crate::units::Nanos;
 const SUBMISSIONS: u32 = 1024;
 /// Completions the kernel can leave; it keeps what is more until there is room.
 const COMPLETIONS: u32 = 8192;
+/// Deferred completions that the kernel makes in one call, at least; from Linux 6.14 on it may leave what is more for the next.
+const DEFERRED: usize = 20;
 /// The group of the receive buffers.
 const GROUP: u16 = 0;
 
@@ -86,10 +96,8 @@ impl Ring {
 /// Enables the ring, for what the loop does with it and nothing else: no seccomp filter sees what goes through a ring.
 fn restrict(ring: &IoUring) -> io::Result<()> {
     let operations = OPERATIONS.iter().map(|(_, code)| Restriction::sqe_op(*code));
-    let others = [
-        Restriction::sqe_flags_allowed(squeue::Flags::BUFFER_SELECT.bits()),
-        Restriction::register_op(SYNC_CANCEL),
-    ];
+    let others =
+        [Restriction::sqe_flags_allowed(squeue::Flags::BUFFER_SELECT.bits()), Restriction::register_op(SYNC_CANCEL)];
     let mut allowed: Vec<Restriction> = operations.chain(others).collect();
     ring.submitter().register_restrictions(&mut allowed)?;
     ring.submitter().register_enable_rings()
@@ -107,10 +115,15 @@ struct Socket {
     ended: bool,
     /// Closed by the owner; the place is kept until the kernel has let go of it.
     closing: bool,
+    class: Class,
+    /// What the gather of this number finds may have been there since then, though gathers were made in between.
+    unread: (u32, Nanos),
+    /// What came while reading was not wanted came after this.
+    paused: Nanos,
 }
 
 /// Memory of one connection, bytes.
-pub(super) const CONNECTION_BYTES: usize = Table::<Socket>::PLACE_BYTES;
+pub(super) const CONNECTION_BYTES: usize = Table::<Socket>::PLACE_BYTES + Intake::PLACE_BYTES;
 
 /// The connections of one core on io_uring.
 pub struct Uring {
@@ -128,6 +141,9 @@ pub struct Uring {
     accepting: bool,
     /// When accepting is tried again after descriptors ran out.
     accept_at: Nanos,
+    gathers: Gathers,
+    /// Connections whose receive found no buffer.
+    intake: Intake,
     rearmed: u64,
     /// The kernel takes submissions from the thread that opened the ring only.
     _here: PhantomData<*const ()>,
@@ -152,6 +168,8 @@ impl Uring {
             multishot: true,
             accepting: false,
             accept_at: Nanos::NEVER,
+            gathers: Gathers::new(clock::boot()),
+            intake: Intake::new(places),
             rearmed: 0,
             _here: PhantomData,
         };
@@ -202,18 +220,36 @@ impl Uring {
         self.push(&entry.user_data(user_data(RECEIVE, conn)));
     }
 
-    /// Lets the kernel run what it deferred, and submits, without waiting.
+    /// Whether the kernel has something to tell that it has not told.
     #[inline]
-    fn poll(&mut self) -> io::Result<()> {
+    fn is_due(&mut self) -> bool {
         let queue = self.ring.submission();
-        let (queued, due) = (queue.len(), queue.taskrun() || queue.cq_overflow());
-        drop(queue);
-        if queued > 0 || due {
+        queue.taskrun() || queue.cq_overflow()
+    }
+
+    /// Submits, and lets the kernel run all that it deferred, without waiting. `false`: there was more than the queue of completions
+    /// has room for.
+    #[inline]
+    fn poll(&mut self) -> io::Result<bool> {
+        let mut queued = self.ring.submission().len();
+        loop {
+            if queued == 0 && !self.is_due() {
+                return Ok(true);
+            }
+            let before = self.ring.completion().len();
             let flags = EnterFlags::GETEVENTS.bits();
             // SAFETY: no argument is passed.
             settle(unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued as u32, 0, flags, None) })?;
+            let now = self.ring.completion().len();
+            // What is due after fewer has come since.
+            if now.saturating_sub(before) < queued + DEFERRED {
+                return Ok(true);
+            }
+            if now >= COMPLETIONS as usize / 2 {
+                return Ok(!self.is_due());
+            }
+            queued = 0;
         }
-        Ok(())
     }
 
     /// Submits and sleeps until there is a completion or `until`.
@@ -242,13 +278,57 @@ impl Uring {
         }
     }
 
+    /// Waits as it is set to, if there is nothing to tell. The flags: it had to wait; it has learned of everything.
+    fn gather(&mut self, now: Nanos, until: Nanos) -> io::Result<(bool, bool)> {
+        let complete = self.poll()?;
+        if !self.ring.completion().is_empty() || !self.intake.is_empty() {
+            return Ok((false, complete));
+        }
+        match self.waiting {
+            Waiting::Block => self.sleep(now, until)?,
+            Waiting::Hybrid => {
+                if !self.spin(until.min(now.after(SPIN_NS)))? {
+                    self.sleep(clock::boot(), until)?;
+                }
+            }
+            Waiting::Spin => self.spin(until).map(drop)?,
+        }
+        // What came at once with what woke it.
+        let complete = self.ring.completion().len() < DEFERRED || self.poll()?;
+        Ok((true, complete))
+    }
+
+    /// Lends the kernel the buffers that may be filled, and arms those who are next.
+    fn take_in(&mut self, now: Nanos) {
+        self.buffers.lend();
+        for _ in 0..self.buffers.lent() {
+            let Some((conn, since)) = self.intake.pop(now) else { return };
+            let Some(socket) = self.sockets.get(conn) else { continue };
+            socket.armed = true;
+            socket.unread = (self.gathers.serial, since);
+            self.rearmed += 1;
+            let fd = socket.fd.as_raw_fd();
+            self.arm_receive(conn, fd);
+        }
+    }
+
     fn accepted(&mut self, result: i32, flags: u32) -> Option<Happened> {
         let mut happened = None;
         if result >= 0 {
             // SAFETY: the kernel just opened this descriptor for us.
             let fd = unsafe { OwnedFd::from_raw_fd(result) };
             let raw = fd.as_raw_fd();
-            let socket = Socket { fd, armed: true, wanted: true, sending: false, ended: false, closing: false };
+            let socket = Socket {
+                fd,
+                armed: true,
+                wanted: true,
+                sending: false,
+                ended: false,
+                closing: false,
+                class: Class::default(),
+                unread: (self.gathers.serial.wrapping_add(1), self.gathers.since),
+                paused: self.gathers.at,
+            };
             // Without a place the descriptor is dropped, which closes the connection.
             if let Some(conn) = self.sockets.insert(socket) {
                 self.arm_receive(conn, raw);
@@ -274,11 +354,16 @@ impl Uring {
 
     fn received(&mut self, conn: Conn, result: i32, flags: u32) -> Option<Happened> {
         let buffer = cqueue::buffer_select(flags);
+        if buffer.is_some() {
+            self.buffers.filled_one();
+        }
+        let gathers = &self.gathers;
         let socket = self.sockets.get(conn)?;
         let closing = socket.closing;
         let ends = result == 0 || (result < 0 && !matches!(-result, libc::ENOBUFS | libc::ECANCELED | libc::EINTR));
         let ends = ends && !(result == -libc::EINVAL && self.multishot);
         let told = socket.ended || closing;
+        let since = if socket.unread.0 == gathers.serial { socket.unread.1 } else { gathers.since };
         let mut rearm = None;
         if !cqueue::more(flags) {
             socket.armed = false;
@@ -286,12 +371,19 @@ impl Uring {
                 socket.ended = true;
             }
             if !told && !ends && socket.wanted {
-                socket.armed = true;
-                rearm = Some(socket.fd.as_raw_fd());
+                if result == -libc::ENOBUFS {
+                    self.intake.push(conn, socket.class, since);
+                } else {
+                    socket.armed = true;
+                    // What follows a buffer that it did not fill came later.
+                    let rest =
+                        if result > 0 && (result as usize) < limits::RECEIVE_BUFFER { gathers.at } else { since };
+                    socket.unread = (gathers.serial.wrapping_add(1), rest);
+                    rearm = Some(socket.fd.as_raw_fd());
+                }
             }
         }
         if let Some(fd) = rearm {
-            self.rearmed += u64::from(result == -libc::ENOBUFS);
             self.multishot &= result != -libc::EINVAL;
             self.arm_receive(conn, fd);
         }
@@ -300,10 +392,10 @@ impl Uring {
         }
         match buffer {
             Some(buffer) if result > 0 && !closing => {
-                Some(Happened::Received(conn, Received { buffer, length: result as u32 }))
+                Some(Happened::Received(conn, Received { buffer, length: result as u32, since }))
             }
             Some(buffer) => {
-                self.buffers.provide(buffer);
+                self.buffers.take_back(buffer);
                 (ends && !told).then_some(Happened::Ended(conn))
             }
             None => (ends && !told).then_some(Happened::Ended(conn)),
@@ -332,7 +424,7 @@ impl Uring {
 }
 
 impl Net for Uring {
-    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<()> {
+    fn wait(&mut self, now: Nanos, until: Nanos) -> io::Result<Gathered> {
         let mut until = until;
         if self.accept_at != Nanos::NEVER {
             if now >= self.accept_at {
@@ -344,20 +436,33 @@ impl Net for Uring {
                 until = until.min(self.accept_at);
             }
         }
-        match self.waiting {
-            Waiting::Block => self.sleep(now, until),
-            Waiting::Hybrid => {
-                self.poll()?;
-                if !self.ring.completion().is_empty() || self.spin(until.min(clock::boot().after(SPIN_NS)))? {
-                    return Ok(());
-                }
-                self.sleep(clock::boot(), until)
-            }
-            Waiting::Spin => {
-                self.poll()?;
-                self.spin(until).map(drop)
-            }
+        if !self.ring.completion().is_empty() {
+            // The last turn ended before it had looked at all that was gathered: this one goes on with it.
+            settle(self.ring.submit())?;
+            return Ok(Gathered { at: clock::boot(), slept: false });
         }
+        self.gathers.begin();
+        self.take_in(now);
+        let (slept, complete) = self.gather(now, until)?;
+        Ok(self.gathers.end(Gathered { at: clock::boot(), slept }, complete))
+    }
+
+    fn bound(&mut self, reads: usize) {
+        self.buffers.bound = reads.clamp(1, limits::RECEIVE_BUFFERS);
+    }
+
+    #[inline]
+    fn served(&mut self, conn: Conn, class: Class, requests: u32) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        // It had its turn as what it was taken for.
+        let charged = std::mem::replace(&mut socket.class, class);
+        if !self.intake.is_empty() {
+            self.intake.charge(charged, requests.saturating_sub(1));
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.intake.len()
     }
 
     fn next(&mut self) -> Option<Happened> {
@@ -388,7 +493,7 @@ impl Net for Uring {
 
     #[inline]
     fn recycle(&mut self, received: Received) {
-        self.buffers.provide(received.buffer);
+        self.buffers.take_back(received.buffer);
     }
 
     #[inline]
@@ -409,6 +514,8 @@ impl Net for Uring {
         let Some(socket) = self.sockets.get(conn) else { return };
         let armed = socket.armed && socket.wanted;
         socket.wanted = false;
+        // The last gather found all until then, or somebody who waited.
+        socket.paused = self.intake.remove(conn).unwrap_or(self.gathers.at);
         if armed {
             let entry = opcode::AsyncCancel::new(user_data(RECEIVE, conn)).build().user_data(CANCEL << 60);
             self.push(&entry);
@@ -419,7 +526,8 @@ impl Net for Uring {
         let Some(socket) = self.sockets.get(conn) else { return };
         socket.wanted = true;
         // A receive that is being cancelled is armed again by its last completion.
-        if !socket.armed && !socket.ended && !socket.closing {
+        socket.unread = (self.gathers.serial.wrapping_add(1), socket.paused);
+        if !socket.armed && !socket.ended && !socket.closing && !self.intake.holds(conn) {
             socket.armed = true;
             let fd = socket.fd.as_raw_fd();
             self.arm_receive(conn, fd);
@@ -443,6 +551,7 @@ impl Net for Uring {
         let Some(socket) = self.sockets.get(conn) else { return };
         socket.closing = true;
         socket.wanted = false;
+        self.intake.remove(conn);
         if socket.armed || socket.sending {
             // Ends the operations that are with the kernel.
             // SAFETY: the descriptor is open.
@@ -512,19 +621,31 @@ struct Buffers {
     /// [`limits::RECEIVE_BUFFERS`] entries; the tail lies in the first one's reserved field.
     ring: Region,
     tail: u16,
+    /// Those that the kernel does not have; the one used last, warm in the cache, is lent first.
+    free: Vec<u16>,
+    /// How many the kernel has, and how many it is to have.
+    lent: usize,
+    bound: usize,
 }
 
 impl Buffers {
     fn register(ring: &IoUring) -> io::Result<Buffers> {
         let count = limits::RECEIVE_BUFFERS;
         let memory = Region::map(count, limits::RECEIVE_BUFFER)?;
-        let mut buffers = Buffers { memory, ring: Region::map(1, count * size_of::<BufRingEntry>())?, tail: 0 };
+        let mut buffers = Buffers {
+            memory,
+            ring: Region::map(1, count * size_of::<BufRingEntry>())?,
+            tail: 0,
+            free: (0..count as u16).rev().collect(),
+            lent: 0,
+            bound: count,
+        };
         // SAFETY: the mapping is page-aligned, long enough for `count` entries, and outlives the io_uring (see `Uring`).
         unsafe {
             let entries = buffers.ring.start(0) as u64;
             ring.submitter().register_buf_ring_with_flags(entries, count as u16, GROUP, 0)?;
         }
-        (0..count as u16).for_each(|buffer| buffers.provide(buffer));
+        buffers.lend();
         Ok(buffers)
     }
 
@@ -536,22 +657,49 @@ impl Buffers {
         unsafe { std::slice::from_raw_parts(self.memory.start(received.buffer), received.length as usize) }
     }
 
-    /// Gives a buffer to the kernel.
+    /// How many buffers the kernel has to fill.
     #[inline]
-    fn provide(&mut self, buffer: u16) {
+    fn lent(&self) -> usize {
+        self.lent
+    }
+
+    /// The kernel has filled one.
+    #[inline]
+    fn filled_one(&mut self) {
+        self.lent -= 1;
+    }
+
+    #[inline]
+    fn take_back(&mut self, buffer: u16) {
+        self.free.push(buffer);
+    }
+
+    /// Gives buffers to the kernel until it has as many as it is to have.
+    #[inline]
+    fn lend(&mut self) {
         let entries: *mut BufRingEntry = self.ring.start(0).cast();
-        let place = usize::from(self.tail) % limits::RECEIVE_BUFFERS;
-        self.tail = self.tail.wrapping_add(1);
-        // SAFETY: the entry is inside the ring and, by the tail, not the kernel's; only its three fields are written, as
-        // the tail shares the first entry. The tail is an aligned u16 inside the ring, written with release as the kernel
-        // reads it with acquire.
-        unsafe {
-            let entry = &mut *entries.add(place);
-            entry.set_addr(self.memory.start(buffer) as u64);
-            entry.set_len(self.memory.size() as u32);
-            entry.set_bid(buffer);
-            let tail = BufRingEntry::tail(entries).cast_mut();
-            AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
+        let before = self.tail;
+        while self.lent < self.bound
+            && let Some(buffer) = self.free.pop()
+        {
+            let place = usize::from(self.tail) % limits::RECEIVE_BUFFERS;
+            // SAFETY: the entry is inside the ring and, by the tail, not the kernel's; only its three fields are written, as the
+            // tail shares the first entry.
+            unsafe {
+                let entry = &mut *entries.add(place);
+                entry.set_addr(self.memory.start(buffer) as u64);
+                entry.set_len(self.memory.size() as u32);
+                entry.set_bid(buffer);
+            }
+            self.tail = self.tail.wrapping_add(1);
+            self.lent += 1;
+        }
+        if self.tail != before {
+            // SAFETY: the tail is an aligned u16 inside the ring, written with release as the kernel reads it with acquire.
+            unsafe {
+                let tail = BufRingEntry::tail(entries).cast_mut();
+                AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
+            }
         }
     }
 }

@@ -38,9 +38,11 @@ impl<N: Net, S: Service> Server<N, S> {
             bell.core().0
         );
         bell.answered();
+        // Until the process ends under it, and its sockets with it.
         loop {
-            // The process ends under it, and its sockets with it.
-            std::thread::park();
+            self.now = clock::now();
+            self.net.wait(self.now.boot, self.now.boot.after(LOOK_NS))?;
+            self.throw_away();
         }
     }
 
@@ -68,14 +70,19 @@ impl<N: Net, S: Service> Server<N, S> {
                 return Ok(answered);
             }
             self.net.wait(self.now.boot, until.min(self.now.boot.after(LOOK_NS)))?;
-            while let Some(happened) = self.net.next() {
-                match happened {
-                    Happened::Sent(conn, sent) => self.sent(conn, sent),
-                    Happened::Received(_, received) => self.net.recycle(received),
-                    Happened::Ended(conn) => self.ended(conn),
-                    Happened::Accepted(conn) => self.net.close(conn),
-                    Happened::Woken => {}
-                }
+            self.throw_away();
+        }
+    }
+
+    /// Takes what happened, and reads nothing of it.
+    fn throw_away(&mut self) {
+        while let Some(happened) = self.net.next() {
+            match happened {
+                Happened::Sent(conn, sent) => self.sent(conn, sent),
+                Happened::Received(_, received) => self.net.recycle(received),
+                Happened::Ended(conn) => self.ended(conn),
+                Happened::Accepted(conn) => self.net.close(conn),
+                Happened::Woken => {}
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::answers::Buffer;
 use super::inputs::Input;
+use crate::bid::net::Class;
 use crate::units::Nanos;
 use crate::wire::http::{Persistence, Progress};
 
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     /// The kernel has `sent..submitted` of the answer buffer.
     pub(super) in_flight: bool,
     pub(super) held: Held,
+    /// Of its last request.
+    pub(super) class: Class,
     /// Of the parked request.
     pub(super) persistence: Persistence,
     pub(super) progress: Progress,
@@ -76,6 +79,7 @@ impl Connection {
             dirty: false,
             in_flight: false,
             held: Held::No,
+            class: Class::default(),
             persistence: Persistence::Keep,
             progress: Progress::default(),
             buffer: None,
@@ -100,7 +104,7 @@ impl Connection {
     }
 }
 
-/// When the bytes of an input were seen: those from `newest_from` on at `newest`, those before at `first` or later.
+/// When the bytes of an input came, at the earliest: those from `newest_from` on at `newest`, those before at `first` or later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrivals {
     pub(super) first: Nanos,
@@ -110,11 +114,11 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     /// All at once.
-    pub(super) fn at(now: Nanos) -> Arrivals {
-        Arrivals { first: now, newest: now, newest_from: 0 }
+    pub(super) fn at(since: Nanos) -> Arrivals {
+        Arrivals { first: since, newest: since, newest_from: 0 }
     }
 
-    /// When the byte at `at` was seen, or earlier: a request is never taken for younger than it is.
+    /// When the byte at `at` came, or earlier: a request is never taken for younger than it is.
     #[inline]
     pub(super) fn of(&self, at: usize) -> Nanos {
         if at >= self.newest_from { self.newest } else { self.first }

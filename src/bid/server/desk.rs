@@ -32,6 +32,8 @@ pub(super) struct Desk<S> {
     /// Chunked bodies are put together here.
     scratch: Vec<u8>,
     offers: Vec<Offer>,
+    /// Requests until the clock is read again.
+    until_clock: u32,
 }
 
 impl<S: Service> Desk<S> {
@@ -43,13 +45,31 @@ impl<S: Service> Desk<S> {
             draining: false,
             scratch: Vec::with_capacity(limits::BODY_BYTES),
             offers: Vec::with_capacity(1024),
+            until_clock: limits::CLOCK_EVERY,
         }
+    }
+
+    /// A turn begins, with a reading of the clock.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        self.until_clock = limits::CLOCK_EVERY;
+    }
+
+    /// Another request is about to be served: if there were many since the clock was read, it is read again.
+    #[inline]
+    fn tick(&mut self, now: &mut Now, clock: &impl Fn() -> Nanos) {
+        if self.until_clock == 0 {
+            self.until_clock = limits::CLOCK_EVERY;
+            now.boot = clock();
+        }
+        self.until_clock -= 1;
     }
 
     /// Answers the requests in `bytes` as far as it goes, and says how many bytes need not be kept.
     pub(super) fn serve(
         &mut self,
-        now: Now,
+        now: &mut Now,
+        clock: impl Fn() -> Nanos,
         conn: Conn,
         connection: &mut Connection,
         bytes: &[u8],
@@ -63,7 +83,8 @@ impl<S: Service> Desk<S> {
                     if self.draining {
                         request.persistence = Persistence::Close;
                     }
-                    self.answer(now, arrivals.of(at), conn, connection, &request);
+                    self.tick(now, &clock);
+                    self.answer(*now, arrivals.of(at), conn, connection, &request);
                     at += consumed;
                 }
                 Parsed::Partial { proceed } => {
@@ -112,11 +133,19 @@ impl<S: Service> Desk<S> {
     }
 
     /// Answers a parked request; `false` if there is no room for its answer yet.
-    pub(super) fn resume(&mut self, now: Now, conn: Conn, connection: &mut Connection) -> bool {
+    pub(super) fn resume(
+        &mut self,
+        now: &mut Now,
+        clock: impl Fn() -> Nanos,
+        conn: Conn,
+        connection: &mut Connection,
+    ) -> bool {
         if !self.make_room(connection) {
             connection.held = Held::No;
             return false;
         }
+        self.tick(now, &clock);
+        let now = *now;
         let Some(buffer) = &connection.buffer else { return false };
         let room = self.answers.room(buffer, connection.written);
         let served = self.service.resume(now, Token::of(conn), room);

@@ -85,7 +85,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// Keeps what was received and is not consumed. Whoever has had such memory for longest gives it up if there is none;
     /// what would not fit in the largest place ends its connection.
     pub(super) fn keep(&mut self, conn: Conn, received: &Received, consumed: usize) {
-        let since = self.meter.unread_since(self.now.boot);
+        let since = self.meter.unread_since(received.since);
         for _ in 0..2 {
             let Some(connection) = live(&mut self.connections, conn) else { return };
             let bytes = &self.net.bytes(received)[consumed..];

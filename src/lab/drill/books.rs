@@ -47,6 +47,18 @@ impl Books {
         Ok(answer)
     }
 
+    /// Asks until there are so many more bids. A machine that is busy with something else makes the bidder shed some; not most.
+    pub fn win(&mut self, client: &mut Client<impl Read + Write>, bids: usize) -> Result<(), Halt> {
+        let (wanted, most) = (self.sales.len() + bids, self.asked + 10 * bids as u64);
+        while self.sales.len() < wanted {
+            let answer = self.ask(client)?;
+            if self.asked > most {
+                return Err(Halt::Failed(format!("there are hardly any bids: {} {}", answer.status, answer.reason())));
+            }
+        }
+        Ok(())
+    }
+
     /// Calls the bill of a sale: the status it is answered.
     pub fn bill(&mut self, client: &mut Client<impl Read + Write>, sale: usize) -> io::Result<u16> {
         let sale = &mut self.sales[sale];

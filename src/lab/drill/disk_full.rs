@@ -29,9 +29,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
     let mut books = Books::default();
     let mut client = Client::connect(bidder.address)?;
-    for _ in 0..BIDS {
-        books.ask(&mut client)?;
-    }
+    books.win(&mut client, BIDS)?;
     for sale in 0..BIDS / 2 {
         books.bill(&mut client, sale)?;
     }

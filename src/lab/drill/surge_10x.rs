@@ -51,9 +51,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let peak = peak(stage, &base)?;
     let mut books = Books::default();
     let mut client = Client::connect(bidder.address)?;
-    for _ in 0..2 * BILLS {
-        books.ask(&mut client)?;
-    }
+    books.win(&mut client, BILLS)?;
     let ordinary = Options { rate: (peak * ORDINARY) as u64, connections: FEW, ..base.clone() };
     let calm = stage.load(Options { seconds: 2.0, ..ordinary.clone() })?.wait()?;
     let seen =
