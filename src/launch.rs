@@ -245,8 +245,7 @@ impl Reserved {
         let data = Data::load(source, &user_key).map_err(failed)?;
         data.check(&config).map_err(failed)?;
         let loaded = Loaded { campaigns: data.campaigns().len(), before, after: bounds::resident() };
-        let ingress = config.ingress.as_ref().map_or(0, ingress::descriptors);
-        let connections = bounds::connections(bounds::descriptors().saturating_sub(ingress), topology.bid.len());
+        let connections = bounds::connections(&config, bounds::descriptors(), topology.bid.len());
         let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
         let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
