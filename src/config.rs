@@ -96,6 +96,12 @@ pub struct Server {
     pub node: u16,
     /// Whether a request with `x-debug: 1` is told why it got no bid.
     pub debug_header: bool,
+    /// Where the bid port is asked whether it is well, by a load balancer or a managed network of exchanges.
+    pub health_path: String,
+    /// The status that says yes.
+    pub health_ok: u16,
+    /// The status that says no: without a lease, and while draining.
+    pub health_not_ready: u16,
 }
 
 impl Default for Server {
@@ -110,7 +116,27 @@ impl Default for Server {
             public_url: None,
             node: 0,
             debug_header: false,
+            health_path: "/health".to_owned(),
+            health_ok: 200,
+            health_not_ready: 503,
         }
+    }
+}
+
+impl Server {
+    fn check_health(&self) -> Result<(), ConfigError> {
+        let path = &self.health_path;
+        let taken = path == "/ready" || ["/openrtb/", "/notice/"].iter().any(|taken| path.starts_with(taken));
+        let plain = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
+        if taken || !plain {
+            return Err(ConfigError(format!("server.health_path {path:?}: a path of its own is wanted, such as /health")));
+        }
+        for (key, code) in [("health_ok", self.health_ok), ("health_not_ready", self.health_not_ready)] {
+            if !(200..=599).contains(&code) || code == 304 {
+                return Err(ConfigError(format!("server.{key} {code}: a status from 200 to 599, and not 304, is wanted")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -267,6 +293,7 @@ impl Config {
         if self.server.node >= NODES {
             return fail(format!("server.node {}: nodes are numbered 0 to {}", self.server.node, NODES - 1));
         }
+        self.server.check_health()?;
         if let Some(url) = &self.server.public_url {
             let authority = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
             let plain = |rest: &str| {
@@ -428,6 +455,10 @@ name = "generic"
             ("[server]", "[server]\nnode = 64", "server.node"),
             ("[server]", "[server]\npublic_url = \"http://h/path\"", "public_url"),
             ("\"spin\"", "\"nap\"", "nap"),
+            ("[server]", "[server]\nhealth_path = \"/ready\"", "server.health_path"),
+            ("[server]", "[server]\nhealth_path = \"health\"", "server.health_path"),
+            ("[server]", "[server]\nhealth_ok = 199", "server.health_ok 199"),
+            ("[server]", "[server]\nhealth_not_ready = 304", "server.health_not_ready 304"),
             ("\"generic\"", "\"generic\"\nqps = 0", "exchange.qps"),
             ("\"generic\"", "\"generic\"\ncountries.include = [\"US\"]", "exchange.countries"),
             ("[data]", "[edge]\nduplicates_ms = 0\n[data]", "edge.duplicates_ms"),

@@ -29,7 +29,7 @@ use crate::bid::audit::Auditor;
 use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
-use crate::bid::service::{Bidder, Fittings, Stores as StoresEnds};
+use crate::bid::service::{Bidder, Fittings, Health, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
 use crate::config::{self, Config};
@@ -40,6 +40,7 @@ use crate::ingress::{self, Ingress};
 use crate::ingress::certificate::Certificate;
 use crate::ingress::counts::Ingressed;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::exchanges::Exchanges;
 use crate::metrics::stalls;
 use crate::metrics::stalls::watch::Watch;
 use crate::metrics::render::{Cores, Reconciliation};
@@ -290,7 +291,12 @@ impl Reserved {
             let debug_header = server.debug_header;
             let (stalls, told) = spsc::ring(stalls::CROSSING);
             stalls_ends.push(told);
-            let fittings = Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work };
+            let health = Health {
+                path: server.health_path.as_str().into(),
+                ok: server.health_ok,
+                not_ready: server.health_not_ready,
+            };
+            let fittings = Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -331,13 +337,8 @@ impl Reserved {
             base: server.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         };
         let panel = Arc::new(Panel::new(wakers));
-        let net = CoreNet {
-            backend: server.backend,
-            waiting: server.wait,
-            connections,
-            prefault,
-            ..CoreNet::default()
-        };
+        let net =
+            CoreNet { backend: server.backend, waiting: server.wait, connections, prefault, ..CoreNet::default() };
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
@@ -352,7 +353,9 @@ impl Reserved {
             let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
             let seed = seed.audited(auditor).asking(source).sharing(shares_counts);
             // Lives as long as the process: scrapes may come until the very end.
-            let counts: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
+            let names = config.exchanges.iter().map(|exchange| exchange.name.as_str());
+            let counts = CoreMetrics::new(config.supply.paths).with_exchanges(names);
+            let counts: &'static CoreMetrics = Box::leak(Box::new(counts));
             metrics.push(counts);
             let cpu = topology.bid[index];
             let started = started.clone();
@@ -382,6 +385,7 @@ impl Reserved {
         let gauges = reconciliation.gauges.clone();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Cores(metrics.clone())));
+        registry.register_collector(Box::new(Exchanges(metrics.clone())));
         registry.register_collector(Box::new(Reconciliation(gauges.clone())));
         registry.register_collector(Box::new(Steps::begin()));
         if let Some(leasing) = leasing {

@@ -3,10 +3,10 @@
 mod scripted;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use corebid::lab::load::{self, Error, Options};
+use corebid::lab::load::{self, Error, Live, Options};
 use corebid::lab::report::Report;
 use scripted::{Reply, Server};
 
@@ -103,6 +103,48 @@ fn a_surge_waits_for_connections_and_is_not_hidden() {
     assert_eq!((report.sent, report.sent + report.unsent), (report.answered, 1000));
     assert!(report.unsent > 850, "two connections and 10 ms leave at most 120: {report:?}");
     assert!(report.p50 > 100_000.0 && report.achieved_rate <= 201.0, "{report:?}");
+}
+
+/// The same from an exchange whose patience is over after 5 ms: it sends what is fresh, and nobody waits in a queue that it keeps.
+#[test]
+fn what_cannot_be_sent_in_time_is_given_up() {
+    let server = Server::start(|_, _| Reply::text(NO_BID).after(Duration::from_millis(10)));
+    let options = Options { rate: 2000, connections: 2, give_up_ms: Some(5.0), ..options(&server) };
+    let report = run(&options).expect("a report");
+    assert_eq!((report.sent, report.sent + report.unsent), (report.answered, 1000));
+    assert!(report.unsent > 850 && report.sent > 10, "{report:?}");
+    assert!(report.p50 < 100_000.0, "half a second of waiting is not in it: {report:?}");
+    assert_eq!(report.in_time, 0, "each is answered after 10 ms");
+    assert!(matches!(run(&Options { saturate: true, ..options }), Err(Error::Option("give-up", _))));
+}
+
+#[test]
+fn in_time_is_what_was_decided_and_not_what_was_turned_away() {
+    let stalled = SHED.replace("shed", "stalled");
+    let server = Server::start(move |index, _| Reply::text([NO_BID, SHED, BID, BAD, &stalled][index as usize % 5]));
+    let report = run(&options(&server)).expect("a report");
+    assert_eq!((report.shed, report.stalled), (40, 40));
+    assert!(report.in_time > 0 && report.in_time <= 80, "the bids and the plain 204s: {report:?}");
+}
+
+#[test]
+fn a_run_can_be_watched_and_ended() {
+    let server = Server::start(|_, _| Reply::text(BID));
+    let live = Arc::new(Live::default());
+    let options = Options { seconds: 600.0, live: Some(live.clone()), ..options(&server) };
+    let report = std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&options).expect("a report"));
+        while live.answered.load(Ordering::Relaxed) < 20 {
+            std::thread::yield_now();
+        }
+        live.stop.store(true, Ordering::Relaxed);
+        running.join().expect("no panic")
+    });
+    assert!(report.sent >= 20 && report.sent < 100_000, "{report:?}");
+    assert_eq!((report.unanswered, report.unsent), (0, 0), "what is not due any more was not left out: {report:?}");
+    let counts =
+        [&live.sent, &live.answered, &live.bids, &live.shed, &live.lost].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(counts, [report.sent, report.answered, report.answered, 0, 0]);
 }
 
 #[test]

@@ -14,6 +14,10 @@ thread_local! {
 /// Checks one input.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
+    // What is not escaped has no escapes.
+    if input.contains(&b'\\') {
+        return;
+    }
     let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
     let spelt = Text { raw: escaped.as_bytes(), escaped: true };
     let plain = Text { raw: input, escaped: false };

@@ -40,7 +40,7 @@ fn judge(url: &Url) {
         (uri.scheme_str(), uri.host()),
         (Some(if url.secure { "https" } else { "http" }), Some(url.host.as_str()))
     );
-    let port = text.rsplit_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()).and_then(|authority| {
+    let port = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()).and_then(|authority| {
         authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map(|(_, port)| port.to_owned())
     });
     assert_eq!(uri.port().map(|port| port.as_str().to_owned()), port);

@@ -25,7 +25,7 @@ pub(crate) fn check(input: &[u8]) {
             hour: at.wrapping_mul(7),
             position: at / 3,
             size: Size { w: u16::from(at) * 4, h: if at == 255 { u16::MAX } else { u16::from(at) } },
-            segments: (at % 2 == 0).then_some(usize::from(at / 2)),
+            segments: at.is_multiple_of(2).then_some(usize::from(at / 2)),
         };
         let score = model.score(&features);
         assert!((0.0..=1.0).contains(&score), "{score}");

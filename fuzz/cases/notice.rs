@@ -1,4 +1,5 @@
-//! Notice URLs: one claim was ever signed, so no other may be believed, and that one in one spelling only.
+//! Notice URLs: one claim was ever signed, so no other may be believed, and that one in one spelling only. And an input is a claim, which
+//! comes back as it was signed.
 
 use std::sync::LazyLock;
 
@@ -10,6 +11,9 @@ use corebid::units::{
 use corebid::wire::notice::{Signer, Verified, url_bytes};
 use corebid::wire::price::{Reading, Scheme, multiplier};
 use corebid::wire::price_cipher::PriceCipher;
+
+#[path = "support/recipe.rs"]
+mod recipe;
 
 const SIGNED: Claim = Claim {
     reservation: ReservationId(0x0102_0304_0506_0708),
@@ -63,6 +67,7 @@ fn verify(target: &[u8]) {
 
 /// Checks one input: as a target, as a token, and as changes to what was signed, two bytes each.
 pub(crate) fn check(input: &[u8]) {
+    signed(input);
     verify(input);
     for (kind, genuine) in NoticeKind::ALL.into_iter().zip(&*GENUINE) {
         verify(&[format!("/notice/{}/", kind.label()).as_bytes(), input].concat());
@@ -73,5 +78,42 @@ pub(crate) fn check(input: &[u8]) {
         }
         verify(&changed);
         verify(&[genuine, b"?".as_slice(), input].concat());
+    }
+}
+
+/// Any claim that a bid can make comes back.
+fn signed(input: &[u8]) {
+    let mut recipe = recipe::Recipe(input);
+    let plain = recipe.u8() & 1 == 1;
+    let terms = Terms { rate: Rate(recipe.u64()), multiplier: Multiplier(recipe.u64() >> 8) };
+    let claim = Claim {
+        reservation: ReservationId(recipe.u64()),
+        lease: LeaseId(recipe.u64()),
+        price: CpmMicros(recipe.u64().cast_signed()),
+        expires: UnixMillis(recipe.u64() >> 8),
+        user: UserKey(recipe.u64()),
+        bid: BidId(std::array::from_fn(|_| recipe.u8())),
+        campaign: CampaignId(recipe.u32()),
+        incarnation: Incarnation(recipe.u32()),
+        node: NodeId(recipe.u16()),
+        exchange: ExchangeKey(recipe.u32()),
+        agreed: Agreed(recipe.u8() & Agreed::ALL.0),
+        creative: recipe.u8(),
+        terms: if plain { Terms::PLAIN } else { terms },
+    };
+    if claim.terms.checked_money(claim.price).is_none() {
+        return;
+    }
+    let path = PathKey::from_number(recipe.u64());
+    let other = Signer::new(1, &[8; 32]);
+    for kind in NoticeKind::ALL {
+        let mut out = [0; url_bytes(0)];
+        let length = SIGNER.sign(&claim, path).write(kind, b"", Scheme::Plain, &mut out).expect("room for a URL");
+        let expected = (kind, claim, path);
+        match SIGNER.verify(&out[..length]) {
+            Verified::Claim { kind, claim, path, .. } => assert_eq!((kind, claim, path), expected),
+            Verified::Forged | Verified::Malformed => panic!("{expected:?} does not come back"),
+        }
+        assert!(matches!(other.verify(&out[..length]), Verified::Forged), "another node's key");
     }
 }

@@ -31,7 +31,7 @@ fn cook(recipe: &mut Recipe<'_>, flags: u8) -> File {
     let (mut user, mut sound) = (0u64, true);
     for _ in 0..recipe.u8() & 31 {
         let (gap, length) = (recipe.u16(), recipe.u16());
-        sound &= gap > 0;
+        sound &= gap > 0 || users.is_empty();
         user += u64::from(gap) << 40;
         let length = usize::from(if length & 0xf000 == 0xf000 { length } else { length & 0xff });
         sound &= length <= VALUE_BYTES;

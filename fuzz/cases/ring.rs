@@ -9,6 +9,7 @@ use std::sync::Arc;
 use corebid::bid::budget::{Chances, Leases, Remainder};
 use corebid::reconcile::gauges::Gauges;
 use corebid::reconcile::history::Replayed;
+use corebid::reconcile::quota::Limit;
 use corebid::reconcile::record::Record;
 use corebid::reconcile::solo::{Solo, Start};
 use corebid::reconcile::{Funding, Horizons, Mode, Parts, Settings};
@@ -88,6 +89,7 @@ impl World {
             daily,
             next: 1 << 40,
         };
+        world.solo.node.limit(&[Limit { exchange: ExchangeId(0), qps: 1000 }]);
         world.fund();
         world
     }
@@ -129,20 +131,12 @@ impl World {
                 self.fund();
             }
             _ => {
-                let (exchange, asked) = (ExchangeId(recipe.u8() % 4), recipe.u32());
-                self.cores[core].waiting.push_back(match asked & 3 {
-                    0 => Event::Quota { exchange, asked, returned: 0 },
-                    1 => Event::Chances {
-                        slot: Slot(asked % CAMPAIGNS),
-                        chances: asked >> 2,
-                        taken: asked >> 3,
-                        dearest: Micros(asked.into()),
-                    },
-                    _ => Event::Short {
-                        slot: Slot(asked % CAMPAIGNS),
-                        lease: LeaseId(asked.into()),
-                        wanted: Micros(i64::from(asked >> 3)),
-                    },
+                let told = recipe.u32();
+                let (slot, dearest) = (Slot(told % CAMPAIGNS), Micros(told.into()));
+                self.cores[core].waiting.push_back(match told & 3 {
+                    0 => Event::Quota { exchange: ExchangeId(0), asked: told, returned: 0 },
+                    1 => Event::Chances { slot, chances: told >> 2, taken: told >> 3, dearest },
+                    _ => Event::Short { slot, lease: LeaseId(told.into()), wanted: Micros(i64::from(told >> 3)) },
                 });
             }
         }
@@ -220,8 +214,10 @@ impl World {
             7 => claim.expires = UnixMillis(START + u64::from(recipe.u32())),
             8 => claim.user = UserKey(recipe.u64()),
             9 => {
-                claim.terms =
-                    Terms { rate: Rate(1 + recipe.u32() as u64), multiplier: Multiplier(1 + u64::from(recipe.u32())) }
+                claim.terms = Terms {
+                    rate: Rate(1 + u64::from(recipe.u32())),
+                    multiplier: Multiplier(1 + u64::from(recipe.u32())),
+                }
             }
             10 => claim.agreed = Agreed(how & 7),
             _ => {}

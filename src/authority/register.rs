@@ -25,6 +25,9 @@ const BORROWED_MS: u64 = limits::LEASE_NS / Nanos::MS;
 /// No time of a register is later, ms: the year 10889. Sums of a few such times can be counted.
 const LATEST: u64 = 1 << 48;
 
+/// Fewer processes than this are numbered in the life of a fleet.
+const LAST: u32 = 1 << 31;
+
 /// One process of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -249,7 +252,7 @@ impl Register {
                 && line.first_worker.checked_add(line.workers).is_some_and(|end| end <= WORKERS)
                 && [line.ids_from, line.horizon, line.until].iter().all(|time| *time <= LATEST)
         };
-        (stored.last < u32::MAX && stored.processes.iter().all(sound)).then(|| Register {
+        (stored.last < LAST && stored.processes.iter().all(sound)).then(|| Register {
             last: Incarnation(stored.last),
             retired: stored.retired.iter().map(|(node, wall)| (NodeId(*node), UnixMillis(*wall))).collect(),
             booked: stored.booked.iter().map(|(node, booked)| (NodeId(*node), *booked)).collect(),

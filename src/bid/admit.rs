@@ -114,11 +114,18 @@ pub fn deadline(now: Now, arrived: Nanos, stalls: &Stalls) -> Result<Nanos, NoBi
     if now.boot < deadline { Ok(deadline) } else { Err(stalls.reason(now.boot, arrived, limits::DEADLINE_NS)) }
 }
 
-/// Whether a request that is answered `service_ns` from now is answered in time; if not, it is not worth reading. Asked before
-/// anything is spent on it.
+/// Whether a request that is answered `service_ns` from now is then younger than `limit_ns`; if not, it is not worth reading. Asked
+/// before anything is spent on it.
 #[inline]
-pub fn in_time(now: Now, arrived: Nanos, service_ns: u64, stalls: &Stalls) -> Result<(), NoBidReason> {
-    deadline(Now { boot: now.boot.after(service_ns), ..now }, arrived, stalls).map(drop)
+pub fn in_time(
+    now: Now,
+    arrived: Nanos,
+    service_ns: u64,
+    limit_ns: u64,
+    stalls: &Stalls,
+) -> Result<(), NoBidReason> {
+    let answered = now.boot.after(service_ns);
+    if answered < arrived.after(limit_ns) { Ok(()) } else { Err(stalls.reason(answered, arrived, limit_ns)) }
 }
 
 /// The deadline once `tmax` (ms, 0 if absent) is known: whichever is sooner, that, the exchange's own or `deadline`.

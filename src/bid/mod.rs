@@ -39,6 +39,7 @@ pub mod turn_book;
 pub mod user;
 mod pseudonym;
 pub mod probe;
+pub mod response_rate;
 pub mod audit;
 
 use std::marker::PhantomData;

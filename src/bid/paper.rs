@@ -80,9 +80,14 @@ pub struct Heard {
     pub multiplier: Multiplier,
     /// The supply path it counts for.
     pub path: PathKey,
+    /// Of a loss, why, if the exchange says so.
+    pub loss: Option<u16>,
     /// The bid.
     pub claim: Claim,
 }
+
+/// The exchange could not read the bid response, or it broke its rules (OpenRTB 2.5 section 5.25).
+pub const INVALID_RESPONSE: u16 = 3;
 
 impl Paper {
     /// Draws up a bid.
@@ -135,7 +140,8 @@ impl Paper {
         // Asked for only where there is more than one to count.
         let claimed = claim.terms.multiplier;
         let multiplier = if claimed != Multiplier::ONE { price::multiplier(query, claimed) } else { claimed };
-        Some(Heard { kind, price, multiplier, path, claim })
+        let loss = if kind == NoticeKind::Loss { price::loss(query) } else { None };
+        Some(Heard { kind, price, multiplier, path, loss, claim })
     }
 }
 
@@ -222,7 +228,7 @@ mod tests {
         };
         let hidden = String::from_utf8(cipher.encrypt(&[9; 16], 2_500_000).to_vec()).unwrap();
         for (multiplier, cost) in [("30.3", 75_750), ("10", 25_000), ("99", 75_750), ("", 75_750)] {
-            let Heard { kind, price, multiplier, path, claim } =
+            let Heard { kind, price, multiplier, path, claim, .. } =
                 paper.read(&called(&hidden, multiplier), &exchanges).unwrap();
             assert_eq!((kind, path, claim), (NoticeKind::Bill, draft.path, deed.claim));
             let NoticePrice::Cpm(cpm) = price else { panic!("{price:?}") };
@@ -240,6 +246,9 @@ mod tests {
         let exchange = exchanges.by_name("generic").unwrap();
         let test = paper.draw(Draft { exchange, test: true, terms: Terms::PLAIN, ..draft });
         assert_eq!(test.claim.agreed, Agreed::TEST);
-        assert!(test.url(NoticeKind::Loss).ends_with(b"?p=${AUCTION_PRICE}"));
+        assert!(test.url(NoticeKind::Loss).ends_with(b"?p=${AUCTION_PRICE}&l=${AUCTION_LOSS}"));
+        let lost = String::from_utf8(test.url(NoticeKind::Loss).to_vec()).unwrap().replace("${AUCTION_LOSS}", "3");
+        let heard = paper.read(lost.strip_prefix("http://bid.example").unwrap().as_bytes(), &exchanges).unwrap();
+        assert_eq!((heard.kind, heard.loss), (NoticeKind::Loss, Some(INVALID_RESPONSE)));
     }
 }

@@ -352,6 +352,14 @@ impl<N: Net, S: Service> Server<N, S> {
         self.kept(kept);
     }
 
+    /// The same, if the desk has read it within this turn: what is answered next is to know of a stall by then.
+    #[inline]
+    fn look_again(&mut self) {
+        if self.now.boot > self.meter.last() {
+            self.look(self.now.boot);
+        }
+    }
+
     fn kept(&mut self, kept: Option<Kept>) {
         if let Some((from, to)) = kept {
             self.desk.service.stalled(from, to);
@@ -420,6 +428,7 @@ impl<N: Net, S: Service> Server<N, S> {
                 self.keep(conn, &received, consumed);
             }
             self.net.recycle(received);
+            self.look_again();
             self.classify(conn, before);
             if live(&mut self.connections, conn).is_some() {
                 self.settle(conn);
@@ -443,6 +452,7 @@ impl<N: Net, S: Service> Server<N, S> {
             let consumed = self.desk.serve(&mut self.now, || self.net.clock(), conn, connection, bytes, arrivals);
             input.consume(consumed, conn, self.now.boot, &mut self.inputs);
             connection.input = input;
+            self.look_again();
             self.classify(conn, before);
         }
         self.settle(conn);
@@ -559,6 +569,7 @@ impl<N: Net, S: Service> Server<N, S> {
         if !self.desk.resume(&mut self.now, || self.net.clock(), conn, connection) {
             return false;
         }
+        self.look_again();
         self.read_on(conn);
         true
     }

@@ -5,11 +5,13 @@ use crate::bid::budget::Chances;
 use crate::bid::miss::Ticket;
 use crate::bid::net::Class;
 use crate::bid::notices::Pending;
-use crate::bid::paper::Heard;
+use crate::bid::paper::{Heard, INVALID_RESPONSE};
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
+use crate::bid::response_rate::Rates;
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
+use crate::config::exchange::OverQuota;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::stalls::witness::Witness;
@@ -45,6 +47,9 @@ pub struct Bidder {
     book: TurnBook,
     /// Of the last request.
     class: Class,
+    /// How many answers come too late, by exchange.
+    rates: Rates,
+    health: Health,
     /// Whether `x-debug: 1` is answered with the reason.
     debug_header: bool,
     /// Extra work per request, in turns of [`burn`]: calibrates performance gates.
@@ -83,6 +88,17 @@ struct Framing {
     accepts_gzip: bool,
 }
 
+/// Where it is asked whether a bidder is well, and what it says: a load balancer's, or a managed network's, own choice.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// The path.
+    pub path: Box<str>,
+    /// The status for yes.
+    pub ok: u16,
+    /// The status for no: the core has no lease, or is draining.
+    pub not_ready: u16,
+}
+
 /// What a bidder is besides its core.
 #[derive(Debug)]
 pub struct Fittings {
@@ -96,6 +112,8 @@ pub struct Fittings {
     pub stores: Option<Stores>,
     /// Where long turns of its loop are told.
     pub stalls: Sender<Long>,
+    /// What says whether it is well.
+    pub health: Health,
     /// See [`Bidder`].
     pub debug_header: bool,
     /// See [`Bidder`].
@@ -117,8 +135,9 @@ const FETCHED_PER_TURN: usize = 128;
 impl Bidder {
     /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, stalls, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
+        let rates = Rates::new(core.exchanges.iter().count());
         let pending = Pending::new();
         Bidder {
             core,
@@ -134,6 +153,8 @@ impl Bidder {
             metrics,
             book: TurnBook::new(),
             class: Class::default(),
+            rates,
+            health,
             debug_header,
             busy_work,
             until_sample: SAMPLE,
@@ -171,14 +192,15 @@ impl Bidder {
     /// floor costs, whatever its body says, so that a core that cannot serve everybody keeps its time for those whom it can.
     #[inline]
     fn is_too_late(&self, now: Now, arrived: Nanos, exchange: Option<ExchangeId>) -> Option<NoBidReason> {
-        exchange?;
-        admit::in_time(now, arrived, self.book.service_ns(), &self.core.stalls).err()
+        let limit_ns = self.rates.age_limit_ns(exchange?);
+        admit::in_time(now, arrived, self.book.service_ns(), limit_ns, &self.core.stalls).err()
     }
 
     /// A bid request is answered.
     #[inline]
     fn note(&mut self, exchange: Option<ExchangeId>, arrived: Nanos, framed: Nanos, parked: bool) {
-        self.book.answered(Answered { exchange, arrived, framed, due: self.core.due, parked }, self.metrics);
+        let answered = Answered { exchange, arrived, framed, due: self.core.due, parked };
+        self.book.answered(answered, &mut self.rates, self.metrics);
     }
 
     fn decide(
@@ -340,18 +362,32 @@ impl Bidder {
     #[inline]
     fn no_bid(&self, reason: NoBidReason, request: &Request<'_>, out: &mut [u8]) -> Served {
         self.metrics.nobid(reason).add(1);
+        if reason == NoBidReason::Quota && self.is_told_of_quotas(request.path) {
+            return done(answer::empty(out, Empty::TooManyRequests, request.persistence));
+        }
         let said = (self.debug_header && request.debug).then(|| reason.label());
         done(answer::no_bid(out, request.persistence, request.openrtb_version, said))
     }
 
+    /// Whether the exchange of this path hears of its limit by a status of its own.
+    fn is_told_of_quotas(&self, path: &[u8]) -> bool {
+        let exchange = path.strip_prefix(b"/openrtb/").and_then(|path| self.core.exchanges.by_path(without_query(path)));
+        exchange.is_some_and(|exchange| exchange.rules.over_quota == OverQuota::TooMany)
+    }
+
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Some(Heard { kind, price, multiplier, path, claim }) =
+        let Some(Heard { kind, price, multiplier, path, loss, claim }) =
             self.core.paper.read(request.path, &self.core.exchanges)
         else {
             self.metrics.notices_forged.add(1);
             return done(answer::empty(out, Empty::Forbidden, request.persistence));
         };
         self.metrics.notice_of(kind).add(1);
+        if loss == Some(INVALID_RESPONSE)
+            && let Some(exchange) = self.core.exchanges.by_key(claim.exchange)
+        {
+            self.rates.invalid(exchange.id, self.metrics);
+        }
         let refused = !self.pending.has_room() || {
             let ticket = self.pending.park(token, arrived, request.persistence);
             self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, path, claim })).is_err()
@@ -513,9 +549,15 @@ impl Service for Bidder {
             self.metrics.strays.add(1);
             return done(answer::empty(out, Empty::GetAndPostOnly, request.persistence));
         }
-        if without_query(request.path) == b"/ready" {
-            let ready: &[u8] = if self.core.leases.fresh(now.boot) && !self.draining { b"1" } else { b"no" };
+        let is_ready = self.core.leases.fresh(now.boot) && !self.draining;
+        let path = without_query(request.path);
+        if path == b"/ready" {
+            let ready: &[u8] = if is_ready { b"1" } else { b"no" };
             return done(answer::text(out, request.persistence, ready, request.method == Method::Head));
+        }
+        if path == self.health.path.as_bytes() {
+            let code = if is_ready { self.health.ok } else { self.health.not_ready };
+            return done(answer::status(out, code, request.persistence));
         }
         self.metrics.strays.add(1);
         done(answer::empty(out, Empty::NotFound, request.persistence))
@@ -527,7 +569,7 @@ impl Service for Bidder {
     }
 
     fn submitted(&mut self, now: Nanos) {
-        self.book.settle(now, self.metrics);
+        self.book.settle(now, &mut self.rates, self.metrics);
     }
 
     fn turn(&mut self, now: Now, counters: &Counters, ready: &mut Vec<Token>) -> Turn {
@@ -547,6 +589,7 @@ impl Service for Bidder {
         quotas.report(now.boot, |event| events.offer(event).is_ok());
         leases.report(|event| events.offer(event).is_ok());
         self.swap_snapshots();
+        self.rates.turn(now.boot, self.metrics);
         self.publish(counters);
         if self.draining { Turn::Drain } else { Turn::Continue }
     }
@@ -641,3 +684,6 @@ pub fn burn(turns: u64) {
         std::hint::black_box(turn);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //!
 //! Requests of one read and one exchange have the same times: a turn of a hundred requests makes a handful of entries.
 
+use crate::bid::response_rate::Rates;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::units::{ExchangeId, Nanos};
@@ -43,25 +44,28 @@ impl TurnBook {
 
     /// A bid request was answered.
     #[inline]
-    pub fn answered(&mut self, answered: Answered, metrics: &CoreMetrics) {
+    pub fn answered(&mut self, answered: Answered, rates: &mut Rates, metrics: &CoreMetrics) {
         match self.answers.last_mut() {
             Some((last, count)) if *last == answered => *count += 1,
             _ => {
                 if self.answers.len() == ENTRIES {
-                    self.settle(answered.framed, metrics);
+                    self.settle(answered.framed, rates, metrics);
                 }
                 self.answers.push((answered, 1));
             }
         }
     }
 
-    /// The answers are on their way.
-    pub fn settle(&mut self, now: Nanos, metrics: &CoreMetrics) {
+    /// The answers are on their way: each in time, or too late.
+    pub fn settle(&mut self, now: Nanos, rates: &mut Rates, metrics: &CoreMetrics) {
         let (mut requests, mut sum) = (0, 0u64);
-        for (Answered { arrived, framed, parked, .. }, count) in self.answers.drain(..) {
+        for (Answered { exchange, arrived, framed, due, parked }, count) in self.answers.drain(..) {
             let service_ns = now.since(framed);
             metrics.queue.record_many(framed.since(arrived), count);
             metrics.service.record_many(service_ns, count);
+            if let Some(exchange) = exchange {
+                rates.answered(exchange, count, now > due, metrics);
+            }
             if !parked {
                 requests += count;
                 sum = sum.saturating_add(service_ns.saturating_mul(count));
@@ -103,27 +107,27 @@ mod tests {
     #[test]
     fn queue_age_and_service_time_are_told_apart() {
         let metrics = CoreMetrics::new(false);
-        let mut book = TurnBook::new();
+        let (mut book, mut rates) = (TurnBook::new(), Rates::new(1));
         for _ in 0..3 {
-            book.answered(answered(0, 100), &metrics);
+            book.answered(answered(0, 100), &mut rates, &metrics);
         }
-        book.answered(answered(40, 100), &metrics);
+        book.answered(answered(40, 100), &mut rates, &metrics);
         assert_eq!(metrics.service.sum(), 0);
-        book.settle(at(350), &metrics);
+        book.settle(at(350), &mut rates, &metrics);
         assert_eq!((metrics.queue.sum(), metrics.service.sum()), (360_000, 1_000_000));
         assert_eq!(metrics.service.counts().map(|(_, count)| count).sum::<u64>(), 4);
-        book.settle(at(900), &metrics);
+        book.settle(at(900), &mut rates, &metrics);
         assert_eq!(metrics.service.sum(), 1_000_000);
     }
 
     #[test]
     fn every_answer_is_counted_once_however_many_there_are() {
         let metrics = CoreMetrics::new(false);
-        let mut book = TurnBook::new();
+        let (mut book, mut rates) = (TurnBook::new(), Rates::new(1));
         for index in 0..10 * ENTRIES as u64 + 1 {
-            book.answered(answered(index, index + 10), &metrics);
+            book.answered(answered(index, index + 10), &mut rates, &metrics);
         }
-        book.settle(at(100_000), &metrics);
+        book.settle(at(100_000), &mut rates, &metrics);
         assert_eq!(metrics.queue.counts().map(|(_, count)| count).sum::<u64>(), 10 * ENTRIES as u64 + 1);
         assert_eq!(metrics.queue.sum(), (10 * ENTRIES as u64 + 1) * 10_000);
     }
@@ -131,10 +135,10 @@ mod tests {
     #[test]
     fn the_service_time_follows_the_last_turns_and_one_of_them_is_not_all() {
         let metrics = CoreMetrics::new(false);
-        let mut book = TurnBook::new();
-        let turn = |book: &mut TurnBook, us| {
-            book.answered(answered(0, 0), &metrics);
-            book.settle(at(us), &metrics);
+        let (mut book, mut rates) = (TurnBook::new(), Rates::new(1));
+        let mut turn = |book: &mut TurnBook, us| {
+            book.answered(answered(0, 0), &mut rates, &metrics);
+            book.settle(at(us), &mut rates, &metrics);
         };
         (0..100).for_each(|_| turn(&mut book, 200));
         assert!((190_000..=200_000).contains(&book.service_ns()));
@@ -143,8 +147,8 @@ mod tests {
         (0..40).for_each(|_| turn(&mut book, 200));
         assert!(book.service_ns() < 220_000);
         for _ in 0..40 {
-            book.answered(Answered { parked: true, ..answered(0, 0) }, &metrics);
-            book.settle(at(5_000), &metrics);
+            book.answered(Answered { parked: true, ..answered(0, 0) }, &mut rates, &metrics);
+            book.settle(at(5_000), &mut rates, &metrics);
         }
         assert!(book.service_ns() < 220_000);
     }

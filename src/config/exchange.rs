@@ -68,6 +68,8 @@ pub struct Rules {
     pub price: Scheme,
     /// How it is told that there is no bid.
     pub no_bid: NoBidForm,
+    /// What it hears beyond its limit of requests per second.
+    pub over_quota: OverQuota,
     /// The code that says why, by reason.
     pub nbr: [u16; NoBidReason::COUNT],
     /// H2: for how long after a bid its notices are accepted, minutes.
@@ -139,6 +141,17 @@ pub enum NoBidForm {
     /// 200 and a response with `nbr`.
     #[serde(rename = "nbr")]
     Code,
+}
+
+/// What an exchange hears that asks more than its limit of requests per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum OverQuota {
+    /// That there is no bid, in the form of [`NoBidForm`].
+    #[serde(rename = "204")]
+    NoBid,
+    /// 429: some exchanges slow down for it, and count it apart from timeouts.
+    #[serde(rename = "429")]
+    TooMany,
 }
 
 /// Where an exchange takes creatives from.
@@ -348,6 +361,7 @@ section! {
     required: Fields,
     price: Scheme,
     no_bid: NoBidForm,
+    over_quota: OverQuota,
     h2_minutes: u32,
     losses_final: bool,
     gzip_requests: bool,
@@ -391,7 +405,7 @@ impl TryFrom<Section> for Exchange {
             } };
         }
         let rules = rules! {
-            openrtb network_margin_ms deadline_ms required price no_bid h2_minutes losses_final gzip_requests
+            openrtb network_margin_ms deadline_ms required price no_bid over_quota h2_minutes losses_final gzip_requests
             gzip_responses formats multi_bid adm notices billing video_billing
         };
         let exchange = Exchange {

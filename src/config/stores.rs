@@ -122,7 +122,8 @@ pub fn host_port(address: &str) -> Option<(&str, u16)> {
         None => host,
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
-    let port = port.parse().ok().filter(|&port| port != 0)?;
+    // A number takes a sign, a port does not.
+    let port = port.parse().ok().filter(|&number| number != 0 && !port.starts_with('+'))?;
     (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
 }
 

@@ -232,8 +232,8 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     let process = std::process::id() as i32;
     rules.insert(libc::SYS_tgkill, vec![all([equal(0, process)?])?]);
     rules.insert(libc::SYS_io_uring_register, vec![all([condition(1, SeccompCmpOp::Eq, SYNC_CANCEL)?])?]);
-    // Non-blocking sockets, and whether the log is a terminal.
-    let controls = [libc::FIONBIO, libc::TCGETS];
+    // Non-blocking sockets, how long an answer of DNS is, and whether the log is a terminal.
+    let controls = [libc::FIONBIO, libc::FIONREAD, libc::TCGETS];
     let controls = controls.map(|control| all([condition(1, SeccompCmpOp::Eq, control as u64)?]));
     rules.insert(libc::SYS_ioctl, controls.into_iter().collect::<Result<_, _>>()?);
     Ok(rules)

@@ -4,9 +4,29 @@ use super::counter::Counter;
 use super::histogram::Histogram;
 use super::paths::{PathCounts, Table};
 use super::stage::Stage;
+use crate::limits;
 use crate::ring::message::{NoticeKind, Noticed};
-use crate::units::Nanos;
+use crate::units::{ExchangeId, Nanos};
 use crate::wire::openrtb::nobid::NoBidReason;
+
+/// What one bid core counts of one exchange.
+#[derive(Debug, Default)]
+pub struct ExchangeCounts {
+    /// Its name.
+    pub name: Box<str>,
+    /// Bid requests answered.
+    pub answers: Counter,
+    /// Of those, answered after their time was up, whatever the answer said.
+    pub late: Counter,
+    /// Answers that it called invalid.
+    pub invalid: Counter,
+    /// Answers of the last seconds ([`crate::bid::response_rate`]).
+    pub recent: Counter,
+    /// Of those, late or invalid.
+    pub recent_bad: Counter,
+    /// The age that a request may have when its answer is on its way, ns.
+    pub age_limit_ns: Counter,
+}
 
 /// Counters of one bid core.
 #[derive(Debug)]
@@ -110,6 +130,8 @@ pub struct CoreMetrics {
     pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
+    /// By exchange, in the order of the configuration.
+    pub exchanges: Box<[ExchangeCounts]>,
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
     /// How long each turn of the loop took, without the wait before it, ns.
@@ -176,6 +198,7 @@ impl Default for CoreMetrics {
             stalled_requests: Counter::default(),
             stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
+            exchanges: Box::default(),
             paths: Table::default(),
             turn: Histogram::default(),
             queue: Histogram::default(),
@@ -191,6 +214,22 @@ impl CoreMetrics {
     pub fn new(paths: bool) -> CoreMetrics {
         let paths = if paths { Table::with_room() } else { Table::default() };
         CoreMetrics { paths, ..CoreMetrics::default() }
+    }
+
+    /// With counters for these exchanges.
+    pub fn with_exchanges<'n>(self, names: impl IntoIterator<Item = &'n str>) -> CoreMetrics {
+        let counts = |name: &str| {
+            let counts = ExchangeCounts { name: name.into(), ..ExchangeCounts::default() };
+            counts.age_limit_ns.set(limits::DEADLINE_NS);
+            counts
+        };
+        CoreMetrics { exchanges: names.into_iter().map(counts).collect(), ..self }
+    }
+
+    /// Of this exchange.
+    #[inline]
+    pub fn exchange(&self, id: ExchangeId) -> Option<&ExchangeCounts> {
+        self.exchanges.get(usize::from(id.0))
     }
 
     /// Whether the core holds a living lease, so that it can bid.

@@ -6,5 +6,6 @@ pub mod histogram;
 pub mod paths;
 pub mod stalls;
 pub mod core;
+pub mod exchanges;
 pub mod clock;
 pub mod render;

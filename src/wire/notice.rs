@@ -8,7 +8,8 @@
 //!
 //! The place of the creative takes the first byte of the expiry's eight, which no time in milliseconds needs for two million years.
 //! Terms are written only where they are not [`Terms::PLAIN`]: 15 bytes, and `&m=${AUCTION_MULTIPLIER}` for a bid that pays
-//! for more or less than one impression. So is the supply path, where its wins are counted: 6 bytes.
+//! for more or less than one impression. So is the supply path, where its wins are counted: 6 bytes. A loss asks for its reason
+//! too, `&l=${AUCTION_LOSS}`, which is no more signed than the price.
 //!
 //! A bid needs three URLs, and three HMACs would be the dearest thing in its answer. One is enough: the 32 bytes of
 //! HMAC-SHA256 over the claim are cut into three parts that share no bit, one per kind. HMAC is a pseudo-random function,
@@ -53,6 +54,8 @@ const PATH: &[u8] = b"/notice/";
 const PRICE: &[u8] = b"?p=";
 /// What asks for the number of impressions (OpenRTB 2.6 section 4.4).
 const MULTIPLIER: &[u8] = b"&m=${AUCTION_MULTIPLIER}";
+/// What asks for the reason of a loss (OpenRTB 2.6 section 4.4).
+const LOSS: &[u8] = b"&l=${AUCTION_LOSS}";
 /// In the byte of what is agreed: terms follow.
 const TERMS: u8 = 0x80;
 /// In the same byte: a supply path follows.
@@ -205,10 +208,11 @@ impl Signed {
     pub fn write(&self, kind: NoticeKind, base: &[u8], price: Scheme, out: &mut [u8]) -> Option<usize> {
         let tag = &self.mac[kind.tag()];
         let multiplier = if self.multiplied { MULTIPLIER } else { b"" };
+        let loss = if kind == NoticeKind::Loss { LOSS } else { b"" };
         let before = [base, kind.path(), &self.digits[..self.length]];
-        let after = [PRICE, price.price_macro().as_bytes(), multiplier];
-        let sum = |parts: [&[u8]; 3]| parts.iter().map(|part| part.len()).sum::<usize>();
-        let length = sum(before) + encoded(tag.len()) + sum(after);
+        let after = [PRICE, price.price_macro().as_bytes(), multiplier, loss];
+        let sum = |parts: &[&[u8]]| parts.iter().map(|part| part.len()).sum::<usize>();
+        let length = sum(&before) + encoded(tag.len()) + sum(&after);
         let url = out.get_mut(..length)?;
         let (last, rest) = before.into_iter().fold(url, append).split_at_mut(encoded(tag.len()));
         encode(tag, last);
@@ -233,7 +237,10 @@ pub const fn url_bytes(base: usize) -> usize {
         longest = if length > longest { length } else { longest };
         at += 1;
     }
-    base + PATH.len() + 4 + 1 + TOKEN + PRICE.len() + longest + MULTIPLIER.len()
+    // A loss has the shorter tag, and asks for more.
+    let token = encoded(SIGNED_MOST + NoticeKind::Loss.tag().end - NoticeKind::Loss.tag().start) + LOSS.len();
+    let token = if token > TOKEN { token } else { TOKEN };
+    base + PATH.len() + 4 + 1 + token + PRICE.len() + longest + MULTIPLIER.len()
 }
 
 fn keyed(key: &Key) -> Hmac<Sha256> {
@@ -402,7 +409,8 @@ mod tests {
             let mut target = filled(&target(&signer, kind, &claim, path), "1.25");
             target.extend_from_slice(format!("&{more}").as_bytes());
             let asked = if claim.terms.multiplier == Multiplier::ONE { "" } else { "&m=${AUCTION_MULTIPLIER}" };
-            let query = format!("p=1.25{asked}&{more}");
+            let loss = if kind == NoticeKind::Loss { "&l=${AUCTION_LOSS}" } else { "" };
+            let query = format!("p=1.25{asked}{loss}&{more}");
             prop_assert_eq!(signer.verify(&target), Verified::Claim { kind, claim, path, query: query.as_bytes() });
         }
 
@@ -545,10 +553,10 @@ mod tests {
         let longest = Claim { terms: Terms { rate: Rate(1), multiplier: Multiplier(2) }, ..sample() };
         let signed = signer().sign(&longest, PathKey::OTHER);
         let mut out = [0; url_bytes(12)];
-        let length = signed.write(NoticeKind::Bill, b"http://a.b:1", Scheme::Openx, &mut out).unwrap();
+        let length = signed.write(NoticeKind::Loss, b"http://a.b:1", Scheme::Openx, &mut out).unwrap();
         assert_eq!(length, url_bytes(12));
         for short in 0..length {
-            assert_eq!(signed.write(NoticeKind::Bill, b"http://a.b:1", Scheme::Openx, &mut out[..short]), None);
+            assert_eq!(signed.write(NoticeKind::Loss, b"http://a.b:1", Scheme::Openx, &mut out[..short]), None);
         }
     }
 

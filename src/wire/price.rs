@@ -108,6 +108,14 @@ pub fn multiplier(query: &[u8], claimed: Multiplier) -> Multiplier {
     }
 }
 
+/// Why a bid lost, a code of the exchange's list (OpenRTB 2.5 section 5.25): the first `l=` if it is a number.
+pub fn loss(query: &[u8]) -> Option<u16> {
+    let mut decoded = [0; VALUE_BYTES];
+    let digits = percent_decoded(parameter(query, b"l=")?, &mut decoded)?.trim_ascii();
+    let is_number = (1..=4).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
+}
+
 fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(name))
 }
@@ -183,6 +191,25 @@ mod tests {
 
     fn cpm(micros: i64) -> NoticePrice {
         NoticePrice::Cpm(CpmMicros(micros))
+    }
+
+    #[test]
+    fn why_a_bid_lost_is_a_number_or_nothing() {
+        for (query, code) in [
+            ("p=1&l=3", Some(3)),
+            ("l=102&l=3", Some(102)),
+            ("p=&m=2&l=%33", Some(3)),
+            ("l=1001", Some(1001)),
+            ("l=", None),
+            ("p=3", None),
+            ("l=-3", None),
+            ("l=3.0", None),
+            ("l=${AUCTION_LOSS}", None),
+            ("l=99999", None),
+            ("l=%", None),
+        ] {
+            assert_eq!(loss(query.as_bytes()), code, "{query}");
+        }
     }
 
     #[test]

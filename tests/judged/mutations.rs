@@ -123,7 +123,8 @@ fn banners() {
             ("~/burl", json!("@/seatbid/0/bid/0/nurl"), "another kind"),
             ("~/lurl", json!("ftp://x/notice/loss/?p=${AUCTION_PRICE}"), "no URL"),
             ("~/lurl", json!("http://x/notice/loss/?p="), "not one price"),
-            ("~/lurl", json!("http://x/notice/loss/?p=${AUCTION_PRICE}&l=${AUCTION_LOSS}"), "nobody knows"),
+            ("~/lurl", json!("http://x/notice/loss/?p=${AUCTION_PRICE}&l=${AUCTION_REASON}"), "nobody knows"),
+            ("~/nurl", json!("http://x/notice/win/?p=${AUCTION_PRICE}&l=${AUCTION_LOSS}"), "nobody knows"),
             ("~/lurl", json!(format!("http://x/notice/loss/{}?p=${{AUCTION_PRICE}}", "x".repeat(1900))), "longer than"),
         ],
         asks: vec![

@@ -14,4 +14,5 @@ mod life;
 mod notices;
 mod paths;
 mod policy;
+mod rate;
 mod requests;

@@ -41,6 +41,8 @@ pub(super) struct Meter {
     /// What is received in this round may have come since then, and in the next round since then.
     unread_from: Nanos,
     unread_next: Nanos,
+    /// If the wait before this round was late, and nothing has been received since: when it began.
+    late_from: Nanos,
 }
 
 /// How much a loop has done.
@@ -76,6 +78,7 @@ impl Meter {
             kept_ns: 0,
             unread_from: Nanos::NEVER,
             unread_next: Nanos::NEVER,
+            late_from: Nanos::NEVER,
         }
     }
 
@@ -99,13 +102,15 @@ impl Meter {
         // What came while it was kept away has made it due, so that it was due when the wait began at the earliest.
         let late = now.since(self.due.max(self.last));
         let asleep = self.last.max(Nanos(self.due.0.saturating_sub(BEAT_NS)));
-        (self.unread_from, self.unread_next) = (self.unread_next, Nanos::NEVER);
+        // A signal ends a wait before the process is stopped, so that what comes then is only found by the next.
+        (self.unread_from, self.unread_next) = (self.unread_next.min(self.late_from), Nanos::NEVER);
+        self.late_from = Nanos::NEVER;
         (self.woke, self.last, self.before) = (now, now, self.work);
         (self.kept_from, self.kept_ns) = (None, 0);
         if late <= STALL_NS + answers * KERNEL_NS {
             return None;
         }
-        self.unread_from = self.unread_from.min(asleep);
+        (self.unread_from, self.late_from) = (self.unread_from.min(asleep), asleep);
         (self.kept_from, self.kept_ns) = (Some(asleep), now.since(asleep));
         Some((asleep, now))
     }
@@ -146,7 +151,8 @@ impl Meter {
 
     /// When what is received now may have come, as far as is known: `since`, or before, if nobody could look.
     #[inline]
-    pub(super) fn unread_since(&self, since: Nanos) -> Nanos {
+    pub(super) fn unread_since(&mut self, since: Nanos) -> Nanos {
+        self.late_from = Nanos::NEVER;
         since.min(self.unread_from)
     }
 }
@@ -250,6 +256,30 @@ mod tests {
         assert_eq!((told.meter.round().from, told.meter.round().ended), (from, told.now));
         told.wait(Nanos::SECOND, 0, 0);
         assert_eq!(told.meter.unread_since(told.now), told.now);
+    }
+
+    #[test]
+    fn a_wait_that_a_signal_ended_leaves_what_came_to_the_next() {
+        let mut told = Loop::used_to(10 * US);
+        let from = told.now;
+        told.wait(Nanos::SECOND, 200 * US, 50 * Nanos::MS);
+        told.work(0, 0, 5 * US);
+        told.wait(Nanos::SECOND, 0, 0);
+        assert_eq!(told.meter.unread_since(told.now), from);
+        // But not longer: by then everything was looked at.
+        for received in [false, true] {
+            told.wait(Nanos::SECOND, 200 * US, 50 * Nanos::MS);
+            if received {
+                told.meter.unread_since(told.now);
+            }
+            told.work(0, 0, 5 * US);
+            told.wait(Nanos::SECOND, 0, 0);
+            if !received {
+                told.work(0, 0, 5 * US);
+                told.wait(Nanos::SECOND, 0, 0);
+            }
+            assert_eq!(told.meter.unread_since(told.now), told.now, "received: {received}");
+        }
     }
 
     #[test]

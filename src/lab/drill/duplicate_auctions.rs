@@ -1,8 +1,9 @@
 //! One auction comes through several exchanges: who bids on each copy bids against himself.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::lab::drill::{Bidder, Drill, Halt, Serve, Stage, campaign, http, request};
+use crate::lab::drill::{Bidder, Drill, Halt, Prometheus, Serve, Stage, campaign, http, request};
 use crate::topology::Topology;
 
 pub(super) const DRILL: Drill = Drill {
@@ -19,27 +20,29 @@ const WINDOW_MS: u64 = 2000;
 fn run(stage: &mut Stage) -> Result<(), Halt> {
     // Without the guard first: the fault must be seen to be one.
     let open = bidder(stage, "open", "")?;
-    let (bids, _) = offer(&open, "open", 20)?;
-    stage.check(
-        "without `edge.duplicates_ms` every copy is bid on",
-        bids == 60,
-        format_args!("{bids} bids on 20 auctions"),
-    );
+    let seen = offer(&open, "open", 20)?;
+    stage.check("without `edge.duplicates_ms` copies are bid on", seen.twice > 10, &seen);
     drop(open);
 
     let guarded = bidder(stage, "guarded", &format!("[edge]\nduplicates_ms = {WINDOW_MS}\n"))?;
-    let (bids, copies) = offer(&guarded, "a", AUCTIONS)?;
-    stage.check("each auction is bid on once", bids == AUCTIONS, format_args!("{bids} bids on {AUCTIONS} auctions"));
-    let expected = AUCTIONS * (EXCHANGES.len() - 1);
-    stage.check("each copy is answered 204 `duplicate`", copies == expected, format_args!("{copies} of {expected}"));
+    let prometheus = Prometheus::watch(stage, &[guarded.admin])?;
+    let seen = offer(&guarded, "a", AUCTIONS)?;
+    let copies = seen.copies;
+    stage.check("no auction is bid on twice", seen.twice == 0 && seen.bids * 10 >= AUCTIONS * 9, &seen);
+    // What a busy machine sheds is no copy: then another path is the first.
+    let expected = (seen.bids * (EXCHANGES.len() - 1)).saturating_sub(seen.others);
+    stage.check("copies are answered 204 `duplicate`", copies >= expected, format_args!("{copies} of {expected}"));
     let metrics = guarded.metrics()?;
     let counted = metrics.with("corebid_nobid_total", "reason=\"duplicate\"");
     stage.check("copies are counted", counted as usize == copies, format_args!("corebid_nobid_total {counted}"));
 
+    prometheus.fires(stage, "CorebidDuplicateAuctions")?;
+
     stage.pause(Duration::from_millis(WINDOW_MS + 100))?;
     let again = guarded.ask(&auction("a", 0))?;
-    let seen = format_args!("{} {}", again.status, again.reason()).to_string();
+    let seen = format!("{} {}", again.status, again.reason());
     stage.check("after the window the same user is no copy", again.status == 200, seen);
+    prometheus.clears(stage, "CorebidDuplicateAuctions")?;
     let code = guarded.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
     Ok(())
@@ -56,18 +59,44 @@ fn bidder(stage: &Stage, name: &str, more: &str) -> Result<Bidder, Halt> {
     Serve::new(name, &config).start(stage)
 }
 
-/// Offers auctions through every exchange, each beginning with another: how many bids, and how many answers `duplicate`.
-fn offer(bidder: &Bidder, name: &str, auctions: usize) -> Result<(usize, usize), Halt> {
-    let (mut bids, mut copies) = (0, 0);
+/// What came of auctions.
+#[derive(Default)]
+struct Seen {
+    auctions: usize,
+    bids: usize,
+    /// Auctions with more than one bid.
+    twice: usize,
+    /// Answers `duplicate`.
+    copies: usize,
+    /// Answers without a bid for another reason.
+    others: usize,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Seen { auctions, bids, twice, .. } = self;
+        write!(f, "{bids} bids on {auctions} auctions, {twice} of them bid on more than once")
+    }
+}
+
+/// Offers auctions through every exchange, each beginning with another.
+fn offer(bidder: &Bidder, name: &str, auctions: usize) -> Result<Seen, Halt> {
+    let mut seen = Seen { auctions, ..Seen::default() };
     for number in 0..auctions {
+        let mut bids = 0;
         for path in 0..EXCHANGES.len() {
             let exchange = EXCHANGES[(number + path) % EXCHANGES.len()];
             let answer = http::post(bidder.address, &format!("/openrtb/{exchange}"), &auction(name, number))?;
-            bids += usize::from(answer.status == 200);
-            copies += usize::from(answer.reason() == "duplicate");
+            match (answer.status, answer.reason()) {
+                (200, _) => bids += 1,
+                (_, "duplicate") => seen.copies += 1,
+                _ => seen.others += 1,
+            }
         }
+        seen.bids += bids;
+        seen.twice += usize::from(bids > 1);
     }
-    Ok((bids, copies))
+    Ok(seen)
 }
 
 /// Each auction is about another user.

@@ -2,13 +2,14 @@
 //! until it is acknowledged. Bills begin when the drill says so.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::lab::drill::{Answer, Halt, Stage, http};
+use crate::lab::drill::{Answer, Client, Halt, Stage};
 use crate::units::{CpmMicros, Micros};
 
 /// Before a bill that was not acknowledged is called again.
@@ -23,8 +24,8 @@ pub(super) struct Account {
     pub(super) asked: u64,
     /// Those answered with a bid.
     pub(super) bids: u64,
-    /// Those that were not answered at all.
-    pub(super) unanswered: u64,
+    /// Those that were not answered at all, by what came instead.
+    pub(super) unanswered: BTreeMap<String, u64>,
     /// Those answered without a bid, by status and reason.
     pub(super) declined: BTreeMap<String, u64>,
     /// Bids and acknowledged bills of each campaign.
@@ -52,6 +53,13 @@ impl Account {
         self.campaigns.get(&campaign.to_string()).copied().unwrap_or_default()
     }
 
+    /// Checks that every request was answered.
+    pub(super) fn is_answered(&self, stage: &mut Stage) {
+        let unanswered: u64 = self.unanswered.values().sum();
+        let seen = format!("{} of {} {:?}", self.asked - unanswered, self.asked, self.unanswered);
+        stage.check("every request was answered", unanswered == 0, seen.trim_end_matches(" {}"));
+    }
+
     /// Requests answered without a bid.
     pub(super) fn declined(&self) -> u64 {
         self.declined.values().sum()
@@ -74,6 +82,8 @@ struct Bill {
 #[derive(Debug)]
 struct Shared {
     bidder: SocketAddr,
+    /// Where it posts.
+    path: String,
     /// Requests are sent.
     asks: AtomicBool,
     /// Bills are called.
@@ -90,14 +100,16 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Asks from now on: a request after each pause, the body made from its number.
+    /// Asks from now on, under its name: a request after each pause, the body made from its number.
     pub(super) fn open(
         bidder: SocketAddr,
+        name: &str,
         pause: Duration,
         body: impl Fn(u64) -> String + Send + 'static,
     ) -> Result<Exchange, Halt> {
         let shared = Arc::new(Shared {
             bidder,
+            path: format!("/openrtb/{name}"),
             asks: AtomicBool::new(true),
             ends: AtomicBool::new(false),
             account: Mutex::default(),
@@ -177,18 +189,37 @@ impl Shared {
     }
 
     fn ask(&self, pause: Duration, body: &impl Fn(u64) -> String) {
+        let mut client = None;
         for number in 0.. {
             if !self.asks.load(Relaxed) {
                 return;
             }
-            let answer = http::post(self.bidder, "/openrtb/generic", &body(number));
-            self.heard(answer.ok());
+            let body = body(number);
+            let ask = |client: &mut Client| client.ask("POST", &self.path, "x-debug: 1\r\n", &body);
+            self.heard(self.speak(&mut client, ask));
             sleep(pause);
         }
     }
 
-    fn heard(&self, answer: Option<Answer>) {
-        let bill = answer.as_ref().filter(|answer| answer.status == 200).and_then(bill);
+    /// Over the connection that is open, or another one after a failure.
+    fn speak(
+        &self,
+        client: &mut Option<Client>,
+        ask: impl FnOnce(&mut Client) -> io::Result<Answer>,
+    ) -> io::Result<Answer> {
+        let open = match client {
+            Some(open) => open,
+            None => client.insert(Client::connect(self.bidder)?),
+        };
+        let answer = ask(open);
+        if answer.is_err() {
+            *client = None;
+        }
+        answer
+    }
+
+    fn heard(&self, answer: io::Result<Answer>) {
+        let bill = answer.as_ref().ok().filter(|answer| answer.status == 200).and_then(bill);
         let mut account = self.account();
         account.asked += 1;
         match (answer, bill) {
@@ -197,21 +228,23 @@ impl Shared {
                 account.campaigns.entry(bill.campaign.clone()).or_default().bids += 1;
                 self.due().push_back(bill);
             }
-            (Some(answer), None) => {
+            (Ok(answer), None) => {
                 let said = format!("{} {}", answer.status, answer.reason());
                 *account.declined.entry(said.trim_end().to_owned()).or_default() += 1;
             }
-            (None, None) => account.unanswered += 1,
+            (Err(error), None) => *account.unanswered.entry(error.to_string()).or_default() += 1,
         }
     }
 
     fn call(&self, pause: Duration) {
+        let mut client = None;
         while !self.ends.load(Relaxed) {
             let Some(bill) = self.due().pop_front() else {
                 sleep(IDLE);
                 continue;
             };
-            match http::get(self.bidder, &bill.target).map(|answer| answer.status) {
+            let ask = |client: &mut Client| client.ask("GET", &bill.target, "", "");
+            match self.speak(&mut client, ask).map(|answer| answer.status) {
                 Ok(200) => {
                     let mut account = self.account();
                     let trade = account.campaigns.entry(bill.campaign).or_default();

@@ -1,6 +1,6 @@
 //! One question over HTTP, as an operator, a scraper or an exchange with a notice asks it: slowly, on a connection of its own.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -40,30 +40,82 @@ impl Answer {
 
 /// `GET`.
 pub fn get(address: SocketAddr, target: &str) -> io::Result<Answer> {
-    ask(address, "GET", target, "", "")
+    Client::once(address)?.ask("GET", target, "", "")
 }
 
 /// `POST`, as an operator does it: with the header without which the admin port changes nothing.
 pub fn post(address: SocketAddr, target: &str, body: &str) -> io::Result<Answer> {
-    ask(address, "POST", target, &format!("{HEADER}: 1\r\nx-debug: 1\r\n"), body)
+    Client::once(address)?.ask("POST", target, &format!("{HEADER}: 1\r\nx-debug: 1\r\n"), body)
 }
 
-fn ask(address: SocketAddr, method: &str, target: &str, fields: &str, body: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+/// A connection for one question after the other.
+#[derive(Debug)]
+pub struct Client<S = TcpStream> {
+    stream: BufReader<S>,
+    host: String,
+    version: &'static str,
+}
+
+impl Client {
+    /// To this address.
+    pub fn connect(address: SocketAddr) -> io::Result<Client> {
+        Ok(Client::over(stream(address)?, &address.to_string()))
+    }
+
+    /// For one question, in HTTP/1.0: no answer comes in chunks then, and the connection ends with it.
+    fn once(address: SocketAddr) -> io::Result<Client> {
+        Ok(Client { version: "1.0", ..Client::connect(address)? })
+    }
+}
+
+/// A connection to be spoken over, with a time for each read and write.
+pub fn stream(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    // HTTP/1.0, so that no answer comes in chunks and its end is the connection's.
-    let length = body.len();
-    let head = format!("{method} {target} HTTP/1.0\r\nHost: {address}\r\n{fields}Content-Length: {length}\r\n\r\n");
-    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    read(&answer).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "this is no answer in HTTP"))
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
-fn read(answer: &[u8]) -> Option<Answer> {
-    let head = memchr::memmem::find(answer, b"\r\n\r\n")?;
-    let (head, body) = (std::str::from_utf8(&answer[..head]).ok()?, &answer[head + 4..]);
-    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, head: head.to_owned(), body: String::from_utf8_lossy(body).into_owned() })
+impl<S: Read + Write> Client<S> {
+    /// Over a connection that is there.
+    pub fn over(stream: S, host: &str) -> Client<S> {
+        Client { stream: BufReader::new(stream), host: host.to_owned(), version: "1.1" }
+    }
+
+    /// Sends a request and reads its answer. `fields` end each with CRLF.
+    pub fn ask(&mut self, method: &str, target: &str, fields: &str, body: &str) -> io::Result<Answer> {
+        let (host, version, length) = (&self.host, self.version, body.len());
+        let head =
+            format!("{method} {target} HTTP/{version}\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n");
+        let stream = self.stream.get_mut();
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        stream.flush()?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> io::Result<Answer> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.stream.read_line(&mut head)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        head.truncate(head.len() - 4);
+        let unreadable = || io::Error::new(ErrorKind::InvalidData, "this is no answer in HTTP");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(unreadable)?;
+        let mut answer = Answer { status, head, body: String::new() };
+        let mut body = Vec::new();
+        match answer.header("content-length").map(str::parse) {
+            _ if status == 204 => {}
+            Some(length) => {
+                body.resize(length.map_err(|_| unreadable())?, 0);
+                self.stream.read_exact(&mut body)?;
+            }
+            None if self.version == "1.0" => drop(self.stream.read_to_end(&mut body)?),
+            None => return Err(unreadable()),
+        }
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        Ok(answer)
+    }
 }

@@ -4,14 +4,20 @@
 //! say what must hold ([`Stage::check`], [`Stage::reaches`]). Whatever way it ends, its processes are killed and its folder
 //! is removed.
 
+mod clock_step;
+mod core_stall;
 mod counter_unreadable;
+mod disk_full;
 mod duplicate_auctions;
+mod ingress_lost;
 mod profile_failover;
 mod profile_stall;
 mod reconcile_stall;
 mod runaway;
+mod surge_10x;
 
 mod background;
+mod books;
 mod exchange;
 mod files;
 mod held;
@@ -27,8 +33,9 @@ mod told;
 mod users;
 
 pub use background::Background;
+pub use books::{Books, Sale, booked};
 pub use files::{Files, campaign, request};
-pub use http::{Answer, get, post};
+pub use http::{Answer, Client, get, post, stream};
 pub use process::{Bidder, Process, Serve, program};
 pub use prometheus::{Prometheus, RULES, quickened};
 pub use report::{Check, Report, Stage};
@@ -52,10 +59,15 @@ pub struct Drill {
 pub const DRILLS: &[Drill] = &[
     counter_unreadable::DRILL,
     runaway::DRILL,
+    surge_10x::DRILL,
     duplicate_auctions::DRILL,
     profile_stall::DRILL,
     profile_failover::DRILL,
+    ingress_lost::DRILL,
     reconcile_stall::DRILL,
+    core_stall::DRILL,
+    disk_full::DRILL,
+    clock_step::DRILL,
 ];
 
 /// Why a drill ended before its checks were through. A check that does not hold is no halt: the drill goes on.

@@ -116,10 +116,19 @@ pub struct Serve {
 impl Serve {
     /// With a configuration, on ports that are free.
     pub fn new(name: &str, config: &Path) -> Serve {
+        Serve::with(name, vec!["--config".into(), config.into()])
+    }
+
+    /// With the built-in campaigns, on this data directory.
+    pub fn demo(name: &str, data: &Path) -> Serve {
+        Serve::with(name, vec!["--demo".into(), "--data".into(), data.into()])
+    }
+
+    fn with(name: &str, arguments: Vec<OsString>) -> Serve {
         Serve {
             name: name.to_owned(),
             through: Vec::new(),
-            arguments: vec!["--config".into(), config.into()],
+            arguments,
             environment: Vec::new(),
             listen: ANYWHERE,
             admin: ANYWHERE,

@@ -77,6 +77,11 @@ impl Prometheus {
         Ok(Prometheus(Some(running)))
     }
 
+    /// Whether there is one.
+    pub fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Scrapes these from now on: a bidder that was started again has another port.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let bidder = Serve::new("bidder", &config).start(stage)?;
     let mut told = Told::from_here(&bidder);
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
-    let mut exchange = Exchange::open(bidder.address, PAUSE, |number| request(&format!("r{number}"), ""))?;
+    let mut exchange = Exchange::open(bidder.address, "generic", PAUSE, |number| request(&format!("r{number}"), ""))?;
     exchange.bill(8, Duration::ZERO)?;
     exchange.sees_bids(stage, RUN, PATIENCE)?;
 
@@ -81,11 +81,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
 
     let account = exchange.settle(stage, PATIENCE)?;
     let trade = account.of(1);
-    stage.check(
-        "every request was answered",
-        account.unanswered == 0,
-        format_args!("{} of {}", account.asked - account.unanswered, account.asked),
-    );
+    account.is_answered(stage);
     stage.check(
         "every bill is acknowledged once, in the end",
         trade.billed == trade.bids && account.refused == 0,

@@ -1,10 +1,11 @@
 //! A campaign spends more than three times its target for a minute. What keeps it from that is the pacer, which believes what it hears:
-//! so this exchange buys, and is silent. Nothing is billed, the pacer takes the bids for lost and bids more, and then the bills come.
+//! so here exchanges buy, and are silent. Nothing is billed, the pacer takes the bids for lost and bids more, and then the bills come.
 //!
-//! Twice, because there are two counts. The first campaign's bills are all held back for a minute and a half: the authority sees a
-//! burst, which is no runaway, and the node sees when the bids were made. The second's begin sooner and come evenly, for bids of less
-//! than a minute: the authority sees a minute of spending, the node none of bidding.
+//! Twice, because there are two counts. The bills of the first exchange are all held back for a minute and a half: the authority sees
+//! a burst, which is no runaway, and the node sees when the bids were made. The second's begin sooner and come evenly, for bids of
+//! less than a minute: the authority sees a minute of spending, the node none of bidding.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::clock;
@@ -20,13 +21,13 @@ pub(super) const DRILL: Drill = Drill {
     run,
 };
 
-/// Each campaign's, of a day, in whole units of the account: its target is 0.3 to 0.6 a minute, its bids cost 0.01.
-const BUDGET: i64 = 432;
+/// Each campaign's, of a day, in whole units of the account: its target is 0.1 to 0.2 a minute, its bids cost 0.01.
+const BUDGET: i64 = 144;
 const CPM: &str = "10.00";
-const PAUSE: Duration = Duration::from_millis(50);
-/// For so long the first campaign's exchange is silent, and for so long the second's asks.
+const PAUSE: Duration = Duration::from_millis(25);
+/// For so long the first exchange is silent, and for so long the second asks.
 const SILENT: Duration = Duration::from_secs(85);
-const ASKS: Duration = Duration::from_secs(25);
+const ASKS: Duration = Duration::from_secs(40);
 /// The second's bills come over a minute, and what is left of the quarter before.
 const SPREAD: Duration = Duration::from_secs(80);
 /// Another quarter.
@@ -35,12 +36,16 @@ const ALERT: &str = "CorebidRunaway";
 
 fn run(stage: &mut Stage) -> Result<(), Halt> {
     let config = stage.files().configure("bidder", "", "", &campaigns(BUDGET))?;
+    let two = fs::read_to_string(&config)? + "[[exchange]]\nname = \"second\"\nseat = \"seat-1\"\n";
+    fs::write(&config, two)?;
     let bidder = Serve::new("bidder", &config).start(stage)?;
     let mut told = Told::from_here(&bidder);
     let prometheus = Prometheus::watch(stage, &[bidder.admin])?;
-    let mut first = Exchange::open(bidder.address, PAUSE, |number| request(&format!("a{number}"), ""))?;
-    let mut second = Exchange::open(bidder.address, PAUSE, |number| wide(&request(&format!("b{number}"), "")))?;
-    stage.saw("an exchange asks 20 times a second for each of two campaigns, and says nothing of what it buys");
+    let (name, narrow) = ("generic", |number| request(&format!("a{number}"), ""));
+    let mut first = Exchange::open(bidder.address, name, PAUSE, narrow)?;
+    let (name, broad) = ("second", |number| wide(&request(&format!("b{number}"), "")));
+    let mut second = Exchange::open(bidder.address, name, PAUSE, broad)?;
+    stage.saw("two exchanges ask, each for one campaign, and say nothing of what they buy");
     let began = stage.elapsed();
     stage.pause(ASKS)?;
     second.ask_no_more();
@@ -88,9 +93,10 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
         let trade = account.of(id);
         stage.check(
             &format!("what campaign {id} could spend was within its budget"),
-            trade.spent.0 <= BUDGET * 1_000_000 && account.unanswered == 0,
-            format_args!("{} micros of {BUDGET} million, {} bids, every request answered", trade.spent.0, trade.bids),
+            trade.spent.0 <= BUDGET * 1_000_000,
+            format_args!("{} micros of {BUDGET} million, {} bids", trade.spent.0, trade.bids),
         );
+        account.is_answered(stage);
     }
     let code = bidder.stop(stage)?;
     stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));

@@ -24,7 +24,7 @@ impl Metrics {
 
     /// The sum over those whose labels hold this text, as `reason="shed"`.
     pub fn with(&self, name: &str, label: &str) -> f64 {
-        self.series(name).filter(|(labels, _)| labels.contains(label)).map(|(_, value)| value).sum()
+        self.series(name).filter(|(labels, _)| labels.contains(label)).fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// Whether there is such a series.

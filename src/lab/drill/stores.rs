@@ -60,13 +60,15 @@ impl Store {
     }
 }
 
-/// The `[stores.dynamodb]` of a bidder, with the credentials that it names.
+/// The `[stores.dynamodb]` of a bidder, with the credentials that it names. Calls that may wait have the time that a JVM takes which
+/// has just started; fetches of users have not.
 pub(super) fn dynamodb_section(stage: &Stage, dynamodb: &Store) -> Result<String, Halt> {
     stage
         .files()
         .write_secret("credentials", "[default]\naws_access_key_id = AKIDCOREBID\naws_secret_access_key = secret\n")?;
     Ok(format!(
-        "[stores.dynamodb]\nendpoint = \"http://{}\"\naws_region = \"eu-central-1\"\ncredentials_file = \"credentials\"\n",
+        "[stores.dynamodb]\nendpoint = \"http://{}\"\naws_region = \"eu-central-1\"\ncredentials_file = \"credentials\"\n\
+         timeout_ms = 10000\n",
         dynamodb.address
     ))
 }

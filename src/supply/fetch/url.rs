@@ -1,12 +1,14 @@
 //! The URLs of the crawler: http and https, a host, a path. What a `Location` may hold beyond that is refused.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::supply::fetch::names;
 
 /// A longer path and query is refused, bytes.
 const LONGEST: usize = 2048;
+/// Printable ASCII that no URL holds as it is (RFC 3986 section 2), and that no client sends on.
+const NEVER: &[u8] = b"\"<>`";
 
 /// An absolute URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,16 +41,18 @@ impl Url {
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         // Neither `user@host` nor an empty port: nobody who hosts a file needs them.
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
+            Some((host, port)) if !port.ends_with(']') => (host, Some(number(port)?)),
             _ => (authority, None),
         };
         let host = host.to_ascii_lowercase();
-        if names::host(&host).is_none() && literal(&host).is_none() {
+        // A name may have blanks around it where people write it; what is connected to has none.
+        if host.trim() != host || names::host(&host).is_none() && literal(&host).is_none() {
             return None;
         }
         let path = path.split('#').next()?;
-        let good = path.len() <= LONGEST && path.bytes().all(|byte| byte.is_ascii_graphic());
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        let plain = |byte: u8| byte.is_ascii_graphic() && !NEVER.contains(&byte);
+        let good = path.len() <= LONGEST && path.bytes().all(plain);
         good.then_some(Url { secure, host, port, path })
     }
 
@@ -95,9 +99,17 @@ impl fmt::Display for Url {
     }
 }
 
+/// An address: IPv6 in brackets, IPv4 without.
 fn literal(host: &str) -> Option<IpAddr> {
-    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    inner.unwrap_or(host).parse().ok()
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::from),
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::from),
+    }
+}
+
+/// A port: digits, and no sign before them.
+fn number(port: &str) -> Option<u16> {
+    port.parse().ok().filter(|_| port.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub enum Empty {
     UnsupportedMediaType,
     /// 417.
     ExpectationFailed,
+    /// 429.
+    TooManyRequests,
     /// 431.
     HeadTooLarge,
     /// 503.
@@ -62,6 +64,7 @@ impl Empty {
             Empty::ContentTooLarge => "HTTP/1.1 413 Content Too Large\r\n",
             Empty::UnsupportedMediaType => "HTTP/1.1 415 Unsupported Media Type\r\n",
             Empty::ExpectationFailed => "HTTP/1.1 417 Expectation Failed\r\n",
+            Empty::TooManyRequests => "HTTP/1.1 429 Too Many Requests\r\n",
             Empty::HeadTooLarge => "HTTP/1.1 431 Request Header Fields Too Large\r\n",
             Empty::Unavailable => "HTTP/1.1 503 Service Unavailable\r\n",
             Empty::VersionNotSupported => "HTTP/1.1 505 HTTP Version Not Supported\r\n",
@@ -105,6 +108,21 @@ pub fn empty(out: &mut [u8], status: Empty, persistence: Persistence) -> Option<
     let mut writer = Writer { out, at: 0 };
     writer.put(status.line().as_bytes())?;
     writer.put(b"Content-Length: 0\r\n")?;
+    writer.end(persistence)
+}
+
+/// A status of somebody's choice, 200 to 599, without content.
+pub fn status(out: &mut [u8], code: u16, persistence: Persistence) -> Option<usize> {
+    let digits = [100, 10, 1].map(|place| b'0' + (code / place % 10) as u8);
+    let mut writer = Writer { out, at: 0 };
+    writer.put(b"HTTP/1.1 ")?;
+    writer.put(&digits)?;
+    // The phrase may be empty (RFC 9112 section 4).
+    writer.put(b" \r\n")?;
+    // RFC 9110 section 8.6.
+    if code != 204 {
+        writer.put(b"Content-Length: 0\r\n")?;
+    }
     writer.end(persistence)
 }
 

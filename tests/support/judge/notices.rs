@@ -67,13 +67,14 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     sure(!flag(&imp["secure"]) || !secure.contains("http:"), "insecure markup")
 }
 
-/// Whether a URL calls us, with the price, and the multiplier where there is one.
+/// Whether a URL calls us, with the price, the multiplier where there is one, and of a loss the reason.
 fn notice(url: &str, kind: &str, price: &str) -> Verdict {
     sure(url.starts_with("http://") || url.starts_with("https://"), "no URL")?;
     sure(url.contains(&format!("/notice/{kind}/")), "another kind of notice")?;
     let multiplier = "${AUCTION_MULTIPLIER}";
     sure(url.matches(price).count() == 1, "not one price")?;
     let plain = url.replacen(price, "", 1).replacen(multiplier, "", 1);
+    let plain = if kind == "loss" { plain.replacen("${AUCTION_LOSS}", "", 1) } else { plain };
     sure(!plain.contains("${") && !plain.contains("%%"), "a macro that nobody knows")?;
     sure(plain.bytes().all(|byte| byte.is_ascii_graphic()), "characters that no URL has")?;
     sure(plain.len() + 2 * VALUE_BYTES <= URL_BYTES, "longer than exchanges take")
