@@ -4,7 +4,7 @@
 //! One core. Two partners, one with half of what can be decided, and for a second ten times of all of it (three times where deciding is
 //! cheap), the other with a tenth throughout. Each sends at random times, on whichever of its connections waits for no answer; what
 //! finds none is not sent. The core gathers, reads at most what it can answer in half of `limits::QUEUE_NS`, decides what is in time by the
-//! earliest moment at which it may have come, sheds the rest, and submits.
+//! earliest moment at which it may have come and by what answering has taken lately, sheds the rest, and submits.
 
 use std::collections::VecDeque;
 
@@ -171,7 +171,8 @@ fn run(case: Case, discipline: &mut dyn Discipline, bounded: bool) -> Outcome {
     let mut readable: Vec<u32> = Vec::new();
     let (mut now, mut gathered) = (1u64, 0u64);
     let mut read_ns = floor + full;
-    let mut answers: Vec<(u32, bool)> = Vec::new();
+    let mut service_ns = 0;
+    let mut answers: Vec<(u32, bool, u64)> = Vec::new();
     loop {
         // What was sent until now, or until the core has something to do.
         loop {
@@ -209,12 +210,14 @@ fn run(case: Case, discipline: &mut dyn Discipline, bounded: bool) -> Outcome {
         for _ in 0..reads {
             let Some(((conn, since), shed)) = discipline.pop(now) else { break };
             now += floor;
-            let decided = !shed && now + full < since + DEADLINE_NS;
+            let (framed, decided) = (now, !shed && now + full.max(service_ns) < since + DEADLINE_NS);
             now += if decided { full } else { 0 };
-            answers.push((conn, decided));
+            answers.push((conn, decided, framed));
         }
+        let mean = answers.iter().map(|(.., framed)| now - framed).sum::<u64>() / answers.len().max(1) as u64;
+        service_ns = (7 * service_ns + mean.min(QUEUE_NS)) / 8;
         read_ns = (7 * read_ns + (now - began) / answers.len().max(1) as u64) / 8;
-        for (conn, decided) in answers.drain(..) {
+        for (conn, decided, _) in answers.drain(..) {
             let (sent, quiet) = (sent_at[conn as usize], conn as usize >= connections);
             let took = now - sent;
             let in_time = decided && took < DEADLINE_NS;
@@ -263,7 +266,7 @@ fn main() {
         for connections in [64, 500, 2_000, 10_000] {
             let case = Case { connections, floor, full, surge };
             let mut disciplines: Vec<(&str, Box<dyn Discipline>, bool)> = vec![
-                ("FIFO, no bound", Box::new(Fifo(VecDeque::new())), false),
+                ("FIFO, 256", Box::new(Fifo(VecDeque::new())), false),
                 ("FIFO", Box::new(Fifo(VecDeque::new())), true),
                 ("LIFO", Box::new(Lifo(Vec::new())), true),
                 (
