@@ -308,6 +308,9 @@ impl<N: Net, S: Service> Server<N, S> {
         self.pace.begin(gathered);
         self.now = Now { boot: gathered.at, wall: clock::wall() };
         let late = self.meter.woke(self.now.boot);
+        if let Some((from, _)) = late {
+            self.net.kept(from);
+        }
         self.kept(late);
         self.desk.begin();
         self.desk.counters.turns += 1;
