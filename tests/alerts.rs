@@ -131,24 +131,22 @@ fn what_they_ask_for_is_there() {
     let mut known = names(&String::from_utf8(bidder.admin("/metrics").body).unwrap());
     bidder.stop();
     known.insert("up".into());
-    #[cfg(feature = "stores")]
-    known.extend(names(&of_the_stores()));
+    known.extend(names(&of_what_is_configured()));
     for (name, text) in each(&rules()) {
         let expression = text.split("annotations:").next().unwrap();
         let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         let asked: Vec<&str> = words.filter(|word| word.starts_with("corebid_")).collect();
         assert!(!asked.is_empty() || name == "CorebidDown", "{name} asks for nothing of ours");
         for metric in asked {
-            let of_a_store = metric.starts_with("corebid_fetch_") && cfg!(not(feature = "stores"));
-            assert!(of_a_store || known.contains(metric), "{name} asks for {metric}, which nobody counts");
+            assert!(known.contains(metric), "{name} asks for {metric}, which nobody counts");
         }
     }
 }
 
-/// What is counted where there are stores to ask.
-#[cfg(feature = "stores")]
-fn of_the_stores() -> String {
+/// What is counted where there are stores to ask, and a second way in.
+fn of_what_is_configured() -> String {
     let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(corebid::ingress::counts::Ingressed(Default::default())));
     registry.register_collector(Box::new(corebid::stores::metrics::Fetches(Default::default())));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();

@@ -25,7 +25,10 @@ impl Store {
     /// A Valkey without password and encryption, empty; on a free port, or again where one was.
     pub(super) fn valkey(stage: &Stage, again: Option<SocketAddr>) -> Result<Store, Halt> {
         let program = program("valkey-server", "scripts/drill installs it")?;
-        let address = again.map_or_else(free, Ok)?;
+        attempts(again, |address| Store::start_valkey(stage, &program, address))
+    }
+
+    fn start_valkey(stage: &Stage, program: &Path, address: SocketAddr) -> Result<Store, Halt> {
         let folder = stage.files().within("valkey")?;
         let mut command = Command::new(program);
         command.current_dir(folder).args(["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
@@ -40,7 +43,10 @@ impl Store {
     pub(super) fn dynamodb(stage: &Stage, again: Option<SocketAddr>) -> Result<Store, Halt> {
         let java = program("java", "scripts/drill installs it")?;
         let lib = dynamodb_local()?;
-        let address = again.map_or_else(free, Ok)?;
+        attempts(again, |address| Store::start_dynamodb(stage, &java, &lib, address))
+    }
+
+    fn start_dynamodb(stage: &Stage, java: &Path, lib: &Path, address: SocketAddr) -> Result<Store, Halt> {
         let mut command = Command::new(java);
         command.args(["-Xmx256m", &format!("-Djava.library.path={}", lib.display()), "-cp"]);
         command.arg(format!("{}/*", lib.display()));
@@ -106,6 +112,21 @@ fn dynamodb_local() -> Result<PathBuf, Halt> {
     let mut folders = folders.chain([here.join("target/dynamodb-local/lib")]);
     let missing = || Halt::Missing("DynamoDB Local in target/dynamodb-local: scripts/drill fetches it".into());
     folders.find(|folder| folder.is_dir()).ok_or_else(missing)
+}
+
+/// At an address that is given; or at a free one, which may be taken between looking and listening.
+fn attempts(at: Option<SocketAddr>, start: impl Fn(SocketAddr) -> Result<Store, Halt>) -> Result<Store, Halt> {
+    const MORE: u32 = 2;
+    let Some(address) = at else {
+        for _ in 0..MORE {
+            match start(free()?) {
+                Err(Halt::Failed(_)) => {}
+                ended => return ended,
+            }
+        }
+        return start(free()?);
+    };
+    start(address)
 }
 
 fn free() -> Result<SocketAddr, Halt> {

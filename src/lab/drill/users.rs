@@ -13,10 +13,10 @@ const RATE: u64 = 200;
 /// Longer than any part of a drill.
 const SECONDS: u64 = 120;
 /// How many users have been found before a fault, and after it.
-const FOUND: f64 = 200.0;
+const FOUND: f64 = 100.0;
 /// The breaker needs a second's worth of failures, and a failure 50 ms.
 const OPENS: Duration = Duration::from_secs(10);
-const WARM: Duration = Duration::from_secs(60);
+const WARM: Duration = Duration::from_secs(120);
 /// By how much fewer answers may be in time under the fault, in parts of a hundred, on a machine that is busy with the drill itself.
 const TOLERANCE: u64 = 5;
 
