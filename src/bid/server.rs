@@ -308,9 +308,6 @@ impl<N: Net, S: Service> Server<N, S> {
         self.pace.begin(gathered);
         self.now = Now { boot: gathered.at, wall: clock::wall() };
         let late = self.meter.woke(self.now.boot);
-        if let Some((from, _)) = late {
-            self.net.kept(from);
-        }
         self.kept(late);
         self.desk.begin();
         self.desk.counters.turns += 1;
@@ -365,6 +362,7 @@ impl<N: Net, S: Service> Server<N, S> {
 
     fn kept(&mut self, kept: Option<Kept>) {
         if let Some((from, to)) = kept {
+            self.net.kept(from);
             self.desk.service.stalled(from, to);
         }
     }

@@ -41,11 +41,16 @@ impl Gathers {
         gathered
     }
 
-    /// The last one ended late: what it found may have come since `from`. So may what the next one finds: a process is stopped on
-    /// its way out of the kernel, when the gather is over.
+    /// The core was kept away from `from` on: what was found since may have come then. So may what the next one finds: a process is
+    /// stopped on its way out of the kernel, when the gather is over.
     pub(super) fn kept(&mut self, from: Nanos) {
         self.since = self.since.min(from);
-        self.kept = Some(from);
+        self.kept = Some(self.kept.map_or(from, |kept| kept.min(from)));
+    }
+
+    /// Whether the next one is to look at once: whether it slept could not be told from its having been slow.
+    pub(super) fn was_kept(&self) -> bool {
+        self.kept.is_some()
     }
 }
 

@@ -126,7 +126,8 @@ pub trait Net {
         clock::boot()
     }
 
-    /// The last [`Net::wait`] ended late: what it found may have come since `from`. Said before [`Net::next`].
+    /// The core was kept away from `from` to now: what is found from now on may have come since then, until the end of the next
+    /// [`Net::wait`], which looks at once.
     fn kept(&mut self, _from: Nanos) {}
 
     /// At most so many receive buffers are filled from the next [`Net::wait`] on to the one after it; at least one.
