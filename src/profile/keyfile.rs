@@ -78,7 +78,10 @@ impl KeyFile {
         open.read(true).write(true).create(true).truncate(false).mode(0o600);
         let (file, path) = (open.open(path)?, path.to_owned());
         if file.metadata()?.mode() & 0o077 != 0 {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its mode lets others read the keys; chmod 600 it"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "its mode lets others read the keys; chmod 600 it",
+            ));
         }
         file.try_lock().map_err(|error| match error {
             TryLockError::Error(error) => error,
