@@ -205,6 +205,9 @@ mod tests {
         let more = Loaded { after: 4 << 20, ..loaded };
         assert_eq!(Bound::of(&config, 1, 1, more).total() - bound(1, 1), 2 << 20);
         let line = Bound::of(&config, 2, 9872, loaded).to_string();
-        assert!(line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 100, "), "{line}");
+        assert!(
+            line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 100, "),
+            "{line}"
+        );
     }
 }
