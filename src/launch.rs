@@ -36,7 +36,7 @@ use crate::config::{self, Config};
 use crate::metrics::clock::Steps;
 use crate::config::process::Effort;
 use crate::harden::panic::{Drill, Who};
-use crate::ingress::{self, Ingress};
+use crate::ingress::Ingress;
 use crate::ingress::certificate::Certificate;
 use crate::ingress::counts::Ingressed;
 use crate::metrics::core::CoreMetrics;
