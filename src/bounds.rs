@@ -105,7 +105,7 @@ impl Bound {
             ("loaded", loaded.after + grown),
             ("books", loaded.campaigns * config.exchanges.len().max(1) * sums * COHORT),
             ("admin", limits::ADMIN_CONNECTIONS * ADMIN_BYTES),
-            ("ingress", config.ingress.as_ref().map_or(0, |of| ingress::memory(of.max_connections.get() as usize))),
+            ("ingress", config.ingress.as_ref().map_or(0, |_| ingress::memory(through_ingress(config)))),
             ("rest", PROCESS_REST),
         ];
         Bound { cores, connections, core, process }
@@ -141,12 +141,19 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Connections that each of `cores` may have, of so many descriptors of the process.
-pub fn connections(descriptors: u64, cores: usize) -> usize {
+/// Connections that each of `cores` may have, of so many descriptors of the process. Each that comes through the ingress has two
+/// more, the peer's and the ingress's own end.
+pub fn connections(config: &Config, descriptors: u64, cores: usize) -> usize {
     let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let reserved = limits::RESERVED_DESCRIPTORS + 2 * through_ingress(config);
     // With next to none, half of them are reserved.
-    let shared = descriptors - limits::RESERVED_DESCRIPTORS.min(descriptors / 2);
+    let shared = descriptors - reserved.min(descriptors / 2);
     (shared / cores).clamp(1, limits::CONNECTIONS)
+}
+
+/// Connections that may come through the ingress, if there is one.
+fn through_ingress(config: &Config) -> usize {
+    config.ingress.as_ref().map_or(0, |ingress| ingress.max_connections.get() as usize)
 }
 
 /// Raises the limit of descriptors as far as this process may, and says where it is.
@@ -179,6 +186,8 @@ mod tests {
     #[test]
     fn what_is_reserved_is_not_shared_out() {
         let reserved = limits::RESERVED_DESCRIPTORS;
+        let config = Config::demo(std::path::Path::new("x"));
+        let connections = |descriptors, cores| connections(&config, descriptors, cores);
         assert_eq!(connections(20_000, 1), 20_000 - reserved);
         assert_eq!(connections(20_000, 2), (20_000 - reserved) / 2);
         assert_eq!(connections(100, 1), 50);
@@ -196,6 +205,9 @@ mod tests {
         let more = Loaded { after: 4 << 20, ..loaded };
         assert_eq!(Bound::of(&config, 1, 1, more).total() - bound(1, 1), 2 << 20);
         let line = Bound::of(&config, 2, 9872, loaded).to_string();
-        assert!(line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 100, "), "{line}");
+        assert!(
+            line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 100, "),
+            "{line}"
+        );
     }
 }

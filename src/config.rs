@@ -129,11 +129,15 @@ impl Server {
         let taken = path == "/ready" || ["/openrtb/", "/notice/"].iter().any(|taken| path.starts_with(taken));
         let plain = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
         if taken || !plain {
-            return Err(ConfigError(format!("server.health_path {path:?}: a path of its own is wanted, such as /health")));
+            return Err(ConfigError(format!(
+                "server.health_path {path:?}: a path of its own is wanted, such as /health"
+            )));
         }
         for (key, code) in [("health_ok", self.health_ok), ("health_not_ready", self.health_not_ready)] {
             if !(200..=599).contains(&code) || code == 304 {
-                return Err(ConfigError(format!("server.{key} {code}: a status from 200 to 599, and not 304, is wanted")));
+                return Err(ConfigError(format!(
+                    "server.{key} {code}: a status from 200 to 599, and not 304, is wanted"
+                )));
             }
         }
         Ok(())

@@ -32,18 +32,18 @@ use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Health, Stores as StoresEnds};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
-use crate::config::{self, Config};
-use crate::metrics::clock::Steps;
 use crate::config::process::Effort;
+use crate::config::{self, Config};
 use crate::harden::panic::{Drill, Who};
-use crate::ingress::{self, Ingress};
+use crate::ingress::Ingress;
 use crate::ingress::certificate::Certificate;
 use crate::ingress::counts::Ingressed;
+use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::exchanges::Exchanges;
+use crate::metrics::render::{Cores, Reconciliation};
 use crate::metrics::stalls;
 use crate::metrics::stalls::watch::Watch;
-use crate::metrics::render::{Cores, Reconciliation};
 use crate::profile::count::Delta;
 use crate::profile::erase::{self, Erase};
 use crate::profile::keyfile::{self, KeyFile};
@@ -245,8 +245,7 @@ impl Reserved {
         let data = Data::load(source, &user_key).map_err(failed)?;
         data.check(&config).map_err(failed)?;
         let loaded = Loaded { campaigns: data.campaigns().len(), before, after: bounds::resident() };
-        let ingress = config.ingress.as_ref().map_or(0, ingress::descriptors);
-        let connections = bounds::connections(bounds::descriptors().saturating_sub(ingress), topology.bid.len());
+        let connections = bounds::connections(&config, bounds::descriptors(), topology.bid.len());
         let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
         let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
@@ -542,6 +541,7 @@ impl Node {
     ///
     /// # Errors
     /// There is no such core, or the kernel gives no thread.
+    #[allow(clippy::disallowed_methods, reason = "a thread of its own waits")]
     pub fn drill(&self, drill: Drill) -> io::Result<()> {
         if matches!(drill.who, Who::Bid(core) if usize::from(core.0) >= self.panel.cores()) {
             return Err(io::Error::other("a drill for a bid core that is not there"));

@@ -30,8 +30,7 @@ pub const RESERVED_DESCRIPTORS: usize = 256;
 /// Input of a core that is not consumed yet (requests in pieces, and requests that wait): the size of a place in bytes, and how
 /// many there are. The first hold nearly every request, the last the longest with its chunks and what came behind it. When there
 /// are none left, the request that has been coming for longest gives up its own.
-pub const INPUTS: [(usize, usize); 3] =
-    [(RECEIVE_BUFFER, 2048), (16 * RECEIVE_BUFFER, 128), (2 * BODY_BYTES, 16)];
+pub const INPUTS: [(usize, usize); 3] = [(RECEIVE_BUFFER, 2048), (16 * RECEIVE_BUFFER, 128), (2 * BODY_BYTES, 16)];
 /// Time from the first bytes of a request until it has to be whole, ns; then it is answered 408. An exchange sends one within a
 /// round trip or two, and would not wait for an answer for a second.
 pub const REQUEST_NS: u64 = 10_000_000_000;

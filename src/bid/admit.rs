@@ -117,13 +117,7 @@ pub fn deadline(now: Now, arrived: Nanos, stalls: &Stalls) -> Result<Nanos, NoBi
 /// Whether a request that is answered `service_ns` from now is then younger than `limit_ns`; if not, it is not worth reading. Asked
 /// before anything is spent on it.
 #[inline]
-pub fn in_time(
-    now: Now,
-    arrived: Nanos,
-    service_ns: u64,
-    limit_ns: u64,
-    stalls: &Stalls,
-) -> Result<(), NoBidReason> {
+pub fn in_time(now: Now, arrived: Nanos, service_ns: u64, limit_ns: u64, stalls: &Stalls) -> Result<(), NoBidReason> {
     let answered = now.boot.after(service_ns);
     if answered < arrived.after(limit_ns) { Ok(()) } else { Err(stalls.reason(answered, arrived, limit_ns)) }
 }

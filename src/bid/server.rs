@@ -211,8 +211,8 @@ pub struct Server<N: Net, S: Service> {
     inputs: Inputs,
     /// Connections with answers to submit.
     dirty: Vec<Conn>,
-    /// Connections that can read on in their kept input.
-    freed: Vec<Conn>,
+    /// Connections that can read on in their kept input, in order.
+    freed: VecDeque<Conn>,
     /// Connections that wait for an answer buffer, in order.
     starved: VecDeque<Conn>,
     /// Parked requests that can be answered.
@@ -258,7 +258,7 @@ impl<N: Net, S: Service> Server<N, S> {
             connections: Vec::with_capacity(core.connections),
             inputs: Inputs::new(),
             dirty: Vec::with_capacity(1024),
-            freed: Vec::with_capacity(1024),
+            freed: VecDeque::with_capacity(1024),
             starved: VecDeque::with_capacity(1024),
             ready: Vec::with_capacity(1024),
             watch: VecDeque::with_capacity(core.connections),
@@ -308,6 +308,9 @@ impl<N: Net, S: Service> Server<N, S> {
         self.pace.begin(gathered);
         self.now = Now { boot: gathered.at, wall: clock::wall() };
         let late = self.meter.woke(self.now.boot);
+        if let Some((from, _)) = late {
+            self.net.kept(from);
+        }
         self.kept(late);
         self.desk.begin();
         self.desk.counters.turns += 1;
@@ -366,14 +369,17 @@ impl<N: Net, S: Service> Server<N, S> {
         }
     }
 
-    /// Answers what waited and can go on, and submits all answers, until nothing moves any more.
+    /// Answers what waited and can go on, and submits all answers, until nobody waits for what has become free.
     fn advance(&mut self) {
+        // Where sending is done at once, a long pipeline could go on for as long as its peer reads: each has one answer buffer in
+        // a turn, and then others are heard.
+        for _ in 0..self.freed.len() {
+            let Some(conn) = self.freed.pop_front() else { break };
+            self.read_on(conn);
+        }
         loop {
             self.moved = false;
             self.resume_ready();
-            while let Some(conn) = self.freed.pop() {
-                self.read_on(conn);
-            }
             while self.desk.answers.any_free() {
                 let Some(conn) = self.starved.pop_front() else { break };
                 if let Some(connection) = live(&mut self.connections, conn) {
@@ -383,7 +389,7 @@ impl<N: Net, S: Service> Server<N, S> {
                 }
             }
             self.submit();
-            let waiting = !self.freed.is_empty() || !self.ready.is_empty() || !self.starved.is_empty();
+            let waiting = !self.ready.is_empty() || !self.starved.is_empty();
             if !(self.moved && waiting) {
                 return;
             }
@@ -506,7 +512,7 @@ impl<N: Net, S: Service> Server<N, S> {
         }
         if connection.held == Held::Room {
             connection.held = Held::No;
-            self.freed.push(conn);
+            self.freed.push_back(conn);
         } else {
             self.settle(conn);
         }

@@ -371,7 +371,8 @@ impl Bidder {
 
     /// Whether the exchange of this path hears of its limit by a status of its own.
     fn is_told_of_quotas(&self, path: &[u8]) -> bool {
-        let exchange = path.strip_prefix(b"/openrtb/").and_then(|path| self.core.exchanges.by_path(without_query(path)));
+        let exchange =
+            path.strip_prefix(b"/openrtb/").and_then(|path| self.core.exchanges.by_path(without_query(path)));
         exchange.is_some_and(|exchange| exchange.rules.over_quota == OverQuota::TooMany)
     }
 

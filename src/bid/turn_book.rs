@@ -71,9 +71,9 @@ impl TurnBook {
                 sum = sum.saturating_add(service_ns.saturating_mul(count));
             }
         }
-        if requests > 0 {
+        if let Some(mean) = sum.checked_div(requests) {
             // One stolen moment is no reason to give up what comes after it.
-            let mean = (sum / requests).min(limits::QUEUE_NS);
+            let mean = mean.min(limits::QUEUE_NS);
             self.service_ns = (self.service_ns * (TURNS - 1) + mean) / TURNS;
         }
     }

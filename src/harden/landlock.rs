@@ -57,8 +57,11 @@ impl Reach {
         }
         // Keys are read once, before anybody can replace them.
         let keys = [&data.notice_key_file, &data.user_key_file];
-        let (once, again): (Vec<_>, Vec<_>) =
-            named.files().map(|file| file.clone()).partition(|file| keys.contains(&file));
+        let (once, again): (Vec<_>, Vec<_>) = named
+            .files()
+            .map(|file| file.clone())
+            .filter(|file| *file != data.dir)
+            .partition(|file| keys.contains(&file));
         let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
         read.extend(std::env::current_exe());
         read.extend(once);

@@ -28,6 +28,7 @@ pub fn install(panel: Arc<Panel>) {
     std::panic::set_hook(Box::new(move |info| end(&panel, &panicked, info)));
 }
 
+#[allow(clippy::disallowed_methods, reason = "nothing is left to be done but to wait")]
 fn end(panel: &Panel, panicked: &AtomicBool, info: &PanicHookInfo<'_>) {
     if panicked.swap(true, Ordering::AcqRel) {
         // The first one ends the process; there is nothing this thread can go on with.

@@ -234,7 +234,7 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     rules.insert(libc::SYS_io_uring_register, vec![all([condition(1, SeccompCmpOp::Eq, SYNC_CANCEL)?])?]);
     // Non-blocking sockets, how long an answer of DNS is, and whether the log is a terminal.
     let controls = [libc::FIONBIO, libc::FIONREAD, libc::TCGETS];
-    let controls = controls.map(|control| all([condition(1, SeccompCmpOp::Eq, control as u64)?]));
+    let controls = controls.map(|control| all([condition(1, SeccompCmpOp::Eq, control)?]));
     rules.insert(libc::SYS_ioctl, controls.into_iter().collect::<Result<_, _>>()?);
     Ok(rules)
 }

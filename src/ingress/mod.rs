@@ -54,11 +54,6 @@ pub const fn memory(connections: usize) -> usize {
     connections * each + limits::INGRESS_LONG * long
 }
 
-/// Descriptors that it takes at most: a connection here, and its own to the bid port.
-pub fn descriptors(config: &config::Ingress) -> u64 {
-    2 * u64::from(config.max_connections.get())
-}
-
 /// The running thread.
 #[derive(Debug)]
 pub struct Ingress {

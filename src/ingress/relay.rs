@@ -126,6 +126,7 @@ struct Input {
 }
 
 /// What the input begins with.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 enum Next {
     Request(Whole),
     Partial { proceed: bool },

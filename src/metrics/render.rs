@@ -122,9 +122,12 @@ impl Collector for Cores {
         self.histograms(&mut encoder, "corebid_stage_seconds", "Time in each stage of sampled requests", |core| {
             Stage::ALL.iter().map(|&stage| (Some(("stage", stage.label())), &core.stages[stage as usize])).collect()
         })?;
-        self.histograms(&mut encoder, "corebid_turn_seconds", "Length of the turns of the loop, without waiting", |core| {
-            vec![(None, &core.turn)]
-        })?;
+        self.histograms(
+            &mut encoder,
+            "corebid_turn_seconds",
+            "Length of the turns of the loop, without waiting",
+            |core| vec![(None, &core.turn)],
+        )?;
         self.histograms(
             &mut encoder,
             "corebid_queue_seconds",
@@ -166,7 +169,8 @@ impl Collector for Reconciliation {
             0 => 0,
             turned => clock::boot().since(Nanos(turned)),
         };
-        let turn_age = encoder.encode_descriptor("corebid_reconcile_turn_age_seconds", help, None, MetricType::Gauge)?;
+        let turn_age =
+            encoder.encode_descriptor("corebid_reconcile_turn_age_seconds", help, None, MetricType::Gauge)?;
         ConstGauge::new(age as f64 / 1e9).encode(turn_age)?;
         // A series for each head, a minute apart: a hash is no number.
         if let Some(Anchor { segment, records, head }) = self.0.head.get() {

@@ -78,7 +78,10 @@ impl KeyFile {
         open.read(true).write(true).create(true).truncate(false).mode(0o600);
         let (file, path) = (open.open(path)?, path.to_owned());
         if file.metadata()?.mode() & 0o077 != 0 {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its mode lets others read the keys; chmod 600 it"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "its mode lets others read the keys; chmod 600 it",
+            ));
         }
         file.try_lock().map_err(|error| match error {
             TryLockError::Error(error) => error,
@@ -352,6 +355,7 @@ mod tests {
         fn another_file_is_left_alone(bytes in proptest::collection::vec(1..u8::MAX, 0..700)) {
             let place = Place::new("any");
             fs::write(place.file(), &bytes).unwrap();
+            fs::set_permissions(place.file(), fs::Permissions::from_mode(0o600)).unwrap();
             let opened = KeyFile::open(&place.file());
             prop_assert_eq!(opened.is_ok(), bytes.len() <= SLOT);
             match opened {

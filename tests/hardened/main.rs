@@ -22,9 +22,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
 use support::client::{Client, target};
 use support::process::{Bidder, corebid, run};
-use serde_json::Value;
 use support::{Folder, campaign, eventually, micros, request};
 
 /// `nobody`, as a number: no host need know the name.

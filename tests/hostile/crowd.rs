@@ -59,7 +59,8 @@ fn as_many_connections_as_there_are_descriptors_for(backend: &str) {
                 Ok(mut stream) => {
                     // One in two begins a request and never goes on.
                     if number % 2 == 0 {
-                        let _ = stream.write_all(b"POST /openrtb/generic HTTP/1.1\r\nContent-Length: 100\r\n\r\n{").await;
+                        let _ =
+                            stream.write_all(b"POST /openrtb/generic HTTP/1.1\r\nContent-Length: 100\r\n\r\n{").await;
                     }
                     held.push(stream);
                 }
@@ -68,7 +69,9 @@ fn as_many_connections_as_there_are_descriptors_for(backend: &str) {
         }
         (held, refused)
     });
-    let open = || bidder.metric("corebid_connections_accepted_total", "") - bidder.metric("corebid_connections_closed_total", "");
+    let open = || {
+        bidder.metric("corebid_connections_accepted_total", "") - bidder.metric("corebid_connections_closed_total", "")
+    };
     let (reached, resident, bound) = (open(), resident_of(bidder.process()), bound_of(&bidder));
     println!(
         "{backend}: {} connections made of {most}, {refused} refused, {reached} open at the bidder; {} MiB of {} MiB",
@@ -86,7 +89,8 @@ fn as_many_connections_as_there_are_descriptors_for(backend: &str) {
         });
     }
     // Half requests are not waited for longer than they may take.
-    let begun = bidder.metric("corebid_requests_timed_out_total", "") + bidder.metric("corebid_inputs_pressed_total", "");
+    let begun =
+        bidder.metric("corebid_requests_timed_out_total", "") + bidder.metric("corebid_inputs_pressed_total", "");
     println!("{backend}: {begun} half requests given up so far");
     let given_up = Duration::from_nanos(limits::REQUEST_NS) + Duration::from_secs(5);
     std::thread::sleep(given_up);

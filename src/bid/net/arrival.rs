@@ -15,11 +15,13 @@ pub(super) struct Gathers {
     pub(super) at: Nanos,
     /// Which one it is, counted from the first.
     pub(super) serial: u32,
+    /// The last one may have been over before the core was kept away from then on, and found nothing yet that came meanwhile.
+    kept: Option<Nanos>,
 }
 
 impl Gathers {
     pub(super) fn new(now: Nanos) -> Gathers {
-        Gathers { since: now, at: now, serial: 0 }
+        Gathers { since: now, at: now, serial: 0, kept: None }
     }
 
     /// The next one begins.
@@ -31,10 +33,49 @@ impl Gathers {
     /// It has found everything, or, if not `complete`, as much as there was room for.
     #[inline]
     pub(super) fn end(&mut self, gathered: Gathered, complete: bool) -> Gathered {
-        self.since = if gathered.slept { gathered.at } else { self.at };
+        let before = self.kept.take().map_or(self.at, |kept| kept.min(self.at));
+        self.since = if gathered.slept { gathered.at } else { before };
         if complete {
             self.at = gathered.at;
         }
         gathered
+    }
+
+    /// The last one ended late: what it found may have come since `from`. A signal ends it before the process is stopped, and then
+    /// it has found nothing.
+    pub(super) fn kept(&mut self, from: Nanos) {
+        self.since = self.since.min(from);
+        self.kept = Some(from);
+    }
+
+    /// It has found something, and so everything.
+    #[inline]
+    pub(super) fn found(&mut self) {
+        self.kept = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_late_wait_did_not_find_is_as_old_when_the_next_does() {
+        let gathered = |at, slept| Gathered { at: Nanos(at), slept };
+        for (found, since) in [(false, 100), (true, 150)] {
+            let mut gathers = Gathers::new(Nanos(90));
+            gathers.end(gathered(100, false), true);
+            // It was stopped from 100 to 150, in a wait that the signal had ended.
+            gathers.end(gathered(150, true), true);
+            gathers.kept(Nanos(100));
+            assert_eq!(gathers.since, Nanos(100));
+            if found {
+                gathers.found();
+            }
+            gathers.end(gathered(151, false), true);
+            assert_eq!(gathers.since, Nanos(since), "found: {found}");
+            gathers.end(gathered(152, false), true);
+            assert_eq!(gathers.since, Nanos(151));
+        }
     }
 }

@@ -182,6 +182,7 @@ impl Epoll {
                 socket.hung_up |= gone;
                 if !socket.readable && (gone || event.events & libc::EPOLLIN as u32 != 0) {
                     socket.readable = true;
+                    self.gathers.found();
                     socket.unread = Unread::from(self.gathers.since, self.now);
                 }
                 let unsent = socket.unsent;
@@ -350,6 +351,10 @@ impl Net for Epoll {
         self.gathers.begin();
         // Events that did not fit are taken while the turn looks at these.
         Ok(self.gathers.end(Gathered { at: self.now, slept }, true))
+    }
+
+    fn kept(&mut self, from: Nanos) {
+        self.gathers.kept(from);
     }
 
     fn bound(&mut self, reads: usize) {

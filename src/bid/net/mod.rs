@@ -126,6 +126,9 @@ pub trait Net {
         clock::boot()
     }
 
+    /// The last [`Net::wait`] ended late: what it found may have come since `from`. Said before [`Net::next`].
+    fn kept(&mut self, _from: Nanos) {}
+
     /// At most so many receive buffers are filled from the next [`Net::wait`] on to the one after it; at least one.
     fn bound(&mut self, reads: usize);
 

@@ -355,6 +355,7 @@ impl Uring {
     fn received(&mut self, conn: Conn, result: i32, flags: u32) -> Option<Happened> {
         let buffer = cqueue::buffer_select(flags);
         if buffer.is_some() {
+            self.gathers.found();
             self.buffers.filled_one();
         }
         let gathers = &self.gathers;
@@ -445,6 +446,10 @@ impl Net for Uring {
         self.take_in(now);
         let (slept, complete) = self.gather(now, until)?;
         Ok(self.gathers.end(Gathered { at: clock::boot(), slept }, complete))
+    }
+
+    fn kept(&mut self, from: Nanos) {
+        self.gathers.kept(from);
     }
 
     fn bound(&mut self, reads: usize) {

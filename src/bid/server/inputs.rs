@@ -77,9 +77,7 @@ impl Input {
             }
             // What was consumed makes room once it is the larger part, or there is no other, so that no byte moves more
             // than once on average.
-            Some(place)
-                if self.start > self.end / 2 || self.end as usize + bytes.len() > inputs.size(place) =>
-            {
+            Some(place) if self.start > self.end / 2 || self.end as usize + bytes.len() > inputs.size(place) => {
                 inputs.bytes_mut(place).copy_within(self.start as usize..self.end as usize, 0);
                 (self.start, self.end) = (0, kept as u32);
             }

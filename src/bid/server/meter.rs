@@ -121,9 +121,9 @@ impl Meter {
         let (from, took, steps) = (self.last, now.since(self.last), work.since(self.work));
         (self.last, self.work) = (now, work);
         let explained = steps * (self.usual >> FRACTION);
-        if steps > 0 {
+        if let Some(each) = (took << FRACTION).checked_div(steps) {
             // What is far beyond the usual counts as twice of it: a stall is not to become usual, and a slower program is.
-            let each = ((took << FRACTION) / steps).min(2 * self.usual + (1000 << FRACTION));
+            let each = each.min(2 * self.usual + (1000 << FRACTION));
             self.usual = self.usual - (self.usual >> MEMORY) + (each >> MEMORY);
             self.usual = self.usual.min(USUAL_MOST_NS << FRACTION);
         }

@@ -30,10 +30,10 @@ impl Pace {
     /// A turn begins. What the turn before it cost is known now: its answers were sent by the wait, if that did not sleep.
     #[inline]
     pub(super) fn begin(&mut self, gathered: Gathered) {
-        if self.reads > 0 {
-            let until = if gathered.slept { self.ended } else { gathered.at };
+        let until = if gathered.slept { self.ended } else { gathered.at };
+        if let Some(ns) = until.since(self.began).checked_div(self.reads) {
             // One stolen moment is no reason to read next to nothing.
-            let ns = (until.since(self.began) / self.reads).min(TURN_NS);
+            let ns = ns.min(TURN_NS);
             self.read_ns = if self.read_ns == 0 { ns } else { (self.read_ns * (TURNS - 1) + ns) / TURNS };
         }
         self.began = gathered.at;

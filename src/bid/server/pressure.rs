@@ -26,8 +26,11 @@ impl<N: Net, S: Service> Server<N, S> {
         (self.core.idle_ns / 32).max(1)
     }
 
-    /// When [`Server::close_idle`] has something to look at.
+    /// When the loop has something to do by itself: to read on, or to look at who takes and does not give.
     pub(super) fn look_at(&self) -> Nanos {
+        if !self.freed.is_empty() {
+            return self.now.boot;
+        }
         let mut until = self.watch.front().map_or(Nanos::NEVER, |watched| watched.look).min(self.sweep_at);
         if !self.starved.is_empty() {
             until = until.min(self.now.boot.after(SHORT_NS));

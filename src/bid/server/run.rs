@@ -75,7 +75,9 @@ pub fn run_core<S: Service>(
 ) -> io::Result<Counters> {
     if core.backend == Backend::IoUring {
         match Ring::open() {
-            Ok(ring) => return run(core, Uring::new(ring, listener, wakeup, core.waiting, core.connections)?, service, started),
+            Ok(ring) => {
+                return run(core, Uring::new(ring, listener, wakeup, core.waiting, core.connections)?, service, started);
+            }
             Err(missing) => log::warn!("{missing}; serving with epoll instead"),
         }
     }
