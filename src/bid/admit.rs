@@ -165,8 +165,8 @@ mod tests {
 
         // With what answering takes, the time is up sooner.
         let calm = Stalls::default();
-        assert_eq!(in_time(now(7), arrived, Nanos::MS - 1, &calm), Ok(()));
-        assert_eq!(in_time(now(7), arrived, Nanos::MS, &calm), Err(NoBidReason::Shed));
+        assert_eq!(in_time(now(7), arrived, Nanos::MS - 1, limits::DEADLINE_NS, &calm), Ok(()));
+        assert_eq!(in_time(now(7), arrived, Nanos::MS, limits::DEADLINE_NS, &calm), Err(NoBidReason::Shed));
 
         let mut hasty = exchange.clone();
         hasty.rules.deadline_ms = 3;
