@@ -14,7 +14,7 @@ pub const IDLE_NS: u64 = 150_000_000_000;
 /// One provided receive buffer, bytes: holds nearly every request whole, so that it is read in place.
 pub const RECEIVE_BUFFER: usize = 16 * 1024;
 /// Provided receive buffers per core. A power of two, as the kernel's buffer ring demands.
-pub const RECEIVE_BUFFERS: usize = 256;
+pub const RECEIVE_BUFFERS: usize = 128;
 /// The shortest bid response that is compressed for who accepts gzip, bytes: a shorter one fits a TCP segment as it is
 /// (1,460 bytes with its head), so compressing it saves the network nothing.
 pub const GZIP_FROM: usize = 1_200;
@@ -28,9 +28,13 @@ pub const CONNECTIONS: usize = 65_536;
 /// which must go on when connections have taken all there are.
 pub const RESERVED_DESCRIPTORS: usize = 256;
 /// Input of a core that is not consumed yet (requests in pieces, and requests that wait): the size of a place in bytes, and how
-/// many there are. The first hold nearly every request, the last the longest with its chunks and what came behind it. When there
-/// are none left, the request that has been coming for longest gives up its own.
-pub const INPUTS: [(usize, usize); 3] = [(RECEIVE_BUFFER, 2048), (16 * RECEIVE_BUFFER, 128), (2 * BODY_BYTES, 16)];
+/// many there are. The first hold nearly every request, the last the longest with its chunks, and all receive buffers there are behind
+/// it: what the kernel has taken for a connection before it was paused. When there are none left, the request that has been coming for
+/// longest gives up its own.
+pub const INPUTS: [(usize, usize); 3] =
+    [(RECEIVE_BUFFER, 2048), (16 * RECEIVE_BUFFER, 128), (LONGEST_REQUEST + RECEIVE_BUFFERS * RECEIVE_BUFFER, 16)];
+/// The longest request that is read, bytes: chunks take an eighth beside the body, and there may be trailers.
+const LONGEST_REQUEST: usize = BODY_BYTES + BODY_BYTES / 8 + 2 * HEAD_BYTES;
 /// Time from the first bytes of a request until it has to be whole, ns; then it is answered 408. An exchange sends one within a
 /// round trip or two, and would not wait for an answer for a second.
 pub const REQUEST_NS: u64 = 10_000_000_000;
@@ -294,8 +298,6 @@ const _: () = assert!(IDS_BORROWED_NS < LEASE_NS);
 const _: () = assert!(SHARD_BYTES >= SHARD_BYTES_LEAST);
 const _: () = assert!(HEAD_BYTES <= RECEIVE_BUFFER);
 const _: () = assert!(INPUTS[0].0 >= RECEIVE_BUFFER && INPUTS[0].0 < INPUTS[1].0 && INPUTS[1].0 < INPUTS[2].0);
-// The longest request that is read: chunks take an eighth beside the body, and there may be trailers.
-const _: () = assert!(INPUTS[2].0 >= BODY_BYTES + BODY_BYTES / 8 + 2 * HEAD_BYTES + RECEIVE_BUFFER);
 const _: () = assert!(BID_BYTES < ANSWER_BUFFER);
 const _: () = assert!(LEASE_NS > TICK_NS);
 const _: () = assert!(FEED_CLEAR_NS > TICK_NS && FEED_CLEAR_NS < FEED_LAG_NS);

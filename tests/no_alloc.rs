@@ -358,8 +358,8 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     let (mut bids, mut bills) = (0, 0);
     let counts = counted(|| {
         reload(&mut node);
-        // Until leases have been renewed and granted, too.
-        while node.gauges.ticks.get() == ticks || bids == 0 {
+        // Until leases have been renewed and granted, too. A slow machine sheds many of them.
+        while node.gauges.ticks.get() == ticks || bids <= 300 || bills <= 30 {
             let (more_bids, more_bills) = round(&mut clients, &documents);
             bids += more_bids;
             bills += more_bills;

@@ -38,7 +38,7 @@ impl Witness {
                 let bytes = http("POST", "/openrtb/generic", "", &request(&format!("w{}", seen.answered), ""));
                 let (head, rest) = bytes.split_at(bytes.len() / 2);
                 stream.write_all(head).expect("the witness is heard");
-                if seen.answered % 2 == 0 {
+                if seen.answered.is_multiple_of(2) {
                     // Long enough for the first half to be received by itself.
                     std::thread::sleep(Duration::from_micros(300));
                 }

@@ -97,8 +97,7 @@ impl World {
 
     /// Lets time pass; requests are sent meanwhile, as if at random, on whichever connection is free.
     fn pass(&mut self, until: u64) {
-        loop {
-            let Some(partner) = (0..self.partners.len()).min_by_key(|&partner| self.next[partner]) else { break };
+        while let Some(partner) = (0..self.partners.len()).min_by_key(|&partner| self.next[partner]) {
             let at = self.next[partner];
             if at > until.min(self.end) {
                 break;
@@ -438,10 +437,12 @@ fn a_partner_that_does_not_surge_keeps_its_share_and_notices_go_through() {
         for (who, partner) in [("the quiet partner", 1), ("notices", 2)] {
             for phase in 0..=2 {
                 let tally = &tallies[&(partner, phase)];
-                // A surge that comes twenty at once, on connections whose partner nobody knows yet, may cost others one.
+                // A surge that comes twenty at once, on connections whose partner nobody knows yet, may cost others one. A notice
+                // waits then, for less than anybody minds, and is not shed.
                 let lost = tally.shed + tally.late;
-                let few = lost * 200 <= tally.sent && pipeline > 1;
-                assert!(lost == 0 || few, "{who}, phase {phase}, {pipeline} at once: {tally:?}");
+                let few = lost * 100 <= tally.sent && pipeline > 1;
+                let safe = partner == 1 || (tally.shed == 0 && tally.slowest_ns < Nanos::SECOND);
+                assert!((lost == 0 || few) && safe, "{who}, phase {phase}, {pipeline} at once: {tally:?}");
             }
         }
         assert!(tallies[&(0, 1)].shed > 0);
