@@ -37,6 +37,8 @@ pub struct Enclosed {
     seccomp: Seccomp,
     /// What holds, for the log.
     held: Vec<String>,
+    /// What does not, for the log of a start that succeeds: one that fails says why, in one line.
+    missing: Vec<String>,
 }
 
 /// Gives up root, new privileges and whatever no file, port or process of `config` needs, and locks memory. The bid port is bound
@@ -47,13 +49,15 @@ pub struct Enclosed {
 pub fn enclose(config: &Config, bid: u16) -> Result<Enclosed, HardenError> {
     let Process { user, seccomp, landlock, mlock } = &config.process;
     privileges::no_new_privs().map_err(|error| HardenError(format!("no_new_privs: {error}")))?;
-    let mut held = vec!["no new privileges".to_owned()];
+    let held = vec!["no new privileges".to_owned()];
+    let mut enclosed = Enclosed { seccomp: *seccomp, held, missing: Vec::new() };
     // Its limit is root's to raise.
-    held.extend(wanted(*mlock, "mlock", || memory::lock(user.is_none()).map(|()| "memory locked".to_owned()))?);
+    enclosed.restrict(*mlock, "mlock", || memory::lock(user.is_none()).map(|()| "memory locked".to_owned()))?;
     match user {
-        Some(name) => held.push(privileges::become_user(name).map_err(HardenError)?),
+        Some(name) => enclosed.held.push(privileges::become_user(name).map_err(HardenError)?),
         None if privileges::is_root() => {
-            log::warn!("the process runs as root: name a user for it, process.user, or start it as one");
+            let root = "the process runs as root: name a user for it, process.user, or start it as one";
+            enclosed.missing.push(root.to_owned());
         }
         None => {}
     }
@@ -63,8 +67,8 @@ pub fn enclose(config: &Config, bid: u16) -> Result<Enclosed, HardenError> {
     if let Some(name) = user {
         privileges::check_owner(name, config).map_err(HardenError)?;
     }
-    held.extend(wanted(*landlock, "landlock", || landlock::restrict(&Reach::of(config, bid)))?);
-    Ok(Enclosed { seccomp: *seccomp, held })
+    enclosed.restrict(*landlock, "landlock", || landlock::restrict(&Reach::of(config, bid)))?;
+    Ok(enclosed)
 }
 
 impl Enclosed {
@@ -74,29 +78,33 @@ impl Enclosed {
     /// It is required and cannot be had.
     pub fn seal(mut self) -> Result<(), HardenError> {
         match self.seccomp {
-            Seccomp::Log => self.held.extend(wanted(Effort::Enforce, "seccomp", seccomp::log)?),
-            Seccomp::Refuse(effort) => self.held.extend(wanted(effort, "seccomp", seccomp::refuse)?),
+            Seccomp::Log => self.restrict(Effort::Enforce, "seccomp", seccomp::log)?,
+            Seccomp::Refuse(effort) => self.restrict(effort, "seccomp", seccomp::refuse)?,
+        }
+        for missing in &self.missing {
+            log::warn!("{missing}");
         }
         log::info!("hardened: {}", self.held.join(", "));
         Ok(())
     }
-}
 
-/// Does it, if it is wanted. Returns what holds then.
-fn wanted(
-    effort: Effort,
-    key: &str,
-    restrict: impl FnOnce() -> Result<String, String>,
-) -> Result<Option<String>, HardenError> {
-    if effort == Effort::Off {
-        return Ok(None);
-    }
-    match restrict() {
-        Ok(holds) => Ok(Some(holds)),
-        Err(missing) if effort == Effort::Required => Err(HardenError(format!("process.{key} is required: {missing}"))),
-        Err(missing) => {
-            log::warn!("process.{key}: {missing}");
-            Ok(None)
+    /// Does it, if it is wanted, and notes whether it holds then.
+    fn restrict(
+        &mut self,
+        effort: Effort,
+        key: &str,
+        restrict: impl FnOnce() -> Result<String, String>,
+    ) -> Result<(), HardenError> {
+        if effort == Effort::Off {
+            return Ok(());
         }
+        match restrict() {
+            Ok(holds) => self.held.push(holds),
+            Err(missing) if effort == Effort::Required => {
+                return Err(HardenError(format!("process.{key} is required: {missing}")));
+            }
+            Err(missing) => self.missing.push(format!("process.{key}: {missing}")),
+        }
+        Ok(())
     }
 }
