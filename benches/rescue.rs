@@ -323,10 +323,10 @@ fn ask(server: &Server, rate: u64, seconds: u64, mut hold: impl FnMut(Nanos)) ->
             };
             idle = false;
             let now = clock::boot().0;
-            for at in 0..got {
+            for &byte in &bytes[..got] {
                 asked.got += 1;
                 let is_mark = asked.got == OURS.len() - 4;
-                let rescued = is_mark && bytes[at] == b'r';
+                let rescued = is_mark && byte == b'r';
                 if is_mark {
                     let due = asked.due.pop_front().expect("an answer to nothing");
                     let late = now.saturating_sub(due) > DEADLINE_NS;

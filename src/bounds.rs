@@ -117,10 +117,10 @@ impl Bound {
         self.cores * sum(&self.core) + sum(&self.process)
     }
 
-    /// What the kernel may keep beside it for the connections, bytes: it counts an answer twice, and takes input up to its own
-    /// bound (`net.ipv4.tcp_mem` for all sockets of the machine).
+    /// What the kernel may keep beside it for the connections, bytes: it counts what it
+    /// holds twice (`net.ipv4.tcp_mem` bounds all sockets of the machine).
     pub fn kernel(&self) -> usize {
-        self.cores * self.connections * 2 * limits::SOCKET_SEND_BYTES
+        self.cores * self.connections * 2 * (limits::SOCKET_SEND_BYTES + limits::SOCKET_RECEIVE_BYTES)
     }
 }
 

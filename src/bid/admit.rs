@@ -165,8 +165,11 @@ mod tests {
 
         // With what answering takes, the time is up sooner.
         let calm = Stalls::default();
-        assert_eq!(in_time(now(7), arrived, Nanos::MS - 1, limits::DEADLINE_NS, &calm), Ok(()));
-        assert_eq!(in_time(now(7), arrived, Nanos::MS, limits::DEADLINE_NS, &calm), Err(NoBidReason::Shed));
+        let whole = limits::DEADLINE_NS;
+        assert_eq!(in_time(now(7), arrived, Nanos::MS - 1, whole, &calm), Ok(()));
+        assert_eq!(in_time(now(7), arrived, Nanos::MS, whole, &calm), Err(NoBidReason::Shed));
+        assert_eq!(in_time(now(1), arrived, Nanos::MS, 2 * Nanos::MS + 1, &calm), Ok(()));
+        assert_eq!(in_time(now(1), arrived, Nanos::MS, 2 * Nanos::MS, &calm), Err(NoBidReason::Shed));
 
         let mut hasty = exchange.clone();
         hasty.rules.deadline_ms = 3;

@@ -15,7 +15,7 @@ pub(super) struct Gathers {
     pub(super) at: Nanos,
     /// Which one it is, counted from the first.
     pub(super) serial: u32,
-    /// The last one may have been over before the core was kept away from then on, and found nothing yet that came meanwhile.
+    /// The core was kept away from then on, after the last one perhaps, which then has not found what came meanwhile.
     kept: Option<Nanos>,
 }
 
@@ -41,17 +41,11 @@ impl Gathers {
         gathered
     }
 
-    /// The last one ended late: what it found may have come since `from`. A signal ends it before the process is stopped, and then
-    /// it has found nothing.
+    /// The last one ended late: what it found may have come since `from`. So may what the next one finds: a process is stopped on
+    /// its way out of the kernel, when the gather is over.
     pub(super) fn kept(&mut self, from: Nanos) {
         self.since = self.since.min(from);
         self.kept = Some(from);
-    }
-
-    /// It has found something, and so everything.
-    #[inline]
-    pub(super) fn found(&mut self) {
-        self.kept = None;
     }
 }
 
@@ -62,20 +56,15 @@ mod tests {
     #[test]
     fn what_a_late_wait_did_not_find_is_as_old_when_the_next_does() {
         let gathered = |at, slept| Gathered { at: Nanos(at), slept };
-        for (found, since) in [(false, 100), (true, 150)] {
-            let mut gathers = Gathers::new(Nanos(90));
-            gathers.end(gathered(100, false), true);
-            // It was stopped from 100 to 150, in a wait that the signal had ended.
-            gathers.end(gathered(150, true), true);
-            gathers.kept(Nanos(100));
-            assert_eq!(gathers.since, Nanos(100));
-            if found {
-                gathers.found();
-            }
-            gathers.end(gathered(151, false), true);
-            assert_eq!(gathers.since, Nanos(since), "found: {found}");
-            gathers.end(gathered(152, false), true);
-            assert_eq!(gathers.since, Nanos(151));
-        }
+        let mut gathers = Gathers::new(Nanos(90));
+        gathers.end(gathered(100, false), true);
+        // It was stopped from 100 to 150, on its way out of the kernel.
+        gathers.end(gathered(150, true), true);
+        gathers.kept(Nanos(100));
+        assert_eq!(gathers.since, Nanos(100));
+        gathers.end(gathered(151, false), true);
+        assert_eq!(gathers.since, Nanos(100));
+        gathers.end(gathered(152, false), true);
+        assert_eq!(gathers.since, Nanos(151));
     }
 }

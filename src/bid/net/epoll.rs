@@ -182,7 +182,6 @@ impl Epoll {
                 socket.hung_up |= gone;
                 if !socket.readable && (gone || event.events & libc::EPOLLIN as u32 != 0) {
                     socket.readable = true;
-                    self.gathers.found();
                     socket.unread = Unread::from(self.gathers.since, self.now);
                 }
                 let unsent = socket.unsent;

@@ -355,7 +355,6 @@ impl Uring {
     fn received(&mut self, conn: Conn, result: i32, flags: u32) -> Option<Happened> {
         let buffer = cqueue::buffer_select(flags);
         if buffer.is_some() {
-            self.gathers.found();
             self.buffers.filled_one();
         }
         let gathers = &self.gathers;

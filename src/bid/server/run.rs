@@ -76,7 +76,12 @@ pub fn run_core<S: Service>(
     if core.backend == Backend::IoUring {
         match Ring::open() {
             Ok(ring) => {
-                return run(core, Uring::new(ring, listener, wakeup, core.waiting, core.connections)?, service, started);
+                return run(
+                    core,
+                    Uring::new(ring, listener, wakeup, core.waiting, core.connections)?,
+                    service,
+                    started,
+                );
             }
             Err(missing) => log::warn!("{missing}; serving with epoll instead"),
         }

@@ -97,8 +97,7 @@ impl World {
 
     /// Lets time pass; requests are sent meanwhile, as if at random, on whichever connection is free.
     fn pass(&mut self, until: u64) {
-        loop {
-            let Some(partner) = (0..self.partners.len()).min_by_key(|&partner| self.next[partner]) else { break };
+        while let Some(partner) = (0..self.partners.len()).min_by_key(|&partner| self.next[partner]) {
             let at = self.next[partner];
             if at > until.min(self.end) {
                 break;

@@ -4,7 +4,7 @@ use crate::config::{Config, Exchange};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Source};
-use crate::units::{CoreId, Incarnation, UnixMillis};
+use crate::units::{CoreId, ExchangeId, Incarnation, UnixMillis};
 use crate::wire::http::{self, Parsed, Progress};
 
 /// A bidder without a network: what it is asked comes as bytes, and what it answers is read.
@@ -100,4 +100,38 @@ fn beyond_its_limit_an_exchange_hears_what_it_asked_for() {
     assert_eq!(bench.ask(&bid("quiet"), 0), "HTTP/1.1 204 No Content\r\nx-nobid-reason: quota\r\n\r\n");
     assert!(bench.ask(&bid("generic"), 0).contains("x-nobid-reason: budget"), "no limit, and no money");
     assert_eq!(bench.bidder.metrics.nobid(NoBidReason::Quota).get(), 3);
+}
+
+#[test]
+fn an_exchange_that_hears_too_late_is_given_up_sooner_and_others_are_not() {
+    let mut config = config();
+    config.exchanges.push(Exchange::generic("calm"));
+    let mut bench = Bench::new(&config);
+    bench.bidder.core.leases.renew(Nanos::NEVER);
+    let second = |bench: &mut Bench, late: bool| {
+        for count in 0..100 {
+            bench.ask(&bid("generic"), 0);
+            // One in a hundred of the others.
+            if count == 0 {
+                bench.ask(&bid("calm"), 0);
+            }
+        }
+        bench.bidder.submitted(bench.now.boot.after(if late { 9 * Nanos::MS } else { 10_000 }));
+        bench.now.boot = bench.now.boot.after(Nanos::SECOND);
+        bench.bidder.turn(bench.now, &Counters::default(), &mut Vec::new());
+    };
+    (0..12).for_each(|_| second(&mut bench, true));
+    let counts = bench.bidder.metrics.exchange(ExchangeId(0)).unwrap();
+    assert_eq!((counts.answers.get(), counts.late.get()), (1200, 1200));
+    assert_eq!(counts.age_limit_ns.get(), Nanos::MS);
+    // What answering takes is back to what it was, so that age alone decides.
+    for _ in 0..60 {
+        bench.ask(&bid("generic"), 0);
+        bench.bidder.submitted(bench.now.boot.after(10_000));
+    }
+    let is_shed = |bench: &mut Bench, exchange, age| bench.ask(&bid(exchange), age).contains("x-nobid-reason: shed");
+    assert!(is_shed(&mut bench, "generic", 2 * Nanos::MS) && !is_shed(&mut bench, "generic", 0));
+    assert!(!is_shed(&mut bench, "calm", 2 * Nanos::MS) && is_shed(&mut bench, "calm", 8 * Nanos::MS));
+    (0..60).for_each(|_| second(&mut bench, false));
+    assert!(!is_shed(&mut bench, "generic", 7 * Nanos::MS));
 }

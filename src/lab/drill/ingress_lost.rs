@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -41,7 +41,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let refused = |address: SocketAddr| matches!(TcpStream::connect(address), Err(error) if error.kind() == ErrorKind::ConnectionRefused);
     stage.check("the second way in is dormant: its port is not bound", refused(port), port);
 
-    let relay = Relay::start(bidder.address)?;
+    let mut relay = Relay::start(bidder.address)?;
     stage.saw(format_args!("the exchange comes over a relay on {}", relay.address));
     let (mut books, mut client) = (Books::default(), Client::connect(relay.address)?);
     let before = if prometheus.is_there() { BEFORE } else { Duration::ZERO };
@@ -137,14 +137,16 @@ struct Relay {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Relay {
     fn start(to: SocketAddr) -> io::Result<Relay> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let relay = Relay { address: listener.local_addr()?, is_cut: Arc::default(), open: Arc::default() };
+        let address = listener.local_addr()?;
+        let mut relay = Relay { address, is_cut: Arc::default(), open: Arc::default(), listening: None };
         let (is_cut, open) = (relay.is_cut.clone(), relay.open.clone());
-        thread::Builder::new().name("relay".into()).spawn(move || {
+        let listening = thread::Builder::new().name("relay".into()).spawn(move || {
             for from in listener.incoming() {
                 if is_cut.load(Ordering::Acquire) {
                     break;
@@ -152,16 +154,17 @@ impl Relay {
                 let _ = from.and_then(|from| join(from, TcpStream::connect(to)?, &open));
             }
         })?;
+        relay.listening = Some(listening);
         Ok(relay)
     }
 
     /// Ends every connection and listens no more.
-    fn cut(&self) {
-        if self.is_cut.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        // It waits for a connection; this is its last.
+    fn cut(&mut self) {
+        let Some(listening) = self.listening.take() else { return };
+        self.is_cut.store(true, Ordering::Release);
+        // It waits for a connection; this is its last, and its port is closed with it.
         let _ = TcpStream::connect(self.address);
+        let _ = listening.join();
         for stream in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }

@@ -185,7 +185,7 @@ mod tests {
         for round in [round(50 * Nanos::MS, 48 * Nanos::MS), round(4 * Nanos::MS, 0)] {
             told.offer(Long { round, cpu: 0, window_ns: 51 * Nanos::MS, spent: waited }).unwrap();
         }
-        let now = Now { boot: from.after(Nanos::SECOND), wall: UnixMillis(1_000_000), ..Now::default() };
+        let now = Now { boot: from.after(Nanos::SECOND), wall: UnixMillis(1_000_000) };
         watcher.turn(now);
         let longest = stalls.longest(now.boot);
         assert!(longest[0].is_empty());
