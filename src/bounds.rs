@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(Bound::of(&config, 1, 1, more).total() - bound(1, 1), 2 << 20);
         let line = Bound::of(&config, 2, 9872, loaded).to_string();
         assert!(
-            line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 100, "),
+            line.starts_with("memory bound ") && line.contains("2 cores of 9872 connections (input 118, "),
             "{line}"
         );
     }

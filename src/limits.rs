@@ -71,6 +71,8 @@ pub const STALL_NS: u64 = 2_000_000;
 /// The longest a loop that has connections waits, ns: what arrives while its process is stopped could not be told from what arrives
 /// while it sleeps.
 pub const BEAT_NS: u64 = 2_000_000;
+/// The same of a core that nobody is connected to, ns: orders are heard of by then even if a wake-up was lost.
+pub const LONELY_BEAT_NS: u64 = 100_000_000;
 /// Notices waiting for the disk, per core; more are answered 503 at once.
 pub const PARKED: usize = 16_384;
 

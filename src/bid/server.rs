@@ -97,6 +97,8 @@ pub enum Served {
         /// The last moment at which it may be submitted.
         valid_until: Nanos,
     },
+    /// Answered with this many bytes, and not read: it came too late. It says nothing of how long a request takes.
+    Shed(usize),
     /// To be answered by [`Service::resume`]. The connection's later requests wait.
     Parked,
 }
@@ -184,6 +186,8 @@ pub struct Counters {
     pub requests: u64,
     /// Requests answered by the service.
     pub answered: u64,
+    /// Of those, unread: they came too late.
+    pub shed: u64,
     /// Streams refused for their framing.
     pub refused: u64,
     /// Bytes received.
@@ -314,7 +318,7 @@ impl<N: Net, S: Service> Server<N, S> {
         self.desk.counters.rearmed = self.net.rearmed();
         self.desk.counters.turned_away = self.net.turned_away();
         self.desk.counters.waiting = self.net.waiting() as u64;
-        let answered = self.desk.counters.answered;
+        let Counters { answered, shed, .. } = self.desk.counters;
         if let Some(bell) = self.core.bell.filter(Bell::rings) {
             self.heed(bell)?;
         }
@@ -336,7 +340,7 @@ impl<N: Net, S: Service> Server<N, S> {
         self.close_idle();
         let goes_on = self.drained(turn);
         let ended = self.net.clock();
-        self.pace.end(ended);
+        self.pace.end(ended, self.desk.counters.shed - shed);
         self.look(ended);
         if self.desk.counters.answered > answered {
             self.desk.service.submitted(ended);
@@ -347,8 +351,8 @@ impl<N: Net, S: Service> Server<N, S> {
 
     /// The clock was read again.
     fn look(&mut self, now: Nanos) {
-        let Counters { requests, answered, .. } = self.desk.counters;
-        let kept = self.meter.look(now, Work { requests, answered });
+        let Counters { requests, answered, shed, .. } = self.desk.counters;
+        let kept = self.meter.look(now, Work { requests: requests - shed, answered: answered - shed });
         self.kept(kept);
     }
 

@@ -179,7 +179,10 @@ impl Bidder {
         self.class = exchange.map_or(Class::default(), class_of);
         self.core.due = arrived.after(limits::DEADLINE_NS);
         let served = match self.is_too_late(now, arrived, exchange) {
-            Some(reason) => self.no_bid(reason, request, out),
+            Some(reason) => match self.no_bid(reason, request, out) {
+                Served::Done(length) => Served::Shed(length),
+                other => other,
+            },
             None => self.decide(now, arrived, (token, exchange), path, request, out),
         };
         if served != Served::Parked {

@@ -284,8 +284,12 @@ fn the_example_configuration_starts() {
         ),
         (runner(&format!(r#""native":{{"ver":"1.2","request":"{native}"}}"#)), "1003", "feed"),
     ] {
-        let answer = bidder.client().debug(body.as_bytes());
-        assert_eq!(answer.status, 200, "{body}: {answer:?}");
+        // A bid that a busy machine made too late has used up what its campaign's pace allowed for the moment.
+        let answer = eventually("a bid", || {
+            let answer = bidder.client().debug(body.as_bytes());
+            assert!(answer.status == 200 || answer.reason() == Some("paced"), "{body}: {answer:?}");
+            (answer.status == 200).then_some(answer)
+        });
         let answer = answer.json();
         let (seat, bid) = (&answer["seatbid"][0]["seat"], &answer["seatbid"][0]["bid"][0]);
         assert_eq!((seat, &bid["cid"], &bid["crid"]), (&"1234".into(), &campaign.into(), &creative.into()), "{body}");

@@ -325,7 +325,8 @@ impl Net for Epoll {
             }
         }
         let kept = self.gathers.was_kept();
-        let busy = kept || !self.intake.is_empty() || !self.done.is_empty() || (self.acceptable && self.listener.is_some());
+        let busy =
+            kept || !self.intake.is_empty() || !self.done.is_empty() || (self.acceptable && self.listener.is_some());
         let left = |now| if until == Nanos::NEVER { u64::MAX } else { until.since(now) };
         let mut slept = false;
         if busy {

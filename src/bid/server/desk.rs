@@ -163,6 +163,10 @@ impl<S: Service> Desk<S> {
     pub(super) fn book(&mut self, conn: Conn, connection: &mut Connection, served: Served) {
         let length = match served {
             Served::Done(length) => length,
+            Served::Shed(length) => {
+                self.counters.shed += 1;
+                length
+            }
             Served::Bid { length, valid_until } => {
                 assert!(length >= BID_BYTES, "a bid of {length} bytes");
                 let persistence = connection.persistence;

@@ -7,7 +7,7 @@
 //!
 //! The clock is `CLOCK_BOOTTIME`, which goes on while the machine is suspended: the peers' time does too.
 
-use crate::limits::{BEAT_NS, STALL_NS};
+use crate::limits::{BEAT_NS, LONELY_BEAT_NS, STALL_NS};
 use crate::metrics::stalls::Round;
 use crate::units::Nanos;
 
@@ -91,7 +91,7 @@ impl Meter {
     /// The loop goes to wait, as late as `until` for what it has to do itself. Says until when it may: somebody may be `connected`.
     #[inline]
     pub(super) fn rest(&mut self, until: Nanos, connected: bool) -> Nanos {
-        self.due = if connected { until.min(self.last.after(BEAT_NS)) } else { until };
+        self.due = until.min(self.last.after(if connected { BEAT_NS } else { LONELY_BEAT_NS }));
         self.due
     }
 
@@ -273,11 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unconnected_loop_sleeps_on_and_an_orderly_wait_for_long_is_none() {
+    fn an_unconnected_loop_looks_seldom_and_an_orderly_wait_for_long_is_none() {
         let mut meter = Meter::new(Nanos(0));
-        assert_eq!(meter.rest(Nanos(Nanos::SECOND), false), Nanos(Nanos::SECOND));
-        assert_eq!(meter.woke(Nanos(Nanos::SECOND)), None);
-        assert_eq!(meter.rest(Nanos::NEVER, true), Nanos(Nanos::SECOND + BEAT_NS));
+        assert_eq!(meter.rest(Nanos(50 * Nanos::MS), false), Nanos(50 * Nanos::MS));
+        assert_eq!(meter.rest(Nanos::NEVER, false), Nanos(LONELY_BEAT_NS));
+        assert_eq!(meter.woke(Nanos(LONELY_BEAT_NS)), None);
+        assert_eq!(meter.rest(Nanos::NEVER, true), Nanos(LONELY_BEAT_NS + BEAT_NS));
     }
 
     #[derive(Clone, Debug)]

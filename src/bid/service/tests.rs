@@ -50,7 +50,7 @@ impl Bench {
         let mut out = vec![0; limits::ANSWER_BUFFER];
         let arrived = Nanos(self.now.boot.0 - age);
         let length = match self.bidder.request(self.now, arrived, Token(1), &request, &mut out) {
-            Served::Done(length) | Served::Bid { length, .. } => length,
+            Served::Done(length) | Served::Shed(length) | Served::Bid { length, .. } => length,
             Served::Parked => panic!("parked"),
         };
         String::from_utf8(out[..length].to_vec()).unwrap()
