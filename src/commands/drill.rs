@@ -1,6 +1,6 @@
 //! `corebid drill`.
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, value_parser};
 
 use crate::commands::Failure;
 use crate::lab::drill::{self, DRILLS};
@@ -17,6 +17,9 @@ pub struct Args {
     /// Print one JSON object at the end and nothing before
     #[arg(long)]
     json: bool,
+    /// Wait this many times longer for what must come: for a machine that is busy with something else
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=100))]
+    patience: u32,
 }
 
 /// Goes through one, or lists them.
@@ -31,7 +34,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let names: Vec<_> = DRILLS.iter().map(|drill| drill.name).collect();
         return Err(Failure::usage(format!("there is no drill `{name}`; there are {}", names.join(", "))));
     };
-    let report = drill::run(drill, args.json);
+    let report = drill::run(drill, args.json, args.patience);
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else if report.ok {

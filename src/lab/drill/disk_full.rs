@@ -15,8 +15,8 @@ pub(super) const DRILL: Drill = Drill {
     run,
 };
 
-/// The disk, MiB.
-const SIZE: u32 = 4;
+/// The disk, MiB: each bill by itself takes a block of 4 KiB, and bids go on until the leases end.
+const SIZE: u32 = 32;
 /// Bids before the disk is full; half of them are billed then, the others while it is.
 const BIDS: usize = 40;
 /// What the operator's alarm looks at.

@@ -112,9 +112,9 @@ pub fn find(name: &str) -> Option<&'static Drill> {
 }
 
 /// Goes through a drill. Its lines are printed as they come, unless `quiet`.
-pub fn run(drill: &Drill, quiet: bool) -> Report {
+pub fn run(drill: &Drill, quiet: bool, patience: u32) -> Report {
     interrupt::watch();
-    let mut stage = match Stage::new(drill.name, quiet) {
+    let mut stage = match Stage::new(drill.name, quiet, patience) {
         Ok(stage) => stage,
         Err(error) => return Report::halted(drill.name, &Halt::failed("a folder in the temporary folder", error)),
     };

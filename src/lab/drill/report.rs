@@ -24,6 +24,8 @@ pub struct Check {
     pub ok: bool,
     /// What was seen, with numbers.
     pub saw: String,
+    /// It is about how fast things go, so that a machine that is busy with something else may miss it.
+    pub figure: bool,
 }
 
 /// How a drill went.
@@ -74,11 +76,13 @@ pub struct Stage {
     began: Nanos,
     files: Files,
     checks: Vec<Check>,
+    /// How many times longer than usual it waits for what must come.
+    patience: u32,
 }
 
 impl Stage {
-    pub(super) fn new(name: &'static str, quiet: bool) -> std::io::Result<Stage> {
-        Ok(Stage { name, quiet, began: clock::boot(), files: Files::new(name)?, checks: Vec::new() })
+    pub(super) fn new(name: &'static str, quiet: bool, patience: u32) -> std::io::Result<Stage> {
+        Ok(Stage { name, quiet, began: clock::boot(), files: Files::new(name)?, checks: Vec::new(), patience })
     }
 
     /// The drill's folder: removed when it is over.
@@ -103,20 +107,30 @@ impl Stage {
 
     /// Something that must hold, and what was seen of it.
     pub fn check(&mut self, what: &str, ok: bool, saw: impl Display) -> bool {
-        let saw = saw.to_string();
-        self.line(if ok { "ok" } else { "FAILED" }, format_args!("{what}: {saw}"));
-        self.checks.push(Check { what: what.to_owned(), ok, saw });
-        ok
+        self.checked(Check { what: what.to_owned(), ok, saw: saw.to_string(), figure: false })
     }
 
-    /// Something that must hold before this time is over: checked as soon as it does. `look` says whether, and what it saw.
+    /// The same of a figure.
+    pub fn figure(&mut self, what: &str, ok: bool, saw: impl Display) -> bool {
+        self.checked(Check { what: what.to_owned(), ok, saw: saw.to_string(), figure: true })
+    }
+
+    fn checked(&mut self, check: Check) -> bool {
+        let Check { what, ok, saw, .. } = &check;
+        self.line(if *ok { "ok" } else { "FAILED" }, format_args!("{what}: {saw}"));
+        self.checks.push(check);
+        self.checks.last().is_some_and(|check| check.ok)
+    }
+
+    /// Something that must hold before this time, as often as `corebid drill --patience` says, is over: checked as soon as it does. `look` says
+    /// whether, and what it saw.
     pub fn reaches(
         &mut self,
         what: &str,
         most: Duration,
         mut look: impl FnMut() -> (bool, String),
     ) -> Result<bool, Halt> {
-        let start = self.elapsed();
+        let (start, most) = (self.elapsed(), most * self.patience);
         loop {
             let (ok, saw) = look();
             let took = self.elapsed() - start;
@@ -129,7 +143,7 @@ impl Stage {
 
     /// What `look` finds, as soon as it finds something; a halt if it does not in time.
     pub fn until<T>(&self, what: &str, most: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T, Halt> {
-        let start = self.elapsed();
+        let (start, most) = (self.elapsed(), most * self.patience);
         loop {
             if let Some(found) = look() {
                 return Ok(found);
@@ -170,7 +184,7 @@ mod tests {
     use super::*;
 
     fn report(checks: &[bool], ended: Result<(), Halt>) -> Report {
-        let mut stage = Stage::new("a-drill", true).expect("a folder");
+        let mut stage = Stage::new("a-drill", true, 1).expect("a folder");
         for ok in checks {
             stage.check("it holds", *ok, 1);
         }
@@ -189,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_is_seen_or_fails() {
-        let mut stage = Stage::new("waiting", true).expect("a folder");
+        let mut stage = Stage::new("waiting", true, 1).expect("a folder");
         let folder = stage.folder().to_owned();
         let mut looks = 0;
         let mut third = || {

@@ -56,7 +56,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let calm = stage.load(Options { seconds: 2.0, ..ordinary.clone() })?.wait()?;
     let seen =
         format!("{} shed of {} at {} a second, median {}", calm.shed, calm.sent, ordinary.rate, duration(calm.p50));
-    stage.check("below capacity nothing is shed", calm.shed == 0 && calm.unanswered == 0, seen);
+    stage.figure("below capacity nothing is shed", calm.shed == 0 && calm.unanswered == 0, seen);
 
     let length = if prometheus.is_there() { LENGTH_WATCHED } else { LENGTH };
     let surge = Options {
@@ -78,7 +78,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
     let seen = format!("{} answers said `shed`, corebid_nobid_total rose by {shed}", report.shed);
     stage.check("what is shed says so, and is counted", report.shed > 0 && shed >= report.shed as f64, seen);
     let (ok, seen) = recovered;
-    stage.check("the median is back to what it was within 1 s", ok, seen);
+    stage.figure("the median is back to what it was within 1 s", ok, seen);
     prometheus.fires(stage, "CorebidSurge")?;
     prometheus.clears(stage, "CorebidSurge")?;
     memory(stage, &bidder)?;
@@ -161,12 +161,12 @@ fn surged(stage: &mut Stage, report: &Report, peak: f64, length: f64) {
         report.generator_busy * 100.0
     ));
     let offered = (report.sent + report.unsent) as f64 / length / peak;
-    stage.check("ten times the capacity is asked for", offered >= 9.5, format_args!("{offered:.1} times"));
+    stage.figure("ten times the capacity is asked for", offered >= 9.5, format_args!("{offered:.1} times"));
     let seen = format!("{} sent, {} answered", report.sent, report.answered);
     stage.check("every request that was sent is answered", report.unanswered == 0, seen);
     let share = report.in_time as f64 / length / peak;
     let seen = format!("{:.0} a second, {:.1} % of {peak:.0}", report.in_time as f64 / length, share * 100.0);
-    stage.check("decisions in time are at least 90 % of capacity", share >= 0.9, seen);
+    stage.figure("decisions in time are at least 90 % of capacity", share >= 0.9, seen);
 }
 
 /// Whether the median of ordinary load is back, and when: looked at [`LOOK`] by [`LOOK`].

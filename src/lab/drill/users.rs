@@ -83,7 +83,7 @@ pub(super) fn are_answered(stage: &mut Stage, before: &Report, during: &Report) 
     );
     let share = |report: &Report| report.in_time as f64 * 100.0 / report.answered.max(1) as f64;
     let (healthy, now) = (share(before), share(during));
-    stage.check(
+    stage.figure(
         "as much in time (8 ms) as without the fault",
         now >= healthy - TOLERANCE as f64,
         format_args!("{now:.2} %, {healthy:.2} % before; p99 {:.0} us, {:.0} us before", during.p99, before.p99),
@@ -91,7 +91,7 @@ pub(super) fn are_answered(stage: &mut Stage, before: &Report, during: &Report) 
     let bids = during.status.get(&200).copied().unwrap_or(0);
     // What a busy machine had no time for was not decided at all.
     let decided = during.answered - during.shed - during.stalled;
-    stage.check(
+    stage.figure(
         "bids go on without profiles: the campaign that asks for nothing of users",
         decided > 0 && bids * 10 > decided * 9,
         format_args!("{bids} bids in {decided} decisions"),
