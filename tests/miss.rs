@@ -238,7 +238,10 @@ fn the_breaker_opens_and_closes() {
     over.store(true, SeqCst);
     let sent: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
     assert_eq!(sent, world.sum(|core| core.requests.get()));
-    let shed = world.sum(|core| core.nobid(NoBidReason::Shed).get() + core.nobid(NoBidReason::Late).get());
+    let shed = world.sum(|core| {
+        let late = [NoBidReason::Shed, NoBidReason::Stalled, NoBidReason::Late];
+        late.iter().map(|&reason| core.nobid(reason).get()).sum()
+    });
     let answered = world.sum(|core| core.bids.get()) + shed;
     assert!(answered >= sent, "{answered} of {sent}");
     let [resumed, in_vain, _] = world.ends();

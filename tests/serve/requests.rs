@@ -49,7 +49,7 @@ fn every_sample_is_answered(backend: &str) {
     let bidder = Bidder::demo(&folder.text("data"), backend);
     let mut client = bidder.client();
     for sample in &samples {
-        let answer = client.bid(sample);
+        let answer = client.ask("POST", "/openrtb/generic", "", sample);
         assert!(
             matches!(answer.status, 200 | 204) && !answer.closes(),
             "{answer:?} to {}",
