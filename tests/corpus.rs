@@ -1,5 +1,10 @@
 //! Every input of the fuzz corpora passes what the fuzz targets check.
 
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each fuzz case names what it shares, as it is a program of its own elsewhere"
+)]
+
 use std::fs;
 use std::path::Path;
 

@@ -51,7 +51,7 @@ pub(crate) fn check(input: &[u8]) {
             let listed = |line: &&str| below(plain, line.strip_suffix('.').unwrap_or(line).as_bytes());
             // Of longer names nothing is known, nor of labels beyond those that a list may have.
             let is_name = plain.len() <= 253 && !plain.ends_with(b".");
-            assert_eq!(edge.domains.covers(asked), is_name && lines.iter().any(|line| listed(&line)));
+            assert_eq!(edge.domains.covers(asked), is_name && lines.iter().any(listed));
         }
         1 => assert_eq!(edge.bundles.names(asked), lines.iter().any(|line| line.as_bytes() == asked)),
         2 => {
@@ -61,7 +61,7 @@ pub(crate) fn check(input: &[u8]) {
                 let mut parts = line.split('|').map(str::trim);
                 holds(parts.next().unwrap_or_default()) && !parts.filter(|part| !part.is_empty()).any(holds)
             };
-            assert_eq!(edge.bots.is_bot(asked), lines.iter().any(|line| is(&line)));
+            assert_eq!(edge.bots.is_bot(asked), lines.iter().any(is));
         }
         _ => {
             let Some(asked) = std::str::from_utf8(asked).ok().and_then(|text| text.parse::<IpAddr>().ok()) else {
@@ -79,7 +79,7 @@ pub(crate) fn check(input: &[u8]) {
                 let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
                 mapped(asked).to_bits() & mask == first & mask
             };
-            assert_eq!(edge.data_centers.hold(asked.to_string().as_bytes()), lines.iter().any(|line| holds(&line)));
+            assert_eq!(edge.data_centers.hold(asked.to_string().as_bytes()), lines.iter().any(holds));
         }
     }
 }

@@ -206,7 +206,7 @@ impl World {
         let Some(mut claim) = (!self.claims.is_empty()).then(|| self.claims[which % self.claims.len()]) else { return };
         match how >> 4 {
             1 => claim.reservation = ReservationId(recipe.u64()),
-            2 => claim.lease = LeaseId(recipe.u64() >> recipe.u8() % 64),
+            2 => claim.lease = LeaseId(recipe.u64() >> (recipe.u8() % 64)),
             3 => claim.price = CpmMicros(i64::from(recipe.u32())),
             4 => claim.campaign = CampaignId(recipe.u8().into()),
             5 => claim.incarnation = Incarnation(recipe.u8().into()),
