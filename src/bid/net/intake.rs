@@ -159,6 +159,16 @@ impl Intake {
         })
     }
 
+    /// So many requests were read from a connection that was taken for one of the class `of`, and it is known now whose it is. It had
+    /// its turn as what it was taken for.
+    #[inline]
+    pub fn served(&mut self, of: &mut Class, class: Class, requests: u32) {
+        let charged = std::mem::replace(of, class);
+        if !self.is_empty() {
+            self.charge(charged, requests.saturating_sub(1));
+        }
+    }
+
     /// What was read from a connection of this class were so many requests more than one: its line waits for as many turns of the others.
     #[inline]
     pub fn charge(&mut self, class: Class, requests: u32) {

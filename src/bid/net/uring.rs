@@ -457,11 +457,8 @@ impl Net for Uring {
 
     #[inline]
     fn served(&mut self, conn: Conn, class: Class, requests: u32) {
-        let Some(socket) = self.sockets.get(conn) else { return };
-        // It had its turn as what it was taken for.
-        let charged = std::mem::replace(&mut socket.class, class);
-        if !self.intake.is_empty() {
-            self.intake.charge(charged, requests.saturating_sub(1));
+        if let Some(socket) = self.sockets.get(conn) {
+            self.intake.served(&mut socket.class, class, requests);
         }
     }
 

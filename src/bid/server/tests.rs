@@ -192,8 +192,7 @@ impl Net for Scripted {
     }
 
     fn served(&mut self, conn: Conn, class: Class, requests: u32) {
-        let charged = std::mem::replace(&mut self.classes[conn.index as usize], class);
-        self.intake.charge(charged, requests - 1);
+        self.intake.served(&mut self.classes[conn.index as usize], class, requests);
     }
 
     fn waiting(&self) -> usize {

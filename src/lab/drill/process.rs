@@ -248,9 +248,11 @@ impl Bidder {
         Ok(threads::threads(self.process.id())?)
     }
 
-    /// Ends it as an operator does, and returns its exit code.
-    pub fn stop(mut self, stage: &Stage) -> Result<Option<i32>, Halt> {
+    /// Ends it as an operator does, and checks that it ends as it should.
+    pub fn stop(mut self, stage: &mut Stage) -> Result<(), Halt> {
         self.process.signal(libc::SIGTERM)?;
-        Ok(self.process.wait(stage)?.code())
+        let code = self.process.wait(stage)?.code();
+        stage.check("the bidder ends in good order", code == Some(0), format_args!("exit code {code:?}"));
+        Ok(())
     }
 }
