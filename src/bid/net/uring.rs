@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::register::Restriction;
-use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, TimeoutFlags, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
 
 use super::arrival::Gathers;
@@ -39,12 +39,13 @@ const DEFERRED: usize = 20;
 const GROUP: u16 = 0;
 
 /// What the loop asks of the kernel through the ring.
-const OPERATIONS: [(&str, u8); 5] = [
+const OPERATIONS: [(&str, u8); 6] = [
     ("ACCEPT", opcode::AcceptMulti::CODE),
     ("RECV", opcode::RecvMulti::CODE),
     ("SEND", opcode::Send::CODE),
     ("READ", opcode::Read::CODE),
     ("ASYNC_CANCEL", opcode::AsyncCancel::CODE),
+    ("TIMEOUT", opcode::Timeout::CODE),
 ];
 /// `IORING_REGISTER_SYNC_CANCEL`, which ends the ring.
 const SYNC_CANCEL: u8 = 24;
@@ -55,6 +56,7 @@ const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
 const WAKE: u64 = 3;
 const CANCEL: u64 = 4;
+const ALARM: u64 = 5;
 
 /// A ring of this kernel that can do all that is needed.
 pub struct Ring(IoUring);
@@ -134,6 +136,9 @@ pub struct Uring {
     wakeup: Wakeup,
     /// Where the kernel puts the count of the eventfd; nobody reads it.
     wakes: Box<u64>,
+    /// When the alarm that is with the kernel goes off, and that time as the kernel reads it.
+    alarm_at: Nanos,
+    alarm: Box<Timespec>,
     sockets: Table<Socket>,
     waiting: Waiting,
     /// Whether the kernel knows multishot receive and accept.
@@ -163,6 +168,8 @@ impl Uring {
             listener: Some(listener),
             wakeup,
             wakes: Box::new(0),
+            alarm_at: Nanos::NEVER,
+            alarm: Box::new(Timespec::new()),
             sockets: Table::new(places),
             waiting,
             multishot: true,
@@ -182,7 +189,7 @@ impl Uring {
     #[inline]
     fn push(&mut self, entry: &squeue::Entry) {
         // SAFETY: every entry made here names a descriptor that is open until its completion was seen, and memory that
-        // stays valid until then: a provided buffer, `wakes`, or what the caller of `send` vouches for.
+        // stays valid until then: a provided buffer, `wakes`, `alarm`, or what the caller of `send` vouches for.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             let submitted = self.ring.submit();
             assert!(submitted.is_ok() || interrupted(&submitted), "the kernel takes no submissions: {submitted:?}");
@@ -253,13 +260,26 @@ impl Uring {
     }
 
     /// Submits and sleeps until there is a completion or `until`.
+    ///
+    /// A wait with a time of its own sets the timer of the CPU and sets it back, which on a virtual machine leaves it twice. The loop
+    /// wants to be woken some milliseconds ahead, over and over, and mostly something happens before; so one alarm stands for all
+    /// waits until it goes off, if it does so in time.
     fn sleep(&mut self, now: Nanos, until: Nanos) -> io::Result<()> {
-        if until == Nanos::NEVER {
-            return settle(self.ring.submit_and_wait(1));
+        if until < self.alarm_at && self.alarm_at != Nanos::NEVER {
+            let args = timespec(until.since(now));
+            return settle(self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&args)));
         }
-        let left = until.since(now);
-        let time = Timespec::new().sec(left / Nanos::SECOND).nsec((left % Nanos::SECOND) as u32);
-        settle(self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)))
+        if self.alarm_at == Nanos::NEVER && until != Nanos::NEVER {
+            self.arm_alarm(until);
+        }
+        settle(self.ring.submit_and_wait(1))
+    }
+
+    fn arm_alarm(&mut self, at: Nanos) {
+        (self.alarm_at, *self.alarm) = (at, timespec(at.0));
+        let entry =
+            opcode::Timeout::new(&raw const *self.alarm).flags(TimeoutFlags::ABS | TimeoutFlags::BOOTTIME).build();
+        self.push(&entry.user_data(ALARM << 60));
     }
 
     /// Watches the rings in shared memory until there is a completion (`true`) or `until`.
@@ -479,6 +499,10 @@ impl Net for Uring {
                     self.arm_wakeup();
                     Some(Happened::Woken)
                 }
+                ALARM => {
+                    self.alarm_at = Nanos::NEVER;
+                    None
+                }
                 _ => None,
             };
             if happened.is_some() {
@@ -604,6 +628,10 @@ impl Drop for Uring {
 #[inline]
 fn user_data(operation: u64, conn: Conn) -> u64 {
     operation << 60 | u64::from(conn.generation) << 32 | u64::from(conn.index)
+}
+
+fn timespec(ns: u64) -> Timespec {
+    Timespec::new().sec(ns / Nanos::SECOND).nsec((ns % Nanos::SECOND) as u32)
 }
 
 fn interrupted(result: &io::Result<usize>) -> bool {
