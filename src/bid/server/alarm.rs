@@ -17,12 +17,6 @@ const LAST_NS: u64 = 8 * Nanos::MS;
 const LOOK_NS: u64 = Nanos::MS;
 
 impl<N: Net, S: Service> Server<N, S> {
-    /// Touches all buffers, so that no request waits for a page.
-    pub(super) fn prefault(&mut self) {
-        self.net.prefault();
-        self.desk.answers.prefault();
-    }
-
     /// Goes on unless the alarm was raised, which is the end of the loop.
     #[cold]
     pub(super) fn heed(&mut self, bell: Bell) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::meter::Meter;
 use super::{Counters, Server, Service};
 use crate::bid::alarm::Bell;
 use crate::bid::net::epoll::Epoll;
@@ -97,4 +98,15 @@ fn run<N: Net, S: Service>(core: &CoreNet, net: N, service: S, started: impl FnO
     started();
     server.run()?;
     Ok(server.counters())
+}
+
+impl<N: Net, S: Service> Server<N, S> {
+    /// Touches all buffers, so that no request waits for a page.
+    fn prefault(&mut self) {
+        self.net.prefault();
+        self.desk.answers.prefault();
+        // Nobody is served yet, so this is no stall.
+        self.now.boot = self.net.clock();
+        self.meter = Meter::new(self.now.boot);
+    }
 }
