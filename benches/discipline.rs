@@ -3,7 +3,7 @@
 //!
 //! One core. Two partners, one with half of what can be decided, and for a second ten times of all of it (three times where deciding is
 //! cheap), the other with a tenth throughout. Each sends at random times, on whichever of its connections waits for no answer; what
-//! finds none is not sent. The core gathers, reads at most what it can answer in half of `limits::QUEUE_NS`, decides what is in time by the
+//! finds none is not sent. The core gathers, reads at most what it can answer in a quarter of `limits::QUEUE_NS`, decides what is in time by the
 //! earliest moment at which it may have come and by what answering has taken lately, sheds the rest, and submits.
 
 use std::collections::VecDeque;
@@ -206,7 +206,7 @@ fn run(case: Case, discipline: &mut dyn Discipline, bounded: bool) -> Outcome {
         }
         gathered = now;
         let began = now;
-        let reads = if bounded { (QUEUE_NS / 2 / read_ns).clamp(1, 256) } else { 256 };
+        let reads = if bounded { (QUEUE_NS / 4 / read_ns).clamp(1, 256) } else { 256 };
         for _ in 0..reads {
             let Some(((conn, since), shed)) = discipline.pop(now) else { break };
             now += floor;
