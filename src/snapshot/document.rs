@@ -44,9 +44,15 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// The mistake, with the name of its file.
+    /// The mistake, with the name of its file, in one line whatever names the file has: what a log shows of it is no line of its own.
     pub(crate) fn within(self, path: &Path) -> FileError {
-        FileError { path: path.to_owned(), line: self.line, what: self.what }
+        let what = if self.what.contains(char::is_control) {
+            let visible = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+            self.what.chars().map(visible).collect()
+        } else {
+            self.what
+        };
+        FileError { path: path.to_owned(), line: self.line, what }
     }
 
     /// The mistake, with the name of the thing it is in put before it.
