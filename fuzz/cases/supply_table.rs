@@ -14,6 +14,8 @@ use recipe::Recipe;
 /// One publisher's ads.txt, its app's app-ads.txt and the sellers.json of two systems.
 const GOOD: &[u8] = include_bytes!("support/supply.table");
 const SUM: usize = 4;
+/// Bytes of the head, which says how long the rest is.
+const HEAD: usize = 128;
 
 /// Checks one input.
 pub(crate) fn check(input: &[u8]) {
@@ -33,8 +35,10 @@ pub(crate) fn check(input: &[u8]) {
         file.extend(std::iter::repeat_n(0, longer));
     }
     let body = file.len() - SUM;
+    let mut says_the_same = true;
     while !changes.is_over() {
         let at = usize::from(changes.u16()) % body;
+        says_the_same &= at >= HEAD;
         file[at] = changes.u8();
     }
     if file != GOOD {
@@ -44,7 +48,7 @@ pub(crate) fn check(input: &[u8]) {
     file[body..].copy_from_slice(&sum.to_le_bytes());
     match load(&file) {
         Ok(supply) => {
-            assert_eq!(file.len(), GOOD.len(), "of another length than it says");
+            assert!(file.len() == GOOD.len() || !says_the_same, "of another length than it says");
             asked(&supply);
         }
         Err(what) => assert!(file != GOOD && !what.contains('\n'), "{what}"),
