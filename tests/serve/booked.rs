@@ -37,7 +37,7 @@ fn bid(client: &mut Client, exchange: &str) -> Bid {
         if answer.status == 200 {
             return Bid::of(&answer);
         }
-        assert!(matches!(answer.reason(), None | Some("shed" | "late")), "{answer:?}");
+        assert!(answer.came_late(), "{answer:?}");
     }
 }
 

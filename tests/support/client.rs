@@ -26,6 +26,11 @@ impl Answer {
         self.field("x-nobid-reason")
     }
 
+    /// Whether there is no bid because a busy machine came to it too late; without a reason, a bid was withdrawn at the last moment.
+    pub fn came_late(&self) -> bool {
+        self.status == 204 && matches!(self.reason(), None | Some("shed" | "stalled" | "late"))
+    }
+
     pub fn closes(&self) -> bool {
         self.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }

@@ -16,6 +16,8 @@ const EXCHANGES: [&str; 3] = ["generic", "second", "third"];
 const AUCTIONS: usize = 200;
 /// How long a copy is remembered, ms.
 const WINDOW_MS: u64 = 2000;
+/// Windows waited for at most.
+const TRIES: u32 = 5;
 
 fn run(stage: &mut Stage) -> Result<(), Halt> {
     // Without the guard first: the fault must be seen to be one.
@@ -38,9 +40,17 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
 
     prometheus.fires(stage, "CorebidDuplicateAuctions")?;
 
-    stage.pause(Duration::from_millis(WINDOW_MS + 100))?;
-    let again = guarded.ask(&auction("a", 0))?;
-    let seen = format!("{} {}", again.status, again.reason());
+    let mut tries = 0;
+    let again = loop {
+        stage.pause(Duration::from_millis(WINDOW_MS + 100))?;
+        let again = guarded.ask(&auction("a", 0))?;
+        tries += 1;
+        // What a busy machine comes to too late was not looked at, or was withdrawn, and waits for another window.
+        if again.status == 200 || again.reason() == "duplicate" || tries == TRIES {
+            break again;
+        }
+    };
+    let seen = format!("{} {}, after {tries} windows", again.status, again.reason());
     stage.check("after the window the same user is no copy", again.status == 200, seen);
     prometheus.clears(stage, "CorebidDuplicateAuctions")?;
     guarded.stop(stage)
