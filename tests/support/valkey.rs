@@ -85,6 +85,11 @@ impl Server {
         let port = self.address.port().to_string();
         let replica = Server::start(&[&["--replicaof", "127.0.0.1", &port], arguments].concat());
         replica.follows();
+        // The primary counts it as soon as it has heard so.
+        let online = format!("port={},state=online", replica.address.port());
+        eventually("a replica its primary knows of", || {
+            self.text(&["INFO", "replication"]).contains(&online).then_some(())
+        });
         replica
     }
 
