@@ -256,8 +256,10 @@ fn a_decision_allocates_nothing() {
                 }
             });
             none(&format!("{source:?}"), counts);
+            // The market bids seldom.
+            let expected = if samples().is_empty() { 100 } else { 300 };
             assert!(
-                bids > 100 && verified > 1,
+                bids > expected && verified > 1,
                 "{source:?}: only {bids} bids, {verified} of them on a path that was asked for"
             );
         });

@@ -290,13 +290,13 @@ async fn failover(valkey: &Valkey, cluster: &Cluster) {
     let before = valkey.server(shard).unwrap();
     cluster.replicas[2].ask(&["CLUSTER", "FAILOVER"]);
     support::eventually("the replica as primary", || cluster.replicas[2].info("role").filter(|role| role == "master"));
+    let replica = cluster.replicas[2].address.to_string();
     let start = Instant::now();
     let after = loop {
         let answered = valkey.pipeline(shard, vec![count(&key)], 0).await;
         // The old primary may have taken the new one's replication id before it was asked, which is a loss by itself.
-        let replica = cluster.replicas[2].address.to_string();
-        let moved = |losses, address: &str| losses > before.losses && address == replica;
-        if let Some(server) = answered.server.clone().filter(|server| moved(server.losses, &server.address)) {
+        let found = answered.server.clone().filter(|server| server.losses > before.losses && server.address == replica);
+        if let Some(server) = found {
             break server;
         }
         assert!(start.elapsed() < PATIENCE, "{answered:?}");

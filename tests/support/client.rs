@@ -136,11 +136,8 @@ impl<S: Read + Write> Client<S> {
     pub fn debug(&mut self, body: &[u8]) -> Answer {
         for attempt in 0..200 {
             let answer = self.ask("POST", "/openrtb/generic", "x-debug: 1\r\n", body);
-            let late = match answer.reason() {
-                Some(reason) => matches!(reason, "shed" | "stalled" | "late"),
-                None => answer.status == 204 && attempt < 20,
-            };
-            if !late {
+            let gives_up = answer.reason().is_none() && attempt >= 20;
+            if !answer.came_late() || gives_up {
                 return answer;
             }
         }

@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use io_uring::register::Restriction;
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, TimeoutFlags, Timespec};
@@ -265,18 +266,17 @@ impl Uring {
     /// wants to be woken some milliseconds ahead, over and over, and mostly something happens before; so one alarm stands for all
     /// waits until it goes off, if it does so in time.
     fn sleep(&mut self, now: Nanos, until: Nanos) -> io::Result<()> {
-        if until < self.alarm_at && self.alarm_at != Nanos::NEVER {
-            let args = timespec(until.since(now));
-            return settle(self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&args)));
-        }
         if self.alarm_at == Nanos::NEVER && until != Nanos::NEVER {
             self.arm_alarm(until);
+        } else if until < self.alarm_at {
+            let time = Duration::from_nanos(until.since(now)).into();
+            return settle(self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)));
         }
         settle(self.ring.submit_and_wait(1))
     }
 
     fn arm_alarm(&mut self, at: Nanos) {
-        (self.alarm_at, *self.alarm) = (at, timespec(at.0));
+        (self.alarm_at, *self.alarm) = (at, Duration::from_nanos(at.0).into());
         let entry =
             opcode::Timeout::new(&raw const *self.alarm).flags(TimeoutFlags::ABS | TimeoutFlags::BOOTTIME).build();
         self.push(&entry.user_data(ALARM << 60));
@@ -628,10 +628,6 @@ impl Drop for Uring {
 #[inline]
 fn user_data(operation: u64, conn: Conn) -> u64 {
     operation << 60 | u64::from(conn.generation) << 32 | u64::from(conn.index)
-}
-
-fn timespec(ns: u64) -> Timespec {
-    Timespec::new().sec(ns / Nanos::SECOND).nsec((ns % Nanos::SECOND) as u32)
 }
 
 fn interrupted(result: &io::Result<usize>) -> bool {
