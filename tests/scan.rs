@@ -79,7 +79,7 @@ mod scanned {
     fn imp(request: &BidRequest<'_>, imp: &Imp<'_>) -> Value {
         json!({
             "id": text(imp.id), "video": imp.video.as_ref().map(stream), "audio": imp.audio.as_ref().map(stream),
-            "native": imp.native.map(|native| json!([document(text(native.request)), native.battr])),
+            "native": imp.native.map(|native| json!([document(unescaped(native.request)), native.battr])),
             "banner": imp.banner.as_ref().map(|banner| json!({
                 "sizes": banner.sizes.iter().map(size).collect::<Vec<_>>(),
                 "btype": banner.btype, "battr": banner.battr, "pos": banner.pos,
@@ -158,9 +158,14 @@ mod scanned {
     }
 
     fn text(text: Text<'_>) -> String {
+        assert!(text.escaped == text.raw.contains(&b'\\'));
+        unescaped(text)
+    }
+
+    /// Of a document in a string, or one in place of the string, whose own strings may hold escapes.
+    fn unescaped(text: Text<'_>) -> String {
         let mut buffer = vec![0; text.raw.len()];
         let unescaped = text.unescape(&mut buffer).expect("unescaping never lengthens");
-        assert!(text.escaped == text.raw.contains(&b'\\'));
         let string = String::from_utf8(unescaped.to_vec()).expect("checked");
         assert!(text.eq_str(&string));
         string
