@@ -40,6 +40,7 @@ pub mod feed;
 pub mod wire;
 pub mod bid;
 pub mod snapshot;
+pub mod model;
 pub mod ring;
 pub mod reconcile;
 pub mod authority;

@@ -1,0 +1,144 @@
+//! A forest in its neutral form: what LightGBM and XGBoost both can say, with the meaning of each written out.
+//!
+//! ```text
+//!   trees  ──► nodes of all trees, one after the other       a child is a node of the same tree, or one of its leaves
+//!          └─► leaves of all trees
+//!   nodes  ──► sets: bits of categories, 64 to a word
+//! ```
+//!
+//! There is one kind of comparison and one of membership, and both go left when they hold. XGBoost's `x < t` is `x <= t'` with the
+//! next smaller `f32`, and its categories, which go right, have their children changed over.
+
+use std::ops::Range;
+
+/// A forest. [`Forest::check`] says whether it may be walked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Forest {
+    /// What the values mean, and in which precision they are compared and added.
+    pub library: Library,
+    /// What turns raw scores into predictions.
+    pub link: Link,
+    /// Names of the features, by their number.
+    pub features: Vec<String>,
+    /// What each output begins with; one for each class.
+    pub base: Vec<f64>,
+    /// Outputs are divided by the number of trees of each: a random forest of LightGBM.
+    pub averaged: bool,
+    /// The trees, in the order in which they are added up.
+    pub trees: Vec<Tree>,
+    /// The nodes of all trees.
+    pub nodes: Vec<Node>,
+    /// The leaves of all trees.
+    pub leaves: Vec<f64>,
+    /// Words of the sets of all categorical nodes.
+    pub sets: Vec<u64>,
+}
+
+/// Whose rules hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Library {
+    /// Values are compared, and leaves added, as `f64`.
+    #[default]
+    LightGbm,
+    /// Values are rounded to `f32` first; leaves are added as `f32`.
+    XgBoost,
+}
+
+/// What turns the raw scores of a row into its prediction.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Link {
+    /// Nothing.
+    #[default]
+    Identity,
+    /// `1 / (1 + exp(-slope * raw))`: a probability.
+    Logistic {
+        /// LightGBM's `sigmoid`.
+        slope: f64,
+    },
+    /// `exp(raw)`: a rate.
+    Exponential,
+    /// `exp(raw) / sum exp(raw)` over the classes.
+    Softmax,
+}
+
+/// One tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The output it adds to.
+    pub output: u32,
+    /// Where its nodes begin; the first of them is the root. A tree that is one leaf has none.
+    pub first_node: u32,
+    /// How many nodes.
+    pub nodes: u32,
+    /// Where its leaves begin.
+    pub first_leaf: u32,
+    /// How many leaves: one more than nodes.
+    pub leaves: u32,
+}
+
+/// An inner node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Node {
+    /// The number of the feature it asks.
+    pub feature: u32,
+    /// What is asked of it.
+    pub test: Test,
+    /// Which values are missing, and which way those go.
+    pub missing: Missing,
+    /// Where a missing value goes.
+    pub missing_left: bool,
+    /// Where the test holds.
+    pub left: Child,
+    /// Where it does not.
+    pub right: Child,
+}
+
+/// What a node asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Test {
+    /// The value is at most this. Never NaN.
+    AtMost(f64),
+    /// The value, cut to a whole number, is in a set of categories: words of [`Forest::sets`]. What is below zero, or beyond the
+    /// set, is not in it; nor is NaN, unless it counts as missing.
+    Among {
+        /// The first word.
+        first: u32,
+        /// How many words.
+        words: u32,
+    },
+}
+
+/// Which values are missing at a node. NaN where it is not missing is taken for 0 by a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// None.
+    Never,
+    /// Whatever is within [`ZERO`] of 0, and NaN.
+    Zero,
+    /// NaN.
+    Nan,
+}
+
+/// LightGBM takes for 0 what is no further from it (`kZeroThreshold`).
+pub const ZERO: f64 = 1e-35_f32 as f64;
+
+/// Where a node leads: a node of its tree, or a leaf of its tree, by their numbers there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// On.
+    Node(u32),
+    /// The end.
+    Leaf(u32),
+}
+
+impl Tree {
+    /// Its nodes among [`Forest::nodes`].
+    pub fn nodes(&self) -> Range<usize> {
+        self.first_node as usize..self.first_node as usize + self.nodes as usize
+    }
+
+    /// Its leaves among [`Forest::leaves`].
+    pub fn leaves(&self) -> Range<usize> {
+        self.first_leaf as usize..self.first_leaf as usize + self.leaves as usize
+    }
+}

@@ -1,0 +1,3 @@
+//! Models: gradient-boosted trees, as the libraries that grow them mean them.
+
+pub mod forest;
