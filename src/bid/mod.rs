@@ -77,7 +77,7 @@ use eligible::Scene;
 use frequency::FrequencyShard;
 use ids::BidIds;
 use miss::{Kept, Missed, Misses, Source, Ticket};
-use offers::{Offer, Offers, keep};
+use offers::{Estimate, Offer, Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
@@ -446,7 +446,9 @@ impl BidCore {
         probe.enter(Stage::Score);
         let features = eligible::features(&request, &user, now);
         for offer in offers.iter_mut() {
-            offer.score = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
+            let factor = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
+            offer.estimate = Estimate::Factor(factor);
+            offer.value = price::price(offer.price, factor);
         }
 
         probe.enter(Stage::Price);
