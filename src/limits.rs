@@ -157,6 +157,8 @@ pub const SUBDOMAINS: usize = 1024;
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.
 pub const CANDIDATES: usize = 1024;
+/// Columns of a feature schema, and sources it is made of: 384 bytes a row.
+pub const FEATURES: usize = 96;
 /// Segments of one user that are kept.
 pub const SEGMENTS: usize = 256;
 /// Bids in one answer.

@@ -27,6 +27,7 @@ pub mod profile;
 pub mod miss;
 pub mod frequency;
 pub mod budget;
+pub mod features;
 pub mod score;
 pub mod price;
 pub mod offers;
