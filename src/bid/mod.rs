@@ -27,6 +27,8 @@ pub mod profile;
 pub mod miss;
 pub mod frequency;
 pub mod budget;
+pub mod features;
+pub mod score;
 pub mod price;
 pub mod offers;
 pub mod choose;
@@ -77,7 +79,7 @@ use eligible::Scene;
 use frequency::FrequencyShard;
 use ids::BidIds;
 use miss::{Kept, Missed, Misses, Source, Ticket};
-use offers::{Offer, Offers, keep};
+use offers::{Estimate, Offer, Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
@@ -446,7 +448,9 @@ impl BidCore {
         probe.enter(Stage::Score);
         let features = eligible::features(&request, &user, now);
         for offer in offers.iter_mut() {
-            offer.score = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
+            let factor = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
+            offer.estimate = Estimate::Factor(factor);
+            offer.value = price::price(offer.price, factor);
         }
 
         probe.enter(Stage::Price);
