@@ -199,7 +199,6 @@ impl Link {
     }
 }
 
-
 /// `1 / (1 + exp(-x))`.
 pub fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
