@@ -271,7 +271,7 @@ fn refused(library: Library, bytes: &[u8], what: &str) {
 #[test]
 fn a_file_cut_anywhere_is_refused() {
     for (library, files) in [
-        (Library::LightGbm, ["lgb_categorical.txt", "lgb_single_leaf.txt", "lgb_multiclass.txt"]),
+        (Library::LightGbm, ["lgb_categorical.txt", "lgb_single_leaf.txt", "lgb_rf.txt"]),
         (Library::XgBoost, ["xgb_category.json", "xgb_category.ubj", "xgb_single_leaf.ubj"]),
     ] {
         for file in files {
@@ -512,11 +512,11 @@ fn xgboost_documents_that_contradict_themselves_are_refused() {
     *damaged.pointer_mut(&of_tree(&format!("split_type/{categorical}"))).unwrap() = json!(0);
     refused(Library::XgBoost, damaged.to_string().as_bytes(), "contradict");
     // A name that comes twice, as an attacker would have two readers disagree.
-    let twice = text("xgb_category.json").replacen("{\"learner\":", "{\"learner\":{},\"learner\":", 1);
-    refused(Library::XgBoost, twice.as_bytes(), "not a model of XGBoost");
-    let deep = [&b"{\"learner\":"[..], &b"[".repeat(1_000_000)].concat();
+    let twice = text("xgb_category.json").replacen("\"version\":", "\"learner\":{},\"version\":", 1);
+    refused(Library::XgBoost, twice.as_bytes(), "duplicate field `learner`");
+    let deep = [&b"{\"careful\":"[..], &b"[".repeat(1_000_000)].concat();
     refused(Library::XgBoost, &deep, "not a model of XGBoost");
-    let deep = [&b"{L\0\0\0\0\0\0\0\x07learner"[..], &b"[".repeat(1_000_000)].concat();
+    let deep = [&b"{L\0\0\0\0\0\0\0\x07careful"[..], &b"[".repeat(1_000_000)].concat();
     refused(Library::XgBoost, &deep, "in one another");
     // Older versions write the base score bare.
     let mut older = whole.clone();

@@ -230,6 +230,7 @@ impl<'a> File<'a> {
             return self
                 .refused(per_iteration.key, format!("{trees} trees are not so many for each of {outputs} classes"));
         }
+        self.number::<i32>(of("label_index")?)?;
         let last: usize = self.number(of("max_feature_idx")?)?;
         if last >= limits::MODEL_FEATURES {
             let most = limits::MODEL_FEATURES;
@@ -290,7 +291,7 @@ impl<'a> File<'a> {
         };
         let several = matches!(name, "multiclass" | "multiclassova");
         match classes {
-            Some(classes) if several => Ok((link, classes)),
+            Some(classes) if several && classes > 1 => Ok((link, classes)),
             None if !several => Ok((link, 1)),
             _ => self.refused(objective.key, "an objective that does not say how many classes it has, or must not"),
         }
@@ -351,6 +352,12 @@ impl<'a> File<'a> {
         for node in 0..nodes {
             let of_node = |what: &str| self.refused(text, format!("tree {number}: node {node}: {what}"));
             let (kind, threshold) = (kinds[node], thresholds[node]);
+            let missing = match kind >> 2 {
+                0 => Missing::Never,
+                1 => Missing::Zero,
+                2 => Missing::Nan,
+                _ => return of_node("its decision_type is none"),
+            };
             let is_categorical = kind & CATEGORICAL != 0;
             let (test, missing) = if is_categorical {
                 let Some((first, words)) = index(threshold).and_then(|set| sets.get(set)).copied() else {
@@ -359,17 +366,8 @@ impl<'a> File<'a> {
                 asked += 1;
                 (Test::Among { first, words }, Missing::Never)
             } else {
-                let missing = match kind >> 2 {
-                    0 => Missing::Never,
-                    1 => Missing::Zero,
-                    2 => Missing::Nan,
-                    _ => return of_node("its decision_type is none"),
-                };
                 (Test::AtMost(threshold), missing)
             };
-            if kind >> 2 > 2 {
-                return of_node("its decision_type is none");
-            }
             forest.nodes.push(Node {
                 feature: features[node],
                 test,
@@ -440,7 +438,8 @@ impl<'a> File<'a> {
         };
         match pandas {
             Some(pandas) => {
-                let json = pandas.strip_suffix('\n').map(serde_json::from_str::<serde::de::IgnoredAny>);
+                let line = pandas.strip_suffix('\n').filter(|line| !line.contains('\n'));
+                let json = line.map(serde_json::from_str::<serde::de::IgnoredAny>);
                 if !matches!(json, Some(Ok(_))) {
                     return self
                         .refused(pandas, format!("pandas_categorical is not JSON with a newline after it: {CUT}"));

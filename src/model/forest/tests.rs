@@ -92,6 +92,13 @@ fn what_cannot_be_walked_is_refused() {
     refused(|forest| forest.nodes[1].test = Test::Among { first: 1, words: 2 }, "beyond the sets");
     refused(|forest| forest.nodes[1].test = Test::Among { first: u32::MAX, words: u32::MAX }, "beyond the sets");
     refused(|forest| forest.leaves[2] = f64::INFINITY, "leaf 2 is inf");
+    refused(
+        |forest| {
+            forest.library = Library::XgBoost;
+            forest.leaves[1] = 1e39;
+        },
+        "leaf 1 is 1e39",
+    );
     refused(|forest| forest.leaves.push(0.0), "that no tree has");
     refused(|forest| forest.trees[0].leaves = 2, "2 leaves for 2 nodes");
     refused(|forest| forest.trees[0].first_node = 1, "does not begin where");
@@ -117,6 +124,7 @@ fn links_do_not_overflow() {
         outputs
     };
     assert_eq!(applied(Link::Softmax, &[1e308, 0.0]), [1.0, 0.0]);
+    assert_eq!(applied(Link::Softmax, &[f64::INFINITY, 0.0]), [1.0, 0.0]);
     assert_eq!(applied(Link::Softplus, &[-1e4, 1e4]), [0.0, 1e4]);
     assert_eq!(applied(Link::Logistic { slope: 1.0 }, &[-1e4, 1e4]), [0.0, 1.0]);
     assert_eq!(applied(Link::Square, &[-3.0, 2.0]), [-9.0, 4.0]);
