@@ -14,6 +14,7 @@ pub mod profiles;
 pub mod miss;
 pub mod supply;
 pub mod audit;
+pub mod score;
 pub mod dynamodb;
 pub mod process;
 pub mod stores;
@@ -32,6 +33,7 @@ pub use miss::OnMiss;
 pub use privacy::Privacy;
 pub use process::Process;
 pub use profiles::Profiles;
+pub use score::Score;
 pub use stores::Stores;
 pub use supply::Supply;
 
@@ -59,6 +61,9 @@ pub struct Config {
     /// `[audit]`.
     #[serde(default)]
     pub audit: Audit,
+    /// `[score]`.
+    #[serde(default)]
+    pub score: Score,
     /// `[stores]`.
     #[serde(default)]
     pub stores: Stores,
@@ -246,6 +251,7 @@ impl Config {
             .chain(self.profiles.key_file.as_mut())
             .chain(self.audit.file.as_mut())
             .chain(self.supply.table.as_mut())
+            .chain(self.score.files())
             .chain(self.stores.files())
             .chain(self.ingress.iter_mut().flat_map(Ingress::files))
     }
@@ -281,6 +287,7 @@ impl Config {
         self.profiles.validate()?;
         self.audit.validate()?;
         self.supply.validate(&self.exchanges)?;
+        self.score.validate()?;
         self.stores.validate()?;
         self.process.validate()?;
         self.ingress.as_ref().map_or(Ok(()), |ingress| ingress.validate(&self.server))?;
@@ -327,6 +334,7 @@ impl Config {
             profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
+            score: Score::default(),
             stores: Stores::default(),
             process: Process::default(),
             ingress: None,

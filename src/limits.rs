@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// Arms of a rollout, those included that have left it and whose bids may still be won: a bid and its notice URLs have a byte for
+/// it, and every bid core counts by it.
+pub const ARMS: usize = 8;
 /// Request head (request line and headers), bytes; more is answered 431. Exchanges send 200 to 700 bytes.
 pub const HEAD_BYTES: usize = 8 * 1024;
 /// Headers of one request; more is answered 431.

@@ -287,6 +287,11 @@ pub struct NodeId(pub u16);
 #[repr(transparent)]
 pub struct VendorId(pub u16);
 
+/// An arm of the rollout: its place among [`crate::limits::ARMS`], which it keeps as long as its name is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct ArmId(pub u8);
+
 /// One process start of a node, numbered durably.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

@@ -16,6 +16,7 @@ pub mod price;
 pub mod profiles;
 pub mod resume;
 pub mod retire;
+pub mod rollout;
 pub mod serve;
 pub mod simulate;
 #[cfg(feature = "stores")]

@@ -1,5 +1,6 @@
 //! What one bid core counts. One line pair or more per core; the core writes, scrapes read.
 
+use super::arms::ArmCounts;
 use super::counter::Counter;
 use super::histogram::Histogram;
 use super::paths::{PathCounts, Table};
@@ -132,6 +133,8 @@ pub struct CoreMetrics {
     pub audit_lost: Counter,
     /// By exchange, in the order of the configuration.
     pub exchanges: Box<[ExchangeCounts]>,
+    /// By [`crate::units::ArmId`].
+    pub arms: [ArmCounts; limits::ARMS],
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
     /// How long each turn of the loop took, without the wait before it, ns.
@@ -199,6 +202,7 @@ impl Default for CoreMetrics {
             stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
             exchanges: Box::default(),
+            arms: Default::default(),
             paths: Table::default(),
             turn: Histogram::default(),
             queue: Histogram::default(),

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use crate::limits;
+use crate::metrics::arms::ArmOutcomes;
 use crate::metrics::counter::Counter;
 use crate::metrics::paths::{PathSales, Table};
 use crate::profile::shadow::Tally;
@@ -44,6 +46,8 @@ macro_rules! gauges {
             pub head: Latest,
             /// By supply path, if they are counted.
             pub paths: Table<PathSales>,
+            /// By arm of the rollout.
+            pub arms: [ArmOutcomes; limits::ARMS],
             /// What the guards stopped.
             pub guards: Counts,
             /// What goes beyond frequency caps, as estimated.
@@ -54,8 +58,8 @@ macro_rules! gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
                 let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
-                let (turned, head, paths, guards, shadow) = Default::default();
-                Self { $($name: Counter::default(),)* spend, turned, head, paths, guards, shadow }
+                let (turned, head, paths, arms, guards, shadow) = Default::default();
+                Self { $($name: Counter::default(),)* spend, turned, head, paths, arms, guards, shadow }
             }
 
             /// The same, counting by supply path too.
