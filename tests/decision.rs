@@ -180,6 +180,7 @@ const BANNER: &str = "\"banner\":{\"w\":300,\"h\":250}";
 
 /// Reasons that no document alone brings about, and where each is tested.
 const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
+    (Outranked, "a model: tests/scoring.rs"),
     (UnknownExchange, "the path: below, and tests/serve"),
     (Shed, "the clock: below"),
     (Stalled, "a loop that was kept away: tests/stalls.rs"),

@@ -131,6 +131,18 @@ pub struct CoreMetrics {
     pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
+    /// Rows that models scored.
+    pub scored_rows: Counter,
+    /// Offers that had no place on the shortlist of those that a model looks at.
+    pub outranked: Counter,
+    /// Requests whose offers were valued at the average, because scoring had used up its share of the time.
+    pub averaged: Counter,
+    /// 1 while that is so.
+    pub scoring_over: Counter,
+    /// What a row is taken to cost, with all that belongs to scoring it, ns.
+    pub score_row_ns: Counter,
+    /// Rows scored in sampled requests, and the time in their score stage, ns.
+    pub sampled_scoring: [Counter; 2],
     /// By exchange, in the order of the configuration.
     pub exchanges: Box<[ExchangeCounts]>,
     /// By [`crate::units::ArmId`].
@@ -201,6 +213,12 @@ impl Default for CoreMetrics {
             stalled_requests: Counter::default(),
             stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
+            scored_rows: Counter::default(),
+            outranked: Counter::default(),
+            averaged: Counter::default(),
+            scoring_over: Counter::default(),
+            score_row_ns: Counter::default(),
+            sampled_scoring: Default::default(),
             exchanges: Box::default(),
             arms: Default::default(),
             paths: Table::default(),

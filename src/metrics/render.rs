@@ -77,6 +77,13 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),
+    ("scored_rows", "Rows that models scored", |core| core.scored_rows.get()),
+    ("outranked", "Offers that had no place on the shortlist of those that a model looks at", |core| {
+        core.outranked.get()
+    }),
+    ("scores_averaged", "Requests valued at the average, because scoring had used up its share of the time", |core| {
+        core.averaged.get()
+    }),
     ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
 ];
 
@@ -85,6 +92,8 @@ const HELD: &[(&str, &str, Read)] = &[
     ("waiting_connections", "Connections with something to be read that wait for their turn", |core| {
         core.waiting.get()
     }),
+    ("scoring_over", "1 while impressions are valued at the average for want of time", |core| core.scoring_over.get()),
+    ("score_row_nanoseconds", "What a row is taken to cost to be scored, ns", |core| core.score_row_ns.get()),
     ("profiles", "Profiles in the shard", |core| core.profiles.get()),
     ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];

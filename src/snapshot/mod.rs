@@ -12,6 +12,7 @@ pub mod campaign;
 pub mod demo;
 pub mod model;
 pub mod scoring;
+pub mod features;
 pub mod profiles;
 pub mod rates;
 pub mod country;
