@@ -24,7 +24,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402: the backend comes first
+from matplotlib import pyplot, ticker  # noqa: E402: the backend comes first
 
 # Which outcomes make a row one of the population, and which of those make it positive.
 TARGETS = {
@@ -376,6 +376,10 @@ def plot(table, probability):
     below.hist(probability.clip(low, high), bins=np.geomspace(low, high, 50), color="0.5")
     below.set(xscale="log", xlabel="calibrated prediction", ylabel="rows")
     for axes in (above, below):
+        for axis in (axes.xaxis, axes.yaxis)[: 2 if axes is above else 1]:
+            axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(ticker.FuncFormatter(lambda share, _: f"{share:.4%}".rstrip("0%").rstrip(".") + " %"))
+            axis.set_minor_formatter(ticker.NullFormatter())
         axes.spines[["top", "right"]].set_visible(False)
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
