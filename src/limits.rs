@@ -273,6 +273,25 @@ pub const REPORTED_BOOKINGS: usize = 4096;
 /// epsilon, ms: largest difference between two of our clocks plus the longest `tmax` honoured.
 pub const EPSILON_MS: u64 = 2_000;
 
+/// A model's file, a library's own or an import, bytes: a thousand trees of 63 leaves are 10 MB of JSON.
+pub const MODEL_BYTES: u64 = 1 << 30;
+/// Features of a model.
+pub const MODEL_FEATURES: usize = 1 << 16;
+/// Outputs (classes) of a model.
+pub const MODEL_OUTPUTS: usize = 1024;
+/// Trees of a model.
+pub const MODEL_TREES: usize = 1 << 16;
+/// Inner nodes of a model, all trees together.
+pub const MODEL_NODES: usize = 1 << 24;
+/// Words of 64 categories in the sets of a model: 32 MiB.
+pub const MODEL_SET_WORDS: usize = 1 << 22;
+/// The largest category, and one: what XGBoost takes, whose values are `f32`.
+pub const MODEL_CATEGORIES: u32 = 1 << 24;
+/// Points of a model's isotonic calibration.
+pub const MODEL_POINTS: usize = 4096;
+/// Lists and objects in one another in a model's file; XGBoost nests seven.
+pub const MODEL_DEPTH: usize = 32;
+
 /// An ads.txt or app-ads.txt, bytes, as sent and inflated; a longer one is not taken. The longest in use are some megabytes.
 pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;
 /// A sellers.json, bytes, as sent and inflated; a longer one is not taken. The largest exchange's has more than 100 MB.
