@@ -14,6 +14,7 @@ pub mod profiles;
 pub mod miss;
 pub mod supply;
 pub mod audit;
+pub mod training;
 pub mod dynamodb;
 pub mod process;
 pub mod stores;
@@ -34,6 +35,7 @@ pub use process::Process;
 pub use profiles::Profiles;
 pub use stores::Stores;
 pub use supply::Supply;
+pub use training::Training;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -59,6 +61,9 @@ pub struct Config {
     /// `[audit]`.
     #[serde(default)]
     pub audit: Audit,
+    /// `[training]`.
+    #[serde(default)]
+    pub training: Training,
     /// `[stores]`.
     #[serde(default)]
     pub stores: Stores,
@@ -245,6 +250,8 @@ impl Config {
             .chain(self.profiles.base.as_mut())
             .chain(self.profiles.key_file.as_mut())
             .chain(self.audit.file.as_mut())
+            .chain(self.training.dir.as_mut())
+            .chain(self.training.features.as_mut())
             .chain(self.supply.table.as_mut())
             .chain(self.stores.files())
             .chain(self.ingress.iter_mut().flat_map(Ingress::files))
@@ -280,6 +287,7 @@ impl Config {
         self.privacy.validate()?;
         self.profiles.validate()?;
         self.audit.validate()?;
+        self.training.validate()?;
         self.supply.validate(&self.exchanges)?;
         self.stores.validate()?;
         self.process.validate()?;
@@ -327,6 +335,7 @@ impl Config {
             profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
+            training: Training::default(),
             stores: Stores::default(),
             process: Process::default(),
             ingress: None,

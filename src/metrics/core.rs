@@ -49,7 +49,7 @@ pub struct CoreMetrics {
     /// Answers 204, by reason.
     pub nobid: [Counter; NoBidReason::COUNT],
     /// Notices that arrived with a good signature, by kind.
-    pub notices: [Counter; 3],
+    pub notices: [Counter; NoticeKind::ALL.len()],
     /// Notices answered, by [`Noticed`].
     pub noticed: [Counter; 3],
     /// Notices refused: forged or malformed (403), no place to park them (503).
@@ -130,6 +130,10 @@ pub struct CoreMetrics {
     pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
+    /// Rows of the training log that found its ring full.
+    pub training_lost: Counter,
+    /// Answers with bids of which the training log may not hear.
+    pub training_forbidden: Counter,
     /// By exchange, in the order of the configuration.
     pub exchanges: Box<[ExchangeCounts]>,
     /// By supply path, if `supply.paths` is set.
@@ -198,6 +202,8 @@ impl Default for CoreMetrics {
             stalled_requests: Counter::default(),
             stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
+            training_lost: Counter::default(),
+            training_forbidden: Counter::default(),
             exchanges: Box::default(),
             paths: Table::default(),
             turn: Histogram::default(),
