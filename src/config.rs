@@ -15,6 +15,7 @@ pub mod miss;
 pub mod supply;
 pub mod audit;
 pub mod score;
+pub mod training;
 pub mod dynamodb;
 pub mod process;
 pub mod stores;
@@ -36,6 +37,7 @@ pub use profiles::Profiles;
 pub use score::Score;
 pub use stores::Stores;
 pub use supply::Supply;
+pub use training::Training;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,6 +66,9 @@ pub struct Config {
     /// `[score]`.
     #[serde(default)]
     pub score: Score,
+    /// `[training]`.
+    #[serde(default)]
+    pub training: Training,
     /// `[stores]`.
     #[serde(default)]
     pub stores: Stores,
@@ -250,6 +255,8 @@ impl Config {
             .chain(self.profiles.base.as_mut())
             .chain(self.profiles.key_file.as_mut())
             .chain(self.audit.file.as_mut())
+            .chain(self.training.dir.as_mut())
+            .chain(self.training.features.as_mut())
             .chain(self.supply.table.as_mut())
             .chain(self.score.files())
             .chain(self.stores.files())
@@ -286,6 +293,7 @@ impl Config {
         self.privacy.validate()?;
         self.profiles.validate()?;
         self.audit.validate()?;
+        self.training.validate()?;
         self.supply.validate(&self.exchanges)?;
         self.score.validate()?;
         self.stores.validate()?;
@@ -335,6 +343,7 @@ impl Config {
             supply: Supply::default(),
             audit: Audit::default(),
             score: Score::default(),
+            training: Training::default(),
             stores: Stores::default(),
             process: Process::default(),
             ingress: None,

@@ -31,6 +31,7 @@ use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Health, Stores as StoresEnds};
+use crate::bid::train::{RowLog, Sample};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
 use crate::config::process::Effort;
@@ -69,6 +70,7 @@ use crate::stores::metrics::{FetchCounts, Fetches, Spreading, Spreads};
 use crate::stores::start::Fleet;
 use crate::stores::{self, Stores};
 use crate::topology::Topology;
+use crate::training;
 use crate::units::{CoreId, ExchangeId, ExchangeKey};
 
 /// What to start.
@@ -125,6 +127,7 @@ pub struct Node {
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
     audit_log: Option<audit::Log>,
+    training_log: Option<training::Log>,
     watch: Watch,
     stores: Option<Stores>,
     ingress: Option<Ingress>,
@@ -251,6 +254,7 @@ impl Reserved {
         let connections = bounds::connections(&config, bounds::descriptors(), topology.bid.len());
         let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
+        let training_dir = training::open(&config.training).map_err(failed)?;
         let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
         let certificate = config.ingress.as_ref().map(read).transpose().map_err(failed)?;
 
@@ -326,6 +330,12 @@ impl Reserved {
             commands.send(Command::ShareCounts(crossing)).map_err(failed)?;
             deltas = Some(crossed);
         }
+        let mut outcomes = None;
+        if training_dir.is_some() {
+            let (crossing, crossed) = spsc::ring(crate::limits::OUTCOMES);
+            commands.send(Command::LogOutcomes(crossing)).map_err(failed)?;
+            outcomes = Some(crossed);
+        }
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
         commands.send(Command::Counted(counted(&data))).map_err(failed)?;
@@ -344,7 +354,7 @@ impl Reserved {
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
-        let mut records = Vec::new();
+        let (mut records, mut rows) = (Vec::new(), Vec::new());
         for (index, (listener, wakeup, events, fittings, source)) in cores.into_iter().enumerate() {
             let core = CoreId(u8::try_from(index).expect("at most MAX_BID_CORES"));
             let auditor = audit_file.is_some().then(|| {
@@ -352,8 +362,13 @@ impl Reserved {
                 records.push(receiver);
                 Auditor::new(config.audit.sample.get(), sender)
             });
+            let row_log = training_dir.as_ref().map(|opened| {
+                let (sender, receiver) = spsc::ring(crate::limits::ROWS);
+                rows.push(receiver);
+                RowLog::new(opened.schema().clone(), Sample::of(config.training.sample.get()), sender)
+            });
             let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
-            let seed = seed.audited(auditor).asking(source).sharing(shares_counts);
+            let seed = seed.audited(auditor).logging(row_log).asking(source).sharing(shares_counts);
             // Lives as long as the process: scrapes may come until the very end.
             let names = config.exchanges.iter().map(|exchange| exchange.name.as_str());
             let counts = CoreMetrics::new(config.supply.paths).with_exchanges(names);
@@ -415,6 +430,13 @@ impl Reserved {
             registry.register_collector(Box::new(audit::Metrics(log.counts.clone())));
             audit_log = Some(log);
         }
+        let mut training_log = None;
+        if let Some((opened, outcomes)) = training_dir.zip(outcomes) {
+            let source = training::Source { rows, outcomes, exchanges: exchanges.clone() };
+            let log = opened.start(source, housekeeping).map_err(failed)?;
+            registry.register_collector(Box::new(training::Metrics(log.counts.clone())));
+            training_log = Some(log);
+        }
         let mut ingress = None;
         if let Some((section, certificate)) = config.ingress.as_ref().zip(certificate) {
             let started = Ingress::start(section, certificate, address, housekeeping).map_err(failed)?;
@@ -458,6 +480,7 @@ impl Reserved {
             reconciliation,
             bids,
             audit_log,
+            training_log,
             watch,
             stores,
             ingress,
@@ -592,7 +615,12 @@ impl Node {
             log.close();
         }
         self.watch.close();
-        match self.reconciliation.join() {
+        let ended = self.reconciliation.join();
+        // Last, so that it has all that became of its bids.
+        if let Some(log) = self.training_log {
+            log.close();
+        }
+        match ended {
             Ok(Ended::Clean) => Ok(()),
             Ok(Ended::Cut) => {
                 Err(failed("the ledger could not be synced in time; what was not acknowledged stays charged"))

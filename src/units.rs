@@ -287,11 +287,6 @@ pub struct NodeId(pub u16);
 #[repr(transparent)]
 pub struct VendorId(pub u16);
 
-/// An arm of the rollout: its place among [`crate::limits::ARMS`], which it keeps as long as its name is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(transparent)]
-pub struct ArmId(pub u8);
-
 /// One process start of a node, numbered durably.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
@@ -445,6 +440,11 @@ impl std::fmt::Display for UserHash {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct SegmentId(pub u32);
+
+/// An arm of a rollout, by its place, which it keeps as long as its name is there; below [`crate::limits::ARMS`]. Without a rollout there is one, 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct ArmId(pub u8);
 
 /// An exchange of the configuration, by position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

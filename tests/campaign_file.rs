@@ -183,6 +183,7 @@ const NOTHING: Values<'static> = Values {
     price_macro: b"${AUCTION_PRICE}",
     click_macro: b"",
     bill_url: b"",
+    outcomes: Outcomes::NONE,
     signals: Signals::NONE,
 };
 

@@ -50,7 +50,7 @@ pub struct CoreMetrics {
     /// Answers 204, by reason.
     pub nobid: [Counter; NoBidReason::COUNT],
     /// Notices that arrived with a good signature, by kind.
-    pub notices: [Counter; 3],
+    pub notices: [Counter; NoticeKind::ALL.len()],
     /// Notices answered, by [`Noticed`].
     pub noticed: [Counter; 3],
     /// Notices refused: forged or malformed (403), no place to park them (503).
@@ -143,6 +143,10 @@ pub struct CoreMetrics {
     pub score_row_ns: Counter,
     /// Rows scored in sampled requests, and the time in their score stage, ns.
     pub sampled_scoring: [Counter; 2],
+    /// Rows of the training log that found its ring full.
+    pub training_lost: Counter,
+    /// Answers with bids of which the training log may not hear.
+    pub training_forbidden: Counter,
     /// By exchange, in the order of the configuration.
     pub exchanges: Box<[ExchangeCounts]>,
     /// By [`crate::units::ArmId`].
@@ -219,6 +223,8 @@ impl Default for CoreMetrics {
             scoring_over: Counter::default(),
             score_row_ns: Counter::default(),
             sampled_scoring: Default::default(),
+            training_lost: Counter::default(),
+            training_forbidden: Counter::default(),
             exchanges: Box::default(),
             arms: Default::default(),
             paths: Table::default(),

@@ -91,6 +91,8 @@ gauges! {
     Counter bills "Bills booked";
     Counter wins "Wins heard";
     Counter losses "Losses heard";
+    Counter clicks "Clicks heard; each bid counts once";
+    Counter conversions "Conversions heard; each bid counts once";
     Counter duplicates "Notices heard before";
     Counter disputes "Bills booked at the bid's price because theirs was above it";
     Counter unpriced "Bills without a readable price: nothing booked";
@@ -118,6 +120,7 @@ gauges! {
     Counter head_file_failures "Heads of the ledger that could not be written to the head file";
     Counter snapshots "Snapshots handed to the cores";
     Counter counts_lost "Billed impressions that the store of frequency counts was not told of, because too many waited for it";
+    Counter outcomes_lost "Outcomes of bids that the training log was not told of, because too many waited for it";
     Counter cpu_ns "CPU time of the reconciliation thread, ns";
 }
 
