@@ -82,3 +82,19 @@ need_prometheus() {
     # As with Valkey: nobody asked for one that runs.
     if [ -d /run/systemd/system ]; then as_root systemctl disable --quiet --now prometheus; fi
 }
+
+# Python with the packages of a requirements file, in a virtual environment of its own; `python` is its name.
+need_python_packages() {
+    need python3 python3 python3-venv
+    # LightGBM's own threads.
+    ldconfig -p | grep -q libgomp.so.1 || need no-such-command libgomp1
+    local place
+    place=$PWD/target/python-$(sha256sum "$1" | cut -c1-12)
+    python=$place/bin/python
+    [ -e "$place/complete" ] && return
+    say "installing Python packages of $1"
+    rm -rf "$place"
+    python3 -m venv "$place" || { need no-such-command python3-venv; python3 -m venv "$place"; }
+    "$python" -m pip install --quiet --disable-pip-version-check --requirement "$1"
+    touch "$place/complete"
+}

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// Scoring's share of a core's time is kept over windows of this length, ns (`bid::score::governor`): short beside what people
+/// notice, long beside a turn of the loop.
+pub const SCORE_WINDOW_NS: u64 = 100_000_000;
 /// Request head (request line and headers), bytes; more is answered 431. Exchanges send 200 to 700 bytes.
 pub const HEAD_BYTES: usize = 8 * 1024;
 /// Headers of one request; more is answered 431.
@@ -154,6 +157,13 @@ pub const SUBDOMAINS: usize = 1024;
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.
 pub const CANDIDATES: usize = 1024;
+/// Columns of a feature schema, and sources it is made of: 384 bytes a row.
+pub const FEATURES: usize = 96;
+/// Arms of a rollout, those included that have left it and whose bids may still be won: what a bid is attributed to fits the byte
+/// that its notices have for it, and every bid core counts by it.
+pub const ARMS: usize = 8;
+/// Bytes of the name of one.
+pub const ARM_NAME_BYTES: usize = 32;
 /// Segments of one user that are kept.
 pub const SEGMENTS: usize = 256;
 /// Bids in one answer.
@@ -175,6 +185,8 @@ pub const SIGNAL_BYTES: usize = 2048;
 pub const EXCHANGE_MACRO_BYTES: usize = 64;
 /// A URL of a notice, bytes (Xandr: nurl at most 2,000 characters expanded).
 pub const NOTICE_URL_BYTES: usize = 2_000;
+/// The address of a click's or a conversion's notice, which has no macros.
+pub const OUTCOME_URL_BYTES: usize = 512;
 
 /// A profile's value in the clear, bytes: all segments that are kept, and some 250 counts. Most have less than a kilobyte.
 pub const PROFILE_BYTES: usize = 4096;
@@ -228,6 +240,12 @@ pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
 /// second.
 pub const AUDITED: usize = 4096;
 
+/// Rows of the training log from one bid core that its thread has not yet taken; more are lost, and counted. Half a kilobyte each;
+/// it is emptied ten times a second.
+pub const ROWS: usize = 4096;
+/// What became of them, on the way from the reconciliation core to the same thread.
+pub const OUTCOMES: usize = 1 << 15;
+
 /// How much of the time to come the reservation ids of a core may have used up, ns; a bid beyond it is refused
 /// (`ids_exhausted`). A second holds 4,096,000 ids, and a core makes at most some 100,000 bids in one: this is only reached when
 /// something is wrong. It is a tenth of what a restart leaves between its ids and those before it, [`LEASE_NS`].
@@ -264,6 +282,25 @@ pub const LOST_WRITES_MS: u64 = 10 * 60 * 1000;
 pub const REPORTED_BOOKINGS: usize = 4096;
 /// epsilon, ms: largest difference between two of our clocks plus the longest `tmax` honoured.
 pub const EPSILON_MS: u64 = 2_000;
+
+/// A model's file, a library's own or an import, bytes: a thousand trees of 63 leaves are 10 MB of JSON.
+pub const MODEL_BYTES: u64 = 1 << 30;
+/// Features of a model.
+pub const MODEL_FEATURES: usize = 1 << 16;
+/// Outputs (classes) of a model.
+pub const MODEL_OUTPUTS: usize = 1024;
+/// Trees of a model.
+pub const MODEL_TREES: usize = 1 << 16;
+/// Inner nodes of a model, all trees together.
+pub const MODEL_NODES: usize = 1 << 24;
+/// Words of 64 categories in the sets of a model: 32 MiB.
+pub const MODEL_SET_WORDS: usize = 1 << 22;
+/// The largest category, and one: what XGBoost takes, whose values are `f32`.
+pub const MODEL_CATEGORIES: u32 = 1 << 24;
+/// Points of a model's isotonic calibration.
+pub const MODEL_POINTS: usize = 4096;
+/// Lists and objects in one another in a model's file; XGBoost nests seven.
+pub const MODEL_DEPTH: usize = 32;
 
 /// An ads.txt or app-ads.txt, bytes, as sent and inflated; a longer one is not taken. The longest in use are some megabytes.
 pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;

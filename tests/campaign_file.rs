@@ -183,6 +183,7 @@ const NOTHING: Values<'static> = Values {
     price_macro: b"${AUCTION_PRICE}",
     click_macro: b"",
     bill_url: b"",
+    outcomes: Outcomes::NONE,
     signals: Signals::NONE,
 };
 
@@ -426,6 +427,9 @@ fn mistakes_are_told_with_file_line_and_reason() {
         (6, "cpm = -2.5", "must be greater than 0"),
         (6, "cpm = inf", "inf is not an amount"),
         (6, "cpm = 4000.1", "must be at most 4000"),
+        (8, "cpc = 0", "campaign 1: cpc: must be greater than 0"),
+        (8, "cpa = 1000000.01", "campaign 1: cpa: must be at most 1000000"),
+        (8, "cpc = 0.4\ncpa = 3", "by click (`cpc`) or by conversion (`cpa`), and not by both"),
         (7, "adomain = []", "the list is empty"),
         (7, "adomain = ['https://a.example']", "is not a domain"),
         (8, "budget = 3", "unknown key `budget`"),

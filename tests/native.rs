@@ -60,6 +60,7 @@ fn values(bill_url: &'static str) -> Values<'static> {
         price_macro: b"${AUCTION_PRICE}",
         click_macro: b"",
         bill_url: bill_url.as_bytes(),
+        outcomes: Outcomes::NONE,
         signals: Default::default(),
     }
 }

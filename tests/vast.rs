@@ -91,6 +91,7 @@ fn written(creative: &Creative, auction: &str, bill_url: &'static str) -> Vec<(u
         price_macro: b"${AUCTION_PRICE}",
         click_macro: b"%%CLICK%%",
         bill_url: bill_url.as_bytes(),
+        outcomes: Outcomes::NONE,
         signals: Default::default(),
     };
     let write = |(protocol, markup): &(u8, corebid::snapshot::campaign::markup::Markup)| {

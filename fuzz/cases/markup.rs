@@ -26,6 +26,7 @@ static VALUES: LazyLock<Values<'static>> = LazyLock::new(|| Values {
     price_macro: b"%%WINNING_PRICE%%",
     click_macro: b"",
     bill_url: b"https://b.example/notice/bill/x",
+    outcomes: Outcomes::NONE,
     signals: Signals {
         gdpr: Some(true),
         consent: b"CPx_-",

@@ -27,11 +27,14 @@ pub mod profile;
 pub mod miss;
 pub mod frequency;
 pub mod budget;
+pub mod features;
+pub mod score;
 pub mod price;
 pub mod offers;
 pub mod choose;
 pub mod answer;
 pub mod paper;
+pub mod train;
 
 // What serves them.
 pub mod ids;
@@ -58,7 +61,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
 use crate::snapshot::profiles::Profiles;
 use crate::topology::MAX_BID_CORES;
-use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis, UserKey};
+use crate::units::{ArmId, CoreId, Incarnation, Nanos, Now, UnixMillis, UserKey};
 use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -77,7 +80,7 @@ use eligible::Scene;
 use frequency::FrequencyShard;
 use ids::BidIds;
 use miss::{Kept, Missed, Misses, Source, Ticket};
-use offers::{Offer, Offers, keep};
+use offers::{Estimate, Offer, Offers, keep};
 use paper::Paper;
 use paths::Path;
 use probe::Probe;
@@ -85,6 +88,7 @@ use profile::{Behind, ProfileShard};
 use pseudonym::Pseudonyms;
 use quote::Quote;
 use stalls::Stalls;
+use train::{RowLog, Sample};
 use user::User;
 
 /// One bid request as it came out of the framing.
@@ -153,6 +157,7 @@ pub struct Seed {
     paper: Paper,
     snapshot: Box<Snapshot>,
     auditor: Option<Auditor>,
+    row_log: Option<RowLog>,
     source: Option<Source>,
     shares_counts: bool,
 }
@@ -184,6 +189,7 @@ impl Seed {
             },
             snapshot: data.snapshot(),
             auditor: None,
+            row_log: None,
             source: None,
             shares_counts: false,
         })
@@ -193,6 +199,12 @@ impl Seed {
     #[must_use]
     pub fn audited(self, auditor: Option<Auditor>) -> Seed {
         Seed { auditor, ..self }
+    }
+
+    /// The same, of a core that logs what its bids were made with.
+    #[must_use]
+    pub fn logging(self, row_log: Option<RowLog>) -> Seed {
+        Seed { row_log, ..self }
     }
 
     /// The same, of a core that asks `source` for users whom it does not know.
@@ -259,6 +271,8 @@ pub struct BidCore {
     due: Nanos,
     /// Keeps the compliance log, if there is one.
     auditor: Option<Auditor>,
+    /// Keeps the training log, if there is one.
+    row_log: Option<RowLog>,
     not_send: PhantomData<Rc<()>>,
 }
 
@@ -275,6 +289,7 @@ impl BidCore {
             paper,
             snapshot,
             auditor,
+            row_log,
             source,
             shares_counts,
         } = seed;
@@ -303,6 +318,7 @@ impl BidCore {
             memory: eligible::Memory::default(),
             due: Nanos(0),
             auditor,
+            row_log,
             not_send: PhantomData,
         }
     }
@@ -446,7 +462,9 @@ impl BidCore {
         probe.enter(Stage::Score);
         let features = eligible::features(&request, &user, now);
         for offer in offers.iter_mut() {
-            offer.score = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
+            let factor = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
+            offer.estimate = Estimate::Factor(factor);
+            offer.value = price::price(offer.price, factor);
         }
 
         probe.enter(Stage::Price);
@@ -472,10 +490,15 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
+        let arm = ArmId(0);
+        let sample = self.row_log.as_mut().map_or(Sample::NONE, |log| log.sample(leave.purposes));
         let (gdpr, together, claimed) = (basis.gdpr().said(), chosen.together, path.claimed(leave.purposes));
         let letter =
-            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed };
+            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed, arm, sample };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
+        if let Some(log) = self.row_log.as_mut().filter(|_| !written.logged.is_empty()) {
+            log.log(scene, &mut parts, &mut request, memory, (&user, seen), &written, "");
+        }
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
             self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");

@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use crate::bid::probe::Probe;
 use crate::bid::sale::Sale;
 use crate::limits;
-use crate::snapshot::campaign::{Campaign, Shape};
+use crate::snapshot::campaign::{Campaign, Chance, Shape};
 use crate::snapshot::targeting::Candidate;
 use crate::units::{CampaignIx, CpmMicros, Terms};
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -26,12 +26,28 @@ pub struct Offer {
     pub shape: Shape,
     /// Seconds it plays; 0 if it does not play.
     pub seconds: u16,
-    /// What the model says of it, in 1/65,536 of the best it could say.
-    pub score: u32,
+    /// What the model says of it.
+    pub estimate: Estimate,
+    /// What a thousand such impressions are worth to its campaign; in the account's currency. May be more than the campaign bids.
+    pub value: CpmMicros,
     /// The least it sells for, in the account's currency.
     pub floor: CpmMicros,
     /// The most it bids, until the price stage has set what it bids; in the account's currency.
     pub price: CpmMicros,
+}
+
+/// What a model says of an offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Estimate {
+    /// Nothing yet.
+    #[default]
+    None,
+    /// How good the impression is, in 1/65,536 of the best there is.
+    Factor(u32),
+    /// How likely what the campaign wants is.
+    Chance(Chance),
+    /// The same, on the average of all impressions, because there was no time to look at this one.
+    Average(Chance),
 }
 
 /// Offers of one request, in the order of its impressions.
@@ -48,7 +64,8 @@ impl Offer {
             deal: None,
             shape: sale.shapes[candidate.shape as usize],
             seconds: 0,
-            score: 0,
+            estimate: Estimate::None,
+            value: CpmMicros(0),
             floor: CpmMicros(0),
             price: campaign.cpm,
         }
@@ -102,7 +119,8 @@ mod tests {
             deal: None,
             shape: Shape::Banner(Size::default()),
             seconds: 0,
-            score: 0,
+            estimate: Estimate::None,
+            value: CpmMicros(0),
             floor: CpmMicros(0),
             price: CpmMicros(price),
         };

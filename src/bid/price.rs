@@ -9,23 +9,23 @@ use crate::wire::openrtb::request::Deal;
 /// One, as a score.
 pub const ONE: u32 = 1 << 16;
 
-/// A campaign's price for this impression: its CPM scaled by the score, rounded down so that it never exceeds the CPM.
+/// A CPM scaled by a score, rounded down so that it never exceeds the CPM.
 #[inline]
 pub fn price(cpm: CpmMicros, score: u32) -> CpmMicros {
     assert!(score <= ONE, "a score above one would bid more than the campaign allows");
     CpmMicros(((i128::from(cpm.0) * i128::from(score)) >> 16) as i64)
 }
 
-/// What an offer bids: its campaign's price by the score. Where a deal fixes the price that is the price (`deal.at` 3), and a
-/// guaranteed deal, which must be bid on, is not lost for the score: it gets its floor at least. Neither ever more than the
+/// What an offer bids: what it is worth, and never more than its campaign allows. Where a deal fixes the price that is the price (`deal.at` 3), and a
+/// guaranteed deal, which must be bid on, is not lost for its worth: it gets its floor at least. Neither ever more than the
 /// campaign allows.
 #[inline]
 pub fn of(offer: &Offer, deal: Option<&Deal<'_>>) -> CpmMicros {
     let most = offer.price;
     match deal {
         Some(deal) if is_fixed(deal) && offer.floor > CpmMicros(0) => most.min(offer.floor),
-        Some(deal) if deal.guaranteed => price(most, offer.score).max(most.min(offer.floor)),
-        _ => price(most, offer.score),
+        Some(deal) if deal.guaranteed => most.min(offer.value).max(most.min(offer.floor)),
+        _ => most.min(offer.value),
     }
 }
 

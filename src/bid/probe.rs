@@ -76,6 +76,10 @@ pub trait Probe {
     #[inline]
     fn dropped(&mut self, _offer: &Offer, _reason: NoBidReason) {}
 
+    /// A model has scored so many offers.
+    #[inline]
+    fn scored(&mut self, _rows: usize) {}
+
     /// A campaign would bid this price.
     #[inline]
     fn priced(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _offer: &Offer) {}
@@ -103,12 +107,14 @@ pub const SAMPLE: u32 = 256;
 pub struct StageTimer<'m> {
     metrics: &'m CoreMetrics,
     current: Option<(Stage, Nanos)>,
+    /// Rows that were scored.
+    rows: usize,
 }
 
 impl<'m> StageTimer<'m> {
     /// A timer for one request.
     pub fn new(metrics: &'m CoreMetrics) -> Self {
-        StageTimer { metrics, current: None }
+        StageTimer { metrics, current: None, rows: 0 }
     }
 }
 
@@ -117,7 +123,16 @@ impl Probe for StageTimer<'_> {
         let now = clock::boot();
         if let Some((left, since)) = self.current.replace((stage, now)) {
             self.metrics.stages[left as usize].record(now.since(since));
+            if left == Stage::Score && self.rows > 0 {
+                let [rows, ns] = &self.metrics.sampled_scoring;
+                rows.add(self.rows as u64);
+                ns.add(now.since(since));
+            }
         }
+    }
+
+    fn scored(&mut self, rows: usize) {
+        self.rows += rows;
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one bid core counts. One line pair or more per core; the core writes, scrapes read.
 
+use super::arms::ArmCounts;
 use super::counter::Counter;
 use super::histogram::Histogram;
 use super::paths::{PathCounts, Table};
@@ -49,7 +50,7 @@ pub struct CoreMetrics {
     /// Answers 204, by reason.
     pub nobid: [Counter; NoBidReason::COUNT],
     /// Notices that arrived with a good signature, by kind.
-    pub notices: [Counter; 3],
+    pub notices: [Counter; NoticeKind::ALL.len()],
     /// Notices answered, by [`Noticed`].
     pub noticed: [Counter; 3],
     /// Notices refused: forged or malformed (403), no place to park them (503).
@@ -130,8 +131,26 @@ pub struct CoreMetrics {
     pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
+    /// Rows that models scored.
+    pub scored_rows: Counter,
+    /// Offers that had no place on the shortlist of those that a model looks at.
+    pub outranked: Counter,
+    /// Requests whose offers were valued at the average, because scoring had used up its share of the time.
+    pub averaged: Counter,
+    /// 1 while that is so.
+    pub scoring_over: Counter,
+    /// What a row is taken to cost, with all that belongs to scoring it, ns.
+    pub score_row_ns: Counter,
+    /// Rows scored in sampled requests, and the time in their score stage, ns.
+    pub sampled_scoring: [Counter; 2],
+    /// Rows of the training log that found its ring full.
+    pub training_lost: Counter,
+    /// Answers with bids of which the training log may not hear.
+    pub training_forbidden: Counter,
     /// By exchange, in the order of the configuration.
     pub exchanges: Box<[ExchangeCounts]>,
+    /// By [`crate::units::ArmId`].
+    pub arms: [ArmCounts; limits::ARMS],
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
     /// How long each turn of the loop took, without the wait before it, ns.
@@ -198,7 +217,16 @@ impl Default for CoreMetrics {
             stalled_requests: Counter::default(),
             stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
+            scored_rows: Counter::default(),
+            outranked: Counter::default(),
+            averaged: Counter::default(),
+            scoring_over: Counter::default(),
+            score_row_ns: Counter::default(),
+            sampled_scoring: Default::default(),
+            training_lost: Counter::default(),
+            training_forbidden: Counter::default(),
             exchanges: Box::default(),
+            arms: Default::default(),
             paths: Table::default(),
             turn: Histogram::default(),
             queue: Histogram::default(),

@@ -14,6 +14,7 @@ use super::stage::Stage;
 use crate::clock;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
 use crate::reconcile::guards::counts::Count;
+use crate::ring::message::NoticeKind;
 use crate::store::anchor::Anchor;
 use crate::units::Nanos;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -77,6 +78,19 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),
+    ("scored_rows", "Rows that models scored", |core| core.scored_rows.get()),
+    ("outranked", "Offers that had no place on the shortlist of those that a model looks at", |core| {
+        core.outranked.get()
+    }),
+    ("scores_averaged", "Requests valued at the average, because scoring had used up its share of the time", |core| {
+        core.averaged.get()
+    }),
+    ("training_lost", "Rows of the training log lost because more were made than written", |core| {
+        core.training_lost.get()
+    }),
+    ("training_forbidden", "Answers with bids that the training log may not hear of", |core| {
+        core.training_forbidden.get()
+    }),
     ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
 ];
 
@@ -85,11 +99,12 @@ const HELD: &[(&str, &str, Read)] = &[
     ("waiting_connections", "Connections with something to be read that wait for their turn", |core| {
         core.waiting.get()
     }),
+    ("scoring_over", "1 while impressions are valued at the average for want of time", |core| core.scoring_over.get()),
+    ("score_row_nanoseconds", "What a row is taken to cost to be scored, ns", |core| core.score_row_ns.get()),
     ("profiles", "Profiles in the shard", |core| core.profiles.get()),
     ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];
 
-const NOTICE_KINDS: [&str; 3] = ["win", "bill", "loss"];
 const NOTICE_ENDS: [&str; 3] = ["safe", "expired", "unsafe"];
 
 impl Collector for Cores {
@@ -114,7 +129,7 @@ impl Collector for Cores {
             NoBidReason::ALL.iter().map(|&reason| (reason.label(), core.nobid(reason).get())).collect()
         })?;
         self.labelled(&mut encoder, "corebid_notices", "Notices with a good signature by kind", "kind", |core| {
-            NOTICE_KINDS.into_iter().zip(core.notices.iter().map(|counter| counter.get())).collect()
+            NoticeKind::ALL.iter().map(|&kind| (kind.label(), core.notice_of(kind).get())).collect()
         })?;
         self.labelled(&mut encoder, "corebid_noticed", "Notices by how they ended", "end", |core| {
             NOTICE_ENDS.into_iter().zip(core.noticed.iter().map(|counter| counter.get())).collect()

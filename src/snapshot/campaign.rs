@@ -10,11 +10,13 @@ pub mod native;
 pub mod daypart;
 pub mod dsa;
 pub mod spending;
+pub mod goal;
 mod file;
 mod slots;
 
 pub use creative::{Ad, BannerAd, Creative, NativeAd, NativeImage, NativeText, Order, Shape, StreamAd, XHTML_BANNER};
 pub use file::{load, parse, split};
+pub use goal::{Chance, Goal};
 pub use slots::Slots;
 pub use spending::{Mode, Pacing, Spending};
 
@@ -53,6 +55,8 @@ pub struct Definition {
     pub flight: Flight,
     /// The most it bids, per thousand impressions; 1 micro to [`MAX_CPM`].
     pub cpm: CpmMicros,
+    /// What it wants of its impressions.
+    pub goal: Goal,
     /// Domains of the advertiser, lower-case (`bid.adomain`).
     pub adomain: Vec<String>,
     /// IAB content categories of what is shown, in Content Taxonomy 1.0 (`bid.cat`).
@@ -98,6 +102,8 @@ pub struct Campaign {
     pub flight: Flight,
     /// See [`Definition::cpm`].
     pub cpm: CpmMicros,
+    /// See [`Definition::goal`].
+    pub goal: Goal,
     /// See [`Definition::adomain`].
     pub adomain: Vec<String>,
     /// See [`Definition::cat`].
@@ -142,7 +148,7 @@ impl Campaign {
     /// # Panics
     /// If the price is not within 1 to [`MAX_CPM`], or there are no creatives or more than 255: [`load`] refuses such files.
     pub fn new(slot: Slot, definition: Definition) -> Campaign {
-        let Definition { id, advertiser, name, enabled, daily_budget, spending, flight, cpm, .. } = definition;
+        let Definition { id, advertiser, name, enabled, daily_budget, spending, flight, cpm, goal, .. } = definition;
         let Definition {
             adomain,
             cat,
@@ -179,6 +185,7 @@ impl Campaign {
             spending,
             flight,
             cpm,
+            goal,
             adomain,
             cat,
             cat_in,

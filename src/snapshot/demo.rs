@@ -592,6 +592,7 @@ impl Plan {
             spending: Spending::asap(),
             flight: Flight::ALWAYS,
             cpm: self.cpm,
+            goal: Default::default(),
             adomain: vec![ADVERTISERS[self.advertiser].to_owned()],
             cat: vec![CATEGORIES[self.advertiser].to_owned()],
             cat_in: Vec::new(),

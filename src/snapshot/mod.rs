@@ -11,6 +11,8 @@ pub mod document;
 pub mod campaign;
 pub mod demo;
 pub mod model;
+pub mod scoring;
+pub mod features;
 pub mod profiles;
 pub mod rates;
 pub mod country;
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub targeting: Arc<targeting::Index>,
     /// What a user is worth to them.
     pub model: model::Linear,
+    /// The trained models that say so better, if there is a rollout of any.
+    pub scoring: Option<Arc<scoring::Rollout>>,
     /// What currencies are worth.
     pub rates: rates::Rates,
     /// Where addresses are, if there is a file of it.
@@ -53,6 +57,8 @@ pub struct Snapshot {
 /// What a snapshot holds besides campaigns and model.
 #[derive(Clone, Debug, Default)]
 pub struct World {
+    /// The trained models.
+    pub scoring: Option<Arc<scoring::Rollout>>,
     /// What currencies are worth.
     pub rates: rates::Rates,
     /// Where addresses are.
@@ -100,11 +106,18 @@ impl Snapshot {
         Snapshot::of(self.version + 1, (self.campaigns.clone(), self.targeting.clone()), model, world)
     }
 
+    /// The snapshot after this one, with other models and all else as it is.
+    pub fn scored_by(&self, scoring: Option<Arc<scoring::Rollout>>) -> Snapshot {
+        // Of its own: see `is_shared`.
+        let calendar = Arc::new((*self.calendar).clone());
+        Snapshot { version: self.version + 1, scoring, calendar, ..self.clone() }
+    }
+
     fn of(
         version: u64,
         (campaigns, targeting): (Arc<[campaign::Campaign]>, Arc<targeting::Index>),
         model: model::Linear,
-        World { rates, geo, edge, privacy, supply, now }: World,
+        World { scoring, rates, geo, edge, privacy, supply, now }: World,
     ) -> Snapshot {
         let calendar = calendar::Calendar::of(now, targeting.zones());
         let calendar = Arc::new(calendar.expect("the zones of campaigns are checked as they are read"));
@@ -114,6 +127,7 @@ impl Snapshot {
             campaigns,
             targeting,
             model,
+            scoring,
             rates,
             geo,
             calendar,

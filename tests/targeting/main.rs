@@ -144,6 +144,7 @@ fn one(id: u32, targeting: Targeting) -> Campaign {
         spending: Default::default(),
         flight: Flight::ALWAYS,
         cpm: CpmMicros(1_000_000 + i64::from(id)),
+        goal: Default::default(),
         adomain: vec![],
         cat: vec![],
         cat_in: vec![],

@@ -221,6 +221,7 @@ prop_compose! {
             spending: Default::default(),
             flight: Flight { start: UnixMillis(flight.0 * 1000), end: UnixMillis(flight.1 * 1000) },
             cpm: CpmMicros(cpm * 500_000),
+            goal: Default::default(),
             adomain: vec![],
             cat: vec![],
             cat_in: vec![],

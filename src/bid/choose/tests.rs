@@ -1,4 +1,5 @@
 use super::*;
+use crate::bid::offers::Estimate;
 use crate::snapshot::campaign::Slots;
 use crate::snapshot::demo;
 use crate::units::{AdvertiserId, CpmMicros};
@@ -25,7 +26,8 @@ fn offer(imp: u8, campaign: u32, price: i64) -> Offer {
         deal: None,
         shape: Shape::Banner(Size::default()),
         seconds: 0,
-        score: 0,
+        estimate: Estimate::None,
+        value: CpmMicros(0),
         floor: CpmMicros(0),
         price: CpmMicros(price),
     }

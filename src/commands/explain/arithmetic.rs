@@ -6,9 +6,8 @@ use super::obstacles::text;
 use super::witness::currency;
 use crate::bid::eligible::Scene;
 use crate::bid::floor::by_time;
-use crate::bid::offers::Offer;
-use crate::bid::price;
-use crate::snapshot::campaign::{Campaign, Shape};
+use crate::bid::offers::{Estimate, Offer};
+use crate::snapshot::campaign::{Campaign, Chance, Goal, Shape};
 use crate::units::{CpmMicros, Currency, Multiplier, Rate};
 use crate::wire::openrtb::request::{BidRequest, TimeFloors};
 
@@ -78,9 +77,25 @@ impl Floor {
     }
 }
 
-/// The campaign's CPM by the score.
-pub(super) fn scaled(campaign: &Campaign, offer: &Offer) -> CpmMicros {
-    price::price(campaign.cpm, offer.score)
+/// What the impression is worth to the campaign, and how that comes about.
+pub(super) fn worth(campaign: &Campaign, offer: &Offer) -> String {
+    let value = amount(offer.value.0);
+    let each = match campaign.goal {
+        Goal::Cpm => None,
+        Goal::Cpc(each) => Some((each, "click")),
+        Goal::Cpa(each) => Some((each, "conversion")),
+    };
+    let likely = |chance: Chance, on_average: &str| {
+        let (each, what) = each.unwrap_or_default();
+        let per_mille = 1000.0 * chance.probability();
+        format!("{per_mille:.6} of a thousand by {what}{on_average} x {} = {value}", amount(each.0))
+    };
+    match offer.estimate {
+        Estimate::None => value,
+        Estimate::Factor(factor) => format!("{} x {factor}/65536 = {value}", amount(campaign.cpm.0)),
+        Estimate::Chance(chance) => likely(chance, ""),
+        Estimate::Average(chance) => likely(chance, " on average"),
+    }
 }
 
 /// Millionths, exactly, with two decimals at least.

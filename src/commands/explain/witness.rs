@@ -15,7 +15,7 @@ use crate::bid::choose::Chosen;
 use crate::bid::comply::Basis;
 use crate::bid::comply::consent::Consent;
 use crate::bid::eligible::Scene;
-use crate::bid::offers::Offer;
+use crate::bid::offers::{Estimate, Offer};
 use crate::bid::probe::{Probe, Sight};
 use crate::bid::quote::Quote;
 use crate::bid::user::User;
@@ -330,8 +330,11 @@ impl Probe for Witness {
     fn priced(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, offer: &Offer) {
         let campaign = scene.snapshot.campaign(offer.campaign);
         let floor = Floor::of(scene, request, offer);
-        let scaled = arithmetic::scaled(campaign, offer);
-        let mut line = format!("{} x {}/65536 = {}", amount(campaign.cpm.0), offer.score, amount(scaled.0));
+        let mut line = arithmetic::worth(campaign, offer);
+        let scaled = offer.value.min(campaign.cpm);
+        if scaled < offer.value {
+            let _ = write!(line, ", at most {}", amount(scaled.0));
+        }
         if offer.price != scaled {
             let _ = write!(line, ", by its deal {}", amount(offer.price.0));
         }
@@ -340,9 +343,14 @@ impl Probe for Witness {
         let verdict = if clears { "clears" } else { "is below" };
         let imp = text(request.imps[offer.imp as usize].id);
         let line = format!("imp {imp}, campaign {}: {line}, {verdict} {against}", campaign.id.0);
+        let (factor, probability) = match offer.estimate {
+            Estimate::None => (None, None),
+            Estimate::Factor(factor) => (Some(factor), None),
+            Estimate::Chance(chance) | Estimate::Average(chance) => (None, Some(chance.probability())),
+        };
         let values = json!({
-            "imp": imp, "campaign": campaign.id.0, "cpm_micros": campaign.cpm.0, "score": offer.score,
-            "scaled_micros": scaled.0, "price_micros": offer.price.0, "floor_micros": offer.floor.0, "floor": floor,
+            "imp": imp, "campaign": campaign.id.0, "cpm_micros": campaign.cpm.0, "score": factor,
+            "probability": probability, "value_micros": offer.value.0, "scaled_micros": scaled.0, "price_micros": offer.price.0, "floor_micros": offer.floor.0, "floor": floor,
             "clears": clears,
         });
         self.detail(Stage::Price, line, values);

@@ -13,6 +13,7 @@ use std::path::Path;
 use toml::value::{Datetime, Offset};
 
 use crate::limits;
+use crate::snapshot::campaign::goal::{Goal, MAX_GOAL};
 use crate::snapshot::campaign::{Campaign, CampaignError, Definition, Flight, MAX_CPM, Slots};
 use crate::snapshot::document::{self, Fault, Node, Table, fault};
 use crate::snapshot::supply::Policy;
@@ -99,6 +100,7 @@ fn definition(id: CampaignId, mut table: Table) -> Result<Definition, Fault> {
         spending: spending::read(&mut table)?,
         flight: table.read("flight", flight)?.unwrap_or(Flight::ALWAYS),
         cpm: CpmMicros(table.need("cpm", |node| amount(node, MAX_CPM.0))?),
+        goal: goal(&mut table)?,
         adomain: table.need("adomain", |node| some(node, NAMED, domain))?,
         cat: table.read("cat", |node| each(node, NAMED, category))?.unwrap_or_default(),
         cat_in: table.read("cat_in", other_categories)?.unwrap_or_default(),
@@ -134,6 +136,16 @@ fn other_categories(node: Node) -> Result<Vec<(u16, Vec<String>)>, Fault> {
         }
     }
     Ok(lists)
+}
+
+fn goal(table: &mut Table) -> Result<Goal, Fault> {
+    let mut read = |key| table.read(key, |node| Ok((node.line, amount(node, MAX_GOAL.0)?)));
+    match (read("cpc")?, read("cpa")?) {
+        (None, None) => Ok(Goal::Cpm),
+        (Some((_, click)), None) => Ok(Goal::Cpc(Micros(click))),
+        (None, Some((_, conversion))) => Ok(Goal::Cpa(Micros(conversion))),
+        (Some((line, _)), Some(_)) => fault(line, "it pays by click (`cpc`) or by conversion (`cpa`), and not by both"),
+    }
 }
 
 fn amount(node: Node, most: i64) -> Result<i64, Fault> {
