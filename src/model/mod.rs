@@ -6,6 +6,7 @@
 //!   XGBoost UBJSON──►    "                                 └─► predictions
 //! ```
 
+pub mod engine;
 pub mod forest;
 pub mod archive;
 pub mod calibration;
