@@ -11,6 +11,7 @@ pub mod forest;
 pub mod archive;
 pub mod calibration;
 pub mod drift;
+pub mod engine;
 mod lightgbm;
 pub mod registry;
 pub mod rows;
