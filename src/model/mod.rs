@@ -6,7 +6,6 @@
 //!   XGBoost UBJSON──►    "                                 └─► predictions
 //! ```
 
-pub mod engine;
 pub mod forest;
 pub mod archive;
 pub mod calibration;

@@ -26,7 +26,7 @@ use crate::metrics::core::CoreMetrics;
 use crate::model::engine::Room;
 use crate::model::registry::{Served, Target};
 use crate::snapshot::campaign::{Chance, Goal};
-use crate::snapshot::scoring::Rollout;
+use crate::snapshot::scoring::{self, Rollout};
 use crate::units::{ArmId, Micros};
 use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
 
@@ -55,7 +55,7 @@ struct Ranked {
 
 /// What a decision has come to know of whom and what it scores.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'f> {
+pub struct Sight<'f> {
     /// Where.
     pub scene: Scene<'f>,
     /// What is asked for.
@@ -66,7 +66,7 @@ pub struct Known<'f> {
     pub seen: Seen<'f>,
 }
 
-impl Known<'_> {
+impl Sight<'_> {
     fn goal(&self, offer: &Offer) -> Goal {
         self.scene.snapshot.campaign(offer.campaign).goal
     }
@@ -114,8 +114,8 @@ fn asked(rollout: &Rollout, arm: ArmId) -> impl Iterator<Item = (ArmId, &Served)
 }
 
 impl Scorer {
-    /// One of this configuration.
-    pub fn new(config: &Score) -> Scorer {
+    /// One of this configuration, in a room for the models that serve.
+    pub fn new(config: &Score, room: scoring::Room) -> Scorer {
         Scorer {
             governor: Governor::new(config.time_share),
             most: usize::from(config.candidates),
@@ -123,26 +123,31 @@ impl Scorer {
             ranked: Ranked {
                 rows: vec![0.0; limits::CANDIDATES * limits::FEATURES].into(),
                 raw: vec![0.0; limits::CANDIDATES].into(),
-                room: Room::new(),
+                room: room.0,
             },
             told: [0; 2],
         }
     }
 
+    /// Takes a room for the models that serve from now on, and leaves the one before.
+    pub fn swap(&mut self, room: &mut scoring::Room) {
+        std::mem::swap(&mut self.ranked.room, &mut room.0);
+    }
+
     /// Says what every offer is worth. One that no model had room for keeps [`Estimate::None`].
     pub fn value<P: Probe>(
         &mut self,
-        known: Known<'_>,
+        sight: Sight<'_>,
         arm: ArmId,
         offers: &mut Offers,
         metrics: &CoreMetrics,
         probe: &mut P,
     ) {
-        let Known { scene, request, user, .. } = known;
+        let Sight { scene, request, user, .. } = sight;
         let linear = eligible::features(request, user, scene.now);
         let mut plain = true;
         for offer in offers.iter_mut() {
-            if known.goal(offer) != Goal::Cpm {
+            if sight.goal(offer) != Goal::Cpm {
                 plain = false;
                 continue;
             }
@@ -153,7 +158,7 @@ impl Scorer {
         let Some(rollout) = scene.snapshot.scoring.as_deref().filter(|_| !plain) else { return };
         for target in TARGETS {
             if let Some(served) = rollout.get(arm).and_then(|arm| arm.model(target)) {
-                self.by(served, target, known, offers, metrics, probe);
+                self.by(served, target, sight, offers, metrics, probe);
             }
         }
     }
@@ -163,7 +168,7 @@ impl Scorer {
         &mut self,
         served: &Served,
         target: Target,
-        known: Known<'_>,
+        sight: Sight<'_>,
         offers: &mut Offers,
         metrics: &CoreMetrics,
         probe: &mut P,
@@ -171,9 +176,9 @@ impl Scorer {
         let average = Chance::of(served.average.into());
         self.entries.clear();
         for (offer, at) in offers.iter().zip(0..) {
-            if let Some(each) = each(target, known.goal(offer)) {
+            if let Some(each) = each(target, sight.goal(offer)) {
                 let rank = average.worth(each).min(offer.price);
-                let must = offer.sold_by(known.request).is_some_and(|deal| deal.guaranteed);
+                let must = offer.sold_by(sight.request).is_some_and(|deal| deal.guaranteed);
                 self.entries.push(Entry { at, imp: offer.imp, rank, must });
             }
         }
@@ -183,9 +188,9 @@ impl Scorer {
         let listed = self.entries.len();
         shorten(&mut self.entries, self.most);
         metrics.outranked.add((listed - self.entries.len()) as u64);
-        let scored = self.has_time(self.entries.len(), known.scene, metrics);
+        let scored = self.has_time(self.entries.len(), sight.scene, metrics);
         if scored {
-            self.ranked.score(served, known, self.entries.iter().map(|entry| &offers[usize::from(entry.at)]));
+            self.ranked.score(served, sight, self.entries.iter().map(|entry| &offers[usize::from(entry.at)]));
             metrics.scored_rows.add(self.entries.len() as u64);
             probe.scored(self.entries.len());
         } else {
@@ -195,7 +200,7 @@ impl Scorer {
             let offer = &mut offers[usize::from(entry.at)];
             let chance = if scored { Chance::of(served.probability(raw)) } else { average };
             offer.estimate = if scored { Estimate::Chance(chance) } else { Estimate::Average(chance) };
-            offer.value = each(target, known.goal(offer)).map_or(offer.value, |each| chance.worth(each));
+            offer.value = each(target, sight.goal(offer)).map_or(offer.value, |each| chance.worth(each));
         }
     }
 
@@ -203,24 +208,24 @@ impl Scorer {
     /// that a shadow is told what its arm was.
     pub fn count<'o>(
         &mut self,
-        known: Known<'_>,
+        sight: Sight<'_>,
         arm: ArmId,
         bids: impl ExactSizeIterator<Item = &'o Offer> + Clone,
         metrics: &CoreMetrics,
     ) {
         let of = |arm: ArmId| &metrics.arms[usize::from(arm.0)];
         of(arm).bids.add(bids.len() as u64);
-        let Some(rollout) = known.scene.snapshot.scoring.as_deref() else { return };
+        let Some(rollout) = sight.scene.snapshot.scoring.as_deref() else { return };
         for (id, served) in asked(rollout, arm) {
             if id == arm {
-                let by_it = bids.clone().filter(|offer| each(served.target, known.goal(offer)).is_some());
+                let by_it = bids.clone().filter(|offer| each(served.target, sight.goal(offer)).is_some());
                 for offer in by_it {
                     if let Estimate::Chance(chance) = offer.estimate {
                         of(id).scored(served, chance.probability());
                     }
                 }
-            } else if self.has_time(bids.len(), known.scene, metrics) {
-                self.ranked.score(served, known, bids.clone());
+            } else if self.has_time(bids.len(), sight.scene, metrics) {
+                self.ranked.score(served, sight, bids.clone());
                 metrics.scored_rows.add(bids.len() as u64);
                 for &raw in &self.ranked.raw[..bids.len()] {
                     of(id).scored(served, served.probability(raw));
@@ -246,8 +251,8 @@ impl Scorer {
 
 impl Ranked {
     /// Fills `raw` with what a model says of these offers, in their order.
-    fn score<'o>(&mut self, served: &Served, known: Known<'_>, offers: impl Iterator<Item = &'o Offer>) {
-        let Known { scene, request, user, seen } = known;
+    fn score<'o>(&mut self, served: &Served, sight: Sight<'_>, offers: impl Iterator<Item = &'o Offer>) {
+        let Sight { scene, request, user, seen } = sight;
         let schema = &served.schema;
         let width = schema.width();
         let mut facts = Facts::new(scene, request, user, seen);

@@ -9,7 +9,7 @@ use super::branch::{Branches, before_category, goes_left};
 use super::input::Input;
 use super::{Engine, FIELD, Line, State, TooLarge};
 use crate::limits::{MODEL_MEMBERS, MODEL_ROWS_BYTES};
-use crate::model::forest::{Child, Forest, Library, Missing, Node, Test, Tree};
+use crate::model::forest::{Child, Forest, Missing, Node, Test, Tree};
 
 /// What one node rules out, when its event happens.
 #[derive(Clone, Copy)]
