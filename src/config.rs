@@ -14,6 +14,8 @@ pub mod profiles;
 pub mod miss;
 pub mod supply;
 pub mod audit;
+pub mod score;
+pub mod training;
 pub mod dynamodb;
 pub mod process;
 pub mod stores;
@@ -32,8 +34,10 @@ pub use miss::OnMiss;
 pub use privacy::Privacy;
 pub use process::Process;
 pub use profiles::Profiles;
+pub use score::Score;
 pub use stores::Stores;
 pub use supply::Supply;
+pub use training::Training;
 
 /// All of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -59,6 +63,12 @@ pub struct Config {
     /// `[audit]`.
     #[serde(default)]
     pub audit: Audit,
+    /// `[score]`.
+    #[serde(default)]
+    pub score: Score,
+    /// `[training]`.
+    #[serde(default)]
+    pub training: Training,
     /// `[stores]`.
     #[serde(default)]
     pub stores: Stores,
@@ -245,7 +255,10 @@ impl Config {
             .chain(self.profiles.base.as_mut())
             .chain(self.profiles.key_file.as_mut())
             .chain(self.audit.file.as_mut())
+            .chain(self.training.dir.as_mut())
+            .chain(self.training.features.as_mut())
             .chain(self.supply.table.as_mut())
+            .chain(self.score.files())
             .chain(self.stores.files())
             .chain(self.ingress.iter_mut().flat_map(Ingress::files))
     }
@@ -280,7 +293,9 @@ impl Config {
         self.privacy.validate()?;
         self.profiles.validate()?;
         self.audit.validate()?;
+        self.training.validate()?;
         self.supply.validate(&self.exchanges)?;
+        self.score.validate()?;
         self.stores.validate()?;
         self.process.validate()?;
         self.ingress.as_ref().map_or(Ok(()), |ingress| ingress.validate(&self.server))?;
@@ -327,6 +342,8 @@ impl Config {
             profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
+            score: Score::default(),
+            training: Training::default(),
             stores: Stores::default(),
             process: Process::default(),
             ingress: None,

@@ -22,6 +22,7 @@ use tokio::task::spawn_local;
 use crate::admin::Observed;
 use crate::admin::operator::Operator;
 use crate::admin::paths::Paths;
+use crate::admin::rollout::Rollout;
 use crate::admin::users::Users;
 use crate::audit;
 use crate::bid::alarm::Panel;
@@ -30,6 +31,7 @@ use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Health, Stores as StoresEnds};
+use crate::bid::train::{RowLog, Sample};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
 use crate::config::process::Effort;
@@ -38,6 +40,7 @@ use crate::harden::panic::{Drill, Who};
 use crate::ingress::Ingress;
 use crate::ingress::certificate::Certificate;
 use crate::ingress::counts::Ingressed;
+use crate::metrics::arms::{self, Arms};
 use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::exchanges::Exchanges;
@@ -55,7 +58,7 @@ use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
 use crate::reconcile::{Horizons, Parts, Settings};
-use crate::reload::{Reloader, Reloads, counted, funding, spends};
+use crate::reload::{self, Asked, Reloader, Reloads, counted, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
@@ -67,6 +70,7 @@ use crate::stores::metrics::{FetchCounts, Fetches, Spreading, Spreads};
 use crate::stores::start::Fleet;
 use crate::stores::{self, Stores};
 use crate::topology::Topology;
+use crate::training;
 use crate::units::{CoreId, ExchangeId, ExchangeKey};
 
 /// What to start.
@@ -117,11 +121,13 @@ pub struct Node {
     pub panel: Arc<Panel>,
     /// The CPU of everything that is neither a bid core nor the reconciliation core.
     pub housekeeping: usize,
-    reloader: Option<Reloader>,
+    reloader: Option<(Reloader, Asked)>,
+    reloads: Reloads,
     commands: SyncSender<Command>,
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
     audit_log: Option<audit::Log>,
+    training_log: Option<training::Log>,
     watch: Watch,
     stores: Option<Stores>,
     ingress: Option<Ingress>,
@@ -248,6 +254,7 @@ impl Reserved {
         let connections = bounds::connections(&config, bounds::descriptors(), topology.bid.len());
         let bound = Bound::of(&config, topology.bid.len(), connections, loaded);
         let audit_file = audit::open(&config.audit).map_err(failed)?;
+        let training_dir = training::open(&config.training).map_err(failed)?;
         let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
         let certificate = config.ingress.as_ref().map(read).transpose().map_err(failed)?;
 
@@ -323,6 +330,12 @@ impl Reserved {
             commands.send(Command::ShareCounts(crossing)).map_err(failed)?;
             deltas = Some(crossed);
         }
+        let mut outcomes = None;
+        if training_dir.is_some() {
+            let (crossing, crossed) = spsc::ring(crate::limits::OUTCOMES);
+            commands.send(Command::LogOutcomes(crossing)).map_err(failed)?;
+            outcomes = Some(crossed);
+        }
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
         commands.send(Command::Counted(counted(&data))).map_err(failed)?;
@@ -341,7 +354,7 @@ impl Reserved {
         let (started, all_started) = sync_channel(cores.len());
         let mut metrics = Vec::new();
         let mut bids = Vec::new();
-        let mut records = Vec::new();
+        let (mut records, mut rows) = (Vec::new(), Vec::new());
         for (index, (listener, wakeup, events, fittings, source)) in cores.into_iter().enumerate() {
             let core = CoreId(u8::try_from(index).expect("at most MAX_BID_CORES"));
             let auditor = audit_file.is_some().then(|| {
@@ -349,8 +362,13 @@ impl Reserved {
                 records.push(receiver);
                 Auditor::new(config.audit.sample.get(), sender)
             });
+            let row_log = training_dir.as_ref().map(|opened| {
+                let (sender, receiver) = spsc::ring(crate::limits::ROWS);
+                rows.push(receiver);
+                RowLog::new(opened.schema().clone(), Sample::of(config.training.sample.get()), sender)
+            });
             let seed = Seed::new(&config, core, process.clone(), &notice_key, &data).map_err(failed)?;
-            let seed = seed.audited(auditor).asking(source).sharing(shares_counts);
+            let seed = seed.audited(auditor).logging(row_log).asking(source).sharing(shares_counts);
             // Lives as long as the process: scrapes may come until the very end.
             let names = config.exchanges.iter().map(|exchange| exchange.name.as_str());
             let counts = CoreMetrics::new(config.supply.paths).with_exchanges(names);
@@ -412,6 +430,13 @@ impl Reserved {
             registry.register_collector(Box::new(audit::Metrics(log.counts.clone())));
             audit_log = Some(log);
         }
+        let mut training_log = None;
+        if let Some((opened, outcomes)) = training_dir.zip(outcomes) {
+            let source = training::Source { rows, outcomes, exchanges: exchanges.clone() };
+            let log = opened.start(source, housekeeping).map_err(failed)?;
+            registry.register_collector(Box::new(training::Metrics(log.counts.clone())));
+            training_log = Some(log);
+        }
         let mut ingress = None;
         if let Some((section, certificate)) = config.ingress.as_ref().zip(certificate) {
             let started = Ingress::start(section, certificate, address, housekeeping).map_err(failed)?;
@@ -424,6 +449,9 @@ impl Reserved {
             exchanges,
             currency: config.data.currency,
         });
+        let arms = Arc::new(Arms::new(metrics.clone(), gauges.clone()));
+        registry.register_collector(Box::new(arms::Metrics(arms.clone())));
+        let (reloads, asked) = reload::asks();
         let observed = Arc::new(Observed {
             registry,
             cores: metrics.clone(),
@@ -432,9 +460,10 @@ impl Reserved {
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
+            rollout: Some(Rollout { arms: arms.clone(), reloads: reloads.clone() }),
             draining: false.into(),
         });
-        let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
+        let reloader = Some((Reloader::new(data, commands.clone(), bids.len(), arms), asked));
         let admin = server.admin;
         Ok(Node {
             address,
@@ -446,10 +475,12 @@ impl Reserved {
             panel,
             housekeeping,
             reloader,
+            reloads,
             commands,
             reconciliation,
             bids,
             audit_log,
+            training_log,
             watch,
             stores,
             ingress,
@@ -497,7 +528,7 @@ impl Node {
     /// # Panics
     /// After [`Node::reload_apart`].
     pub fn campaigns(&self) -> &[crate::snapshot::campaign::Campaign] {
-        self.reloader.as_ref().expect(APART).campaigns()
+        self.reloader.as_ref().expect(APART).0.campaigns()
     }
 
     /// Reads what may have changed again, on this thread, and hands every core a new snapshot; the files that stay in use as
@@ -506,7 +537,7 @@ impl Node {
     /// # Panics
     /// After [`Node::reload_apart`].
     pub fn reload(&mut self) -> Vec<Kept> {
-        self.reloader.as_mut().expect(APART).reload()
+        self.reloader.as_mut().expect(APART).0.reload()
     }
 
     /// From now on a thread of its own reloads, off the bid cores, when it is asked to.
@@ -517,7 +548,9 @@ impl Node {
     /// # Panics
     /// When called twice.
     pub fn reload_apart(&mut self) -> io::Result<Reloads> {
-        self.reloader.take().expect(APART).spawn(self.housekeeping)
+        let (reloader, asked) = self.reloader.take().expect(APART);
+        reloader.spawn(self.housekeeping, asked)?;
+        Ok(self.reloads.clone())
     }
 
     /// Whether every bid core holds a living lease, so that it can bid.
@@ -582,7 +615,12 @@ impl Node {
             log.close();
         }
         self.watch.close();
-        match self.reconciliation.join() {
+        let ended = self.reconciliation.join();
+        // Last, so that it has all that became of its bids.
+        if let Some(log) = self.training_log {
+            log.close();
+        }
+        match ended {
             Ok(Ended::Clean) => Ok(()),
             Ok(Ended::Cut) => {
                 Err(failed("the ledger could not be synced in time; what was not acknowledged stays charged"))

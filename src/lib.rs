@@ -53,6 +53,7 @@ pub mod metrics;
 pub mod admin;
 pub mod ingress;
 pub mod audit;
+pub mod training;
 pub mod market;
 pub mod lab;
 pub mod supply;

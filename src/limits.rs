@@ -159,6 +159,11 @@ pub const SLOTS: usize = 262_144;
 pub const CANDIDATES: usize = 1024;
 /// Columns of a feature schema, and sources it is made of: 384 bytes a row.
 pub const FEATURES: usize = 96;
+/// Arms of a rollout, those included that have left it and whose bids may still be won: what a bid is attributed to fits the byte
+/// that its notices have for it, and every bid core counts by it.
+pub const ARMS: usize = 8;
+/// Bytes of the name of one.
+pub const ARM_NAME_BYTES: usize = 32;
 /// Segments of one user that are kept.
 pub const SEGMENTS: usize = 256;
 /// Bids in one answer.
@@ -180,6 +185,8 @@ pub const SIGNAL_BYTES: usize = 2048;
 pub const EXCHANGE_MACRO_BYTES: usize = 64;
 /// A URL of a notice, bytes (Xandr: nurl at most 2,000 characters expanded).
 pub const NOTICE_URL_BYTES: usize = 2_000;
+/// The address of a click's or a conversion's notice, which has no macros.
+pub const OUTCOME_URL_BYTES: usize = 512;
 
 /// A profile's value in the clear, bytes: all segments that are kept, and some 250 counts. Most have less than a kilobyte.
 pub const PROFILE_BYTES: usize = 4096;
@@ -232,6 +239,12 @@ pub const SNAPSHOTS_IN_FLIGHT: usize = 4;
 /// Records of the compliance log from one bid core that are not yet written; more are lost, and counted. It is emptied ten times a
 /// second.
 pub const AUDITED: usize = 4096;
+
+/// Rows of the training log from one bid core that its thread has not yet taken; more are lost, and counted. Half a kilobyte each;
+/// it is emptied ten times a second.
+pub const ROWS: usize = 4096;
+/// What became of them, on the way from the reconciliation core to the same thread.
+pub const OUTCOMES: usize = 1 << 15;
 
 /// How much of the time to come the reservation ids of a core may have used up, ns; a bid beyond it is refused
 /// (`ids_exhausted`). A second holds 4,096,000 ids, and a core makes at most some 100,000 bids in one: this is only reached when
@@ -316,6 +329,12 @@ pub const SUPPLY_FORGET: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
 /// The same at its longest.
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of a model's rows of bits: they stay in the second-level cache of a core, and leave half of it to the rest of the decision
+/// (docs/decisions/0033-scoring-engine.md).
+pub const MODEL_ROWS_BYTES: usize = 1024 * 1024;
+/// Members of all sets of categories of a model together; building takes 16 bytes for each. Libraries put 32 into a set, unless told
+/// otherwise.
+pub const MODEL_MEMBERS: u64 = 1 << 24;
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(2 * QUEUE_NS <= DEADLINE_NS);

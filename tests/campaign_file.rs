@@ -8,7 +8,7 @@ use corebid::bid::server::ANSWER_ROOM;
 use corebid::limits;
 use corebid::profile::count::{Per, Window};
 use corebid::snapshot::campaign;
-use corebid::snapshot::campaign::markup::{Markup, Signals, Values};
+use corebid::snapshot::campaign::markup::{Markup, Outcomes, Signals, Values};
 use corebid::snapshot::campaign::{
     Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Mode, Pacing, Shape, Slots, Spending, Targeting,
     load,
@@ -183,6 +183,7 @@ const NOTHING: Values<'static> = Values {
     price_macro: b"${AUCTION_PRICE}",
     click_macro: b"",
     bill_url: b"",
+    outcomes: Outcomes::NONE,
     signals: Signals::NONE,
 };
 

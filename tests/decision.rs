@@ -63,6 +63,7 @@ fn golden_campaigns(folder: &Folder) -> Source {
         campaigns: folder.write("campaigns.toml", [open, segment, capped, french, whole, dealt, video].concat()),
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: rates::Origin {
             file: Some(folder.write("rates.toml", rates)),
             account: Currency::USD,

@@ -1,7 +1,7 @@
 //! Is the VAST of each version what the version says, read back with an XML parser that is not ours?
 
 use corebid::limits;
-use corebid::snapshot::campaign::markup::Values;
+use corebid::snapshot::campaign::markup::{Outcomes, Values};
 use corebid::snapshot::campaign::vast::{Event, Media, Spot, Vast};
 use corebid::snapshot::campaign::{Ad, Creative, Order, StreamAd};
 use corebid::units::BidId;
@@ -91,6 +91,7 @@ fn written(creative: &Creative, auction: &str, bill_url: &'static str) -> Vec<(u
         price_macro: b"${AUCTION_PRICE}",
         click_macro: b"%%CLICK%%",
         bill_url: bill_url.as_bytes(),
+        outcomes: Outcomes::NONE,
         signals: Default::default(),
     };
     let write = |(protocol, markup): &(u8, corebid::snapshot::campaign::markup::Markup)| {

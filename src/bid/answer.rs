@@ -11,13 +11,14 @@ use crate::bid::offers::Offer;
 use crate::bid::paper::{Deed, Draft, Paper};
 use crate::bid::price;
 use crate::bid::quote::Quote;
+use crate::bid::train::Sample;
 use crate::config::exchange::{self, Billing, Field, Version};
 use crate::limits;
 use crate::ring::message::{NoticeKind, Reserved};
-use crate::snapshot::campaign::markup::{Markup, Signals, Values};
+use crate::snapshot::campaign::markup::{Markup, Outcomes, Signals, Values};
 use crate::snapshot::campaign::{Ad, Campaign, Creative, Shape};
 use crate::snapshot::marks::CONTENT_1_0;
-use crate::units::{BidId, CpmMicros, LeaseId, Micros, Nanos, PathKey, Terms, UserKey};
+use crate::units::{ArmId, BidId, CpmMicros, LeaseId, Micros, Nanos, PathKey, Terms, UserKey};
 use crate::wire::openrtb::nobid::NoBidReason;
 use crate::wire::openrtb::request::{BidRequest, Imp, Stream};
 use crate::wire::openrtb::response::{Bid, MarkupType, Out, ResponseWriter};
@@ -129,6 +130,8 @@ pub struct Written {
     pub length: usize,
     /// Its bids, and what each is to be accounted as.
     pub bids: ArrayVec<(Backed, Reserved), { limits::BIDS }>,
+    /// Those of them that the training log is to hear of, by their place, each with its id.
+    pub logged: ArrayVec<(usize, BidId), { limits::BIDS }>,
 }
 
 /// What is the same for all bids of a response.
@@ -148,6 +151,10 @@ pub struct Letter<'a> {
     pub user: UserKey,
     /// The supply path that wins count for.
     pub path: PathKey,
+    /// The arm of a rollout that it is of.
+    pub arm: ArmId,
+    /// Which of its bids the training log hears of.
+    pub sample: Sample,
 }
 
 /// Writes the response with as many of the bids as fit, and gives back the money of those that do not.
@@ -163,10 +170,11 @@ pub fn write(
     leases: &mut Leases,
     response: &mut [u8],
 ) -> Result<Written, NoBidReason> {
-    let Letter { request, quote, together, user, path, .. } = letter;
+    let Letter { request, quote, together, user, path, arm, sample, .. } = letter;
     let exchange = scene.exchange;
     let mut writer = ResponseWriter::new(response, request.id.raw);
     let mut bids: ArrayVec<(Backed, Reserved), { limits::BIDS }> = ArrayVec::new();
+    let mut logged = ArrayVec::new();
     let mut lost = Purse::new();
     for backed in purse {
         let campaign = scene.snapshot.campaign(backed.offer.campaign);
@@ -179,19 +187,26 @@ pub fn write(
             lease: backed.lease(),
             user: *user,
             path: *path,
+            arm: *arm,
+            sample: *sample,
             exchange,
             test: request.test,
         });
         let imp = &request.imps[backed.offer.imp as usize];
         let form = Form::new(campaign, imp, &backed.offer, exchange, &deed);
         let billing = form.billing(memory);
-        let values = form.values(letter, billing);
+        let outcomes = form.tells_outcomes().then(|| paper.outcomes(&deed));
+        let outcomes = outcomes.as_ref().map_or(Outcomes::NONE, |urls| urls.as_values());
+        let values = form.values(letter, billing, outcomes);
         let written = writer.bid(&form.bid(request, letter.known, billing), |out| {
             if exchange.rules.adm == exchange::Markup::Inline {
                 form.markup(memory, &values, out);
             }
         });
         if written {
+            if deed.is_logged() {
+                logged.push((bids.len(), deed.bid_id()));
+            }
             bids.push((*backed, deed.reserved(campaign.slot, backed.money)));
         } else {
             lost.push(*backed);
@@ -200,7 +215,7 @@ pub fn write(
     let whole = lost.is_empty() || !together;
     let length = writer.finish(exchange.seat.as_bytes(), *together, &quote.currency.0).filter(|_| whole);
     give_back(scene, if length.is_some() { &lost } else { purse }, leases);
-    length.map(|length| Written { length, bids }).ok_or(NoBidReason::NoRoom)
+    length.map(|length| Written { length, bids, logged }).ok_or(NoBidReason::NoRoom)
 }
 
 /// One bid, about to be written.
@@ -242,6 +257,15 @@ impl<'a> Form<'a> {
             Ad::Native(ad) => ad.trackers.bills() && memory.native(self.imp).pixel,
         };
         if agreed == Billing::Impression && !has_place() { Billing::Burl } else { agreed }
+    }
+
+    /// Whether its markup has a place for where clicks and conversions are told.
+    fn tells_outcomes(&self) -> bool {
+        match &self.creative.ad {
+            Ad::Banner(ad) => ad.markup.tells_outcomes(),
+            Ad::Video(_) | Ad::Audio(_) => self.version.is_some_and(|(_, markup)| markup.tells_outcomes()),
+            Ad::Native(ad) => ad.rest.tells_outcomes() || ad.trackers.tells_outcomes(),
+        }
     }
 
     fn bid(&self, request: &BidRequest<'a>, known: bool, billing: Billing) -> Bid<'a> {
@@ -288,7 +312,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    fn values(&self, letter: &Letter<'a>, billing: Billing) -> Values<'a> {
+    fn values(&self, letter: &Letter<'a>, billing: Billing, outcomes: Outcomes<'a>) -> Values<'a> {
         let Letter { request, quote, gdpr, .. } = *letter;
         // Random already, and the page that shows the bid knows it anyway.
         let BidId(id) = self.deed.bid_id();
@@ -303,6 +327,7 @@ impl<'a> Form<'a> {
             price_macro: self.exchange.rules.price.price_macro().as_bytes(),
             click_macro: self.exchange.click_macro.as_bytes(),
             bill_url: if billing == Billing::Impression { self.deed.url(NoticeKind::Bill) } else { b"" },
+            outcomes,
             signals: Signals {
                 gdpr,
                 consent: request.consent.raw,

@@ -34,6 +34,7 @@ pub mod offers;
 pub mod choose;
 pub mod answer;
 pub mod paper;
+pub mod train;
 
 // What serves them.
 pub mod ids;
@@ -86,7 +87,9 @@ use probe::Probe;
 use profile::{Behind, ProfileShard};
 use pseudonym::Pseudonyms;
 use quote::Quote;
+use score::{Scorer, Sight};
 use stalls::Stalls;
+use train::{RowLog, Sample};
 use user::User;
 
 /// One bid request as it came out of the framing.
@@ -155,6 +158,8 @@ pub struct Seed {
     paper: Paper,
     snapshot: Box<Snapshot>,
     auditor: Option<Auditor>,
+    row_log: Option<RowLog>,
+    score: config::Score,
     source: Option<Source>,
     shares_counts: bool,
 }
@@ -186,6 +191,8 @@ impl Seed {
             },
             snapshot: data.snapshot(),
             auditor: None,
+            row_log: None,
+            score: config.score.clone(),
             source: None,
             shares_counts: false,
         })
@@ -195,6 +202,12 @@ impl Seed {
     #[must_use]
     pub fn audited(self, auditor: Option<Auditor>) -> Seed {
         Seed { auditor, ..self }
+    }
+
+    /// The same, of a core that logs what its bids were made with.
+    #[must_use]
+    pub fn logging(self, row_log: Option<RowLog>) -> Seed {
+        Seed { row_log, ..self }
     }
 
     /// The same, of a core that asks `source` for users whom it does not know.
@@ -240,8 +253,7 @@ pub struct BidCore {
     watch: edge::Watch,
     path: supply::Room,
     pseudonyms: Pseudonyms,
-    /// Swapped between two requests.
-    pub snapshot: Box<Snapshot>,
+    snapshot: Box<Snapshot>,
     /// Filled by what the stores thread brings.
     pub profiles: ProfileShard,
     /// What waits for it.
@@ -257,10 +269,13 @@ pub struct BidCore {
     scanner: json::Scratch,
     offers: Box<Offers>,
     memory: eligible::Memory,
+    scorer: Scorer,
     /// When the answer to the request decided last had to be on its way.
     due: Nanos,
     /// Keeps the compliance log, if there is one.
     auditor: Option<Auditor>,
+    /// Keeps the training log, if there is one.
+    row_log: Option<RowLog>,
     not_send: PhantomData<Rc<()>>,
 }
 
@@ -275,8 +290,10 @@ impl BidCore {
             pseudonyms,
             profiles,
             paper,
-            snapshot,
+            mut snapshot,
             auditor,
+            row_log,
+            score,
             source,
             shares_counts,
         } = seed;
@@ -291,6 +308,7 @@ impl BidCore {
             tells_why,
             exchanges,
             pseudonyms,
+            scorer: Scorer::new(&score, std::mem::take(&mut snapshot.room)),
             snapshot,
             profiles: ProfileShard::new(profiles, behind),
             misses: Misses::new(source),
@@ -305,8 +323,20 @@ impl BidCore {
             memory: eligible::Memory::default(),
             due: Nanos(0),
             auditor,
+            row_log,
             not_send: PhantomData,
         }
+    }
+
+    /// What it decides with.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Decides with another snapshot from now on. The one before has what else is no longer needed, for whoever frees it.
+    pub fn swap(&mut self, mut snapshot: Box<Snapshot>) -> Box<Snapshot> {
+        self.scorer.swap(&mut snapshot.room);
+        std::mem::replace(&mut self.snapshot, snapshot)
     }
 
     /// Decides one request and writes the bid response, if there is one, into `response`.
@@ -446,12 +476,11 @@ impl BidCore {
         })?;
 
         probe.enter(Stage::Score);
-        let features = eligible::features(&request, &user, now);
-        for offer in offers.iter_mut() {
-            let factor = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
-            offer.estimate = Estimate::Factor(factor);
-            offer.value = price::price(offer.price, factor);
-        }
+        let arm = score::arm(scene, &user, &request);
+        score::read(scene, arm, &mut parts, &mut request, memory)?;
+        let sight = Sight { scene, request: &request, user: &user, seen };
+        self.scorer.value(sight, arm, offers, metrics, probe);
+        keep(offers, probe, NoBidReason::Outranked, |offer| offer.estimate != Estimate::None)?;
 
         probe.enter(Stage::Price);
         for offer in offers.iter_mut() {
@@ -476,10 +505,16 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
+        let sample = self.row_log.as_mut().map_or(Sample::NONE, |log| log.sample(leave.purposes));
         let (gdpr, together, claimed) = (basis.gdpr().said(), chosen.together, path.claimed(leave.purposes));
         let letter =
-            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed };
+            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed, arm, sample };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
+        if let Some(log) = self.row_log.as_mut().filter(|_| !written.logged.is_empty()) {
+            log.log(scene, &mut parts, &mut request, memory, (&user, seen), &written, snapshot.arm(arm));
+        }
+        let bids = written.bids.iter().map(|(backed, _)| &backed.offer);
+        self.scorer.count(Sight { scene, request: &request, user: &user, seen }, arm, bids, metrics);
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
             self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");

@@ -2,13 +2,16 @@
 
 use crate::bid::admit::{Exchange, Exchanges};
 use crate::bid::ids::BidIds;
+use crate::bid::train::Sample;
 use crate::config::exchange::Billing;
 use crate::ids::Snowflake;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
 use crate::snapshot::campaign::Campaign;
+use crate::snapshot::campaign::markup::Outcomes;
 use crate::units::{
-    BidId, CpmMicros, Incarnation, LeaseId, Micros, Multiplier, NodeId, Now, PathKey, Slot, Terms, UnixMillis, UserKey,
+    ArmId, BidId, CpmMicros, Incarnation, LeaseId, Micros, Multiplier, NodeId, Now, PathKey, Slot, Terms, UnixMillis,
+    UserKey,
 };
 use crate::wire::notice::{self, Signer, Verified};
 use crate::wire::price::{self, Reading};
@@ -35,6 +38,7 @@ pub const BASE_BYTES: usize = 256;
 const URL_BYTES: usize = notice::url_bytes(BASE_BYTES);
 // What takes the place of the two macros is no longer than what is read of it.
 const _: () = assert!(URL_BYTES + 2 * price::VALUE_BYTES <= limits::NOTICE_URL_BYTES);
+const _: () = assert!(notice::outcome_url_bytes(BASE_BYTES) <= limits::OUTCOME_URL_BYTES);
 
 /// What the paper of a bid is drawn up from.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +59,10 @@ pub struct Draft<'a> {
     pub user: UserKey,
     /// The supply path that a win counts for.
     pub path: PathKey,
+    /// The arm of a rollout that it is of.
+    pub arm: ArmId,
+    /// Whether the training log may hear of it.
+    pub sample: Sample,
     /// Who asked.
     pub exchange: &'a Exchange,
     /// Whether it was a test, so that nothing is reserved or billed.
@@ -65,14 +73,23 @@ pub struct Draft<'a> {
 #[derive(Debug)]
 pub struct Deed {
     claim: Claim,
+    path: PathKey,
+    arm: ArmId,
     urls: [[u8; URL_BYTES]; 3],
     lengths: [usize; 3],
+}
+
+/// Where a click on a bid, and a conversion after it, are told.
+#[derive(Debug)]
+pub struct OutcomeUrls {
+    urls: [[u8; limits::OUTCOME_URL_BYTES]; 2],
+    lengths: [usize; 2],
 }
 
 /// What a notice says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Win, bill or loss.
+    /// What it tells.
     pub kind: NoticeKind,
     /// The clearing price.
     pub price: NoticePrice,
@@ -80,6 +97,8 @@ pub struct Heard {
     pub multiplier: Multiplier,
     /// The supply path it counts for.
     pub path: PathKey,
+    /// The arm of a rollout that the bid is of.
+    pub arm: ArmId,
     /// Of a loss, why, if the exchange says so.
     pub loss: Option<u16>,
     /// The bid.
@@ -95,7 +114,9 @@ impl Paper {
     /// # Panics
     /// If its id was not asked for ([`Snowflake::has`]).
     pub fn draw(&mut self, draft: Draft<'_>) -> Deed {
-        let Draft { now, campaign, creative, price, terms, lease, user, path, exchange, test } = draft;
+        let Draft { now, campaign, creative, price, terms, lease, user, path, arm, sample, exchange, test } = draft;
+        let bid = self.bids.draw();
+        let logged = Agreed::LOGGED.when(!test && sample.takes(bid));
         let claim = Claim {
             reservation: self.reservations.next(now).expect("ids were asked for"),
             lease,
@@ -103,17 +124,17 @@ impl Paper {
             terms,
             expires: UnixMillis(now.wall.0 + exchange.rules.h2_ms()),
             user,
-            bid: self.bids.draw(),
+            bid,
             campaign: campaign.id,
             incarnation: self.incarnation,
             node: self.node,
             exchange: exchange.key,
-            agreed: exchange.agreed().and(Agreed::TEST.when(test)),
+            agreed: exchange.agreed().and(Agreed::TEST.when(test)).and(logged),
             creative,
         };
-        let signed = self.signer.sign(&claim, path);
+        let signed = self.signer.sign(&claim, path, arm);
         let mut urls = [[0; URL_BYTES]; 3];
-        let lengths = NoticeKind::ALL.map(|kind| {
+        let lengths = NoticeKind::OF_EXCHANGE.map(|kind| {
             // The bill's may stand elsewhere than in `burl`.
             let rules = &exchange.rules;
             let elsewhere = [rules.billing, rules.video_billing] != [Billing::Burl; 2];
@@ -123,7 +144,19 @@ impl Paper {
             let url = &mut urls[kind as usize];
             signed.write(kind, &self.base, exchange.rules.price, url).expect("URL_BYTES holds the longest URL")
         });
-        Deed { claim, urls, lengths }
+        Deed { claim, path, arm, urls, lengths }
+    }
+
+    /// The addresses that tell of a click and a conversion: for bids whose markup has a place for them.
+    pub fn outcomes(&self, deed: &Deed) -> OutcomeUrls {
+        let signed = self.signer.sign_outcomes(&deed.claim, deed.path, deed.arm);
+        let mut urls = [[0; limits::OUTCOME_URL_BYTES]; 2];
+        let mut write = |at: usize| {
+            let written = signed.write(NoticeKind::OUTCOMES[at], &self.base, &mut urls[at]);
+            written.expect("OUTCOME_URL_BYTES holds the longest")
+        };
+        let lengths = [write(0), write(1)];
+        OutcomeUrls { urls, lengths }
     }
 
     /// Reads the target of a notice request. Nothing if we did not sign it.
@@ -131,7 +164,7 @@ impl Paper {
     /// Whether its price is encrypted is part of what was signed; only the keys are the exchange's of today.
     #[inline]
     pub fn read(&self, target: &[u8], exchanges: &Exchanges) -> Option<Heard> {
-        let Verified::Claim { kind, claim, path, query } = self.signer.verify(target) else { return None };
+        let Verified::Claim { kind, claim, path, arm, query } = self.signer.verify(target) else { return None };
         let price = match exchanges.by_key(claim.exchange).map(|exchange| &exchange.reading) {
             _ if !claim.agreed.any(Agreed::ENCRYPTED) => Reading::Plain.price(query),
             Some(reading @ Reading::Encrypted(..)) => reading.price(query),
@@ -141,7 +174,7 @@ impl Paper {
         let claimed = claim.terms.multiplier;
         let multiplier = if claimed != Multiplier::ONE { price::multiplier(query, claimed) } else { claimed };
         let loss = if kind == NoticeKind::Loss { price::loss(query) } else { None };
-        Some(Heard { kind, price, multiplier, path, loss, claim })
+        Some(Heard { kind, price, multiplier, path, arm, loss, claim })
     }
 }
 
@@ -162,9 +195,23 @@ impl Deed {
         self.claim.price
     }
 
-    /// The URL of a notice; empty where the exchange gets none.
+    /// Whether the training log is to hear of it.
+    pub fn is_logged(&self) -> bool {
+        self.claim.agreed.any(Agreed::LOGGED)
+    }
+
+    /// The URL of a notice of [`NoticeKind::OF_EXCHANGE`]; empty where the exchange gets none.
     pub fn url(&self, kind: NoticeKind) -> &[u8] {
         &self.urls[kind as usize][..self.lengths[kind as usize]]
+    }
+}
+
+impl OutcomeUrls {
+    /// What creatives are told of them.
+    pub fn as_values(&self) -> Outcomes<'_> {
+        let [click, conversion] = [0, 1].map(|at| &self.urls[at][..self.lengths[at]]);
+        let token = memchr::memrchr(b'/', conversion).map_or(conversion, |at| &conversion[at + 1..]);
+        Outcomes { click, conversion, token }
     }
 }
 
@@ -213,6 +260,8 @@ mod tests {
             lease: LeaseId(7),
             user: UserKey(8),
             path: PathKey([9; 6]),
+            arm: ArmId(6),
+            sample: Sample::NONE,
             exchange: exchanges.by_name("screens").unwrap(),
             test: false,
         };
@@ -228,11 +277,11 @@ mod tests {
         };
         let hidden = String::from_utf8(cipher.encrypt(&[9; 16], 2_500_000).to_vec()).unwrap();
         for (multiplier, cost) in [("30.3", 75_750), ("10", 25_000), ("99", 75_750), ("", 75_750)] {
-            let Heard { kind, price, multiplier, path, claim, .. } =
+            let Heard { kind, price, multiplier, path, arm, claim, .. } =
                 paper.read(&called(&hidden, multiplier), &exchanges).unwrap();
-            assert_eq!((kind, path, claim), (NoticeKind::Bill, draft.path, deed.claim));
+            assert_eq!((kind, path, arm, claim), (NoticeKind::Bill, draft.path, ArmId(6), deed.claim));
             let NoticePrice::Cpm(cpm) = price else { panic!("{price:?}") };
-            assert_eq!(Notice { ticket: 0, kind, price, multiplier, path, claim }.cost(cpm), Micros(cost));
+            assert_eq!(Notice { ticket: 0, kind, price, multiplier, path, arm, claim }.cost(cpm), Micros(cost));
         }
         let price = |target: &[u8], exchanges: &Exchanges| paper.read(target, exchanges).unwrap().price;
         assert_eq!(price(&called("2.5", ""), &exchanges), NoticePrice::Unreadable);
@@ -250,5 +299,18 @@ mod tests {
         let lost = String::from_utf8(test.url(NoticeKind::Loss).to_vec()).unwrap().replace("${AUCTION_LOSS}", "3");
         let heard = paper.read(lost.strip_prefix("http://bid.example").unwrap().as_bytes(), &exchanges).unwrap();
         assert_eq!((heard.kind, heard.loss), (NoticeKind::Loss, Some(INVALID_RESPONSE)));
+
+        // What the creative tells, and what its landing page hands on.
+        let logged = paper.draw(Draft { exchange, sample: Sample::of(1), ..draft });
+        assert!(logged.is_logged() && !test.is_logged());
+        let urls = paper.outcomes(&logged);
+        let Outcomes { click, conversion, token } = urls.as_values();
+        let made = ["http://bid.example/notice/conversion/".as_bytes(), token].concat();
+        assert_eq!(made, conversion);
+        for (url, kind) in [(click, NoticeKind::Click), (conversion, NoticeKind::Conversion)] {
+            let heard = paper.read(url.strip_prefix(b"http://bid.example").unwrap(), &exchanges).unwrap();
+            assert_eq!((heard.kind, heard.arm, heard.claim), (kind, ArmId(6), logged.claim));
+            assert_eq!((heard.price, heard.loss), (NoticePrice::Empty, None));
+        }
     }
 }

@@ -380,7 +380,7 @@ impl Bidder {
     }
 
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Some(Heard { kind, price, multiplier, path, loss, claim }) =
+        let Some(Heard { kind, price, multiplier, path, arm, loss, claim }) =
             self.core.paper.read(request.path, &self.core.exchanges)
         else {
             self.metrics.notices_forged.add(1);
@@ -394,7 +394,7 @@ impl Bidder {
         }
         let refused = !self.pending.has_room() || {
             let ticket = self.pending.park(token, arrived, request.persistence);
-            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, path, claim })).is_err()
+            self.core.events.offer(Event::Notice(Notice { ticket, kind, price, multiplier, path, arm, claim })).is_err()
         };
         if refused {
             self.pending.take(token);
@@ -519,13 +519,17 @@ impl Bidder {
         metrics.unfetched.set(self.core.misses.unfetched());
         metrics.stalls_lost.set(self.witness.lost());
         metrics.audit_lost.set(self.core.auditor.as_ref().map_or(0, Auditor::lost));
+        if let Some(log) = &self.core.row_log {
+            metrics.training_lost.set(log.lost());
+            metrics.training_forbidden.set(log.forbidden());
+        }
     }
 
     fn swap_snapshots(&mut self) {
         while self.retired.has_room(1)
             && let Some(arrived) = self.arriving.take()
         {
-            let old = std::mem::replace(&mut self.core.snapshot, arrived);
+            let old = self.core.swap(arrived);
             self.metrics.swaps.add(1);
             if let Err(Refused(old)) = self.retired.offer(old) {
                 drop(old);

@@ -95,14 +95,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether bids carry the URL of this notice.
+    /// Whether bids carry the URL of this notice for the exchange; those of clicks and conversions are in creatives.
     #[inline]
     pub const fn sends(&self, kind: NoticeKind) -> bool {
-        self.notices.contains(match kind {
-            NoticeKind::Win => NoticeUrl::Nurl,
-            NoticeKind::Bill => NoticeUrl::Burl,
-            NoticeKind::Loss => NoticeUrl::Lurl,
-        })
+        match kind {
+            NoticeKind::Win => self.notices.contains(NoticeUrl::Nurl),
+            NoticeKind::Bill => self.notices.contains(NoticeUrl::Burl),
+            NoticeKind::Loss => self.notices.contains(NoticeUrl::Lurl),
+            NoticeKind::Click | NoticeKind::Conversion => false,
+        }
     }
 
     /// Its code for a reason (`BidResponse.nbr`).

@@ -51,6 +51,7 @@ impl Reach {
         let (valkey, dynamodb) = (&config.stores.valkey, &config.stores.dynamodb);
         let mut write = vec![data.dir.clone()];
         write.extend(data.head_file.iter().chain(&config.audit.file).flat_map(|file| folders(file)));
+        write.extend(config.training.dir.clone());
         if dynamodb.as_ref().is_some_and(|from| !from.tenants.is_empty()) {
             write.extend(folders(&data.campaigns));
             write.extend(config.supply.table.iter().flat_map(|table| folders(table)));
@@ -60,7 +61,7 @@ impl Reach {
         let (once, again): (Vec<_>, Vec<_>) = named
             .files()
             .map(|file| file.clone())
-            .filter(|file| *file != data.dir)
+            .filter(|file| *file != data.dir && Some(file) != config.training.dir.as_ref())
             .partition(|file| keys.contains(&file));
         let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
         read.extend(std::env::current_exe());

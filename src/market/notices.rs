@@ -217,6 +217,7 @@ impl Desk {
                 NoticeKind::Win => self.done.wins += 1,
                 NoticeKind::Bill => self.done.bills += 1,
                 NoticeKind::Loss => self.done.losses += 1,
+                NoticeKind::Click | NoticeKind::Conversion => {}
             }
             let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
             pool.send(Flight { tag: number, intended: now, sent: now }, request.as_bytes());

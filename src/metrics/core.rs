@@ -1,5 +1,6 @@
 //! What one bid core counts. One line pair or more per core; the core writes, scrapes read.
 
+use super::arms::ArmCounts;
 use super::counter::Counter;
 use super::histogram::Histogram;
 use super::paths::{PathCounts, Table};
@@ -49,7 +50,7 @@ pub struct CoreMetrics {
     /// Answers 204, by reason.
     pub nobid: [Counter; NoBidReason::COUNT],
     /// Notices that arrived with a good signature, by kind.
-    pub notices: [Counter; 3],
+    pub notices: [Counter; NoticeKind::ALL.len()],
     /// Notices answered, by [`Noticed`].
     pub noticed: [Counter; 3],
     /// Notices refused: forged or malformed (403), no place to park them (503).
@@ -142,8 +143,14 @@ pub struct CoreMetrics {
     pub score_row_ns: Counter,
     /// Rows scored in sampled requests, and the time in their score stage, ns.
     pub sampled_scoring: [Counter; 2],
+    /// Rows of the training log that found its ring full.
+    pub training_lost: Counter,
+    /// Answers with bids of which the training log may not hear.
+    pub training_forbidden: Counter,
     /// By exchange, in the order of the configuration.
     pub exchanges: Box<[ExchangeCounts]>,
+    /// By [`crate::units::ArmId`].
+    pub arms: [ArmCounts; limits::ARMS],
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
     /// How long each turn of the loop took, without the wait before it, ns.
@@ -216,7 +223,10 @@ impl Default for CoreMetrics {
             scoring_over: Counter::default(),
             score_row_ns: Counter::default(),
             sampled_scoring: Default::default(),
+            training_lost: Counter::default(),
+            training_forbidden: Counter::default(),
             exchanges: Box::default(),
+            arms: Default::default(),
             paths: Table::default(),
             turn: Histogram::default(),
             queue: Histogram::default(),

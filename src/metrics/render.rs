@@ -14,6 +14,7 @@ use super::stage::Stage;
 use crate::clock;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
 use crate::reconcile::guards::counts::Count;
+use crate::ring::message::NoticeKind;
 use crate::store::anchor::Anchor;
 use crate::units::Nanos;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -84,6 +85,12 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("scores_averaged", "Requests valued at the average, because scoring had used up its share of the time", |core| {
         core.averaged.get()
     }),
+    ("training_lost", "Rows of the training log lost because more were made than written", |core| {
+        core.training_lost.get()
+    }),
+    ("training_forbidden", "Answers with bids that the training log may not hear of", |core| {
+        core.training_forbidden.get()
+    }),
     ("frequency_evictions", "Frequency entries forgotten for want of room", |core| core.frequency_evictions.get()),
 ];
 
@@ -98,7 +105,6 @@ const HELD: &[(&str, &str, Read)] = &[
     ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];
 
-const NOTICE_KINDS: [&str; 3] = ["win", "bill", "loss"];
 const NOTICE_ENDS: [&str; 3] = ["safe", "expired", "unsafe"];
 
 impl Collector for Cores {
@@ -123,7 +129,7 @@ impl Collector for Cores {
             NoBidReason::ALL.iter().map(|&reason| (reason.label(), core.nobid(reason).get())).collect()
         })?;
         self.labelled(&mut encoder, "corebid_notices", "Notices with a good signature by kind", "kind", |core| {
-            NOTICE_KINDS.into_iter().zip(core.notices.iter().map(|counter| counter.get())).collect()
+            NoticeKind::ALL.iter().map(|&kind| (kind.label(), core.notice_of(kind).get())).collect()
         })?;
         self.labelled(&mut encoder, "corebid_noticed", "Notices by how they ended", "end", |core| {
             NOTICE_ENDS.into_iter().zip(core.noticed.iter().map(|counter| counter.get())).collect()

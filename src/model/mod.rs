@@ -9,7 +9,10 @@
 pub mod forest;
 pub mod archive;
 pub mod calibration;
+pub mod drift;
+pub mod engine;
 mod lightgbm;
+pub mod registry;
 pub mod rows;
 mod xgboost;
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use crate::limits;
+use crate::metrics::arms::ArmOutcomes;
 use crate::metrics::counter::Counter;
 use crate::metrics::paths::{PathSales, Table};
 use crate::profile::shadow::Tally;
@@ -44,6 +46,8 @@ macro_rules! gauges {
             pub head: Latest,
             /// By supply path, if they are counted.
             pub paths: Table<PathSales>,
+            /// By arm of the rollout.
+            pub arms: [ArmOutcomes; limits::ARMS],
             /// What the guards stopped.
             pub guards: Counts,
             /// What goes beyond frequency caps, as estimated.
@@ -54,8 +58,8 @@ macro_rules! gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
                 let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
-                let (turned, head, paths, guards, shadow) = Default::default();
-                Self { $($name: Counter::default(),)* spend, turned, head, paths, guards, shadow }
+                let (turned, head, paths, arms, guards, shadow) = Default::default();
+                Self { $($name: Counter::default(),)* spend, turned, head, paths, arms, guards, shadow }
             }
 
             /// The same, counting by supply path too.
@@ -87,6 +91,8 @@ gauges! {
     Counter bills "Bills booked";
     Counter wins "Wins heard";
     Counter losses "Losses heard";
+    Counter clicks "Clicks heard; each bid counts once";
+    Counter conversions "Conversions heard; each bid counts once";
     Counter duplicates "Notices heard before";
     Counter disputes "Bills booked at the bid's price because theirs was above it";
     Counter unpriced "Bills without a readable price: nothing booked";
@@ -114,6 +120,7 @@ gauges! {
     Counter head_file_failures "Heads of the ledger that could not be written to the head file";
     Counter snapshots "Snapshots handed to the cores";
     Counter counts_lost "Billed impressions that the store of frequency counts was not told of, because too many waited for it";
+    Counter outcomes_lost "Outcomes of bids that the training log was not told of, because too many waited for it";
     Counter cpu_ns "CPU time of the reconciliation thread, ns";
 }
 

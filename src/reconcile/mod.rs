@@ -39,7 +39,8 @@ use crate::authority::books::{last_expired, minute};
 use crate::authority::message::{Origin, Register, Registered};
 use crate::limits;
 use crate::profile::erase::Wiped;
-use crate::ring::message::{Event, Noticed, Order, Reserved};
+use crate::ring::message::{Event, Noticed, Order, Outcome, Reserved};
+use crate::ring::spsc::Sender;
 pub use crate::snapshot::campaign::Mode;
 use crate::store::journal::{Batch, Journal};
 use crate::units::{
@@ -166,6 +167,8 @@ pub struct Reconciler {
     quotas: Quotas,
     silence: Silence,
     frequency: Frequency,
+    /// To the training log, if there is one.
+    outcomes: Option<Sender<Outcome>>,
     gauges: Arc<Gauges>,
 }
 
@@ -212,6 +215,7 @@ impl Reconciler {
             quotas: Quotas::default(),
             silence: Silence::new(now, &[]),
             frequency: Frequency::default(),
+            outcomes: None,
             gauges,
         };
         let &Registered { incarnation, .. } = &reconciler.registered;

@@ -7,8 +7,10 @@ use super::silence::Ending;
 use super::{Mode, Reconciler};
 use crate::authority::books::{last_expired, minute};
 use crate::authority::message::Booking;
+use crate::metrics::arms::ArmOutcomes;
 use crate::metrics::paths::PathSales;
-use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice, Noticed, Order};
+use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice, Noticed, Order, Outcome};
+use crate::ring::spsc::{Refused, Sender};
 use crate::units::{CoreId, CpmMicros, Micros, Now, PathKey};
 
 impl Reconciler {
@@ -32,6 +34,8 @@ impl Reconciler {
             match notice.kind {
                 NoticeKind::Win => self.won(now, notice),
                 NoticeKind::Loss => self.lost(now, claim),
+                NoticeKind::Click => self.outcome(now, notice, Marks::CLICKED),
+                NoticeKind::Conversion => self.outcome(now, notice, Marks::CONVERTED),
                 NoticeKind::Bill => self.bill(now, core, notice),
             }
         };
@@ -84,6 +88,21 @@ impl Reconciler {
         Noticed::Expired
     }
 
+    /// Tells the training log what becomes of its bids from now on.
+    pub fn log_outcomes(&mut self, ring: Sender<Outcome>) {
+        self.outcomes = Some(ring);
+    }
+
+    /// Tells it of one. What finds no room is lost, and counted.
+    fn log(&mut self, now: Now, claim: &Claim, kind: NoticeKind, micros: Micros) {
+        if let Some(ring) = self.outcomes.as_mut().filter(|_| claim.agreed.any(Agreed::LOGGED)) {
+            let outcome = Outcome { bid: claim.bid, at: now.wall, kind, micros };
+            if let Err(Refused(_)) = ring.offer(outcome) {
+                self.gauges.outcomes_lost.add(1);
+            }
+        }
+    }
+
     /// Records that something was heard, the first time.
     fn note(&mut self, now: Now, claim: &Claim, marks: Marks) {
         if self.history.marks(claim.lease, claim.reservation, claim.expires).any(marks) {
@@ -93,7 +112,18 @@ impl Reconciler {
         match marks {
             Marks::WON => self.gauges.wins.add(1),
             Marks::UNPRICED => self.gauges.unpriced.add(1),
+            Marks::CLICKED => self.gauges.clicks.add(1),
+            Marks::CONVERTED => self.gauges.conversions.add(1),
             _ => self.gauges.losses.add(1),
+        }
+        let kinds = [
+            (Marks::WON, NoticeKind::Win),
+            (Marks::LOST, NoticeKind::Loss),
+            (Marks::CLICKED, NoticeKind::Click),
+            (Marks::CONVERTED, NoticeKind::Conversion),
+        ];
+        if let Some((_, kind)) = kinds.into_iter().find(|(mark, _)| marks.any(*mark)) {
+            self.log(now, claim, kind, Micros::ZERO);
         }
         self.append(now, heard(now, claim, marks));
     }
@@ -104,6 +134,7 @@ impl Reconciler {
         let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
         if !known.any(Marks::WON.and(Marks::BILLED)) {
             self.sale(notice, |sales| sales.wins.add(1));
+            self.arm(notice, |arm| arm.wins.add(1));
             if !known.any(Marks::FREED) && self.is_own(claim) {
                 let own = self.owns.get_mut(&claim.lease).expect("a lease of this process");
                 own.holds.win(now.boot, &reservation(claim));
@@ -115,6 +146,17 @@ impl Reconciler {
         Some(Noticed::Safe)
     }
 
+    /// Records what came of an impression, once. It says nothing of whether the bid won: who clicks was shown it, whatever the
+    /// exchange has told so far.
+    fn outcome(&mut self, now: Now, notice: &Notice, marks: Marks) -> Option<Noticed> {
+        let claim = &notice.claim;
+        if !self.history.marks(claim.lease, claim.reservation, claim.expires).any(marks) {
+            self.arm(notice, |arm| if marks == Marks::CLICKED { arm.clicks.add(1) } else { arm.conversions.add(1) });
+        }
+        self.note(now, claim, marks);
+        Some(Noticed::Safe)
+    }
+
     /// Counts something for the supply path of a bid, if it has one that is counted.
     fn sale(&self, notice: &Notice, count: impl FnOnce(&PathSales)) {
         if notice.path == PathKey::NONE {
@@ -123,6 +165,14 @@ impl Reconciler {
         let exchange = u64::from(notice.claim.exchange.0);
         if let Some((_, sales)) = self.gauges.paths.claim(notice.path, |sales| sales.exchange.set(exchange)) {
             count(sales);
+        }
+    }
+
+    /// Counts something for the arm of a bid. Places of arms are a node's own, so that those of another's bids say nothing here.
+    fn arm(&self, notice: &Notice, count: impl FnOnce(&ArmOutcomes)) {
+        let ours = notice.claim.node == self.settings.node;
+        if let Some(arm) = self.gauges.arms.get(usize::from(notice.arm.0)).filter(|_| ours) {
+            count(arm);
         }
     }
 
@@ -245,9 +295,14 @@ impl Reconciler {
         self.links.appended(number, self.journal.appended());
         self.gauges.bills.add(1);
         self.gauges.spend_micros.add(amount.0 as u64);
+        self.log(now, claim, NoticeKind::Bill, amount);
         self.sale(notice, |sales| {
             sales.wins.add(u64::from(!known.any(Marks::WON)));
             sales.billed(amount);
+        });
+        self.arm(notice, |arm| {
+            arm.wins.add(u64::from(!known.any(Marks::WON)));
+            arm.billed(amount);
         });
         self.count(now, claim, number);
     }

@@ -299,7 +299,12 @@ impl Marks {
     /// Of a booking: it costs more than its lease had left for what is silent (quantile mode).
     pub const OVERDRAWN: Marks = Marks(1024);
 
-    const NAMED: [(Marks, &'static str); 11] = [
+    /// It was clicked.
+    pub const CLICKED: Marks = Marks(2048);
+    /// What the advertiser is after came of it.
+    pub const CONVERTED: Marks = Marks(4096);
+
+    const NAMED: [(Marks, &'static str); 13] = [
         (Marks::WON, "won"),
         (Marks::BILLED, "billed"),
         (Marks::LOST, "lost"),
@@ -311,6 +316,8 @@ impl Marks {
         (Marks::ASKED, "asked"),
         (Marks::FOREIGN, "foreign"),
         (Marks::OVERDRAWN, "overdrawn"),
+        (Marks::CLICKED, "clicked"),
+        (Marks::CONVERTED, "converted"),
     ];
 
     /// All marks of both.

@@ -32,7 +32,7 @@ use crate::clock;
 use crate::ids;
 use crate::limits;
 use crate::profile::count::{Counted, Delta};
-use crate::ring::message::Event;
+use crate::ring::message::{Event, Outcome};
 use crate::ring::spsc::{BoxReceiver, BoxSender, EventReceiver, OrderSender, Refused, Sender};
 use crate::snapshot::Snapshot;
 use crate::store::anchor::Anchors;
@@ -108,6 +108,8 @@ pub enum Command {
     Snapshots(Vec<Box<Snapshot>>),
     /// Where billed impressions go that count for frequency caps, once they are on disk. Sent at most once, before the campaigns.
     ShareCounts(Sender<Delta>),
+    /// Where it goes what becomes of bids that the training log has. Sent at most once, before the campaigns.
+    LogOutcomes(Sender<Outcome>),
     /// From an operator; answered when it is on disk.
     Operator(Ask, oneshot::Sender<Said>),
     /// Panic: a drill.
@@ -427,6 +429,7 @@ impl Core {
                     self.keeper.node_mut().share_counts();
                     self.deltas = Some(deltas);
                 }
+                Ok(Command::LogOutcomes(ring)) => self.keeper.node_mut().log_outcomes(ring),
                 Ok(Command::Spends(list)) => self.keeper.node_mut().spends(list),
                 Ok(Command::Exchanges(list)) => self.keeper.node_mut().exchanges(now, &list),
                 Ok(Command::Limits(limits)) => self.keeper.node_mut().limit(&limits),

@@ -5,7 +5,7 @@
 
 use crate::profile::count::Shown;
 use crate::units::{
-    BidId, CampaignId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
+    ArmId, BidId, CampaignId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
     PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
@@ -75,7 +75,8 @@ pub struct Reserved {
     pub exchange: ExchangeKey,
 }
 
-/// What kind of notice an exchange sent (OpenRTB 2.6 section 4.4).
+/// What a notice tells of a bid. The first three come from the exchange (OpenRTB 2.6 section 4.4), the others from where the creative
+/// is shown and from the advertiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum NoticeKind {
@@ -85,6 +86,10 @@ pub enum NoticeKind {
     Bill = 1,
     /// `lurl`: the bid lost.
     Loss = 2,
+    /// The creative was clicked. Never money.
+    Click = 3,
+    /// What the advertiser is after came of it. Never money.
+    Conversion = 4,
 }
 
 /// `${AUCTION_PRICE}` as it arrived.
@@ -113,8 +118,10 @@ impl Agreed {
     pub const LOSS_IS_FINAL: Agreed = Agreed(2);
     /// The clearing price comes encrypted.
     pub const ENCRYPTED: Agreed = Agreed(4);
+    /// A row about it is in the training log, where what becomes of it is wanted too.
+    pub const LOGGED: Agreed = Agreed(8);
     /// All that there is.
-    pub const ALL: Agreed = Agreed(7);
+    pub const ALL: Agreed = Agreed(15);
 
     /// Both.
     #[must_use]
@@ -178,7 +185,7 @@ impl Claim {
 pub struct Notice {
     /// Names the waiting connection on the core that received it.
     pub ticket: u64,
-    /// Win, bill or loss.
+    /// What it tells.
     pub kind: NoticeKind,
     /// The price that came with it.
     pub price: NoticePrice,
@@ -186,6 +193,8 @@ pub struct Notice {
     pub multiplier: Multiplier,
     /// The supply path it counts for. Signed like the claim, and beside it: in it, it would cost an event a third cache line.
     pub path: PathKey,
+    /// Which arm of a rollout the bid is of. Signed and beside the claim, as the path is.
+    pub arm: ArmId,
     /// What was signed.
     pub claim: Claim,
 }
@@ -197,6 +206,19 @@ impl Notice {
         let Claim { price: bid, terms, .. } = self.claim;
         Terms { multiplier: self.multiplier.min(terms.multiplier), ..terms }.money(price.min(bid).max(CpmMicros(0)))
     }
+}
+
+/// What became of a bid, for the training log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The bid.
+    pub bid: BidId,
+    /// When it was heard.
+    pub at: UnixMillis,
+    /// What was.
+    pub kind: NoticeKind,
+    /// What was booked for it: nothing but for a bill.
+    pub micros: Micros,
 }
 
 /// How a notice ended; the HTTP status follows from it.

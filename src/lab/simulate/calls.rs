@@ -3,7 +3,7 @@
 use super::check::Checker;
 use super::time::Time;
 use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice};
-use crate::units::{Incarnation, Multiplier, PathKey};
+use crate::units::{ArmId, Incarnation, Multiplier, PathKey};
 
 /// A notice that an exchange sends until it is answered 200 or 410.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ impl Call {
     /// As a bid core sees it.
     pub fn notice(&self, ticket: u64) -> Notice {
         let &Call { claim, kind, price, .. } = self;
-        Notice { ticket, kind, price, multiplier: Multiplier::ONE, path: PathKey::NONE, claim }
+        Notice { ticket, kind, price, multiplier: Multiplier::ONE, path: PathKey::NONE, arm: ArmId(0), claim }
     }
 
     /// Money is owed when it is acknowledged.

@@ -7,12 +7,12 @@
 mod coding;
 mod compile;
 
-use crate::limits::{EXCHANGE_MACRO_BYTES, NOTICE_URL_BYTES, SIGNAL_BYTES, VALUE_BYTES};
+use crate::limits::{EXCHANGE_MACRO_BYTES, NOTICE_URL_BYTES, OUTCOME_URL_BYTES, SIGNAL_BYTES, VALUE_BYTES};
 use crate::units::BidId;
 use crate::wire::json::{Raw, Text};
 use crate::wire::openrtb::response::{Out, SEAT_BYTES};
 use coding::Coding;
-pub use compile::{Context, Language, Part, is_address};
+pub use compile::{Context, Language, Part, is_address, is_tracker};
 
 /// Markup as the inside of a JSON string, in pieces between the macros that the bidder fills in.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +50,9 @@ enum Value {
     Gpp,
     GppSections,
     UsPrivacy,
+    ClickNotice,
+    ConversionNotice,
+    ConversionToken,
 }
 
 /// In which answers a part of the markup stands.
@@ -89,8 +92,27 @@ pub struct Values<'a> {
     pub click_macro: &'a [u8],
     /// Where the impression event is the bill: the signed URL that books it. Else empty.
     pub bill_url: &'a [u8],
+    /// Where clicks and conversions are told.
+    pub outcomes: Outcomes<'a>,
     /// What the request says of consent.
     pub signals: Signals<'a>,
+}
+
+/// Where clicks and conversions are told, where the markup has a place for it ([`Markup::tells_outcomes`]): signed URLs of at most
+/// [`OUTCOME_URL_BYTES`], without macros.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcomes<'a> {
+    /// To be called once the creative is clicked: `${CLICK_NOTICE_URL}`.
+    pub click: &'a [u8],
+    /// To be called once what the advertiser is after has come of it: `${CONVERSION_NOTICE_URL}`.
+    pub conversion: &'a [u8],
+    /// The last part of that: `${CONVERSION_TOKEN}`.
+    pub token: &'a [u8],
+}
+
+impl Outcomes<'_> {
+    /// Nowhere.
+    pub const NONE: Outcomes<'static> = Outcomes { click: b"", conversion: b"", token: b"" };
 }
 
 /// Privacy signals of a request, for those whose pixels are in the markup. None says nothing; of the strings, one that is not
@@ -158,6 +180,13 @@ impl Markup {
         self.pieces.iter().any(|piece| piece.value == Value::BillUrl)
     }
 
+    /// Whether it holds anything of [`Values::outcomes`].
+    #[inline]
+    pub fn tells_outcomes(&self) -> bool {
+        let tells = |value| matches!(value, Value::ClickNotice | Value::ConversionNotice | Value::ConversionToken);
+        self.pieces.iter().any(|piece| tells(piece.value))
+    }
+
     /// The most bytes [`Markup::write`] writes of values within their bounds.
     pub fn longest(&self) -> usize {
         self.text.len() + self.pieces.iter().map(|piece| piece.value.longest(piece.coding)).sum::<usize>()
@@ -183,6 +212,10 @@ impl Value {
             Value::Gpp => coding::signal(values.signals.gpp, out),
             Value::GppSections => coding::sections(values.signals.gpp_sections, coding, out),
             Value::UsPrivacy => coding::signal(values.signals.us_privacy, out),
+            Value::ClickNotice => coding::url(values.outcomes.click, coding, out),
+            Value::ConversionNotice => coding::url(values.outcomes.conversion, coding, out),
+            // Unreserved characters: every coding leaves them as they are.
+            Value::ConversionToken => out.put(values.outcomes.token),
         }
     }
 
@@ -201,6 +234,8 @@ impl Value {
             Value::Consent | Value::Gpp => SIGNAL_BYTES,
             Value::GppSections => coding::SECTIONS * (2 + coding.growth()),
             Value::UsPrivacy => SIGNAL_BYTES,
+            Value::ClickNotice | Value::ConversionNotice => OUTCOME_URL_BYTES * coding.growth_of_url(),
+            Value::ConversionToken => OUTCOME_URL_BYTES,
         }
     }
 }

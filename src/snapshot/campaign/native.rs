@@ -4,7 +4,7 @@
 //! what is written here between them is escaped once, by hand.
 
 use super::creative::{NativeAd, NativeImage, NativeText, not_an_address};
-use super::markup::{Context, Markup, Part, Values, When, is_address};
+use super::markup::{Context, Markup, Part, Values, When, is_address, is_tracker};
 use crate::limits::{ASSETS, EXPANDED_BYTES};
 use crate::wire::openrtb::mime::Mimes;
 use crate::wire::openrtb::native::{Asset, AssetKind, NativeRequest};
@@ -155,7 +155,7 @@ impl NativeParts {
             return Err("there are no titles, images or data".to_owned());
         }
         for (what, urls) in [("impressions", &self.impressions), ("clicks", &self.clicks)] {
-            if let Some(url) = urls.iter().find(|url| !is_address(url)) {
+            if let Some(url) = urls.iter().find(|url| !is_tracker(url)) {
                 return Err(not_an_address(what, url));
             }
         }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::creative::{StreamAd, not_an_address};
-use super::markup::{Context, Markup, Part, When, is_address};
+use super::markup::{Context, Markup, Part, When, is_address, is_tracker};
 use crate::wire::openrtb::mime::Mimes;
 use crate::wire::openrtb::request::Size;
 
@@ -130,7 +130,7 @@ impl Spot {
         if self.media.is_empty() {
             return Err("there is no media file".to_owned());
         }
-        if let Some((_, url)) = self.trackers.iter().find(|(_, url)| !is_address(url)) {
+        if let Some((_, url)) = self.trackers.iter().find(|(_, url)| !is_tracker(url)) {
             return Err(not_an_address("trackers", url));
         }
         let versions = match vast {

@@ -27,6 +27,10 @@ impl Purposes {
     pub const USE_PROFILE: Purposes = Purposes::of(4);
     /// Measure advertising performance.
     pub const MEASURE: Purposes = Purposes::of(7);
+    /// Understand audiences through statistics or combinations of data from different sources.
+    pub const AUDIENCES: Purposes = Purposes::of(9);
+    /// Develop and improve services.
+    pub const IMPROVE: Purposes = Purposes::of(10);
 
     /// One purpose, 1 to 24.
     pub const fn of(purpose: u32) -> Purposes {

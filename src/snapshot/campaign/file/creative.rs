@@ -1,6 +1,6 @@
 //! `creatives` of a campaign.
 
-use super::words::{address, each, language, name, one_of, some};
+use super::words::{address, each, language, name, one_of, some, tracker};
 use crate::snapshot::campaign::native::{ImagePart, NativeParts};
 use crate::snapshot::campaign::vast::{Event, Media, PROTOCOLS, Spot, Vast};
 use crate::snapshot::campaign::{Creative, Order, XHTML_BANNER};
@@ -142,7 +142,7 @@ fn trackers(node: Node) -> Result<Vec<(Event, String)>, Fault> {
                 format!("{key:?} is not an event of VAST (impression, start, complete, click, …)"),
             );
         };
-        let urls = some(node, PARTS, address).map_err(|fault| fault.about(&key))?;
+        let urls = some(node, PARTS, tracker).map_err(|fault| fault.about(&key))?;
         trackers.extend(urls.into_iter().map(|url| (event, url)));
     }
     Ok(trackers)
@@ -157,7 +157,7 @@ fn native(table: &mut Table) -> Result<Render, Fault> {
         ..NativeParts::default()
     };
     if let Some(mut trackers) = table.read("trackers", Node::table)? {
-        let urls = |node| some(node, PARTS, address);
+        let urls = |node| some(node, PARTS, tracker);
         parts.impressions = trackers.read("impression", urls)?.unwrap_or_default();
         parts.clicks = trackers.read("click", urls)?.unwrap_or_default();
         trackers.finish().map_err(|fault| fault.about("trackers"))?;

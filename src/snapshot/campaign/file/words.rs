@@ -1,7 +1,7 @@
 //! The words and lists that a campaign file is made of.
 
 use crate::snapshot::campaign::Rule;
-use crate::snapshot::campaign::markup::is_address;
+use crate::snapshot::campaign::markup::{is_address, is_tracker};
 use crate::snapshot::document::{Fault, Node, Value, fault};
 use crate::snapshot::targeting::LABELS;
 
@@ -64,14 +64,23 @@ pub(super) fn name(node: Node) -> Result<String, Fault> {
     }
 }
 
-/// An address of something to load, report to or go to.
+/// An address of something to load or go to.
 pub(super) fn address(node: Node) -> Result<String, Fault> {
+    address_that(is_address, node)
+}
+
+/// An address to report to.
+pub(super) fn tracker(node: Node) -> Result<String, Fault> {
+    address_that(is_tracker, node)
+}
+
+fn address_that(is_good: fn(&str) -> bool, node: Node) -> Result<String, Fault> {
     let line = node.line;
     let text = node.text()?;
     if text.len() > URL_BYTES {
         return fault(line, format!("{} bytes; the most is {URL_BYTES}", text.len()));
     }
-    if is_address(&text) {
+    if is_good(&text) {
         return Ok(text);
     }
     fault(line, format!("{text:?} is not an http or https address without spaces, quotes, brackets <> and backslashes"))

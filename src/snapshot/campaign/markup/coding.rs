@@ -30,6 +30,22 @@ impl Coding {
             Coding::Json => 7,
         }
     }
+
+    /// The same of a [`url`].
+    pub(super) fn growth_of_url(self) -> usize {
+        match self {
+            Coding::Percent | Coding::PercentTwice => self.growth(),
+            Coding::Reference | Coding::Json => 1,
+        }
+    }
+}
+
+/// Writes a URL of ours, of characters that mean nothing to HTML, XML or JSON: as it is, unless it stands in another.
+pub(super) fn url(url: &[u8], coding: Coding, out: &mut Out<'_>) {
+    match coding {
+        Coding::Percent | Coding::PercentTwice => bytes(url, coding, out),
+        Coding::Reference | Coding::Json => out.put(url),
+    }
 }
 
 /// Writes a text of the request.

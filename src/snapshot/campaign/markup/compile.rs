@@ -43,6 +43,11 @@ pub fn is_address(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain)) && !text.contains("]]")
 }
 
+/// Whether a text is such an address, or a macro that stands for one of ours: where events are reported.
+pub fn is_tracker(text: &str) -> bool {
+    matches!(text, "${CLICK_NOTICE_URL}" | "${CONVERSION_NOTICE_URL}") || is_address(text)
+}
+
 pub(super) fn compile(parts: &[Part<'_>], context: Context<'_>) -> Result<Markup, String> {
     let always = parts.iter().filter(|part| part.when == When::Always);
     let bytes: usize = always.map(|part| part.text.len()).sum();
@@ -86,7 +91,9 @@ fn is_in_url(before: &str) -> bool {
     let ends = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b')');
     let start = before.bytes().rposition(ends).map_or(0, |at| at + 1);
     let word = &before[start..];
-    ["://", "(//", "${CLICK_URL}", "${BILL_URL}"].iter().any(|begin| word.contains(begin))
+    const BEGINNINGS: [&str; 6] =
+        ["://", "(//", "${CLICK_URL}", "${BILL_URL}", "${CLICK_NOTICE_URL}", "${CONVERSION_NOTICE_URL}"];
+    BEGINNINGS.iter().any(|begin| word.contains(begin))
         || word.starts_with("//") && before[..start].ends_with(['"', '\''])
 }
 
@@ -150,6 +157,9 @@ impl<'a> Builder<'a> {
             "GDPR" => Value::Gdpr,
             "GPP_SID" => Value::GppSections,
             "US_PRIVACY" => Value::UsPrivacy,
+            "CLICK_NOTICE_URL" => Value::ClickNotice,
+            "CONVERSION_NOTICE_URL" => Value::ConversionNotice,
+            "CONVERSION_TOKEN" => Value::ConversionToken,
             _ if is_of_vendor(name, "GDPR_CONSENT_") => Value::Consent,
             _ if is_of_vendor(name, "GPP_STRING_") => Value::Gpp,
             "AUCTION_AD_ID" => {

@@ -51,6 +51,7 @@ fn written(markup: &Markup, said: &Said, escapes: bool, room: usize) -> Option<S
         price_macro: text(said.price_macro),
         click_macro: text(said.click_macro),
         bill_url: text(said.bill_url),
+        outcomes: Outcomes::NONE,
         signals: said.signals,
     };
     let mut buffer = vec![0; room];
