@@ -1,0 +1,161 @@
+//! A win-rate curve, and the bid that it makes the best of.
+//!
+//! The best bid has the largest `(value - bid) · P(win | bid)`. Where `P` is a distribution of the logarithm of a price with a
+//! log-concave form, as the two fitted ones are, that product has one maximum, which is where
+//!
+//! ```text
+//! logistic     ln(β (v/b - 1)) = ln(1 + e^(β (ln b - m)))
+//! log-normal   ln(v/b - 1)     = ln(σ Φ(z)/φ(z)),          z = (ln b - μ) / σ
+//! ```
+//!
+//! In `ln b` the left side falls and is concave, the right one grows and is convex: Newton's method from above the root never leaves
+//! it, and both arms begin at an upper bound that is near. Floor and cap only cut off one side of a product with one maximum, so the
+//! best bid between them is the nearer end.
+
+use crate::shading::levels::Levels;
+use crate::shading::normal;
+use crate::units::CpmMicros;
+
+/// The chance to win, by what is bid. Floats inside; what goes in and comes out is whole millionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Curve {
+    /// Nothing is known: the value is bid.
+    #[default]
+    None,
+    /// The price to beat is always the one seen most.
+    Mode(CpmMicros),
+    /// The logarithm of the price to beat has a logistic distribution.
+    Logistic {
+        /// Its median.
+        median: f64,
+        /// How steep it is: `d logit(P) / d ln b`.
+        slope: f64,
+    },
+    /// The logarithm of the price to beat has a normal distribution.
+    LogNormal {
+        /// Its mean.
+        mean: f64,
+        /// Its standard deviation.
+        deviation: f64,
+    },
+    /// As it was seen: steps.
+    Empirical(Levels),
+}
+
+/// The least and the most that a slope is taken for. Beyond, chances change by less than a hundredth of what they do over a doubling,
+/// or all of it within one step of the grid.
+const SLOPES: (f64, f64) = (0.05, 80.0);
+/// Newton's steps at most. From where it begins an error shrinks below 1e-10 in four.
+const STEPS: usize = 6;
+/// An error of the logarithm of a bid that is no error: less than a millionth of a bid of a million.
+const CLOSE: f64 = 1e-8;
+
+impl Curve {
+    /// A logistic curve of numbers that can be computed with; nothing of others.
+    pub fn logistic(median: f64, slope: f64) -> Option<Curve> {
+        (median.abs() < 60.0 && slope.is_finite())
+            .then(|| Curve::Logistic { median, slope: slope.clamp(SLOPES.0, SLOPES.1) })
+    }
+
+    /// A log-normal curve of numbers that can be computed with; nothing of others.
+    pub fn log_normal(mean: f64, deviation: f64) -> Option<Curve> {
+        (mean.abs() < 60.0 && deviation.is_finite())
+            .then(|| Curve::LogNormal { mean, deviation: deviation.clamp(1.0 / SLOPES.1, 1.0 / SLOPES.0) })
+    }
+
+    /// The chance that a bid wins.
+    pub fn wins(&self, bid: CpmMicros) -> f64 {
+        let price = bid.0.max(0) as f64;
+        match self {
+            Curve::None => 1.0,
+            Curve::Mode(mode) => f64::from(bid >= *mode),
+            Curve::Logistic { median, slope } => 1.0 / (1.0 + (slope * (median - price.ln())).exp()),
+            Curve::LogNormal { mean, deviation } => normal::below((price.ln() - mean) / deviation),
+            Curve::Empirical(levels) => levels.wins(bid),
+        }
+    }
+
+    /// The bid with the most expected surplus for an impression worth `value`, of those from `floor` up to `cap` and to the value. Where
+    /// there is none it is the lesser of value and cap: below the floor, and no bid.
+    #[inline]
+    pub fn best(&self, value: CpmMicros, floor: CpmMicros, cap: CpmMicros) -> CpmMicros {
+        let most = value.min(cap);
+        let least = floor.max(CpmMicros(1));
+        if most <= least {
+            return most;
+        }
+        let best = match *self {
+            Curve::None => most,
+            // Where the price to beat is out of reach, nothing is won by bidding less.
+            Curve::Mode(mode) if mode > most => most,
+            Curve::Mode(mode) => mode,
+            Curve::Logistic { median, slope } => logistic(value, median, slope),
+            Curve::LogNormal { mean, deviation } => log_normal(value, mean, deviation),
+            Curve::Empirical(levels) => levels.best(value, least, most),
+        };
+        best.clamp(least, most)
+    }
+}
+
+/// The best bid without floor and cap; `x` is `ln b - m`.
+#[inline]
+fn logistic(value: CpmMicros, median: f64, slope: f64) -> CpmMicros {
+    let value = value.0 as f64;
+    let most = value.ln() - median;
+    // The root where `1 + e^(βx)` is 1, and where it is `e^(βx)`: upper bounds both, and one of them near.
+    let low = most + (slope / (1.0 + slope)).ln();
+    let high = (most + slope.ln()) / (1.0 + slope);
+    let mut x = low.min(high);
+    let mut over = 1.0;
+    for _ in 0..STEPS {
+        over = (most - x).exp();
+        let odds = (slope * x).exp();
+        let (left, right) = (slope * (over - 1.0), 1.0 + odds);
+        let step = log_ratio(left, right) / (over / (over - 1.0) + slope * odds / right);
+        x += step;
+        if step.abs() < CLOSE {
+            break;
+        }
+        over *= 1.0 - step;
+    }
+    CpmMicros((value / over) as i64)
+}
+
+/// The best bid without floor and cap; `z` is `(ln b - μ) / σ`.
+#[inline]
+fn log_normal(value: CpmMicros, mean: f64, deviation: f64) -> CpmMicros {
+    let value = value.0 as f64;
+    let most = (value.ln() - mean) / deviation;
+    // Where `Φ/φ` is at its tangent in 0, on the logarithm: below it everywhere, so that its root is an upper bound.
+    let mut z = start(most, deviation);
+    let mut over = 1.0;
+    for _ in 0..STEPS {
+        over = (deviation * (most - z)).exp();
+        let by = normal::ratio(z);
+        let step = log_ratio(over - 1.0, deviation * by) / (deviation * over / (over - 1.0) + z + 1.0 / by);
+        z += step;
+        if (deviation * step).abs() < CLOSE {
+            break;
+        }
+        over *= 1.0 - deviation * step;
+    }
+    CpmMicros((value / over) as i64)
+}
+
+/// Where Newton's method begins for the log-normal curve.
+#[inline]
+fn start(most: f64, deviation: f64) -> f64 {
+    // A logistic distribution of like slope in the middle.
+    let slope = 1.702 / deviation;
+    let x = deviation * most;
+    let low = x + (slope / (1.0 + slope)).ln();
+    let high = (x + slope.ln()) / (1.0 + slope);
+    low.min(high) / deviation
+}
+
+/// `ln(a / b)`, nearly: of the right sign, exact where both are alike, never farther than 2. What is wrong with it grows with the
+/// cube of the logarithm, so that Newton's method loses nothing by it.
+#[inline]
+fn log_ratio(a: f64, b: f64) -> f64 {
+    2.0 * (a - b) / (a + b)
+}

@@ -1,0 +1,142 @@
+//! A win-rate curve as steps: a few prices, and the chance to win from each on.
+//!
+//! For a value `v` a step `(b, F)` promises `(v - b) F`, a line in `v` with the slope `F`: the best steps for all values are those on the
+//! upper envelope of these lines, some dozens of the grid's hundreds. Eight of them have nearly all of what those promise, and fit
+//! into a message.
+
+use crate::units::CpmMicros;
+
+/// Steps of a curve.
+pub const LEVELS: usize = 8;
+/// One, as a chance.
+const ONE: u16 = u16::MAX;
+
+/// Prices and chances, both ascending; the last is repeated where there are fewer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels {
+    /// CPM micros: whole numbers.
+    prices: [f32; LEVELS],
+    /// In 1/65,535.
+    chances: [u16; LEVELS],
+}
+
+/// One step: a price, and the chance to win from it on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// The price.
+    pub price: CpmMicros,
+    /// 0 to 1.
+    pub chance: f64,
+    /// How much of what is bid is bid from here to the next.
+    pub weight: f64,
+}
+
+impl Level {
+    fn promises(&self, value: f64) -> f64 {
+        (value - self.price.0 as f64) * self.chance
+    }
+
+    /// From which value on it promises more than one with less of a chance.
+    fn beats(&self, lesser: &Level) -> f64 {
+        let rise = self.chance - lesser.chance;
+        (self.chance * self.price.0 as f64 - lesser.chance * lesser.price.0 as f64) / rise
+    }
+}
+
+impl Levels {
+    /// The best few of `levels`, which ascend in both; nothing if there is none with a chance.
+    pub fn of(levels: &[Level]) -> Option<Levels> {
+        let mut hull = envelope(levels);
+        while hull.len() > LEVELS {
+            let (least, _) = (0..hull.len())
+                .map(|at| (at, loss(&hull, at)))
+                .min_by(|one, other| one.1.total_cmp(&other.1))
+                .expect("more than none");
+            let gone = hull.remove(least);
+            // Who would have bid it bids the one before, or the one behind.
+            let (before, behind) = (least.checked_sub(1), (least < hull.len()).then_some(least));
+            let heirs = before.into_iter().chain(behind);
+            let share = gone.weight / heirs.clone().count() as f64;
+            heirs.for_each(|heir| hull[heir].weight += share);
+        }
+        let last = *hull.last()?;
+        let at = |index: usize| hull.get(index).copied().unwrap_or(last);
+        Some(Levels {
+            prices: std::array::from_fn(|index| at(index).price.0 as f32),
+            chances: std::array::from_fn(|index| (at(index).chance * f64::from(ONE)) as u16),
+        })
+    }
+
+    /// The chance that a bid wins.
+    pub fn wins(&self, bid: CpmMicros) -> f64 {
+        let reached = self.prices.iter().take_while(|price| **price as i64 <= bid.0).count();
+        reached.checked_sub(1).map_or(0.0, |last| f64::from(self.chances[last]) / f64::from(ONE))
+    }
+
+    /// The best bid between the two, which must not cross.
+    #[inline]
+    pub fn best(&self, value: CpmMicros, least: CpmMicros, most: CpmMicros) -> CpmMicros {
+        // What the floor itself wins with is the step it stands on.
+        let (mut best, mut promised) = (most, 0);
+        for (price, chance) in self.prices.iter().zip(&self.chances) {
+            let bid = (*price as i64).max(least.0);
+            let promises = i128::from(value.0 - bid) * i128::from(*chance);
+            if bid <= most.0 && promises > promised {
+                (best, promised) = (CpmMicros(bid), promises);
+            }
+        }
+        best
+    }
+
+    /// Its steps, each once.
+    pub fn steps(&self) -> impl Iterator<Item = (CpmMicros, f64)> {
+        let steps = self.prices.iter().zip(&self.chances);
+        let mut last = None;
+        steps.filter_map(move |(price, chance)| {
+            let step = (CpmMicros(*price as i64), f64::from(*chance) / f64::from(ONE));
+            (last.replace(step) != Some(step)).then_some(step)
+        })
+    }
+}
+
+/// The levels that promise most for some value. What is dropped leaves its weight to the one that is bid in its place.
+fn envelope(levels: &[Level]) -> Vec<Level> {
+    let mut hull: Vec<Level> = Vec::new();
+    for level in levels {
+        if level.chance <= hull.last().map_or(0.0, |last| last.chance) {
+            if let Some(last) = hull.last_mut() {
+                last.weight += level.weight;
+            }
+            continue;
+        }
+        let mut weight = level.weight;
+        while let [.., before, last] = &hull[..]
+            && level.beats(last) <= last.beats(before)
+        {
+            weight += last.weight;
+            hull.pop();
+        }
+        hull.push(Level { weight, ..*level });
+    }
+    hull
+}
+
+/// What is lost, nearly, if one is left out: the most that it is better than its neighbours by, as often as it is bid.
+fn loss(hull: &[Level], at: usize) -> f64 {
+    let level = &hull[at];
+    let gap = match (at.checked_sub(1), hull.get(at + 1)) {
+        (Some(before), Some(next)) => {
+            let value = next.beats(&hull[before]);
+            level.promises(value) - next.promises(value)
+        }
+        // Nothing is below the first: all that it promises up to where the second takes over.
+        (None, Some(next)) => level.promises(next.beats(level)),
+        // From its own beginning on up to twice that.
+        (Some(before), None) => {
+            let value = 2.0 * level.beats(&hull[before]);
+            level.promises(value) - hull[before].promises(value)
+        }
+        (None, None) => f64::INFINITY,
+    };
+    gap * level.weight
+}
