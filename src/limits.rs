@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// Scoring's share of a core's time is kept over windows of this length, ns (`bid::score::governor`): short beside what people
+/// notice, long beside a turn of the loop.
+pub const SCORE_WINDOW_NS: u64 = 100_000_000;
 /// Request head (request line and headers), bytes; more is answered 431. Exchanges send 200 to 700 bytes.
 pub const HEAD_BYTES: usize = 8 * 1024;
 /// Headers of one request; more is answered 431.
@@ -154,6 +157,8 @@ pub const SUBDOMAINS: usize = 1024;
 pub const SLOTS: usize = 262_144;
 /// Candidates of one impression that go past the match.
 pub const CANDIDATES: usize = 1024;
+/// Columns of a feature schema, and sources it is made of: 384 bytes a row.
+pub const FEATURES: usize = 96;
 /// Segments of one user that are kept.
 pub const SEGMENTS: usize = 256;
 /// Bids in one answer.

@@ -178,7 +178,7 @@ fn inventory<'u>(room: &'u mut [u8], request: &BidRequest<'u>) -> (&'u [u8], &'u
 }
 
 /// As much of a text, without its escapes, as there is room for: the host of an address is at its beginning.
-fn beginning<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
+pub(in crate::bid) fn beginning<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
     if !text.escaped {
         return text.raw;
     }
@@ -192,6 +192,6 @@ fn plain<'t>(text: Text<'t>, room: &'t mut [u8]) -> &'t [u8] {
 }
 
 /// Codes are plain ASCII: one that had to be escaped is none.
-fn unless_escaped(text: Text<'_>) -> &[u8] {
+pub(in crate::bid) fn unless_escaped(text: Text<'_>) -> &[u8] {
     if text.escaped { b"" } else { text.raw }
 }

@@ -132,6 +132,11 @@ impl Memory {
         if offers.is_empty() { Err(reason.into()) } else { Ok(()) }
     }
 
+    /// What user agents say, as far as they were asked about lately.
+    pub fn agents(&mut self) -> &mut Agents {
+        &mut self.agents
+    }
+
     /// What the native placement of an impression asks for.
     pub fn native(&mut self, imp: &Imp<'_>) -> &NativeRequest {
         self.native.of(imp)

@@ -27,6 +27,8 @@ pub mod profile;
 pub mod miss;
 pub mod frequency;
 pub mod budget;
+pub mod features;
+pub mod score;
 pub mod price;
 pub mod offers;
 pub mod choose;

@@ -7,6 +7,7 @@
 //! every run; only the times differ.
 
 pub mod auction;
+pub mod clicks;
 pub mod corpus;
 pub mod exchange;
 pub mod macros;

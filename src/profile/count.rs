@@ -171,6 +171,12 @@ impl Counters {
         Counters(self.0 & 0xF << (per as usize * Window::ALL.len()))
     }
 
+    /// Whether this is one of them.
+    #[inline]
+    pub const fn has(self, per: Per, window: Window) -> bool {
+        self.0 & Counters::of(per, window).0 != 0
+    }
+
     /// Whether there are none.
     #[inline]
     pub const fn is_empty(self) -> bool {

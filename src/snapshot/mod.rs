@@ -11,6 +11,7 @@ pub mod document;
 pub mod campaign;
 pub mod demo;
 pub mod model;
+pub mod features;
 pub mod profiles;
 pub mod rates;
 pub mod country;

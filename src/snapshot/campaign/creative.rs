@@ -4,6 +4,7 @@ use super::json_bytes;
 use super::markup::{Context, Language, Markup, Part, When, is_address};
 use super::native::NativeParts;
 use super::vast::{Spot, Vast};
+use crate::snapshot::features::Value;
 use crate::wire::openrtb::mime::Mimes;
 use crate::wire::openrtb::request::Size;
 
@@ -24,6 +25,8 @@ pub struct Creative {
     pub ad: Ad,
     /// `bid.crid`: the id as a JSON string, quotes included.
     pub crid_json: Box<[u8]>,
+    /// The id, as models are told it.
+    pub feature: Value,
 }
 
 /// What a creative is (`bid.mtype`).
@@ -215,7 +218,8 @@ impl Order {
         let preview_json = preview.map(|address| json_bytes(&address));
         let secure =
             secure.unwrap_or_else(|| click.as_deref().is_none_or(is_secure) && texts.into_iter().all(is_secure));
-        Creative { crid_json: json_bytes(&id), id, attr, secure, language, preview_json, ad }
+        let feature = Value::text(id.as_bytes());
+        Creative { crid_json: json_bytes(&id), feature, id, attr, secure, language, preview_json, ad }
     }
 }
 
