@@ -6,6 +6,7 @@ use crate::config::exchange::Billing;
 use crate::ids::Snowflake;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
+use crate::shading::Arm;
 use crate::snapshot::campaign::Campaign;
 use crate::units::{
     BidId, CpmMicros, Incarnation, LeaseId, Micros, Multiplier, NodeId, Now, PathKey, Slot, Terms, UnixMillis, UserKey,
@@ -33,8 +34,8 @@ pub struct Paper {
 /// The longest scheme and authority of a notice URL.
 pub const BASE_BYTES: usize = 256;
 const URL_BYTES: usize = notice::url_bytes(BASE_BYTES);
-// What takes the place of the two macros is no longer than what is read of it.
-const _: () = assert!(URL_BYTES + 2 * price::VALUE_BYTES <= limits::NOTICE_URL_BYTES);
+// What takes the place of the macros is no longer than what is read of it.
+const _: () = assert!(URL_BYTES + 3 * price::VALUE_BYTES <= limits::NOTICE_URL_BYTES);
 
 /// What the paper of a bid is drawn up from.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +83,8 @@ pub struct Heard {
     pub path: PathKey,
     /// Of a loss, why, if the exchange says so.
     pub loss: Option<u16>,
+    /// The least that would have won, in the bid's currency, if the exchange says so.
+    pub to_win: Option<CpmMicros>,
     /// The bid.
     pub claim: Claim,
 }
@@ -111,7 +114,7 @@ impl Paper {
             agreed: exchange.agreed().and(Agreed::TEST.when(test)),
             creative,
         };
-        let signed = self.signer.sign(&claim, path);
+        let signed = self.signer.sign(&claim, path).asking_to_win(exchange.shading.arm != Arm::None);
         let mut urls = [[0; URL_BYTES]; 3];
         let lengths = NoticeKind::ALL.map(|kind| {
             // The bill's may stand elsewhere than in `burl`.
@@ -141,7 +144,7 @@ impl Paper {
         let claimed = claim.terms.multiplier;
         let multiplier = if claimed != Multiplier::ONE { price::multiplier(query, claimed) } else { claimed };
         let loss = if kind == NoticeKind::Loss { price::loss(query) } else { None };
-        Some(Heard { kind, price, multiplier, path, loss, claim })
+        Some(Heard { kind, price, multiplier, path, loss, to_win: price::to_win(query), claim })
     }
 }
 

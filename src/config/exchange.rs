@@ -12,6 +12,8 @@ use super::edge::Countries;
 use crate::limits;
 use crate::ring::message::NoticeKind;
 use crate::secrets::Key;
+use crate::shading::Arm;
+use crate::shading::explore::Share;
 use crate::snapshot::supply::Policy;
 use crate::units::{Currency, ExchangeId, ExchangeKey};
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -47,6 +49,8 @@ pub struct Exchange {
     pub domain: Option<String>,
     /// What is asked of the supply paths of its requests, if not what `[supply]` says.
     pub supply: Option<Policy>,
+    /// How its first-price auctions are bid in.
+    pub shading: Shading,
     /// What is agreed with it.
     pub rules: Rules,
 }
@@ -336,6 +340,7 @@ macro_rules! section {
             countries: Countries,
             domain: Option<String>,
             supply: Option<Policy>,
+            shading: Option<Shading>,
             nbr: BTreeMap<String, u16>,
             $($key: Option<$type>,)*
         }
@@ -372,6 +377,73 @@ section! {
     notices: Notices,
     billing: Billing,
     video_billing: Billing,
+}
+
+/// `[exchange.shading]`: how an exchange's first-price auctions are bid in.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shading {
+    /// How bids are shaded.
+    pub arm: Arm,
+    /// Which of its auctions are first price.
+    pub auctions: Auctions,
+    /// The share of bids that are made to learn from.
+    pub explore: f64,
+    /// The age at which a bid counts as what it has come to, s.
+    pub judge_seconds: u32,
+    /// What a bid has come to of which nothing was heard by then.
+    pub silence: Silence,
+}
+
+impl Default for Shading {
+    fn default() -> Shading {
+        Shading {
+            arm: Arm::None,
+            auctions: Auctions::AsRequested,
+            explore: 0.01,
+            judge_seconds: 60,
+            silence: Silence::Lost,
+        }
+    }
+}
+
+impl Shading {
+    /// The share of bids that are made to learn from.
+    #[inline]
+    pub fn share(&self) -> Share {
+        Share::of(self.explore)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(0.0..=0.5).contains(&self.explore) {
+            return Err(format!("exchange.shading.explore {}: 0 to 0.5", self.explore));
+        }
+        if !(1..=3600).contains(&self.judge_seconds) {
+            return Err(format!("exchange.shading.judge_seconds {}: 1 to 3600", self.judge_seconds));
+        }
+        Ok(())
+    }
+}
+
+/// Which auctions of an exchange are first price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Auctions {
+    /// Those whose request says so (`at` 1).
+    #[serde(rename = "requested")]
+    AsRequested,
+    /// All, whatever requests say.
+    #[serde(rename = "first_price")]
+    FirstPrice,
+}
+
+/// What a bid has come to of which nothing was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Silence {
+    /// It lost: the exchange tells of every win, to this node.
+    Lost,
+    /// Nobody knows.
+    Unknown,
 }
 
 /// A currency as a file writes it.
@@ -420,6 +492,7 @@ impl TryFrom<Section> for Exchange {
             countries: section.countries,
             domain: section.domain,
             supply: section.supply,
+            shading: section.shading.unwrap_or_default(),
             reading: if rules.price.is_encrypted() { Reading::Blind } else { Reading::Plain },
             rules,
         };
@@ -480,6 +553,7 @@ impl Exchange {
                 "exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"
             ));
         }
+        self.shading.check()?;
         if self.click_macro.len() > limits::EXCHANGE_MACRO_BYTES
             || !self.click_macro.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%${}_:".contains(&byte))
         {

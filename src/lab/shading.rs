@@ -111,7 +111,7 @@ pub struct Run {
 
 impl Default for Run {
     fn default() -> Run {
-        Run { arm: Arm::None, told: false, explore: 0.02, auctions: 200_000, values: (1.0, 0.7), seed: 1 }
+        Run { arm: Arm::None, told: false, explore: 0.01, auctions: 200_000, values: (1.0, 0.7), seed: 1 }
     }
 }
 

@@ -13,7 +13,7 @@
 //! best bid between them is the nearer end.
 
 use crate::shading::levels::Levels;
-use crate::shading::normal;
+use crate::shading::{grid, normal};
 use crate::units::CpmMicros;
 
 /// The chance to win, by what is bid. Floats inside; what goes in and comes out is whole millionths.
@@ -73,6 +73,16 @@ impl Curve {
             Curve::LogNormal { mean, deviation } => normal::below((price.ln() - mean) / deviation),
             Curve::Empirical(levels) => levels.wins(bid),
         }
+    }
+
+    /// The lowest bid that wins with this chance; the highest price of the grid where none does.
+    pub fn reaching(&self, chance: f64) -> CpmMicros {
+        let (mut below, mut reaching) = (0, grid::top(grid::BINS - 1).0);
+        while reaching - below > 1 {
+            let middle = below + (reaching - below) / 2;
+            if self.wins(CpmMicros(middle)) >= chance { reaching = middle } else { below = middle }
+        }
+        CpmMicros(reaching)
     }
 
     /// The bid with the most expected surplus for an impression worth `value`, of those from `floor` up to `cap` and to the value. Where

@@ -11,7 +11,6 @@ use crate::shading::evidence::Evidence;
 use crate::shading::grid::{self, BINS};
 use crate::shading::levels::{Level, Levels};
 use crate::shading::normal;
-use crate::units::CpmMicros;
 
 /// Steps of the method of scoring at most.
 const ROUNDS: usize = 24;
@@ -183,8 +182,7 @@ fn empirical(evidence: &Evidence) -> Option<Curve> {
     let levels = ascending(evidence, prior, PRIOR);
     let levels: Vec<Level> = levels
         .into_iter()
-        .map(|(bin, chance)| Level { price: grid::top(bin), chance, weight: f64::from(evidence.tried[bin]) })
-        .filter(|level| level.price > CpmMicros(0))
+        .map(|(bin, chance)| Level { bin, chance, weight: f64::from(evidence.tried[bin]) })
         .collect();
     Levels::of(&levels).map(Curve::Empirical)
 }

@@ -18,7 +18,7 @@ const HALF_LIFE_OF_HOURS: u64 = 48 * 3600 * Nanos::SECOND;
 /// As how many bids of its own what a cell leans on counts at most.
 const LEANING: f64 = 300.0;
 /// Bids from which on a cell has a curve of its own.
-const ENOUGH: f64 = 30.0;
+const ENOUGH: f64 = 100.0;
 /// A cell is fitted again when so many bids, and this share of all it has seen, are new.
 const NEWS: f64 = 16.0;
 /// See [`NEWS`].
@@ -146,5 +146,5 @@ impl Learner {
     }
 }
 
-/// Cells of all hours that the exchanges may have come to: what the bound leaves to hours is never less than half.
-const _: () = assert!(limits::SHADING_CELLS >= 2 * (1 + Placement::COUNT) * 32);
+// The cells of all hours of as many exchanges as can be configured leave room for hours.
+const _: () = assert!(limits::SHADING_CELLS > (1 + Placement::COUNT) * u8::MAX as usize);

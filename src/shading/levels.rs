@@ -1,21 +1,22 @@
 //! A win-rate curve as steps: a few prices, and the chance to win from each on.
 //!
 //! For a value `v` a step `(b, F)` promises `(v - b) F`, a line in `v` with the slope `F`: the best steps for all values are those on the
-//! upper envelope of these lines, some dozens of the grid's hundreds. Eight of them have nearly all of what those promise, and fit
+//! upper envelope of these lines, some dozens of the grid's hundreds. Twelve of them have nearly all of what those promise, and fit
 //! into a message.
 
+use crate::shading::grid;
 use crate::units::CpmMicros;
 
 /// Steps of a curve.
-pub const LEVELS: usize = 8;
+pub const LEVELS: usize = 12;
 /// One, as a chance.
 const ONE: u16 = u16::MAX;
 
 /// Prices and chances, both ascending; the last is repeated where there are fewer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Levels {
-    /// CPM micros: whole numbers.
-    prices: [f32; LEVELS],
+    /// Steps of the grid: the price is the top of one.
+    steps: [u16; LEVELS],
     /// In 1/65,535.
     chances: [u16; LEVELS],
 }
@@ -23,8 +24,8 @@ pub struct Levels {
 /// One step: a price, and the chance to win from it on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// The price.
-    pub price: CpmMicros,
+    /// Its step of the grid.
+    pub bin: usize,
     /// 0 to 1.
     pub chance: f64,
     /// How much of what is bid is bid from here to the next.
@@ -32,14 +33,18 @@ pub struct Level {
 }
 
 impl Level {
+    fn price(&self) -> f64 {
+        grid::top(self.bin).0 as f64
+    }
+
     fn promises(&self, value: f64) -> f64 {
-        (value - self.price.0 as f64) * self.chance
+        (value - self.price()) * self.chance
     }
 
     /// From which value on it promises more than one with less of a chance.
     fn beats(&self, lesser: &Level) -> f64 {
         let rise = self.chance - lesser.chance;
-        (self.chance * self.price.0 as f64 - lesser.chance * lesser.price.0 as f64) / rise
+        (self.chance * self.price() - lesser.chance * lesser.price()) / rise
     }
 }
 
@@ -62,40 +67,36 @@ impl Levels {
         let last = *hull.last()?;
         let at = |index: usize| hull.get(index).copied().unwrap_or(last);
         Some(Levels {
-            prices: std::array::from_fn(|index| at(index).price.0 as f32),
+            steps: std::array::from_fn(|index| at(index).bin as u16),
             chances: std::array::from_fn(|index| (at(index).chance * f64::from(ONE)) as u16),
         })
     }
 
-    /// The chance that a bid wins.
-    pub fn wins(&self, bid: CpmMicros) -> f64 {
-        let reached = self.prices.iter().take_while(|price| **price as i64 <= bid.0).count();
-        reached.checked_sub(1).map_or(0.0, |last| f64::from(self.chances[last]) / f64::from(ONE))
+    /// Its steps: the price, and the chance from it on.
+    #[inline]
+    fn each(&self) -> impl Iterator<Item = (CpmMicros, u16)> {
+        self.steps.iter().zip(self.chances).map(|(step, chance)| (grid::top(usize::from(*step)), chance))
     }
 
-    /// The best bid between the two, which must not cross.
+    /// The chance that a bid wins.
+    pub fn wins(&self, bid: CpmMicros) -> f64 {
+        let reached = self.each().take_while(|(price, _)| *price <= bid).last();
+        reached.map_or(0.0, |(_, chance)| f64::from(chance) / f64::from(ONE))
+    }
+
+    /// The best bid from `least` up to `most`, which must not cross. Where none has a chance, it is `most`.
     #[inline]
     pub fn best(&self, value: CpmMicros, least: CpmMicros, most: CpmMicros) -> CpmMicros {
-        // What the floor itself wins with is the step it stands on.
         let (mut best, mut promised) = (most, 0);
-        for (price, chance) in self.prices.iter().zip(&self.chances) {
-            let bid = (*price as i64).max(least.0);
-            let promises = i128::from(value.0 - bid) * i128::from(*chance);
-            if bid <= most.0 && promises > promised {
-                (best, promised) = (CpmMicros(bid), promises);
+        for (price, chance) in self.each() {
+            // A bid at the floor has the chance of the step that it stands on.
+            let bid = price.max(least);
+            let promises = i128::from(value.0 - bid.0) * i128::from(chance);
+            if bid <= most && promises > promised {
+                (best, promised) = (bid, promises);
             }
         }
         best
-    }
-
-    /// Its steps, each once.
-    pub fn steps(&self) -> impl Iterator<Item = (CpmMicros, f64)> {
-        let steps = self.prices.iter().zip(&self.chances);
-        let mut last = None;
-        steps.filter_map(move |(price, chance)| {
-            let step = (CpmMicros(*price as i64), f64::from(*chance) / f64::from(ONE));
-            (last.replace(step) != Some(step)).then_some(step)
-        })
     }
 }
 
