@@ -461,6 +461,9 @@ impl BidCore {
         probe.enter(Stage::Price);
         let shade = self.shades.open(exchange, &request, now);
         for offer in offers.iter_mut() {
+            if let Some(shade) = shade.as_ref().filter(|_| offer.deal.is_none()) {
+                probe.shaded(scene, &request, offer, shade);
+            }
             offer.price = price::of(offer, &request, shade.as_ref());
             probe.priced(scene, &request, offer);
         }

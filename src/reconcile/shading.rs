@@ -204,3 +204,82 @@ impl Prices {
         self.0.get().into_iter().flatten().filter(|price| price.arm != Arm::None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shading::cell::{Cell, Placement};
+    use crate::units::UnixMillis;
+
+    const JUDGED: u64 = 60 * Nanos::SECOND;
+
+    fn now(ns: u64) -> Now {
+        Now { boot: Nanos(ns), wall: UnixMillis(0) }
+    }
+
+    fn shaded(reservation: u64) -> Shaded {
+        let cell = Cell::new(ExchangeId(0), Placement::Native, 7);
+        Shaded { reservation: ReservationId(reservation), cell, bid: CpmMicros(1_000_000) }
+    }
+
+    fn told(reservation: u64, ended: Ended, to_win: Option<i64>) -> Told {
+        let (reservation, exchange) = (ReservationId(reservation), ExchangeId(0));
+        Told { reservation, exchange, ended, to_win: to_win.map(CpmMicros) }
+    }
+
+    fn learning(silence_is_loss: bool) -> (Shading, Gauges) {
+        let gauges = Gauges::new(0);
+        let lesson = Lessons { name: "x".into(), arm: Arm::LogNormal, judged_ns: JUDGED, silence_is_loss };
+        (Shading::new(&[lesson], &gauges), gauges)
+    }
+
+    #[test]
+    fn bids_are_judged_at_one_age_by_all_that_was_heard_till_then() {
+        for silence_is_loss in [true, false] {
+            let (mut shading, gauges) = learning(silence_is_loss);
+            (0..6).for_each(|bid| shading.made(now(bid), shaded(bid), &gauges));
+            shading.told(told(0, Ended::Won, None), &gauges);
+            // A loss after a win is none, and a price that the bid would have reached does not go with a loss.
+            shading.told(told(0, Ended::Outbid, Some(900_000)), &gauges);
+            shading.told(told(1, Ended::Outbid, Some(900_000)), &gauges);
+            shading.told(told(2, Ended::Outbid, Some(1_100_000)), &gauges);
+            shading.told(told(3, Ended::Void, Some(1_100_000)), &gauges);
+            shading.tick(now(JUDGED - 1), &gauges, |_| {});
+            let counts = |gauges: &Gauges| {
+                [&gauges.shading_won, &gauges.shading_outbid, &gauges.shading_void, &gauges.shading_silent]
+                    .map(Counter::get)
+            };
+            assert_eq!(counts(&gauges), [0; 4], "all are too young");
+            shading.tick(now(JUDGED + 4), &gauges, |_| {});
+            assert_eq!((counts(&gauges), gauges.shading_told.get()), ([1, 2, 1, 1], 2));
+            shading.told(told(0, Ended::Won, None), &gauges);
+            assert_eq!(gauges.shading_missed.get(), 1, "it is judged");
+            shading.told(told(5, Ended::Won, None), &gauges);
+            shading.tick(now(JUDGED + 5), &gauges, |_| {});
+            assert_eq!(counts(&gauges), [2, 2, 1, 1]);
+            assert_eq!((gauges.shading_cells.get(), shading.watches[0].places.len()), (3, 0));
+            let seen = if silence_is_loss { 5.0 } else { 4.0 };
+            assert!(shading.learner.weight(Cell::at(ExchangeId(0), 0).unwrap()) == seen);
+        }
+    }
+
+    #[test]
+    fn what_is_watched_is_bounded_and_curves_are_sent() {
+        let (mut shading, gauges) = learning(true);
+        let most = limits::SHADED_BIDS as u64;
+        (0..most + 3).for_each(|bid| shading.made(now(bid), shaded(bid), &gauges));
+        assert_eq!((gauges.shading_unwatched.get(), shading.watches[0].bids.len() as u64), (3, most));
+        let mut orders = Vec::new();
+        shading.tick(now(2 * JUDGED), &gauges, |order| orders.push(order));
+        assert_eq!(gauges.shading_silent.get(), most);
+        assert_eq!(orders.len(), 3, "an hour, its place and the exchange");
+        assert!(orders.iter().all(|order| matches!(order, Order::Curve { .. })));
+        // All were lost: what wins half is above what was bid.
+        assert!(gauges.prices.all().next().unwrap().reaching[1].get() > 1_000_000);
+        // Of an exchange that nobody told of.
+        let other = Shaded { cell: Cell::at(ExchangeId(7), 0).unwrap(), ..shaded(1) };
+        shading.made(now(0), other, &gauges);
+        shading.told(Told { exchange: ExchangeId(7), ..told(1, Ended::Won, None) }, &gauges);
+        assert_eq!(gauges.shading_missed.get(), 1);
+    }
+}

@@ -169,3 +169,106 @@ fn start(most: f64, deviation: f64) -> f64 {
 fn log_ratio(a: f64, b: f64) -> f64 {
     2.0 * (a - b) / (a + b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn keeps(curve: &Curve, value: CpmMicros, bid: CpmMicros) -> f64 {
+        (value.0 - bid.0) as f64 * curve.wins(bid)
+    }
+
+    /// The most that any bid keeps: a thousand over the whole range, and every one about the best of them.
+    fn dense(curve: &Curve, value: CpmMicros, least: i64, most: i64) -> f64 {
+        let step = ((most - least) / 1000).max(1);
+        let keeps = |bid: i64| keeps(curve, value, CpmMicros(bid));
+        let coarse = (0..=1001).map(|at| (least + at * step).min(most));
+        let best = coarse.max_by(|one, other| keeps(*one).total_cmp(&keeps(*other))).unwrap_or(most);
+        let fine = (step / 500).max(1);
+        (-501..=501).map(|at| (best + at * fine).clamp(least, most)).map(keeps).fold(0.0, f64::max)
+    }
+
+    fn check(curve: &Curve, value: i64, floor: i64, cap: i64) -> Result<(), TestCaseError> {
+        let (value, floor, cap) = (CpmMicros(value), CpmMicros(floor), CpmMicros(cap));
+        let best = curve.best(value, floor, cap);
+        let most = value.min(cap);
+        if floor > most {
+            prop_assert_eq!(best, most, "no bid at all");
+            return Ok(());
+        }
+        prop_assert!(best >= floor && best <= most, "{:?}: {} {:?} {}", curve, floor.0, best, most.0);
+        let (kept, dense) = (keeps(curve, value, best), dense(curve, value, floor.0.max(1), most.0));
+        // Half a millionth of rounding to a whole bid on either side, and as much of the value.
+        prop_assert!(kept >= dense - 1e-9 * value.0 as f64 - curve.wins(most), "{:?} of {:?}: {} {}", best, value, kept, dense);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn the_best_bid_of_a_fitted_curve_is_the_best_of_all(
+            value in 1i64..200_000_000,
+            floor in prop_oneof![Just(0i64), 0i64..100_000_000],
+            cap in 1i64..200_000_000,
+            median in 9.0f64..18.0,
+            spread in -4.0f64..2.5,
+        ) {
+            check(&Curve::logistic(median, (-spread).exp()).unwrap(), value, floor, cap)?;
+            check(&Curve::log_normal(median, spread.exp()).unwrap(), value, floor, cap)?;
+            check(&Curve::Mode(CpmMicros(median.exp() as i64)), value, floor, cap)?;
+            check(&Curve::None, value, floor, cap).ok();
+        }
+
+        /// Where nothing holds it, the slope of what is kept changes its sign about the best bid: within two millionths of a unit for
+        /// each unit that is bid.
+        #[test]
+        fn the_best_bid_is_exact_to_the_micro(
+            value in 100_000i64..50_000_000, median in 12.0f64..17.0, spread in -2.0f64..1.0,
+        ) {
+            for curve in [Curve::logistic(median, (-spread).exp()).unwrap(), Curve::log_normal(median, spread.exp()).unwrap()] {
+                let value = CpmMicros(value);
+                let best = curve.best(value, CpmMicros(0), value);
+                prop_assume!(curve.wins(best) > 1e-9 && curve.wins(best) < 0.999_999);
+                // By the logarithms: what is kept itself is too flat there to be told apart.
+                let rise = |bid: f64| match curve {
+                    Curve::Logistic { median, slope } => {
+                        slope * (value.0 as f64 / bid - 1.0) - 1.0 - (slope * (bid.ln() - median)).exp()
+                    }
+                    Curve::LogNormal { mean, deviation } => {
+                        value.0 as f64 / bid - 1.0 - deviation * normal::ratio((bid.ln() - mean) / deviation)
+                    }
+                    _ => unreachable!("two curves"),
+                };
+                let (bid, near) = (best.0 as f64, 2.0 + 2e-6 * best.0 as f64);
+                prop_assert!(rise(bid - near) > 0.0 && rise(bid + near) < 0.0, "{curve:?} of {value:?}: {best:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_price_to_beat_out_of_reach_is_no_reason_to_bid_less() {
+        let mode = Curve::Mode(CpmMicros(500));
+        assert_eq!(mode.best(CpmMicros(499), CpmMicros(0), CpmMicros(999)), CpmMicros(499));
+        assert_eq!(mode.best(CpmMicros(900), CpmMicros(0), CpmMicros(999)), CpmMicros(500));
+        assert_eq!(mode.best(CpmMicros(900), CpmMicros(600), CpmMicros(999)), CpmMicros(600));
+        assert_eq!(mode.best(CpmMicros(900), CpmMicros(901), CpmMicros(999)), CpmMicros(900), "below the floor: no bid");
+    }
+
+    #[test]
+    fn numbers_that_no_curve_has_make_none() {
+        for bad in [f64::NAN, f64::INFINITY, 61.0, -61.0] {
+            assert_eq!((Curve::logistic(bad, 1.0), Curve::log_normal(bad, 1.0)), (None, None));
+        }
+        assert_eq!((Curve::logistic(1.0, f64::NAN), Curve::log_normal(1.0, f64::INFINITY)), (None, None));
+        let far = Curve::log_normal(14.0, 0.7).unwrap();
+        let wins = far.wins(far.reaching(0.25));
+        assert!((0.25..0.2501).contains(&wins), "{wins}");
+        // The extremes of what can be bid.
+        for curve in [far, Curve::logistic(14.0, 80.0).unwrap(), Curve::logistic(-59.0, 0.05).unwrap()] {
+            for value in [1, 2, i64::MAX] {
+                let best = curve.best(CpmMicros(value), CpmMicros(0), CpmMicros(i64::MAX));
+                assert!((1..=value).contains(&best.0), "{curve:?} of {value}: {best:?}");
+            }
+        }
+    }
+}

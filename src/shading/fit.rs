@@ -186,3 +186,98 @@ fn empirical(evidence: &Evidence) -> Option<Curve> {
         .collect();
     Levels::of(&levels).map(Curve::Empirical)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::random::Random;
+    use crate::shading::evidence::Seen;
+    use crate::units::CpmMicros;
+    use proptest::prelude::*;
+
+    /// Bids drawn evenly against prices drawn by `price`.
+    fn seen(told: bool, mut price: impl FnMut(&mut Random) -> f64) -> Evidence {
+        let mut random = Random::new(11);
+        let mut evidence = Evidence::default();
+        for _ in 0..40_000 {
+            let bid = CpmMicros((1e6 * (3.0 * random.unit() - 1.0).exp()) as i64);
+            let to_win = CpmMicros((1e6 * price(&mut random)) as i64);
+            evidence.see(&Seen { bid, won: bid >= to_win, to_win: told.then_some(to_win) });
+        }
+        evidence
+    }
+
+    #[test]
+    fn a_fit_finds_what_prices_were_drawn_from() {
+        for told in [true, false] {
+            let evidence = seen(told, |random| random.log_normal(2.0, 0.6));
+            let Some(Curve::LogNormal { mean, deviation }) = fit(Arm::LogNormal, &evidence) else { panic!("no curve") };
+            assert!((mean - 2e6f64.ln()).abs() < 0.02 && (deviation - 0.6).abs() < 0.03, "{mean} {deviation}");
+            let Some(Curve::Mode(mode)) = fit(Arm::Mode, &evidence) else { panic!("no curve") };
+            // The mode of a log-normal distribution over the logarithm is its median.
+            assert!(!told || (1_500_000..2_700_000).contains(&mode.0), "{mode:?}");
+            let logistic = |random: &mut Random| {
+                let chance = random.unit().clamp(1e-9, 1.0 - 1e-9);
+                2.0 * (chance / (1.0 - chance)).powf(1.0 / 4.0)
+            };
+            let Some(Curve::Logistic { median, slope }) = fit(Arm::Logistic, &seen(told, logistic)) else {
+                panic!("no curve")
+            };
+            assert!((median - 2e6f64.ln()).abs() < 0.02 && (slope - 4.0).abs() < 0.15, "{median} {slope}");
+        }
+    }
+
+    #[test]
+    fn the_empirical_curve_has_the_spikes() {
+        let evidence = seen(false, |random| *random.pick(&[1.0, 1.0, 2.0, 4.0]));
+        let Some(curve @ Curve::Empirical(_)) = fit(Arm::Empirical, &evidence) else { panic!("no curve") };
+        // Above each price, by more than a step of the grid and less than the next price.
+        for (bid, chance) in [(1.1, 0.5), (1.9, 0.5), (2.2, 0.75), (4.5, 1.0)] {
+            let wins = curve.wins(CpmMicros((bid * 1e6) as i64));
+            assert!((wins - chance).abs() < 0.06, "{bid}: {wins}");
+        }
+        assert_eq!(curve.best(CpmMicros(1_800_000), CpmMicros(0), CpmMicros(i64::MAX)), grid::top(grid::bin(CpmMicros(1_000_000))));
+    }
+
+    #[test]
+    fn all_won_or_all_lost_is_a_curve_all_the_same() {
+        for won in [true, false] {
+            let mut evidence = Evidence::default();
+            (0..500).for_each(|_| evidence.see(&Seen { bid: CpmMicros(1_000_000), won, to_win: None }));
+            for arm in [Arm::Logistic, Arm::LogNormal, Arm::Empirical] {
+                let curve = fit(arm, &evidence).unwrap();
+                let wins = curve.wins(CpmMicros(1_000_000));
+                assert!(if won { wins > 0.9 } else { wins < 0.1 }, "{arm:?}: {wins}");
+            }
+        }
+        for arm in Arm::ALL {
+            assert_eq!(fit(arm, &Evidence::default()), None);
+        }
+    }
+
+    proptest! {
+        /// Against the definition: the share of a step is the largest, over where a run to it may begin, of the smallest, over where it
+        /// may end, of the share of wins in that run (Robertson, Wright and Dykstra 1988, section 1.4).
+        #[test]
+        fn shares_ascend_as_they_should(bids in prop::collection::vec((0usize..30, any::<bool>()), 1..60)) {
+            let mut evidence = Evidence::default();
+            for (bin, won) in &bids {
+                let bid = grid::top(200 + bin - 1);
+                let bid = CpmMicros(bid.0 + 1);
+                evidence.see(&Seen { bid, won: *won, to_win: None });
+            }
+            let levels = ascending(&evidence, |_| 0.0, 0.0);
+            let sum = |from: usize, to: usize| {
+                let (won, all) = levels[from..=to].iter().fold((0.0, 0.0), |(won, all), (bin, _)| {
+                    (won + f64::from(evidence.won[*bin]), all + f64::from(evidence.tried[*bin]))
+                });
+                won / all
+            };
+            for (at, (_, share)) in levels.iter().enumerate() {
+                let runs = (0..=at).map(|from| (at..levels.len()).map(|to| sum(from, to)).fold(f64::INFINITY, f64::min));
+                let expected = runs.fold(0.0, f64::max);
+                prop_assert!((share - expected).abs() < 1e-9, "{share} and not {expected}");
+            }
+        }
+    }
+}

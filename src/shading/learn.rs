@@ -65,6 +65,11 @@ impl Learner {
         self.places.len()
     }
 
+    /// Bids that a cell has evidence of.
+    pub fn weight(&self, cell: Cell) -> f64 {
+        self.of.get(&cell).map_or(0.0, |at| self.places[*at].evidence.weight)
+    }
+
     /// Counts a bid that ended.
     pub fn see(&mut self, now: Nanos, cell: Cell, seen: &Seen) {
         if self.arm(cell.exchange) == Arm::None {
@@ -148,3 +153,88 @@ impl Learner {
 
 // The cells of all hours of as many exchanges as can be configured leave room for hours.
 const _: () = assert!(limits::SHADING_CELLS > (1 + Placement::COUNT) * u8::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::random::Random;
+    use crate::shading::cell::CELLS;
+    use crate::units::CpmMicros;
+
+    const WHOLE: Option<Cell> = Cell::at(ExchangeId(0), 0);
+
+    /// Bids about 2 against prices about `median`.
+    fn teach(learner: &mut Learner, cell: Cell, median: f64, bids: usize, at: Nanos) {
+        let mut random = Random::new(median.to_bits());
+        for _ in 0..bids {
+            let bid = CpmMicros((1e6 * random.log_normal(2.0, 0.7)) as i64);
+            let to_win = CpmMicros((1e6 * random.log_normal(median, 0.5)) as i64);
+            learner.see(at, cell, &Seen { bid, won: bid >= to_win, to_win: None });
+        }
+    }
+
+    fn fitted(learner: &mut Learner, at: Nanos) -> HashMap<Cell, f64> {
+        let mut curves = HashMap::new();
+        learner.fit(at, usize::MAX, |cell, curve| {
+            curves.insert(cell, curve.reaching(0.5).0 as f64 / 1e6);
+        });
+        curves
+    }
+
+    #[test]
+    fn a_thin_cell_leans_on_the_one_above_and_a_thick_one_stands_by_itself() {
+        let mut learner = Learner::new(&[Arm::LogNormal]);
+        let (thick, thin) =
+            (Cell::new(ExchangeId(0), Placement::Video, 3), Cell::new(ExchangeId(0), Placement::Video, 4));
+        let few = Cell::new(ExchangeId(0), Placement::Audio, 4);
+        teach(&mut learner, thick, 4.0, 20_000, Nanos(1));
+        teach(&mut learner, thin, 1.0, 150, Nanos(1));
+        teach(&mut learner, few, 1.0, 20, Nanos(1));
+        let curves = fitted(&mut learner, Nanos(2));
+        assert!((curves[&thick] - 4.0).abs() < 0.15, "{curves:?}");
+        assert!((1.1..3.6).contains(&curves[&thin]), "between its own and the other's: {curves:?}");
+        assert!(!curves.contains_key(&few), "too little for a curve of its own");
+        assert!((3.5..4.2).contains(&curves[&WHOLE.unwrap()]));
+        assert!(fitted(&mut learner, Nanos(3)).is_empty(), "no news");
+    }
+
+    #[test]
+    fn what_is_old_is_forgotten() {
+        let mut learner = Learner::new(&[Arm::LogNormal]);
+        let cell = Cell::new(ExchangeId(0), Placement::Strip, 0);
+        teach(&mut learner, cell, 4.0, 5_000, Nanos(1));
+        fitted(&mut learner, Nanos(2));
+        // Eight half-lives of the whole exchange, and one of the hour's.
+        let later = Nanos(8 * HALF_LIFE);
+        teach(&mut learner, cell, 1.0, 200, later);
+        fitted(&mut learner, later);
+        teach(&mut learner, cell, 1.0, 1_000, later);
+        let curves = fitted(&mut learner, later);
+        assert!(curves[&WHOLE.unwrap()] < 1.2, "{curves:?}");
+        assert!(curves[&cell] > 1.5, "{curves:?}");
+    }
+
+    #[test]
+    fn work_and_memory_are_bounded() {
+        let mut learner = Learner::new(&[Arm::LogNormal; 255]);
+        let cells = (0..255u8).flat_map(|exchange| {
+            let cell = move |place| Cell::at(ExchangeId(exchange), place).unwrap();
+            (0..CELLS).map(cell).filter(|cell| cell.is_hour())
+        });
+        let seen = Seen { bid: CpmMicros(1_000_000), won: true, to_win: None };
+        cells.step_by(7).for_each(|cell| learner.see(Nanos(1), cell, &seen));
+        assert_eq!((learner.cells(), learner.of.len()), (limits::SHADING_CELLS, limits::SHADING_CELLS));
+        assert!(learner.of.iter().all(|(cell, at)| learner.places[*at].cell == *cell));
+        let mut fits = 0;
+        for exchange in 0..50 {
+            teach(&mut learner, Cell::new(ExchangeId(exchange), Placement::Native, 5), 1.0, 200, Nanos(1));
+        }
+        learner.fit(Nanos(2), 10, |_, _| fits += 1);
+        assert_eq!(fits, 10);
+        learner.fit(Nanos(2), usize::MAX, |_, _| fits += 1);
+        assert_eq!(fits, 150, "each of the three above each other, once");
+        let mut none = Learner::new(&[Arm::None]);
+        none.see(Nanos(1), Cell::new(ExchangeId(0), Placement::Native, 5), &seen);
+        assert_eq!(none.cells(), 0);
+    }
+}

@@ -78,6 +78,13 @@ impl Levels {
         self.steps.iter().zip(self.chances).map(|(step, chance)| (grid::top(usize::from(*step)), chance))
     }
 
+    /// Its steps, each once: the price, and the chance to win from it on.
+    pub fn steps(&self) -> impl Iterator<Item = (CpmMicros, f64)> {
+        let mut last = None;
+        let each = self.each().map(|(price, chance)| (price, f64::from(chance) / f64::from(ONE)));
+        each.filter(move |step| last.replace(step.0) != Some(step.0))
+    }
+
     /// The chance that a bid wins.
     pub fn wins(&self, bid: CpmMicros) -> f64 {
         let reached = self.each().take_while(|(price, _)| *price <= bid).last();
@@ -140,4 +147,64 @@ fn loss(hull: &[Level], at: usize) -> f64 {
         (None, None) => f64::INFINITY,
     };
     gap * level.weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn levels() -> impl Strategy<Value = Vec<Level>> {
+        let level = (1usize..20, 0.001f64..0.05, 0.0f64..5.0);
+        prop::collection::vec(level, 1..20).prop_map(|rises| {
+            let (mut bin, mut chance) = (100, 0.0);
+            let each = rises.into_iter().map(|(step, rise, weight)| {
+                (bin, chance) = (bin + step, chance + rise);
+                Level { bin, chance, weight }
+            });
+            each.collect()
+        })
+    }
+
+    proptest! {
+        /// Every level against every value: as long as all of the envelope has room, nothing is lost but what rounding a chance to
+        /// 1/65,535 loses.
+        #[test]
+        fn the_best_of_the_steps_is_the_best_of_all_levels(levels in levels(), value in 10_000i64..100_000_000) {
+            prop_assume!(envelope(&levels).len() <= LEVELS);
+            let steps = Levels::of(&levels).unwrap();
+            let (value, most) = (CpmMicros(value), CpmMicros(value));
+            let best = steps.best(value, CpmMicros(1), most);
+            let of = |bid: CpmMicros| {
+                let reached = levels.iter().take_while(|level| grid::top(level.bin) <= bid).last();
+                (value.0 - bid.0) as f64 * reached.map_or(0.0, |level| level.chance)
+            };
+            let most = levels.iter().map(|level| of(grid::top(level.bin))).fold(0.0, f64::max);
+            prop_assert!(of(best) >= most - 2e-5 * value.0 as f64, "{best:?}: {} of {most}", of(best));
+        }
+
+        /// Between floor and cap every bid is tried.
+        #[test]
+        fn floor_and_cap_are_kept(levels in levels(), value in 50_000i64..200_000, floor in 1i64..150_000, cap in 1i64..200_000) {
+            let steps = Levels::of(&levels).unwrap();
+            let most = value.min(cap);
+            prop_assume!(floor < most);
+            let best = steps.best(CpmMicros(value), CpmMicros(floor), CpmMicros(most));
+            prop_assert!((floor..=most).contains(&best.0));
+            let of = |bid: i64| (value - bid) as f64 * steps.wins(CpmMicros(bid));
+            let dense = (floor..=most).map(of).fold(0.0, f64::max);
+            prop_assert!(of(best.0) >= dense * (1.0 - 1e-12), "{best:?}: {} of {dense}", of(best.0));
+        }
+    }
+
+    #[test]
+    fn few_steps_keep_what_counts() {
+        let even: Vec<Level> =
+            (0..100).map(|at| Level { bin: 200 + at, chance: f64::from(at as u32 + 1) / 100.0, weight: 1.0 }).collect();
+        let steps = Levels::of(&even).unwrap();
+        assert_eq!(steps.steps().count(), LEVELS);
+        assert!(steps.steps().is_sorted_by(|one, next| one.0 < next.0 && one.1 < next.1));
+        assert_eq!(Levels::of(&[]), None);
+        assert_eq!(Levels::of(&[Level { bin: 3, chance: 0.0, weight: 1.0 }]), None);
+    }
 }
