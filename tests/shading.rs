@@ -9,7 +9,7 @@ use std::thread;
 use corebid::bid::probe::Blind;
 use corebid::bid::{Ask, Outcome};
 use corebid::config::Config;
-use corebid::config::exchange::Auctions;
+use corebid::config::shading::Auctions;
 use corebid::lab::bench::Bench;
 use corebid::lab::shading::{Market, Run, run};
 use corebid::market::auction::{Pricing, Rivals};

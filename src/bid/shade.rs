@@ -5,7 +5,7 @@ use crate::bid::admit::{Exchange, Exchanges};
 use crate::bid::answer::Backed;
 use crate::bid::offers::Offer;
 use crate::bid::paper::Heard;
-use crate::config::exchange::Auctions;
+use crate::config::shading::Auctions;
 use crate::metrics::core::CoreMetrics;
 use crate::ring::message::{Agreed, Ended, Event, NoticeKind, NoticePrice, Reserved, Shaded, Told};
 use crate::ring::spsc::EventSender;

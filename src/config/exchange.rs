@@ -9,11 +9,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
 use super::edge::Countries;
+use super::shading::Shading;
 use crate::limits;
 use crate::ring::message::NoticeKind;
 use crate::secrets::Key;
-use crate::shading::Arm;
-use crate::shading::explore::Share;
 use crate::snapshot::supply::Policy;
 use crate::units::{Currency, ExchangeId, ExchangeKey};
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -379,73 +378,6 @@ section! {
     video_billing: Billing,
 }
 
-/// `[exchange.shading]`: how an exchange's first-price auctions are bid in.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Shading {
-    /// How bids are shaded.
-    pub arm: Arm,
-    /// Which of its auctions are first price.
-    pub auctions: Auctions,
-    /// The share of bids that are made to learn from.
-    pub explore: f64,
-    /// The age at which a bid counts as what it has come to, s.
-    pub judge_seconds: u32,
-    /// What a bid has come to of which nothing was heard by then.
-    pub silence: Silence,
-}
-
-impl Default for Shading {
-    fn default() -> Shading {
-        Shading {
-            arm: Arm::None,
-            auctions: Auctions::AsRequested,
-            explore: 0.01,
-            judge_seconds: 60,
-            silence: Silence::Lost,
-        }
-    }
-}
-
-impl Shading {
-    /// The share of bids that are made to learn from.
-    #[inline]
-    pub fn share(&self) -> Share {
-        Share::of(self.explore)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if !(0.0..=0.5).contains(&self.explore) {
-            return Err(format!("exchange.shading.explore {}: 0 to 0.5", self.explore));
-        }
-        if !(1..=3600).contains(&self.judge_seconds) {
-            return Err(format!("exchange.shading.judge_seconds {}: 1 to 3600", self.judge_seconds));
-        }
-        Ok(())
-    }
-}
-
-/// Which auctions of an exchange are first price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Auctions {
-    /// Those whose request says so (`at` 1).
-    #[serde(rename = "requested")]
-    AsRequested,
-    /// All, whatever requests say.
-    #[serde(rename = "first_price")]
-    FirstPrice,
-}
-
-/// What a bid has come to of which nothing was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Silence {
-    /// It lost: the exchange tells of every win, to this node.
-    Lost,
-    /// Nobody knows.
-    Unknown,
-}
-
 /// A currency as a file writes it.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -756,6 +688,9 @@ mod tests {
             ("required = [\"burl\"]\nnotices = []", "burl is required"),
             ("required = [\"adm\"]\nadm = \"none\"", "adm is required"),
             ("[exchange.nbr]\nno_such_reason = 1", "nbr.no_such_reason"),
+            ("[exchange.shading]\narm = \"probit\"", "probit"),
+            ("[exchange.shading]\nexplore = 0.6", "explore 0.6: 0 to 0.5"),
+            ("[exchange.shading]\njudge_seconds = 0", "judge_seconds 0: 1 to 3600"),
             ("[exchange.nbr]\n02 = 1", "nbr.02"),
             ("[[exchange]]\nname = \"x\"", "used twice"),
             ("[[exchange]]\nname = \"y\"\npath = \"x\"", "exchange.path \"x\" is used twice"),
