@@ -200,7 +200,14 @@ mod tests {
         prop_assert!(best >= floor && best <= most, "{:?}: {} {:?} {}", curve, floor.0, best, most.0);
         let (kept, dense) = (keeps(curve, value, best), dense(curve, value, floor.0.max(1), most.0));
         // Half a millionth of rounding to a whole bid on either side, and as much of the value.
-        prop_assert!(kept >= dense - 1e-9 * value.0 as f64 - curve.wins(most), "{:?} of {:?}: {} {}", best, value, kept, dense);
+        prop_assert!(
+            kept >= dense - 1e-9 * value.0 as f64 - curve.wins(most),
+            "{:?} of {:?}: {} {}",
+            best,
+            value,
+            kept,
+            dense
+        );
         Ok(())
     }
 
@@ -251,7 +258,11 @@ mod tests {
         assert_eq!(mode.best(CpmMicros(499), CpmMicros(0), CpmMicros(999)), CpmMicros(499));
         assert_eq!(mode.best(CpmMicros(900), CpmMicros(0), CpmMicros(999)), CpmMicros(500));
         assert_eq!(mode.best(CpmMicros(900), CpmMicros(600), CpmMicros(999)), CpmMicros(600));
-        assert_eq!(mode.best(CpmMicros(900), CpmMicros(901), CpmMicros(999)), CpmMicros(900), "below the floor: no bid");
+        assert_eq!(
+            mode.best(CpmMicros(900), CpmMicros(901), CpmMicros(999)),
+            CpmMicros(900),
+            "below the floor: no bid"
+        );
     }
 
     #[test]

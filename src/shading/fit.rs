@@ -96,8 +96,7 @@ fn line(shares: &[Share], chance: impl Fn(f64) -> (f64, f64)) -> Option<(f64, f6
             let (pull, inertia) =
                 (share.weight * (share.won - p) * slope / spread, share.weight * slope * slope / spread);
             gradient = [gradient[0] + pull, gradient[1] + pull * x];
-            information =
-                [information[0] + inertia, information[1] + inertia * x, information[2] + inertia * x * x];
+            information = [information[0] + inertia, information[1] + inertia * x, information[2] + inertia * x * x];
         }
         let [aa, ab, bb] = information;
         let determinant = aa * bb - ab * ab;
@@ -180,10 +179,8 @@ fn empirical(evidence: &Evidence) -> Option<Curve> {
     let (mean, deviation) = log_normal(evidence)?;
     let prior = |bin: usize| normal::below((grid::middle(bin) + 0.5 * grid::WIDTH - mean) / deviation);
     let levels = ascending(evidence, prior, PRIOR);
-    let levels: Vec<Level> = levels
-        .into_iter()
-        .map(|(bin, chance)| Level { bin, chance, weight: f64::from(evidence.tried[bin]) })
-        .collect();
+    let levels: Vec<Level> =
+        levels.into_iter().map(|(bin, chance)| Level { bin, chance, weight: f64::from(evidence.tried[bin]) }).collect();
     Levels::of(&levels).map(Curve::Empirical)
 }
 
@@ -236,7 +233,10 @@ mod tests {
             let wins = curve.wins(CpmMicros((bid * 1e6) as i64));
             assert!((wins - chance).abs() < 0.06, "{bid}: {wins}");
         }
-        assert_eq!(curve.best(CpmMicros(1_800_000), CpmMicros(0), CpmMicros(i64::MAX)), grid::top(grid::bin(CpmMicros(1_000_000))));
+        assert_eq!(
+            curve.best(CpmMicros(1_800_000), CpmMicros(0), CpmMicros(i64::MAX)),
+            grid::top(grid::bin(CpmMicros(1_000_000)))
+        );
     }
 
     #[test]
