@@ -69,9 +69,6 @@ pub(super) fn engine(forest: &Forest) -> Result<Engine, TooLarge> {
         }));
         leaves.resize((number + 1) * width, 0.0);
     }
-    let mut counts = vec![0.0; forest.base.len()];
-    forest.trees.iter().for_each(|tree| counts[tree.output as usize] += 1.0);
-    counts.iter_mut().for_each(|count: &mut f64| *count = count.max(1.0));
     let mut engine = Engine {
         features: forest.features.len(),
         library: forest.library,
@@ -85,7 +82,6 @@ pub(super) fn engine(forest: &Forest) -> Result<Engine, TooLarge> {
         leaves,
         outputs: forest.trees.iter().map(|tree| tree.output).collect(),
         base: forest.base.clone(),
-        counts: forest.averaged.then_some(counts),
         branches,
     };
     let drafts: Vec<_> = events.into_iter().map(|(key, events)| draft(forest, key, events)).collect();

@@ -74,8 +74,6 @@ pub struct Engine {
     /// The output of each tree.
     outputs: Vec<u32>,
     base: Vec<f64>,
-    /// What outputs are divided by, where they are averaged.
-    counts: Option<Vec<f64>>,
     branches: Branches,
 }
 
@@ -244,9 +242,6 @@ impl Engine {
             (16, _) => self.sum_leaves::<16>(bits, out),
             (32, _) => self.sum_leaves::<32>(bits, out),
             _ => self.sum_leaves::<FIELD>(bits, out),
-        }
-        if let Some(counts) = &self.counts {
-            out.iter_mut().zip(counts).for_each(|(out, count)| *out /= count);
         }
     }
 
