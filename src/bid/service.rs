@@ -529,7 +529,7 @@ impl Bidder {
         while self.retired.has_room(1)
             && let Some(arrived) = self.arriving.take()
         {
-            let old = std::mem::replace(&mut self.core.snapshot, arrived);
+            let old = self.core.swap(arrived);
             self.metrics.swaps.add(1);
             if let Err(Refused(old)) = self.retired.offer(old) {
                 drop(old);

@@ -68,7 +68,7 @@ impl Bench {
 
     /// The campaigns it decides with.
     pub fn snapshot(&self) -> &Snapshot {
-        &self.core.snapshot
+        self.core.snapshot()
     }
 
     /// Decides, watched by nobody.

@@ -59,7 +59,9 @@ impl Model {
         self.forest.check()?;
         self.calibration.check()?;
         match self.calibration != Calibration::None && self.forest.base.len() > 1 {
-            true => Err(format!("a calibration of a model with {} outputs, where one is wanted", self.forest.base.len())),
+            true => {
+                Err(format!("a calibration of a model with {} outputs, where one is wanted", self.forest.base.len()))
+            }
             false => Ok(()),
         }
     }

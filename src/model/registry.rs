@@ -12,8 +12,6 @@
 //! category.
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -22,7 +20,7 @@ use serde::Deserialize;
 use super::archive;
 use super::calibration::Calibration;
 use super::drift::Drift;
-use super::engine::{Engine, Room};
+use super::engine::{Engine, Room, Varying};
 use super::forest::{Forest, Library, Link};
 use super::rows::{self, Stopped};
 use super::Model;
@@ -93,6 +91,8 @@ pub struct Served {
     pub schema: Schema,
     /// What scores.
     pub engine: Engine,
+    /// What differs between the offers of a request.
+    pub varying: Varying,
     calibration: Calibration,
     link: Link,
     /// What a raw score is divided by before the link.
@@ -144,8 +144,30 @@ impl Served {
     /// A file of it is missing or damaged, they do not fit each other, or the engine does not say what the library said.
     pub fn load(registry: &Path, version: &Version) -> Result<Served, FileError> {
         let folder = registry.join(&*version.text);
+        let model = archive::open(&folder.join(MODEL))?;
+        Served::read(version, &folder, model, |name| document::bytes(&folder.join(name)))
+    }
+
+    /// One whose files are in the program.
+    ///
+    /// # Panics
+    /// If [`Served::load`] would refuse them, or one is missing.
+    pub fn built_in(version: &str, files: &[(&str, &[u8])]) -> Served {
+        let version = version.parse().expect("a version");
+        let bytes = |name: &str| files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.to_vec());
+        let bytes = |name: &str| bytes(name).expect("a file of a version");
+        let model = archive::open_bytes(&bytes(MODEL)).expect("an import");
+        Served::read(&version, Path::new(""), model, |name| Ok(bytes(name))).expect("it was verified when it was made")
+    }
+
+    fn read(
+        version: &Version,
+        folder: &Path,
+        Model { forest, calibration, .. }: Model,
+        bytes: impl Fn(&str) -> Result<Vec<u8>, FileError>,
+    ) -> Result<Served, FileError> {
         let refused = |name: &str, what: String| Fault { line: 0, what }.within(&folder.join(name));
-        let meta = document::bytes(&folder.join(META))?;
+        let meta = bytes(META)?;
         let meta: Meta = serde_json::from_slice(&meta).map_err(|error| refused(META, error.to_string()))?;
         let Meta { target, average, scores, fingerprint } = meta;
         let drift = Drift::new(&scores.edges, &scores.shares);
@@ -154,22 +176,24 @@ impl Served {
             return Err(refused(META, format!("average {average}: a probability is wanted")));
         }
 
-        let schema = Schema::load(&folder.join(SCHEMA))?;
+        let text = String::from_utf8(bytes(SCHEMA)?).map_err(|_| refused(SCHEMA, "it is no UTF-8".to_owned()))?;
+        let schema = Schema::parse_file(&folder.join(SCHEMA), text)?;
         let of_schema = format!("{:016x}", schema.fingerprint());
         if of_schema != fingerprint {
             let what = format!("its fingerprint is {of_schema}, and that of the training rows {fingerprint}");
             return Err(refused(SCHEMA, what));
         }
-        let Model { forest, calibration, .. } = archive::open(&folder.join(MODEL))?;
         fits(&forest, &schema).map_err(|what| refused(MODEL, what))?;
         if calibration == Calibration::None && !matches!(forest.link, Link::Logistic { .. }) {
             return Err(refused(MODEL, "it predicts no probability: neither its link nor a calibration makes one".into()));
         }
 
+        let engine = Engine::build(&forest).map_err(|error| refused(MODEL, error.to_string()))?;
         let served = Served {
             version: version.clone(),
             target,
-            engine: Engine::build(&forest),
+            varying: engine.varying(schema.varying()),
+            engine,
             schema,
             calibration,
             link: forest.link,
@@ -177,7 +201,7 @@ impl Served {
             average: average as f32,
             drift,
         };
-        served.verify(&folder.join(PARITY), tolerance(forest.library))?;
+        served.verify(&folder.join(PARITY), &bytes(PARITY)?, tolerance(forest.library))?;
         Ok(served)
     }
 
@@ -193,12 +217,11 @@ impl Served {
     }
 
     /// Scores the parity rows: features, the library's raw score, the calibrated probability.
-    fn verify(&self, path: &Path, tolerance: f64) -> Result<(), FileError> {
+    fn verify(&self, path: &Path, rows: &[u8], tolerance: f64) -> Result<(), FileError> {
         let told = |line: usize, what: String| Fault { line, what }.within(path);
-        let file = File::open(path).map_err(|error| told(0, format!("cannot be read: {error}")))?;
         let width = self.schema.width();
         let (mut room, mut line) = (Room::new(&self.engine), 0);
-        let read = rows::each(BufReader::new(file), width + 2, |row| {
+        let read = rows::each(rows, width + 2, |row| {
             line += 1;
             let (features, said) = row.split_at(width);
             let features: Vec<f32> = features.iter().map(|&value| value as f32).collect();

@@ -282,7 +282,8 @@ impl Data {
 
     /// A snapshot for one core.
     pub fn snapshot(&self) -> Box<Snapshot> {
-        Box::new(self.snapshot.clone())
+        let room = scoring::Room::of(self.snapshot.scoring.as_deref());
+        Box::new(Snapshot { room, ..self.snapshot.clone() })
     }
 }
 

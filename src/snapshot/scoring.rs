@@ -19,6 +19,8 @@ use crate::config::Config;
 use crate::limits;
 use crate::units::{ArmId, UserKey};
 
+use crate::model::engine;
+use crate::model::registry::Target;
 pub use crate::model::registry::Served;
 
 /// Buckets of a split: shares are given to a hundredth of a percent.
@@ -72,6 +74,16 @@ pub struct Arm {
 }
 
 impl Arm {
+    /// What predicts `target`, if anything does.
+    #[inline]
+    pub fn model(&self, target: Target) -> Option<&Served> {
+        match target {
+            Target::Click => self.click.as_deref(),
+            Target::Conversion => self.conversion.as_deref(),
+            Target::Win => None,
+        }
+    }
+
     /// Its models.
     pub fn served(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.click.iter().chain(&self.conversion)
@@ -114,6 +126,26 @@ impl Rollout {
     /// All its models, one by several arms as often.
     pub fn served(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.arms.iter().flat_map(Arm::served)
+    }
+}
+
+/// Where one core scores, with room for every model of a rollout. Made beside the core, for it allocates.
+#[derive(Debug, Default)]
+pub struct Room(pub engine::Room);
+
+impl Room {
+    /// For the models of this rollout.
+    pub fn of(rollout: Option<&Rollout>) -> Room {
+        let mut room = engine::Room::default();
+        rollout.into_iter().flat_map(Rollout::served).for_each(|served| room.fit(&served.engine));
+        Room(room)
+    }
+}
+
+/// Another core's room has nothing of this one's.
+impl Clone for Room {
+    fn clone(&self) -> Room {
+        Room::default()
     }
 }
 
