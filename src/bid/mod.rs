@@ -29,6 +29,7 @@ pub mod frequency;
 pub mod budget;
 pub mod features;
 pub mod score;
+pub mod shade;
 pub mod price;
 pub mod offers;
 pub mod choose;
@@ -81,13 +82,14 @@ use frequency::FrequencyShard;
 use ids::BidIds;
 use miss::{Kept, Missed, Misses, Source, Ticket};
 use offers::{Estimate, Offer, Offers, keep};
-use paper::Paper;
+use paper::{Heard, Paper};
 use paths::Path;
 use probe::Probe;
 use profile::{Behind, ProfileShard};
 use pseudonym::Pseudonyms;
 use quote::Quote;
 use score::{Scorer, Sight};
+use shade::Shades;
 use stalls::Stalls;
 use train::{RowLog, Sample};
 use user::User;
@@ -262,6 +264,8 @@ pub struct BidCore {
     /// Filled by the reconciliation core's orders.
     pub leases: Leases,
     paper: Paper,
+    /// Filled by the reconciliation core's orders.
+    pub shades: Shades,
     events: EventSender,
     /// When the loop was kept away.
     pub stalls: Stalls,
@@ -301,6 +305,7 @@ impl BidCore {
         let behind = if source.is_some() { Behind::Store } else { Behind::Base };
         BidCore {
             quotas: Shares::new(&exchanges),
+            shades: Shades::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
             watch: edge::Watch::new(impossible_devices, velocity),
@@ -483,8 +488,12 @@ impl BidCore {
         keep(offers, probe, NoBidReason::Outranked, |offer| offer.estimate != Estimate::None)?;
 
         probe.enter(Stage::Price);
+        let shade = self.shades.open(exchange, &request, now);
         for offer in offers.iter_mut() {
-            offer.price = price::of(offer, offer.sold_by(&request));
+            if let Some(shade) = shade.as_ref().filter(|_| offer.deal.is_none()) {
+                probe.shaded(scene, &request, offer, shade);
+            }
+            offer.price = price::of(offer, &request, shade.as_ref());
             probe.priced(scene, &request, offer);
         }
         keep(offers, probe, NoBidReason::Floor, |offer| price::clears(offer.price, offer.floor))?;
@@ -507,8 +516,17 @@ impl BidCore {
         probe.enter(Stage::Answer);
         let sample = self.row_log.as_mut().map_or(Sample::NONE, |log| log.sample(leave.purposes));
         let (gdpr, together, claimed) = (basis.gdpr().said(), chosen.together, path.claimed(leave.purposes));
-        let letter =
-            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed, arm, sample };
+        let letter = Letter {
+            request: &request,
+            quote: &quote,
+            gdpr,
+            together,
+            known,
+            user: user.key(),
+            path: claimed,
+            arm,
+            sample,
+        };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         if let Some(log) = self.row_log.as_mut().filter(|_| !written.logged.is_empty()) {
             log.log(scene, &mut parts, &mut request, memory, (&user, seen), &written, snapshot.arm(arm));
@@ -524,6 +542,9 @@ impl BidCore {
             path.bid(claimed, backed.money);
             valid_until = valid_until.min(backed.valid_until());
         }
+        if let Some(shade) = shade {
+            shade.made(&request, &written.bids, &mut self.events, metrics);
+        }
         while let Some(user) = self.frequency.stale() {
             self.misses.refresh(user, now.boot);
         }
@@ -531,6 +552,14 @@ impl BidCore {
             self.duplicates.note(copies, now.boot);
         }
         Ok(Outcome::Bid { length: written.length, valid_until })
+    }
+
+    /// Passes on what a notice says of a bid's price, where that is learnt from. What finds no room is not.
+    pub fn tell(&mut self, heard: &Heard) {
+        let exchange = self.exchanges.by_key(heard.claim.exchange);
+        if let Some(told) = exchange.and_then(|exchange| shade::told(exchange, heard)) {
+            let _ = self.events.offer(Event::Told(told));
+        }
     }
 
     /// Overwrites what this core has of a user.
