@@ -1,16 +1,17 @@
 //! A win-rate curve, and the bid that it makes the best of.
 //!
 //! The best bid has the largest `(value - bid) · P(win | bid)`. Where `P` is a distribution of the logarithm of a price with a
-//! log-concave form, as the two fitted ones are, that product has one maximum, which is where
+//! log-concave form, as the two fitted ones are, that product has one maximum. With `y` for the value and `x` for the bid, both as
+//! logarithms over the curve's middle, and for the log-normal in deviations, it is where
 //!
 //! ```text
-//! logistic     ln(β (v/b - 1)) = ln(1 + e^(β (ln b - m)))
-//! log-normal   ln(v/b - 1)     = ln(σ Φ(z)/φ(z)),          z = (ln b - μ) / σ
+//! logistic     x + ln(1 + (1 + e^(βx)) / β)  =  y
+//! log-normal   x + ln(1 + σ Φ(x)/φ(x)) / σ   =  y
 //! ```
 //!
-//! In `ln b` the left side falls and is concave, the right one grows and is convex: Newton's method from above the root never leaves
-//! it, and both arms begin at an upper bound that is near. Floor and cap only cut off one side of a product with one maximum, so the
-//! best bid between them is the nearer end.
+//! The left sides grow, are convex, and next to straight lines on either side: Newton's method from above comes down to the root and never
+//! passes it, in three or four steps. Floor and cap only cut off one side of a product with one maximum, so that the best bid between
+//! them is the nearer end.
 
 use crate::shading::levels::Levels;
 use crate::shading::{grid, normal};
@@ -45,10 +46,10 @@ pub enum Curve {
 /// The least and the most that a slope is taken for. Beyond, chances change by less than a hundredth of what they do over a doubling,
 /// or all of it within one step of the grid.
 const SLOPES: (f64, f64) = (0.05, 80.0);
-/// Newton's steps at most. From where it begins an error shrinks below 1e-10 in four.
-const STEPS: usize = 6;
-/// An error of the logarithm of a bid that is no error: less than a millionth of a bid of a million.
-const CLOSE: f64 = 1e-8;
+/// Newton's steps at most.
+const STEPS: usize = 12;
+/// A step after which what is wrong is less than its square, a billionth of a bid.
+const CLOSE: f64 = 3e-5;
 
 impl Curve {
     /// A logistic curve of numbers that can be computed with; nothing of others.
@@ -107,68 +108,48 @@ impl Curve {
     }
 }
 
-/// The best bid without floor and cap; `x` is `ln b - m`.
+/// The best bid without floor and cap.
 #[inline]
 fn logistic(value: CpmMicros, median: f64, slope: f64) -> CpmMicros {
-    let value = value.0 as f64;
-    let most = value.ln() - median;
-    // The root where `1 + e^(βx)` is 1, and where it is `e^(βx)`: upper bounds both, and one of them near.
-    let low = most + (slope / (1.0 + slope)).ln();
-    let high = (most + slope.ln()) / (1.0 + slope);
-    let mut x = low.min(high);
-    let mut over = 1.0;
+    let y = (value.0 as f64).ln() - median;
+    // Two upper bounds: the value itself, and the root where the one beside `e^(βx)` is left out.
+    let mut x = y.min((y + slope.ln()) / (1.0 + slope));
     for _ in 0..STEPS {
-        over = (most - x).exp();
         let odds = (slope * x).exp();
-        let (left, right) = (slope * (over - 1.0), 1.0 + odds);
-        let step = log_ratio(left, right) / (over / (over - 1.0) + slope * odds / right);
-        x += step;
+        let over = 1.0 + (1.0 + odds) / slope;
+        let step = (x + over.ln() - y) * over / (over + odds);
+        x -= step;
+        if (slope * step).abs() < CLOSE {
+            break;
+        }
+    }
+    CpmMicros((median + x).exp() as i64)
+}
+
+/// The best bid without floor and cap.
+#[inline]
+fn log_normal(value: CpmMicros, mean: f64, deviation: f64) -> CpmMicros {
+    let y = ((value.0 as f64).ln() - mean) / deviation;
+    // Two upper bounds: the value itself, and, above the middle, the root where `Φ/φ` is its half at 0 times `e^(x²/2)`.
+    let mut x = y;
+    if y > 0.0 {
+        let rest = deviation * y - deviation.ln() - HALF;
+        x = y.min(((deviation * deviation + 2.0 * rest).max(0.0).sqrt() - deviation).max(0.0));
+    }
+    for _ in 0..STEPS {
+        let by = normal::ratio(x);
+        let over = 1.0 + deviation * by;
+        let step = (x + over.ln() / deviation - y) * over / (over + 1.0 + x * by);
+        x -= step;
         if step.abs() < CLOSE {
             break;
         }
-        over *= 1.0 - step;
     }
-    CpmMicros((value / over) as i64)
+    CpmMicros((mean + deviation * x).exp() as i64)
 }
 
-/// The best bid without floor and cap; `z` is `(ln b - μ) / σ`.
-#[inline]
-fn log_normal(value: CpmMicros, mean: f64, deviation: f64) -> CpmMicros {
-    let value = value.0 as f64;
-    let most = (value.ln() - mean) / deviation;
-    // Where `Φ/φ` is at its tangent in 0, on the logarithm: below it everywhere, so that its root is an upper bound.
-    let mut z = start(most, deviation);
-    let mut over = 1.0;
-    for _ in 0..STEPS {
-        over = (deviation * (most - z)).exp();
-        let by = normal::ratio(z);
-        let step = log_ratio(over - 1.0, deviation * by) / (deviation * over / (over - 1.0) + z + 1.0 / by);
-        z += step;
-        if (deviation * step).abs() < CLOSE {
-            break;
-        }
-        over *= 1.0 - deviation * step;
-    }
-    CpmMicros((value / over) as i64)
-}
-
-/// Where Newton's method begins for the log-normal curve.
-#[inline]
-fn start(most: f64, deviation: f64) -> f64 {
-    // A logistic distribution of like slope in the middle.
-    let slope = 1.702 / deviation;
-    let x = deviation * most;
-    let low = x + (slope / (1.0 + slope)).ln();
-    let high = (x + slope.ln()) / (1.0 + slope);
-    low.min(high) / deviation
-}
-
-/// `ln(a / b)`, nearly: of the right sign, exact where both are alike, never farther than 2. What is wrong with it grows with the
-/// cube of the logarithm, so that Newton's method loses nothing by it.
-#[inline]
-fn log_ratio(a: f64, b: f64) -> f64 {
-    2.0 * (a - b) / (a + b)
-}
+/// `ln(Φ(0)/φ(0))`.
+const HALF: f64 = 0.225_791_352_644_727_43;
 
 #[cfg(test)]
 mod tests {
@@ -199,8 +180,8 @@ mod tests {
         }
         prop_assert!(best >= floor && best <= most, "{:?}: {} {:?} {}", curve, floor.0, best, most.0);
         let (kept, dense) = (keeps(curve, value, best), dense(curve, value, floor.0.max(1), most.0));
-        // Half a millionth of rounding to a whole bid on either side, and as much of the value.
-        prop_assert!(kept >= dense - 1e-9 * value.0 as f64 - curve.wins(most), "{:?} of {:?}: {} {}", best, value, kept, dense);
+        // A billionth of the value, and what a bid rounded to a whole one loses.
+        prop_assert!(kept >= dense - 1e-9 * value.0 as f64 - 1.0, "{:?} {:?} of {:?}: {} {}", curve, best, value, kept, dense);
         Ok(())
     }
 
