@@ -9,11 +9,12 @@
 //! log-normal   x + ln(1 + σ Φ(x)/φ(x)) / σ   =  y
 //! ```
 //!
-//! The left sides grow, are convex, and next to straight lines on either side: Newton's method from above comes down to the root and never
-//! passes it, in three or four steps. Floor and cap only cut off one side of a product with one maximum, so that the best bid between
-//! them is the nearer end.
+//! The left sides grow and are convex, so that Newton's method comes down to the root from above and never passes it. A curve has the roots
+//! of sixteen values with it ([`Starts`]): from what lies between them one step of Halley's method, which is Newton's with the curvature, is
+//! mostly enough. Floor and cap only cut off one side of a product with one maximum, so that the best bid between them is the nearer end.
 
 use crate::shading::levels::Levels;
+use crate::shading::starts::Starts;
 use crate::shading::{grid, normal};
 use crate::units::CpmMicros;
 
@@ -31,6 +32,8 @@ pub enum Curve {
         median: f64,
         /// How steep it is: `d logit(P) / d ln b`.
         slope: f64,
+        /// Best bids of some values.
+        starts: Starts,
     },
     /// The logarithm of the price to beat has a normal distribution.
     LogNormal {
@@ -38,6 +41,8 @@ pub enum Curve {
         mean: f64,
         /// Its standard deviation.
         deviation: f64,
+        /// Best bids of some values.
+        starts: Starts,
     },
     /// As it was seen: steps.
     Empirical(Levels),
@@ -46,22 +51,32 @@ pub enum Curve {
 /// The least and the most that a slope is taken for. Beyond, chances change by less than a hundredth of what they do over a doubling,
 /// or all of it within one step of the grid.
 const SLOPES: (f64, f64) = (0.05, 80.0);
-/// Newton's steps at most.
-const STEPS: usize = 12;
-/// A step after which what is wrong is less than its square, a billionth of a bid.
-const CLOSE: f64 = 3e-5;
+/// The middle of a curve is a logarithm below this: of more than there is money.
+const MIDDLE: f64 = 60.0;
+/// Steps at most.
+const STEPS: usize = 16;
+/// A step, in deviations, after which what is wrong is no more than its cube.
+const CLOSE: f64 = 4e-3;
 
 impl Curve {
     /// A logistic curve of numbers that can be computed with; nothing of others.
     pub fn logistic(median: f64, slope: f64) -> Option<Curve> {
-        (median.abs() < 60.0 && slope.is_finite())
-            .then(|| Curve::Logistic { median, slope: slope.clamp(SLOPES.0, SLOPES.1) })
+        if !(median.abs() < MIDDLE && slope.is_finite()) {
+            return None;
+        }
+        let slope = slope.clamp(SLOPES.0, SLOPES.1);
+        let starts = Starts::of(|y| slope * logistic_root(y / slope, slope, None).0);
+        Some(Curve::Logistic { median, slope, starts })
     }
 
     /// A log-normal curve of numbers that can be computed with; nothing of others.
     pub fn log_normal(mean: f64, deviation: f64) -> Option<Curve> {
-        (mean.abs() < 60.0 && deviation.is_finite())
-            .then(|| Curve::LogNormal { mean, deviation: deviation.clamp(1.0 / SLOPES.1, 1.0 / SLOPES.0) })
+        if !(mean.abs() < MIDDLE && deviation.is_finite()) {
+            return None;
+        }
+        let deviation = deviation.clamp(1.0 / SLOPES.1, 1.0 / SLOPES.0);
+        let starts = Starts::of(|y| normal_root(y, deviation, None).0);
+        Some(Curve::LogNormal { mean, deviation, starts })
     }
 
     /// The chance that a bid wins.
@@ -70,8 +85,8 @@ impl Curve {
         match self {
             Curve::None => 1.0,
             Curve::Mode(mode) => f64::from(bid >= *mode),
-            Curve::Logistic { median, slope } => 1.0 / (1.0 + (slope * (median - price.ln())).exp()),
-            Curve::LogNormal { mean, deviation } => normal::below((price.ln() - mean) / deviation),
+            Curve::Logistic { median, slope, .. } => 1.0 / (1.0 + (slope * (median - price.ln())).exp()),
+            Curve::LogNormal { mean, deviation, .. } => normal::below((price.ln() - mean) / deviation),
             Curve::Empirical(levels) => levels.wins(bid),
         }
     }
@@ -100,56 +115,82 @@ impl Curve {
             // Where the price to beat is out of reach, nothing is won by bidding less.
             Curve::Mode(mode) if mode > most => most,
             Curve::Mode(mode) => mode,
-            Curve::Logistic { median, slope } => logistic(value, median, slope),
-            Curve::LogNormal { mean, deviation } => log_normal(value, mean, deviation),
+            Curve::Logistic { median, slope, ref starts } => {
+                let y = (value.0 as f64).ln() - median;
+                let (_, over) = logistic_root(y, slope, starts.root(slope * y).map(|x| x / slope));
+                CpmMicros((value.0 as f64 / over) as i64)
+            }
+            Curve::LogNormal { mean, deviation, ref starts } => {
+                let y = ((value.0 as f64).ln() - mean) / deviation;
+                let (_, over) = normal_root(y, deviation, starts.root(y));
+                CpmMicros((value.0 as f64 / over) as i64)
+            }
             Curve::Empirical(levels) => levels.best(value, least, most),
         };
         best.clamp(least, most)
     }
 }
 
-/// The best bid without floor and cap.
+/// The root for a logistic curve, and how many times the bid the value is there.
 #[inline]
-fn logistic(value: CpmMicros, median: f64, slope: f64) -> CpmMicros {
-    let y = (value.0 as f64).ln() - median;
-    // Two upper bounds: the value itself, and the root where the one beside `e^(βx)` is left out.
-    let mut x = y.min((y + slope.ln()) / (1.0 + slope));
+fn logistic_root(y: f64, slope: f64, start: Option<f64>) -> (f64, f64) {
+    let each = 1.0 / slope;
+    // Without a start, the lower of two upper bounds: the value itself, and the root where the one beside `e^(βx)` is left out.
+    let mut x = start.unwrap_or_else(|| y.min((y + slope.ln()) / (1.0 + slope)));
+    let mut over = 1.0;
     for _ in 0..STEPS {
         let odds = (slope * x).exp();
-        let over = 1.0 + (1.0 + odds) / slope;
-        let step = (x + over.ln() - y) * over / (over + odds);
+        over = 1.0 + each + odds * each;
+        let rate = odds / over;
+        let (off, rise, bend) = (x + over.ln() - y, 1.0 + rate, slope * rate * (1.0 - rate * each));
+        let step = halley(off, rise, bend);
         x -= step;
+        over -= odds * step * (1.0 - 0.5 * slope * step);
         if (slope * step).abs() < CLOSE {
             break;
         }
     }
-    CpmMicros((median + x).exp() as i64)
+    (x, over)
 }
 
-/// The best bid without floor and cap.
+/// The root for a log-normal curve, and how many times the bid the value is there.
 #[inline]
-fn log_normal(value: CpmMicros, mean: f64, deviation: f64) -> CpmMicros {
-    let y = ((value.0 as f64).ln() - mean) / deviation;
-    // Two upper bounds: the value itself, and, above the middle, the root where `Φ/φ` is its half at 0 times `e^(x²/2)`.
-    let mut x = y;
-    if y > 0.0 {
+fn normal_root(y: f64, deviation: f64, start: Option<f64>) -> (f64, f64) {
+    // Without a start, the lower of two upper bounds: the value itself, and, above the middle, the root where `Φ/φ` is its half at 0
+    // times `e^(x²/2)`.
+    let mut x = start.unwrap_or_else(|| {
         let rest = deviation * y - deviation.ln() - HALF;
-        x = y.min(((deviation * deviation + 2.0 * rest).max(0.0).sqrt() - deviation).max(0.0));
-    }
+        let bound = (deviation * deviation + 2.0 * rest).max(0.0).sqrt() - deviation;
+        if y > 0.0 { y.min(bound.max(0.0)) } else { y }
+    });
+    let mut over = 1.0;
     for _ in 0..STEPS {
         let by = normal::ratio(x);
-        let over = 1.0 + deviation * by;
-        let step = (x + over.ln() / deviation - y) * over / (over + 1.0 + x * by);
+        over = 1.0 + deviation * by;
+        // The first and the second derivative of `Φ/φ`.
+        let first = 1.0 + x * by;
+        let second = by + x * first;
+        let rate = first / over;
+        let (off, rise, bend) =
+            (x + over.ln() / deviation - y, 1.0 + rate, second / over - deviation * rate * rate);
+        let step = halley(off, rise, bend);
         x -= step;
+        over -= deviation * step * (first - 0.5 * step * second);
         if step.abs() < CLOSE {
             break;
         }
     }
-    CpmMicros((mean + deviation * x).exp() as i64)
+    (x, over)
 }
 
 /// `ln(Φ(0)/φ(0))`.
-const HALF: f64 = 0.225_791_352_644_727_43;
+const HALF: f64 = 0.225_791_352_644_727_33;
+
+/// How far above its root a function is whose value, slope and curvature are these.
+#[inline]
+fn halley(off: f64, rise: f64, bend: f64) -> f64 {
+    2.0 * off * rise / (2.0 * rise * rise - off * bend)
+}
 
 #[cfg(test)]
 mod tests {
@@ -212,10 +253,10 @@ mod tests {
                 prop_assume!(curve.wins(best) > 1e-9 && curve.wins(best) < 0.999_999);
                 // By the logarithms: what is kept itself is too flat there to be told apart.
                 let rise = |bid: f64| match curve {
-                    Curve::Logistic { median, slope } => {
+                    Curve::Logistic { median, slope, .. } => {
                         slope * (value.0 as f64 / bid - 1.0) - 1.0 - (slope * (bid.ln() - median)).exp()
                     }
-                    Curve::LogNormal { mean, deviation } => {
+                    Curve::LogNormal { mean, deviation, .. } => {
                         value.0 as f64 / bid - 1.0 - deviation * normal::ratio((bid.ln() - mean) / deviation)
                     }
                     _ => unreachable!("two curves"),

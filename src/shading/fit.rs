@@ -213,7 +213,7 @@ mod tests {
     fn a_fit_finds_what_prices_were_drawn_from() {
         for told in [true, false] {
             let evidence = seen(told, |random| random.log_normal(2.0, 0.6));
-            let Some(Curve::LogNormal { mean, deviation }) = fit(Arm::LogNormal, &evidence) else { panic!("no curve") };
+            let Some(Curve::LogNormal { mean, deviation, .. }) = fit(Arm::LogNormal, &evidence) else { panic!("no curve") };
             assert!((mean - 2e6f64.ln()).abs() < 0.02 && (deviation - 0.6).abs() < 0.03, "{mean} {deviation}");
             let Some(Curve::Mode(mode)) = fit(Arm::Mode, &evidence) else { panic!("no curve") };
             // The mode of a log-normal distribution over the logarithm is its median.
@@ -222,7 +222,7 @@ mod tests {
                 let chance = random.unit().clamp(1e-9, 1.0 - 1e-9);
                 2.0 * (chance / (1.0 - chance)).powf(1.0 / 4.0)
             };
-            let Some(Curve::Logistic { median, slope }) = fit(Arm::Logistic, &seen(told, logistic)) else {
+            let Some(Curve::Logistic { median, slope, .. }) = fit(Arm::Logistic, &seen(told, logistic)) else {
                 panic!("no curve")
             };
             assert!((median - 2e6f64.ln()).abs() < 0.02 && (slope - 4.0).abs() < 0.15, "{median} {slope}");
