@@ -771,7 +771,8 @@ fn a_budget_cut_stops_the_campaign() {
 fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
     let ticket = u64::MAX;
     let price = NoticePrice::Cpm(claim.price);
-    let notice = Notice { ticket, kind, price, multiplier: claim.terms.multiplier, path: path(&claim), arm: ArmId(0), claim };
+    let notice =
+        Notice { ticket, kind, price, multiplier: claim.terms.multiplier, path: path(&claim), arm: ArmId(0), claim };
     world.solo.node.on_event(world.now, CoreId(0), Event::Notice(notice));
     world.solo.talk(world.now);
     while let Some(batch) = world.solo.node.journal().take() {
@@ -970,7 +971,8 @@ fn heard_again(world: &mut World, claims: &[Claim]) -> bool {
     for claim in claims {
         let (price, multiplier) = (NoticePrice::Cpm(claim.price), claim.terms.multiplier);
         let path = path(claim);
-        let notice = Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price, multiplier, path, arm: ArmId(0), claim: *claim };
+        let notice =
+            Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price, multiplier, path, arm: ArmId(0), claim: *claim };
         world.solo.node.on_event(world.now, CoreId(1), Event::Notice(notice));
     }
     world.solo.node.orders(CoreId(1)).retain(|order| !matches!(order, Order::Noticed { ticket: u64::MAX, .. }));

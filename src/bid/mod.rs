@@ -516,8 +516,17 @@ impl BidCore {
         probe.enter(Stage::Answer);
         let sample = self.row_log.as_mut().map_or(Sample::NONE, |log| log.sample(leave.purposes));
         let (gdpr, together, claimed) = (basis.gdpr().said(), chosen.together, path.claimed(leave.purposes));
-        let letter =
-            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed, arm, sample };
+        let letter = Letter {
+            request: &request,
+            quote: &quote,
+            gdpr,
+            together,
+            known,
+            user: user.key(),
+            path: claimed,
+            arm,
+            sample,
+        };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         if let Some(log) = self.row_log.as_mut().filter(|_| !written.logged.is_empty()) {
             log.log(scene, &mut parts, &mut request, memory, (&user, seen), &written, snapshot.arm(arm));

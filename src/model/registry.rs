@@ -17,13 +17,13 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::Model;
 use super::archive;
 use super::calibration::Calibration;
 use super::drift::Drift;
 use super::engine::{Engine, Room, Varying};
 use super::forest::{Forest, Library, Link};
 use super::rows::{self, Stopped};
-use super::Model;
 use crate::snapshot::document::{self, Fault, FileError};
 use crate::snapshot::features::Schema;
 
@@ -46,7 +46,9 @@ impl FromStr for Version {
         };
         match text.split_once('/') {
             Some((name, version)) if is_name(name) && is_name(version) => Ok(Version { text: text.into() }),
-            _ => Err(format!("{text:?} is no version of a model: NAME/VERSION, as the folders of the registry are called")),
+            _ => Err(format!(
+                "{text:?} is no version of a model: NAME/VERSION, as the folders of the registry are called"
+            )),
         }
     }
 }
@@ -185,7 +187,10 @@ impl Served {
         }
         fits(&forest, &schema).map_err(|what| refused(MODEL, what))?;
         if calibration == Calibration::None && !matches!(forest.link, Link::Logistic { .. }) {
-            return Err(refused(MODEL, "it predicts no probability: neither its link nor a calibration makes one".into()));
+            return Err(refused(
+                MODEL,
+                "it predicts no probability: neither its link nor a calibration makes one".into(),
+            ));
         }
 
         let engine = Engine::build(&forest).map_err(|error| refused(MODEL, error.to_string()))?;
@@ -234,12 +239,17 @@ impl Served {
                 return Err(format!("the engine scores {raw}, the library scored {}", said[0]));
             }
             if !near(probability, said[1], PROBABILITY_TOLERANCE * said[1].abs()) {
-                return Err(format!("the calibration makes {probability} of it, and made {} of it in training", said[1]));
+                return Err(format!(
+                    "the calibration makes {probability} of it, and made {} of it in training",
+                    said[1]
+                ));
             }
             Ok(())
         });
         match read {
-            Ok(()) if line == 0 => Err(told(0, "no rows: nothing says that the model is served as it was trained".into())),
+            Ok(()) if line == 0 => {
+                Err(told(0, "no rows: nothing says that the model is served as it was trained".into()))
+            }
             Ok(()) => Ok(()),
             Err(Stopped::Row { line, what }) => Err(told(line, what)),
             Err(Stopped::Read(error)) => Err(told(0, format!("cannot be read: {error}"))),

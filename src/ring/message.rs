@@ -7,8 +7,8 @@ use crate::profile::count::Shown;
 use crate::shading::cell::Cell;
 use crate::shading::curve::Curve;
 use crate::units::{
-    ArmId, BidId, CampaignId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
-    PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
+    ArmId, BidId, CampaignId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos,
+    NodeId, PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
 /// From a bid core to the reconciliation core.

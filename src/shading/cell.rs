@@ -177,9 +177,11 @@ mod tests {
 
     #[test]
     fn sizes_in_use_have_their_kinds() {
-        let sizes = [(320, 50), (728, 90), (160, 600), (300, 250), (336, 280), (300, 600), (970, 250), (320, 480), (0, 0)];
+        let sizes =
+            [(320, 50), (728, 90), (160, 600), (300, 250), (336, 280), (300, 600), (970, 250), (320, 480), (0, 0)];
         let kinds = sizes.map(|(w, h)| Placement::banner(w, h).label());
-        let expected = ["strip", "leaderboard", "column", "rectangle", "rectangle", "half_page", "full", "half_page", "unsized"];
+        let expected =
+            ["strip", "leaderboard", "column", "rectangle", "rectangle", "half_page", "full", "half_page", "unsized"];
         assert_eq!(kinds, expected);
         assert_eq!((Placement::video(0), Placement::video(640)), (Placement::SmallVideo, Placement::Video));
     }

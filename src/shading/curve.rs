@@ -171,8 +171,7 @@ fn normal_root(y: f64, deviation: f64, start: Option<f64>) -> (f64, f64) {
         let first = 1.0 + x * by;
         let second = by + x * first;
         let rate = first / over;
-        let (off, rise, bend) =
-            (x + over.ln() / deviation - y, 1.0 + rate, second / over - deviation * rate * rate);
+        let (off, rise, bend) = (x + over.ln() / deviation - y, 1.0 + rate, second / over - deviation * rate * rate);
         let step = halley(off, rise, bend);
         x -= step;
         over -= deviation * step * (first - 0.5 * step * second);
@@ -222,7 +221,15 @@ mod tests {
         prop_assert!(best >= floor && best <= most, "{:?}: {} {:?} {}", curve, floor.0, best, most.0);
         let (kept, dense) = (keeps(curve, value, best), dense(curve, value, floor.0.max(1), most.0));
         // A billionth of the value, and what a bid rounded to a whole one loses.
-        prop_assert!(kept >= dense - 1e-9 * value.0 as f64 - 1.0, "{:?} {:?} of {:?}: {} {}", curve, best, value, kept, dense);
+        prop_assert!(
+            kept >= dense - 1e-9 * value.0 as f64 - 1.0,
+            "{:?} {:?} of {:?}: {} {}",
+            curve,
+            best,
+            value,
+            kept,
+            dense
+        );
         Ok(())
     }
 
@@ -273,7 +280,11 @@ mod tests {
         assert_eq!(mode.best(CpmMicros(499), CpmMicros(0), CpmMicros(999)), CpmMicros(499));
         assert_eq!(mode.best(CpmMicros(900), CpmMicros(0), CpmMicros(999)), CpmMicros(500));
         assert_eq!(mode.best(CpmMicros(900), CpmMicros(600), CpmMicros(999)), CpmMicros(600));
-        assert_eq!(mode.best(CpmMicros(900), CpmMicros(901), CpmMicros(999)), CpmMicros(900), "below the floor: no bid");
+        assert_eq!(
+            mode.best(CpmMicros(900), CpmMicros(901), CpmMicros(999)),
+            CpmMicros(900),
+            "below the floor: no bid"
+        );
     }
 
     #[test]

@@ -98,8 +98,7 @@ fn line(shares: &[Share], chance: impl Fn(f64) -> (f64, f64)) -> Option<(f64, f6
             let (pull, inertia) =
                 (share.weight * (share.won - p) * slope / spread, share.weight * slope * slope / spread);
             gradient = [gradient[0] + pull, gradient[1] + pull * x];
-            information =
-                [information[0] + inertia, information[1] + inertia * x, information[2] + inertia * x * x];
+            information = [information[0] + inertia, information[1] + inertia * x, information[2] + inertia * x * x];
         }
         let [aa, ab, bb] = information;
         let determinant = aa * bb - ab * ab;
@@ -182,10 +181,8 @@ fn empirical(evidence: &Evidence) -> Option<Curve> {
     let (mean, deviation) = log_normal(evidence)?;
     let prior = |bin: usize| normal::below((grid::middle(bin) + 0.5 * grid::WIDTH - mean) / deviation);
     let levels = ascending(evidence, prior, PRIOR);
-    let levels: Vec<Level> = levels
-        .into_iter()
-        .map(|(bin, chance)| Level { bin, chance, weight: f64::from(evidence.tried[bin]) })
-        .collect();
+    let levels: Vec<Level> =
+        levels.into_iter().map(|(bin, chance)| Level { bin, chance, weight: f64::from(evidence.tried[bin]) }).collect();
     Levels::of(&levels).map(Curve::Empirical)
 }
 
@@ -213,7 +210,9 @@ mod tests {
     fn a_fit_finds_what_prices_were_drawn_from() {
         for told in [true, false] {
             let evidence = seen(told, |random| random.log_normal(2.0, 0.6));
-            let Some(Curve::LogNormal { mean, deviation, .. }) = fit(Arm::LogNormal, &evidence) else { panic!("no curve") };
+            let Some(Curve::LogNormal { mean, deviation, .. }) = fit(Arm::LogNormal, &evidence) else {
+                panic!("no curve")
+            };
             assert!((mean - 2e6f64.ln()).abs() < 0.02 && (deviation - 0.6).abs() < 0.03, "{mean} {deviation}");
             let Some(Curve::Mode(mode)) = fit(Arm::Mode, &evidence) else { panic!("no curve") };
             // The mode of a log-normal distribution over the logarithm is its median.

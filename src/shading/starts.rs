@@ -34,8 +34,8 @@ impl Starts {
         let part = at - at.floor();
         let known: &[u16; 4] = self.0[first..].first_chunk()?;
         let [a, b, c, d] = known.map(f64::from);
-        let below = b
-            + 0.5 * part * (c - a + part * (2.0 * a - 5.0 * b + 4.0 * c - d + part * (3.0 * (b - c) + d - a)));
+        let below =
+            b + 0.5 * part * (c - a + part * (2.0 * a - 5.0 * b + 4.0 * c - d + part * (3.0 * (b - c) + d - a)));
         Some(value - below / ONE)
     }
 }

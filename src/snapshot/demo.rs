@@ -11,7 +11,8 @@ pub use file::file;
 use crate::snapshot::campaign::native::{ImagePart, NativeParts};
 use crate::snapshot::campaign::vast::{Event, Media, Spot, Vast};
 use crate::snapshot::campaign::{
-    Campaign, Creative, Daypart, Definition, Flight, Goal, Order, Rule, SegmentRule, Slots, Spending, Targeting, XHTML_BANNER,
+    Campaign, Creative, Daypart, Definition, Flight, Goal, Order, Rule, SegmentRule, Slots, Spending, Targeting,
+    XHTML_BANNER,
 };
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId};
 use crate::wire::openrtb::agent::{Browser, Os};

@@ -20,8 +20,8 @@ use crate::limits;
 use crate::units::{ArmId, UserKey};
 
 use crate::model::engine;
-use crate::model::registry::Target;
 pub use crate::model::registry::Served;
+use crate::model::registry::Target;
 
 /// Buckets of a split: shares are given to a hundredth of a percent.
 pub const BUCKETS: u16 = 10_000;

@@ -337,8 +337,7 @@ impl Probe for Witness {
         let (curve, values) = learnt(shade.curve(cell));
         let imp = text(request.imps[offer.imp as usize].id);
         let campaign = scene.snapshot.campaign(offer.campaign).id.0;
-        let line =
-            format!("imp {imp}, campaign {campaign}: first price; {place} at {hour} h UTC, arm {arm}: {curve}");
+        let line = format!("imp {imp}, campaign {campaign}: first price; {place} at {hour} h UTC, arm {arm}: {curve}");
         let values = json!({
             "imp": imp, "campaign": campaign, "arm": arm, "placement": place, "hour": hour, "curve": values,
         });

@@ -20,10 +20,7 @@ impl Branches {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.roots)
-            + size_of_val(&*self.nodes)
-            + size_of_val(&*self.leaves)
-            + size_of_val(&*self.sets)
+        size_of_val(&*self.roots) + size_of_val(&*self.nodes) + size_of_val(&*self.leaves) + size_of_val(&*self.sets)
     }
 
     /// The branch that grows from the place of a leaf.

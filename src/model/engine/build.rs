@@ -32,7 +32,8 @@ enum Draft {
 }
 
 pub(super) fn engine(forest: &Forest) -> Result<Engine, TooLarge> {
-    let members: u64 = forest.nodes.iter().map(|node| set(forest, node).map(|word| u64::from(word.count_ones())).sum::<u64>()).sum();
+    let members: u64 =
+        forest.nodes.iter().map(|node| set(forest, node).map(|word| u64::from(word.count_ones())).sum::<u64>()).sum();
     if members > MODEL_MEMBERS {
         return Err(TooLarge::Members);
     }
@@ -125,7 +126,10 @@ fn opened(forest: &Forest, tree: &Tree) -> Vec<bool> {
     }
     let mut below = vec![1_usize; nodes.len()];
     for &node in order.iter().rev() {
-        below[node] = [nodes[node].left, nodes[node].right].into_iter().map(|child| nodes_of(child).map_or(1, |n| below[n])).sum();
+        below[node] = [nodes[node].left, nodes[node].right]
+            .into_iter()
+            .map(|child| nodes_of(child).map_or(1, |n| below[n]))
+            .sum();
     }
     let mut exits = vec![0];
     // Leaves are ways out too: those of opened nodes beside the nodes in `exits`.
@@ -179,7 +183,11 @@ fn graft(forest: &Forest, tree: &Tree, exits: &[Child], branches: &mut Branches,
         Child::Leaf(number) => Child::Leaf(leaf + number),
     };
     branches.leaves.extend(&forest.leaves[tree.leaves()]);
-    branches.nodes.extend(forest.nodes[tree.nodes()].iter().map(|node| Node { left: moved(node.left), right: moved(node.right), ..*node }));
+    branches.nodes.extend(forest.nodes[tree.nodes()].iter().map(|node| Node {
+        left: moved(node.left),
+        right: moved(node.right),
+        ..*node
+    }));
     for (at, exit) in exits.iter().enumerate() {
         if let Child::Node(number) = *exit {
             branches.roots[first + at] = node + number + 1;
@@ -196,7 +204,9 @@ fn draft<'a>(
     let mut states = Vec::new();
     let mut borders = Vec::new();
     let happens = |event: &Event<'_>, value| goes_left(event.node, &forest.sets, forest.library, value) == among;
-    let at = |value: f64| Draft::List(events.iter().filter(|event| happens(event, value)).map(|event| (event.word, event.mask)).collect());
+    let at = |value: f64| {
+        Draft::List(events.iter().filter(|event| happens(event, value)).map(|event| (event.word, event.mask)).collect())
+    };
     let special: Vec<Draft> = [f64::NAN, 0.0].into_iter().take(1 + usize::from(zero)).map(at).collect();
     if among {
         let mut members: BTreeMap<u64, Vec<(u32, u64)>> = BTreeMap::new();
@@ -222,7 +232,9 @@ fn draft<'a>(
         borders.extend(events.iter().map(|event| threshold(event.node)));
         // Both zeros are one border.
         borders.dedup();
-        states.extend(borders.iter().map(|&border| Draft::Up(events.partition_point(|event| threshold(event.node) < border))));
+        states.extend(
+            borders.iter().map(|&border| Draft::Up(events.partition_point(|event| threshold(event.node) < border))),
+        );
         states.push(Draft::Up(events.len()));
     }
     states.extend(special);

@@ -76,7 +76,10 @@ impl Planned {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             match !name.is_empty() && name.len() <= limits::ARM_NAME_BYTES && name.bytes().all(plain) {
                 true => Ok(name),
-                false => fault(line, format!("{name:?}: 1 to {} letters, digits, `-`, `_` and `.` are wanted", limits::ARM_NAME_BYTES)),
+                false => fault(
+                    line,
+                    format!("{name:?}: 1 to {} letters, digits, `-`, `_` and `.` are wanted", limits::ARM_NAME_BYTES),
+                ),
             }
         })?;
         let about = |fault: Fault| fault.about(&format!("arm {name:?}"));
