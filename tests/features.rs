@@ -191,7 +191,8 @@ impl Said {
     }
 
     fn text(text: Option<&str>) -> Said {
-        text.filter(|text| !text.is_empty()).map_or(Said::Nothing, |text| Said::Is { number: None, key: key_of_text(text) })
+        text.filter(|text| !text.is_empty())
+            .map_or(Said::Nothing, |text| Said::Is { number: None, key: key_of_text(text) })
     }
 
     fn lower(text: Option<&str>) -> Said {
@@ -271,7 +272,13 @@ fn said(source: &str, column: &toml::Value, request: &Value, imp: &Value, row: &
         "height" => Said::unless_zero(size().1),
         "area" => Said::unless_zero(size().0.zip(size().1).map(|(w, h)| w * h)),
         "position" => Said::unless_zero(if is_video { &imp["video"] } else { &imp["banner"] }["pos"].as_u64()),
-        "format" => if is_video { Said::code(2, "video") } else { Said::code(1, "banner") },
+        "format" => {
+            if is_video {
+                Said::code(2, "video")
+            } else {
+                Said::code(1, "banner")
+            }
+        }
         "interstitial" => Said::number(imp["instl"].as_u64().unwrap_or(0) as f64),
         "tag" => Said::text(imp["tagid"].as_str()),
         "floor" => {
@@ -279,13 +286,23 @@ fn said(source: &str, column: &toml::Value, request: &Value, imp: &Value, row: &
             Said::number(deal.or(imp["bidfloor"].as_f64()).unwrap_or(0.0))
         }
         "deal" => Said::text(imp["pmp"]["deals"][0]["id"].as_str().filter(|_| campaign == 5)),
-        "seconds" => if is_video { Said::number(30) } else { Said::Nothing },
+        "seconds" => {
+            if is_video {
+                Said::number(30)
+            } else {
+                Said::Nothing
+            }
+        }
         "campaign" => Said::number(campaign),
-        "creative" => Said::text(Some(if is_video { "spot" } else { ["c1", "c2", "c3", "", "c5"][campaign as usize - 1] })),
+        "creative" => {
+            Said::text(Some(if is_video { "spot" } else { ["c1", "c2", "c3", "", "c5"][campaign as usize - 1] }))
+        }
         "advertiser" => Said::number(campaign),
         "max_cpm" => Said::number(if is_video { 2.0 } else { f64::from(campaign) + 0.25 }),
         "shown" => {
-            let key = |key: &str, usual: &'static str| column.get(key).map_or(usual, |value| value.as_str().unwrap()).to_owned();
+            let key = |key: &str, usual: &'static str| {
+                column.get(key).map_or(usual, |value| value.as_str().unwrap()).to_owned()
+            };
             let counted = match (key("per", "campaign").as_str(), key("window", "day").as_str()) {
                 ("campaign", "day") => campaign <= 2,
                 ("creative", "hour") | ("advertiser", "lifetime") => campaign == 1,
@@ -434,7 +451,8 @@ fn bits(row: &[f32]) -> Vec<u32> {
 
 /// So many requests, the same in each run.
 fn sample_of_requests(count: usize) -> Vec<(Value, String)> {
-    let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut runner =
+        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     (0..count).map(|_| requests().new_tree(&mut runner).unwrap().current()).collect()
 }
 
