@@ -18,13 +18,11 @@ use support::{Folder, campaign, consent, request};
 /// Where an answer to a click leads, and what the page there hands on.
 const MARKUP: &str = "<a href='https://shop.example/?t=${CONVERSION_TOKEN}' ping='${CLICK_NOTICE_URL}'>shop</a>";
 
-fn campaigns() -> String {
-    campaign(1, "frequency_cap = 100\n").replace("<b>1</b>", MARKUP)
-}
-
-fn configured(name: &str, training: &str) -> (Folder, String) {
+fn configured(name: &str, training: &str, cap: &str) -> (Folder, String) {
     let folder = Folder::new(name);
-    let config = folder.configure("debug_header = true", &format!("[training]\n{training}\n"), &campaigns());
+    folder.write("profiles.ndjson", "{\"user\":\"u\",\"exchange\":\"generic\",\"segments\":[3,9]}\n");
+    let data = format!("profiles = \"profiles.ndjson\"\n[training]\n{training}\n");
+    let config = folder.configure("debug_header = true", &data, &campaign(1, cap).replace("<b>1</b>", MARKUP));
     (folder, config)
 }
 
@@ -90,13 +88,16 @@ fn between<'a>(bid: &'a Value, before: &str, after: &str) -> &'a str {
 
 #[test]
 fn what_was_bid_and_what_became_of_it() {
-    let (folder, config) = configured("training", "dir = \"learn\"");
+    let (folder, config) = configured("training", "dir = \"learn\"", "frequency_cap = 100\n");
     let bidder = Bidder::start(&["--config", &config]);
     let mut client = bidder.client();
     let bids: Vec<Value> = (0..5).map(|_| bid(&mut client, &request("r", ",\"user\":{\"id\":\"u\"}"))).collect();
     // Won, billed, clicked twice and converted; won and billed; lost; clicked before anything else is heard; silent.
     let url = |bid: &Value, notice: &str, price: &str| target(bid[notice].as_str().unwrap(), price);
-    let click = |bid: &Value| target(between(bid, "ping='", "'"), "");
+    let click = |bid: &Value| {
+        let url = between(bid, "ping='", "'");
+        url[url.find("/notice/").unwrap()..].to_owned()
+    };
     let conversion = |bid: &Value| format!("/notice/conversion/{}", between(bid, "?t=", "'"));
     let tell = [
         url(&bids[0], "nurl", "0.5"),
@@ -152,7 +153,7 @@ fn what_was_bid_and_what_became_of_it() {
             float(&row["f.shown"]) <= f32::from(before),
             "bids of this user before, on one core or another: {row:?}"
         );
-        assert!(float(&row["f.segments"]).is_nan() && float(&row["f.connection"]).is_nan());
+        assert!(float(&row["f.segments"]) == 2.0 && float(&row["f.connection"]).is_nan());
     }
     let (outcomes, _) = read(&folder.path("learn"), "outcomes-");
     let mut became: Vec<Vec<(&str, i64)>> = vec![Vec::new(); 5];
@@ -176,7 +177,7 @@ fn what_was_bid_and_what_became_of_it() {
 /// Which bids are logged is in their ids, and so nothing is logged of what becomes of the others.
 #[test]
 fn one_bid_in_so_many_with_all_that_becomes_of_it() {
-    let (folder, config) = configured("training-sample", "dir = \"learn\"\nsample = 4");
+    let (folder, config) = configured("training-sample", "dir = \"learn\"\nsample = 4", "");
     let bidder = Bidder::start(&["--config", &config]);
     let mut client = bidder.client();
     let bids: Vec<Value> = (0..120).map(|_| bid(&mut client, &request("r", ""))).collect();
@@ -202,7 +203,7 @@ fn nothing_is_learnt_without_leave() {
     let list = |purposes: &str| consent::VENDOR_LIST.replace("[1,2,3,4,7,9,10]", purposes);
     let run = |name: &str, purposes: &str, requests: &[Value]| {
         let (folder, config) =
-            configured(name, "dir = \"learn\"\n[privacy]\nvendor = 1\nvendor_list = \"vendor-list.json\"");
+            configured(name, "dir = \"learn\"\n[privacy]\nvendor = 1\nvendor_list = \"vendor-list.json\"", "");
         folder.write("vendor-list.json", list(purposes));
         let cpu = corebid::topology::Topology::allowed().last().unwrap().to_string();
         let bidder = Bidder::start(&["--config", &config, "--cores", &cpu]);
@@ -232,6 +233,14 @@ fn nothing_is_learnt_without_leave() {
         let (forbidden, rows, outcomes) = run("training-vendor", purposes, std::slice::from_ref(&all));
         assert_eq!((forbidden, rows.len(), outcomes.len()), (1, 0, 0), "{purposes}");
     }
+    // Leave to learn, with and without leave to know who it is.
+    for (string, segments) in [(consent::ALL, Some(2.0)), (consent::CONTEXTUAL, None)] {
+        let (forbidden, rows, outcomes) = run("training-leave", "[1,2,3,4,7,9,10]", &[asked(gdpr(), string, 0)]);
+        assert_eq!((forbidden, rows.len(), outcomes.len()), (0, 1, 1), "{segments:?}");
+        let said = float(&rows[0]["f.segments"]);
+        assert_eq!(Some(said).filter(|said| !said.is_nan()), segments);
+        assert!(!float(&rows[0]["f.domain"]).is_nan());
+    }
     // Opted out of, by whatever signal; the GDPR need not apply.
     let out = [
         asked(json!({ "gdpr": 0 }), "", 1),
@@ -245,7 +254,7 @@ fn nothing_is_learnt_without_leave() {
 #[test]
 fn a_mistake_stops_the_start() {
     let refused = |name: &str, training: &str, prepare: fn(&Folder)| {
-        let (folder, config) = configured(name, training);
+        let (folder, config) = configured(name, training, "");
         prepare(&folder);
         match Bidder::try_start(&["--config", &config]) {
             Err(Refused { code, stderr }) => {
