@@ -132,7 +132,8 @@ fn files_are_bounded_in_bytes_and_in_number() {
     assert_eq!(bench.counts(), [5 * BATCH as u64, 0, 0, 5, 0]);
 
     // What is being written has no name that readers look for, and a start removes what was left of it.
-    bench.writer.rows.push(bench.now, Row { bid: BidId([1; 16]), ..sample_of(&mut bench) });
+    let row = sample_of(&mut bench);
+    bench.writer.rows.push(bench.now, row);
     bench.writer.rows.flush().unwrap();
     assert_eq!(bench.names().iter().filter(|name| name.ends_with(".parquet")).count(), 3);
     assert_eq!(bench.names()[3], "rows-1800000000000-0005.parquet.partial");
