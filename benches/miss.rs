@@ -140,6 +140,7 @@ fn stall(seconds: u64, rate: u64) {
         campaigns,
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: Default::default(),
         geo: None,
         edge: Default::default(),

@@ -48,6 +48,7 @@ fn main() {
         campaigns: path.clone(),
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: Origin::default(),
         geo: None,
         edge: Files::default(),

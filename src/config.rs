@@ -12,8 +12,10 @@ pub mod exchange;
 pub mod privacy;
 pub mod profiles;
 pub mod miss;
+pub mod shading;
 pub mod supply;
 pub mod audit;
+pub mod score;
 pub mod training;
 pub mod dynamodb;
 pub mod process;
@@ -33,6 +35,7 @@ pub use miss::OnMiss;
 pub use privacy::Privacy;
 pub use process::Process;
 pub use profiles::Profiles;
+pub use score::Score;
 pub use stores::Stores;
 pub use supply::Supply;
 pub use training::Training;
@@ -61,6 +64,9 @@ pub struct Config {
     /// `[audit]`.
     #[serde(default)]
     pub audit: Audit,
+    /// `[score]`.
+    #[serde(default)]
+    pub score: Score,
     /// `[training]`.
     #[serde(default)]
     pub training: Training,
@@ -253,6 +259,7 @@ impl Config {
             .chain(self.training.dir.as_mut())
             .chain(self.training.features.as_mut())
             .chain(self.supply.table.as_mut())
+            .chain(self.score.files())
             .chain(self.stores.files())
             .chain(self.ingress.iter_mut().flat_map(Ingress::files))
     }
@@ -289,6 +296,7 @@ impl Config {
         self.audit.validate()?;
         self.training.validate()?;
         self.supply.validate(&self.exchanges)?;
+        self.score.validate()?;
         self.stores.validate()?;
         self.process.validate()?;
         self.ingress.as_ref().map_or(Ok(()), |ingress| ingress.validate(&self.server))?;
@@ -335,6 +343,7 @@ impl Config {
             profiles: Profiles::default(),
             supply: Supply::default(),
             audit: Audit::default(),
+            score: Score::default(),
             training: Training::default(),
             stores: Stores::default(),
             process: Process::default(),

@@ -22,6 +22,7 @@ use tokio::task::spawn_local;
 use crate::admin::Observed;
 use crate::admin::operator::Operator;
 use crate::admin::paths::Paths;
+use crate::admin::rollout::Rollout;
 use crate::admin::users::Users;
 use crate::audit;
 use crate::bid::alarm::Panel;
@@ -34,11 +35,13 @@ use crate::bid::train::{RowLog, Sample};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
 use crate::config::process::Effort;
+use crate::config::shading::Silence;
 use crate::config::{self, Config};
 use crate::harden::panic::{Drill, Who};
 use crate::ingress::Ingress;
 use crate::ingress::certificate::Certificate;
 use crate::ingress::counts::Ingressed;
+use crate::metrics::arms::{self, Arms};
 use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::exchanges::Exchanges;
@@ -55,8 +58,9 @@ use crate::reconcile::fleet::Wire;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
+use crate::reconcile::shading::Lessons;
 use crate::reconcile::{Horizons, Parts, Settings};
-use crate::reload::{Reloader, Reloads, counted, funding, spends};
+use crate::reload::{self, Asked, Reloader, Reloads, counted, funding, spends};
 use crate::ring::{spsc, wake};
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Kept, Source};
@@ -69,7 +73,7 @@ use crate::stores::start::Fleet;
 use crate::stores::{self, Stores};
 use crate::topology::Topology;
 use crate::training;
-use crate::units::{CoreId, ExchangeId, ExchangeKey};
+use crate::units::{CoreId, ExchangeId, ExchangeKey, Nanos};
 
 /// What to start.
 #[derive(Debug)]
@@ -119,7 +123,8 @@ pub struct Node {
     pub panel: Arc<Panel>,
     /// The CPU of everything that is neither a bid core nor the reconciliation core.
     pub housekeeping: usize,
-    reloader: Option<Reloader>,
+    reloader: Option<(Reloader, Asked)>,
+    reloads: Reloads,
     commands: SyncSender<Command>,
     reconciliation: reconciliation::Handle,
     bids: Vec<JoinHandle<io::Result<Counters>>>,
@@ -335,6 +340,7 @@ impl Reserved {
         }
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
+        commands.send(Command::Lessons(lessons(&config))).map_err(failed)?;
         commands.send(Command::Counted(counted(&data))).map_err(failed)?;
         commands.send(Command::Spends(spends(&data))).map_err(failed)?;
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
@@ -446,6 +452,9 @@ impl Reserved {
             exchanges,
             currency: config.data.currency,
         });
+        let arms = Arc::new(Arms::new(metrics.clone(), gauges.clone()));
+        registry.register_collector(Box::new(arms::Metrics(arms.clone())));
+        let (reloads, asked) = reload::asks();
         let observed = Arc::new(Observed {
             registry,
             cores: metrics.clone(),
@@ -454,9 +463,10 @@ impl Reserved {
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
+            rollout: Some(Rollout { arms: arms.clone(), reloads: reloads.clone() }),
             draining: false.into(),
         });
-        let reloader = Some(Reloader::new(data, commands.clone(), bids.len()));
+        let reloader = Some((Reloader::new(data, commands.clone(), bids.len(), arms), asked));
         let admin = server.admin;
         Ok(Node {
             address,
@@ -468,6 +478,7 @@ impl Reserved {
             panel,
             housekeeping,
             reloader,
+            reloads,
             commands,
             reconciliation,
             bids,
@@ -520,7 +531,7 @@ impl Node {
     /// # Panics
     /// After [`Node::reload_apart`].
     pub fn campaigns(&self) -> &[crate::snapshot::campaign::Campaign] {
-        self.reloader.as_ref().expect(APART).campaigns()
+        self.reloader.as_ref().expect(APART).0.campaigns()
     }
 
     /// Reads what may have changed again, on this thread, and hands every core a new snapshot; the files that stay in use as
@@ -529,7 +540,7 @@ impl Node {
     /// # Panics
     /// After [`Node::reload_apart`].
     pub fn reload(&mut self) -> Vec<Kept> {
-        self.reloader.as_mut().expect(APART).reload()
+        self.reloader.as_mut().expect(APART).0.reload()
     }
 
     /// From now on a thread of its own reloads, off the bid cores, when it is asked to.
@@ -540,7 +551,9 @@ impl Node {
     /// # Panics
     /// When called twice.
     pub fn reload_apart(&mut self) -> io::Result<Reloads> {
-        self.reloader.take().expect(APART).spawn(self.housekeeping)
+        let (reloader, asked) = self.reloader.take().expect(APART);
+        reloader.spawn(self.housekeeping, asked)?;
+        Ok(self.reloads.clone())
     }
 
     /// Whether every bid core holds a living lease, so that it can bid.
@@ -650,6 +663,16 @@ fn leases(_: usize, _: &Config) -> Result<Accounts, LaunchError> {
 
 fn horizon_of_each(config: &Config) -> Vec<(ExchangeKey, u64)> {
     config.exchanges.iter().map(|exchange| (ExchangeKey::of(&exchange.name), exchange.rules.h2_ms())).collect()
+}
+
+fn lessons(config: &Config) -> Vec<Lessons> {
+    let of = |exchange: &config::Exchange| Lessons {
+        name: exchange.name.as_str().into(),
+        arm: exchange.shading.arm,
+        judged_ns: u64::from(exchange.shading.judge_seconds) * Nanos::SECOND,
+        silence_is_loss: exchange.shading.silence == Silence::Lost,
+    };
+    config.exchanges.iter().map(of).collect()
 }
 
 fn horizons(config: &Config) -> Horizons {

@@ -159,7 +159,8 @@ pub const SLOTS: usize = 262_144;
 pub const CANDIDATES: usize = 1024;
 /// Columns of a feature schema, and sources it is made of: 384 bytes a row.
 pub const FEATURES: usize = 96;
-/// Arms of a rollout: what a bid is attributed to fits the byte that its notices have for it.
+/// Arms of a rollout, those included that have left it and whose bids may still be won: what a bid is attributed to fits the byte
+/// that its notices have for it, and every bid core counts by it.
 pub const ARMS: usize = 8;
 /// Bytes of the name of one.
 pub const ARM_NAME_BYTES: usize = 32;
@@ -250,6 +251,17 @@ pub const OUTCOMES: usize = 1 << 15;
 /// something is wrong. It is a tenth of what a restart leaves between its ids and those before it, [`LEASE_NS`].
 pub const IDS_BORROWED_NS: u64 = 1_000_000_000;
 
+/// Cells of which prices are learnt, on the reconciliation core: 6.2 KiB each, in 26 MB for all. Those of all hours of 255 exchanges
+/// are 3,060; the rest is for hours, and the hour that saw least makes room for another.
+pub const SHADING_CELLS: usize = 4096;
+/// Cells that are fitted in one tick: some 50 us each.
+pub const SHADING_FITS: usize = 32;
+/// Bids of one exchange that are watched until it is known what became of them, some 150 bytes each: 270 a second where that is after a
+/// minute. Those beyond are not learnt from.
+pub const SHADED_BIDS: usize = 16_384;
+/// Bids that are judged in one tick: 6,500 a second, at some 100 ns each.
+pub const SHADING_JUDGED: usize = 32_768;
+
 /// The reconciliation tick, ns.
 pub const TICK_NS: u64 = 5_000_000_000;
 /// What a limit of requests per second is held over, ns: ten seconds, and what the clock of who checks it may be off.
@@ -282,6 +294,25 @@ pub const REPORTED_BOOKINGS: usize = 4096;
 /// epsilon, ms: largest difference between two of our clocks plus the longest `tmax` honoured.
 pub const EPSILON_MS: u64 = 2_000;
 
+/// A model's file, a library's own or an import, bytes: a thousand trees of 63 leaves are 10 MB of JSON.
+pub const MODEL_BYTES: u64 = 1 << 30;
+/// Features of a model.
+pub const MODEL_FEATURES: usize = 1 << 16;
+/// Outputs (classes) of a model.
+pub const MODEL_OUTPUTS: usize = 1024;
+/// Trees of a model.
+pub const MODEL_TREES: usize = 1 << 16;
+/// Inner nodes of a model, all trees together.
+pub const MODEL_NODES: usize = 1 << 24;
+/// Words of 64 categories in the sets of a model: 32 MiB.
+pub const MODEL_SET_WORDS: usize = 1 << 22;
+/// The largest category, and one: what XGBoost takes, whose values are `f32`.
+pub const MODEL_CATEGORIES: u32 = 1 << 24;
+/// Points of a model's isotonic calibration.
+pub const MODEL_POINTS: usize = 4096;
+/// Lists and objects in one another in a model's file; XGBoost nests seven.
+pub const MODEL_DEPTH: usize = 32;
+
 /// An ads.txt or app-ads.txt, bytes, as sent and inflated; a longer one is not taken. The longest in use are some megabytes.
 pub const ADS_TXT_BYTES: u64 = 8 * 1024 * 1024;
 /// A sellers.json, bytes, as sent and inflated; a longer one is not taken. The largest exchange's has more than 100 MB.
@@ -309,6 +340,12 @@ pub const SUPPLY_FORGET: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
 /// The same at its longest.
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of a model's rows of bits: they stay in the second-level cache of a core, and leave half of it to the rest of the decision
+/// (docs/decisions/0033-scoring-engine.md).
+pub const MODEL_ROWS_BYTES: usize = 1024 * 1024;
+/// Members of all sets of categories of a model together; building takes 16 bytes for each. Libraries put 32 into a set, unless told
+/// otherwise.
+pub const MODEL_MEMBERS: u64 = 1 << 24;
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(2 * QUEUE_NS <= DEADLINE_NS);

@@ -5,11 +5,16 @@
 //! core has given its copy back.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use crate::clock;
+use crate::metrics::arms::Arms;
 use crate::profile::count::Counted;
 use crate::reconcile::pacing::Plan;
 use crate::reconcile::server::Command;
@@ -18,6 +23,8 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::calendar::Days;
 use crate::snapshot::campaign::Campaign;
 use crate::snapshot::data::{Data, Kept, Reloaded};
+use crate::snapshot::document::FileError;
+use crate::snapshot::scoring::keeper::{NotRolledBack, Standing};
 
 /// How often replaced snapshots are looked at whether nobody decides with them any more.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -28,14 +35,17 @@ pub struct Reloader {
     data: Data,
     commands: SyncSender<Command>,
     cores: usize,
+    arms: Arc<Arms>,
     /// Snapshots some core may still decide with.
     replaced: Vec<Snapshot>,
 }
 
 impl Reloader {
-    /// A reloader of a node with so many bid cores, which decide with `data` already.
-    pub fn new(data: Data, commands: SyncSender<Command>, cores: usize) -> Reloader {
-        Reloader { data, commands, cores, replaced: Vec::new() }
+    /// A reloader of a node with so many bid cores, which decide with `data` already. `arms` is told which rollout serves.
+    pub fn new(data: Data, commands: SyncSender<Command>, cores: usize, arms: Arc<Arms>) -> Reloader {
+        let mut reloader = Reloader { data, commands, cores, arms, replaced: Vec::new() };
+        reloader.tell_rollout();
+        reloader
     }
 
     /// The campaigns that were read last.
@@ -47,14 +57,43 @@ impl Reloader {
     pub fn reload(&mut self) -> Vec<Kept> {
         self.sweep();
         let Reloaded { replaced, kept } = self.data.reload();
-        self.replaced.push(replaced);
-        let snapshots = (0..self.cores).map(|_| self.data.snapshot()).collect();
+        self.tell_rollout();
         // The receiver is gone only when the reconciliation core has ended, and then nothing serves any more.
         let _ = self.commands.send(Command::Counted(counted(&self.data)));
         let _ = self.commands.send(Command::Spends(spends(&self.data)));
         let _ = self.commands.send(Command::Campaigns(funding(&self.data)));
-        let _ = self.commands.send(Command::Snapshots(snapshots));
+        self.publish(replaced);
         kept
+    }
+
+    /// Goes back to the rollout that served before, and hands every core a snapshot that does; how it stands then.
+    ///
+    /// # Errors
+    /// Why there is no going back; all is as it was.
+    pub fn roll_back(&mut self) -> Result<RolledBack, NotRolledBack> {
+        let mut unsaved = None;
+        if let Some(replaced) = self.data.roll_back()? {
+            unsaved = self.tell_rollout();
+            self.publish(replaced);
+        }
+        Ok(RolledBack { standing: self.data.standing(), unsaved })
+    }
+
+    /// Hands every core the snapshot that took the place of this one.
+    fn publish(&mut self, replaced: Snapshot) {
+        self.replaced.push(replaced);
+        let snapshots = (0..self.cores).map(|_| self.data.snapshot()).collect();
+        let _ = self.commands.send(Command::Snapshots(snapshots));
+    }
+
+    /// Before the cores have it. What could not be written down is told, and serves all the same.
+    fn tell_rollout(&mut self) -> Option<FileError> {
+        self.arms.show(self.data.standing());
+        let unsaved = self.data.remember().err();
+        if let Some(error) = &unsaved {
+            log::error!("{error}; after a restart another rollout may serve");
+        }
+        unsaved
     }
 
     /// Frees the snapshots that no core decides with any more.
@@ -62,26 +101,39 @@ impl Reloader {
         self.replaced.retain(Snapshot::is_shared);
     }
 
-    /// Goes on as a thread on this CPU.
+    /// Goes on as a thread on this CPU, and does what it is asked for.
     ///
     /// # Errors
     /// The kernel gives no thread.
-    pub fn spawn(mut self, cpu: usize) -> std::io::Result<Reloads> {
-        let (asks, asked) = sync_channel(1);
+    pub fn spawn(mut self, cpu: usize, asked: Asked) -> std::io::Result<()> {
         let run = move || {
             if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
                 log::warn!("the reload thread cannot be pinned to CPU {cpu} and may run on a bid core's");
             }
             loop {
-                match asked.recv_timeout(SWEEP) {
-                    Ok(()) => self.reload_and_tell(),
+                match asked.asks.recv_timeout(SWEEP) {
+                    Ok(Ask::Look) => {
+                        if asked.look.swap(false, Relaxed) {
+                            self.reload_and_tell();
+                        }
+                    }
+                    // Who has not waited for the answer sees it in the log.
+                    Ok(Ask::RollBack(reply)) => _ = reply.send(self.roll_back_and_tell()),
                     Err(RecvTimeoutError::Timeout) => self.sweep(),
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
         };
-        thread::Builder::new().name("reload".into()).spawn(run)?;
-        Ok(Reloads(asks))
+        thread::Builder::new().name("reload".into()).spawn(run).map(drop)
+    }
+
+    fn roll_back_and_tell(&mut self) -> Result<RolledBack, NotRolledBack> {
+        let done = self.roll_back();
+        match &done {
+            Ok(_) => log::warn!("the rollout is rolled back; its file is passed over until it says something else"),
+            Err(why) => log::warn!("nothing was rolled back: {why}"),
+        }
+        done
     }
 
     #[allow(clippy::disallowed_methods, reason = "told to a person; no bid core is near")]
@@ -97,16 +149,64 @@ impl Reloader {
     }
 }
 
-/// Asks the reload thread, which ends when this goes.
+/// What the thread is asked to do.
 #[derive(Debug)]
-pub struct Reloads(SyncSender<()>);
+enum Ask {
+    /// Look at the files, if nobody has since it was asked.
+    Look,
+    /// Go back to the rollout before.
+    RollBack(oneshot::Sender<Result<RolledBack, NotRolledBack>>),
+}
+
+/// Asks that wait for one that is under way.
+const ASKS: usize = 16;
+
+/// What going back did.
+#[derive(Debug)]
+pub struct RolledBack {
+    /// How it stands now.
+    pub standing: Standing,
+    /// It serves, and after a restart it would not.
+    pub unsaved: Option<FileError>,
+}
+
+/// A way to ask the reload thread, and its other end.
+pub fn asks() -> (Reloads, Asked) {
+    let (asks, asked) = sync_channel(ASKS);
+    let look = Arc::new(AtomicBool::new(false));
+    (Reloads { asks, look: look.clone() }, Asked { asks: asked, look })
+}
+
+/// What the reload thread hears.
+#[derive(Debug)]
+pub struct Asked {
+    asks: Receiver<Ask>,
+    look: Arc<AtomicBool>,
+}
+
+/// Asks the reload thread, which ends when the last of these goes.
+#[derive(Clone, Debug)]
+pub struct Reloads {
+    asks: SyncSender<Ask>,
+    /// Whether a reload is asked for that has not begun.
+    look: Arc<AtomicBool>,
+}
 
 impl Reloads {
     /// Asks for a reload, which begins once the one under way is over. Asked twice before that, it is made once.
     pub fn ask(&self) {
-        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+        self.look.store(true, Relaxed);
+        // Where there is no room, somebody looks before long.
+        if let Err(TrySendError::Disconnected(_)) = self.asks.try_send(Ask::Look) {
             log::error!("the reload thread has ended; the old campaigns keep serving");
         }
+    }
+
+    /// Asks to go back to the rollout before. Nothing comes where the thread has ended, or more is asked of it than it can do.
+    pub fn roll_back(&self) -> oneshot::Receiver<Result<RolledBack, NotRolledBack>> {
+        let (reply, done) = oneshot::channel();
+        let _ = self.asks.try_send(Ask::RollBack(reply));
+        done
     }
 }
 
@@ -156,7 +256,11 @@ mod tests {
     use crate::snapshot::data::Source;
     use crate::snapshot::edge::Files;
 
-    use std::sync::Arc;
+    use crate::reconcile::gauges::Gauges;
+
+    fn arms() -> Arc<Arms> {
+        Arc::new(Arms::new(Vec::new(), Arc::new(Gauges::new(0))))
+    }
 
     #[test]
     fn a_snapshot_whose_campaigns_are_kept_is_freed_here_too() {
@@ -169,6 +273,7 @@ mod tests {
             campaigns: campaigns.clone(),
             profiles: None,
             model: None,
+            scoring: Default::default(),
             rates: Default::default(),
             geo: None,
             edge: Files { bots: Some(bots.clone()), ..Files::default() },
@@ -179,7 +284,7 @@ mod tests {
         let of_a_core = data.snapshot();
         let old = Arc::downgrade(&of_a_core.edge);
         let (commands, _taken) = sync_channel(4);
-        let mut reloader = Reloader::new(data, commands, 1);
+        let mut reloader = Reloader::new(data, commands, 1, arms());
 
         std::fs::write(&campaigns, "campaigns = 1\n").unwrap();
         std::fs::write(&bots, "newerbot\n").unwrap();
@@ -201,7 +306,7 @@ mod tests {
         let data = Data::load(Source::BuiltIn, &Key([0; 32])).unwrap();
         let of_a_core = data.snapshot();
         let (commands, taken) = sync_channel(4);
-        let mut reloader = Reloader::new(data, commands, 2);
+        let mut reloader = Reloader::new(data, commands, 2, arms());
         let old = Arc::downgrade(&of_a_core.campaigns);
 
         assert_eq!(reloader.reload(), []);

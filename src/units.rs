@@ -441,7 +441,7 @@ impl std::fmt::Display for UserHash {
 #[repr(transparent)]
 pub struct SegmentId(pub u32);
 
-/// An arm of a rollout, by position; below [`crate::limits::ARMS`]. Without a rollout there is one, 0.
+/// An arm of a rollout, by its place, which it keeps as long as its name is there; below [`crate::limits::ARMS`]. Without a rollout there is one, 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct ArmId(pub u8);

@@ -63,6 +63,7 @@ fn golden_campaigns(folder: &Folder) -> Source {
         campaigns: folder.write("campaigns.toml", [open, segment, capped, french, whole, dealt, video].concat()),
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: rates::Origin {
             file: Some(folder.write("rates.toml", rates)),
             account: Currency::USD,
@@ -179,6 +180,7 @@ const BANNER: &str = "\"banner\":{\"w\":300,\"h\":250}";
 
 /// Reasons that no document alone brings about, and where each is tested.
 const NOT_BY_DOCUMENT: &[(NoBidReason, &str)] = &[
+    (Outranked, "a model: tests/scoring.rs"),
     (UnknownExchange, "the path: below, and tests/serve"),
     (Shed, "the clock: below"),
     (Stalled, "a loop that was kept away: tests/stalls.rs"),

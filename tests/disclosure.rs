@@ -18,6 +18,7 @@ fn bench(campaigns: &str) -> (Folder, Bench) {
         campaigns: folder.write("campaigns.toml", campaigns),
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: Default::default(),
         geo: None,
         edge: Default::default(),

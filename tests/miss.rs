@@ -47,6 +47,7 @@ impl World {
             campaigns: folder.write("campaigns.toml", campaigns),
             profiles: None,
             model: None,
+            scoring: Default::default(),
             rates: Default::default(),
             geo: None,
             edge: Default::default(),

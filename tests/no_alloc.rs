@@ -199,6 +199,7 @@ fn campaigns(folder: &Folder) -> Source {
         campaigns: folder.write("campaigns.toml", text),
         profiles: Some(folder.path("profiles.ndjson")),
         model: None,
+        scoring: Default::default(),
         rates: Default::default(),
         geo: None,
         edge: Files {

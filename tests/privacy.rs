@@ -44,6 +44,7 @@ fn load(folder: &Folder, privacy: Privacy) -> Data {
         campaigns: folder.write("campaigns.toml", campaign(1, "")),
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: Default::default(),
         geo: None,
         edge: Default::default(),

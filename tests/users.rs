@@ -32,6 +32,7 @@ fn bench(folder: &Folder, ids: &[&str], regions: Regions) -> Bench {
         campaigns: folder.write("campaigns.toml", campaign(1, "")),
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: Default::default(),
         geo: None,
         edge: Default::default(),

@@ -146,6 +146,7 @@ fn pathed(policy: Policy, gdpr: bool) -> Operation {
         campaigns,
         profiles: None,
         model: None,
+        scoring: Default::default(),
         rates: Default::default(),
         geo: None,
         edge: Default::default(),

@@ -5,6 +5,7 @@ pub mod bounded;
 pub mod ingress;
 pub mod operator;
 pub mod paths;
+pub mod rollout;
 pub mod stalls;
 pub mod users;
 
@@ -46,6 +47,8 @@ pub struct Observed {
     pub users: Option<Users>,
     /// Opens and closes the ingress, if there is one.
     pub ingress: Option<Control>,
+    /// Which models serve, and how to go back to those before.
+    pub rollout: Option<rollout::Rollout>,
     /// Whether they were told to stop.
     pub draining: AtomicBool,
 }
@@ -67,6 +70,7 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/api/supply/paths", get(supply_paths))
         .route("/api/stalls", get(longest_stalls))
         .route("/api/ingress", get(ingress::show))
+        .route("/api/rollout", get(rollout::show))
         .merge(operator::routes())
         .with_state(observed)
 }

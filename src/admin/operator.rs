@@ -1,4 +1,5 @@
-//! What an operator may do through the admin port: stop and resume campaigns and advertisers, retire a node, and erase a user.
+//! What an operator may do through the admin port: stop and resume campaigns and advertisers, retire a node, erase a user,
+//! and go back to the rollout before.
 //!
 //! The port has no password. It stands on loopback, or inside; and a page in an operator's browser must not reach it either. So
 //! whatever changes something asks for a header of its own, which no page can send to another origin unasked; and for a `Host` that
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Observed, ingress, users};
+use super::{Observed, ingress, rollout, users};
 use crate::authority::books::Scope;
 use crate::authority::message::Why;
 use crate::authority::{self, NotRetired};
@@ -121,6 +122,7 @@ pub(super) fn routes() -> Router<Arc<Observed>> {
         .route("/api/nodes/{id}/retire", post(retire))
         .merge(users::changes())
         .merge(ingress::changes())
+        .merge(rollout::changes())
         .route_layer(from_fn(lawful));
     changes.route("/api/stopped", get(stopped))
 }

@@ -157,6 +157,10 @@ impl<P: Probe> Probe for Recorder<'_, P> {
         self.watched.known(scene, request, user);
     }
 
+    fn scored(&mut self, rows: usize) {
+        self.watched.scored(rows);
+    }
+
     fn dropped(&mut self, offer: &Offer, reason: NoBidReason) {
         self.watched.dropped(offer, reason);
     }

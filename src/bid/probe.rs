@@ -7,6 +7,7 @@ use crate::bid::eligible::{Natives, Scene};
 use crate::bid::offers::Offer;
 use crate::bid::quote::Quote;
 use crate::bid::sale::Sale;
+use crate::bid::shade::Shade;
 use crate::bid::user::User;
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
@@ -76,6 +77,14 @@ pub trait Probe {
     #[inline]
     fn dropped(&mut self, _offer: &Offer, _reason: NoBidReason) {}
 
+    /// A model has scored so many offers.
+    #[inline]
+    fn scored(&mut self, _rows: usize) {}
+
+    /// A campaign's bid is shaded.
+    #[inline]
+    fn shaded(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _offer: &Offer, _shade: &Shade<'_>) {}
+
     /// A campaign would bid this price.
     #[inline]
     fn priced(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _offer: &Offer) {}
@@ -103,12 +112,14 @@ pub const SAMPLE: u32 = 256;
 pub struct StageTimer<'m> {
     metrics: &'m CoreMetrics,
     current: Option<(Stage, Nanos)>,
+    /// Rows that were scored.
+    rows: usize,
 }
 
 impl<'m> StageTimer<'m> {
     /// A timer for one request.
     pub fn new(metrics: &'m CoreMetrics) -> Self {
-        StageTimer { metrics, current: None }
+        StageTimer { metrics, current: None, rows: 0 }
     }
 }
 
@@ -117,7 +128,16 @@ impl Probe for StageTimer<'_> {
         let now = clock::boot();
         if let Some((left, since)) = self.current.replace((stage, now)) {
             self.metrics.stages[left as usize].record(now.since(since));
+            if left == Stage::Score && self.rows > 0 {
+                let [rows, ns] = &self.metrics.sampled_scoring;
+                rows.add(self.rows as u64);
+                ns.add(now.since(since));
+            }
         }
+    }
+
+    fn scored(&mut self, rows: usize) {
+        self.rows += rows;
     }
 }
 

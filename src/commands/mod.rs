@@ -12,6 +12,7 @@ pub mod floor;
 pub mod ingress;
 pub mod ledger;
 pub mod load;
+pub mod model;
 pub mod price;
 pub mod profiles;
 pub mod resume;
@@ -59,6 +60,8 @@ enum Command {
     Consent(consent::Args),
     /// Supply chains, and the files that say who may sell what
     Supply(supply::Args),
+    /// Models of LightGBM and XGBoost: take them in, ask them, look at them
+    Model(model::Args),
     /// The base of profiles in files: build it, say what is in it
     Profiles(profiles::Args),
     /// The stores of a fleet: make their tables, see whether we may use them
@@ -128,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Price(args) => price::run(&args),
         Command::Consent(args) => consent::run(&args),
         Command::Supply(args) => supply::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Profiles(args) => profiles::run(&args),
         #[cfg(feature = "stores")]
         Command::Stores(args) => stores::run(&args),

@@ -123,16 +123,9 @@ fn launch(args: &Args) -> Result<Launch, Failure> {
     if !(0.0..=10_000.0).contains(&args.busy_work) {
         return Err(Failure::usage(format!("--busy-work {}: a percentage from 0 to 10000", args.busy_work)));
     }
-    let (mut config, source) = match &args.config {
-        Some(path) => {
-            let config = Config::load(path)?;
-            let source = Source::files(&config);
-            (config, source)
-        }
-        None => {
-            let dir = args.data.as_deref().unwrap_or(Path::new("corebid-data"));
-            (Config::demo(dir), Source::demo(args.demo.flatten()))
-        }
+    let mut config = match &args.config {
+        Some(path) => Config::load(path)?,
+        None => Config::demo(args.data.as_deref().unwrap_or(Path::new("corebid-data"))),
     };
     let server = &mut config.server;
     server.listen = args.listen.unwrap_or(server.listen);
@@ -144,6 +137,10 @@ fn launch(args: &Args) -> Result<Launch, Failure> {
     if let Some(dir) = &args.data {
         config.data.dir.clone_from(dir);
     }
+    let source = match &args.config {
+        Some(_) => Source::files(&config),
+        None => Source::demo(args.demo.flatten()),
+    };
     Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work: busy_turns(args.busy_work) })
 }
 

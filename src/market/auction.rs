@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::market::clicks::Viewer;
 use crate::market::random::Random;
 use crate::market::settlement::Settlement;
 use crate::snapshot::rates::price_in;
@@ -51,6 +52,7 @@ pub struct Lot {
 #[derive(Clone, Debug)]
 struct Item {
     id: String,
+    viewer: Viewer,
     multiplier: Option<Multiplier>,
     deals_only: bool,
     open: Floor,
@@ -112,11 +114,20 @@ impl Lot {
     pub fn read(body: &[u8]) -> Lot {
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
         let imps = request["imp"].as_array().into_iter().flatten();
-        Lot { id: text(&request["id"]), first_price: request["at"] == 1, items: imps.map(Item::read).collect() }
+        Lot {
+            id: text(&request["id"]),
+            first_price: request["at"] == 1,
+            items: imps.map(|imp| Item::read(&request, imp)).collect(),
+        }
     }
 
     fn item(&self, imp: &str) -> Option<&Item> {
         self.items.iter().find(|item| item.id == imp)
+    }
+
+    /// Who sees an impression.
+    pub fn viewer(&self, imp: &str) -> Viewer {
+        self.item(imp).map(|item| item.viewer).unwrap_or_default()
     }
 
     /// How many see an impression, if the request says so.
@@ -126,13 +137,14 @@ impl Lot {
 }
 
 impl Item {
-    fn read(imp: &Value) -> Item {
+    fn read(request: &Value, imp: &Value) -> Item {
         let (video, audio) = (&imp["video"], &imp["audio"]);
         let stream = if video.is_null() { audio } else { video };
         let multiplier = &imp["qty"]["multiplier"];
         let deals = imp["pmp"]["deals"].as_array().into_iter().flatten();
         Item {
             id: text(&imp["id"]),
+            viewer: Viewer::read(request, imp),
             multiplier: multiplier.is_number().then(|| Multiplier(amount(multiplier).0.cast_unsigned())),
             deals_only: imp["pmp"]["private_auction"] == 1,
             open: Floor::read(imp, stream),

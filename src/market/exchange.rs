@@ -1,5 +1,6 @@
 //! The exchange itself: asks for bids at a constant rate, holds an auction for each, and hands the outcome to the desk.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ use crate::wire::price_cipher::IV;
 
 /// An answer after this time is late, ns (mission M3).
 const LATE_NS: u64 = 8 * Nanos::MS;
+
+/// What the stream of clicks differs by.
+const CLICKS: u64 = 0x636c_6963_6b73;
 
 /// How the exchange behaves.
 #[derive(Clone, Debug)]
@@ -92,6 +96,8 @@ pub struct Options {
     pub behaviour: Behaviour,
     /// How it settles.
     pub settlement: Settlement,
+    /// What a click is worth to the campaigns that pay by click, by `cid`.
+    pub goals: BTreeMap<String, Micros>,
 }
 
 impl Default for Options {
@@ -108,6 +114,7 @@ impl Default for Options {
             settle: 10.0,
             behaviour: Behaviour::default(),
             settlement: Settlement::default(),
+            goals: BTreeMap::new(),
         }
     }
 }
@@ -197,6 +204,7 @@ struct Book {
     lots: Vec<Lot>,
     behaviour: Behaviour,
     settlement: Settlement,
+    goals: BTreeMap<String, Micros>,
     seed: u64,
     sample: u64,
     notices: Sender<Notice>,
@@ -225,6 +233,7 @@ impl Trader {
                 lots: bodies.iter().map(|body| Lot::read(body)).collect(),
                 behaviour: options.behaviour.clone(),
                 settlement: options.settlement.clone(),
+                goals: options.goals.clone(),
                 seed: options.seed,
                 sample: options.sample,
                 notices,
@@ -324,6 +333,8 @@ impl Book {
         };
         let Behaviour { pricing, rivals, .. } = &self.behaviour;
         let mut random = Random::of(self.seed, index);
+        // A stream of its own: whether somebody clicks changes nothing else.
+        let mut clicks = Random::of(self.seed ^ CLICKS, index);
         let bids: Vec<_> =
             response.seatbid.iter().flat_map(|seat| seat.bid.iter().map(move |bid| (seat, bid))).collect();
         let mut fates = Vec::with_capacity(bids.len());
@@ -367,6 +378,9 @@ impl Book {
                         let due = at.after(fate.delay.min(self.behaviour.render_most_ms) * Nanos::MS);
                         let bill = Some((bid.cid.to_string(), money));
                         self.summary.rendered += 1;
+                        let likely = lot.viewer(&bid.impid).clicks(&bid.cid);
+                        let clicked = clicks.chance(likely);
+                        self.summary.clicks.note(likely, clicked, self.goals.get(&*bid.cid).map(|each| (*each, money)));
                         notify(&self.notices, NoticeKind::Bill, macros::expand(url, &facts), due, bill, fate.twice);
                     }
                 }

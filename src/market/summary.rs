@@ -99,12 +99,48 @@ pub struct Summary {
     pub below_floor: u64,
     /// Won bids whose impression was shown, so that a bill was to be called.
     pub rendered: u64,
+    /// Who clicked.
+    pub clicks: Clicks,
     /// No-bids by reason, of the requests that asked for it.
     pub reasons: BTreeMap<String, u64>,
     /// What was told to the bidder, and billed.
     pub notices: Notices,
     /// What the bidder says it booked, by `cid`: filled in by whoever can ask it.
     pub booked: Option<BTreeMap<String, Micros>>,
+}
+
+/// Clicks on what was shown, and what they are worth.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Clicks {
+    /// Clicks.
+    pub clicks: u64,
+    /// Clicks as the market knows them to be likely, added up: what the same impressions bring on average.
+    pub expected: f64,
+    /// Impressions of campaigns that pay by click.
+    pub by_click: u64,
+    /// What those impressions are worth to them on average, millionths.
+    pub worth: f64,
+    /// What they paid for them.
+    pub paid: Micros,
+}
+
+impl Clicks {
+    /// Takes note of an impression: how likely a click was, whether there was one, and of a campaign that pays by click what one
+    /// is worth and what the impression cost.
+    pub(super) fn note(&mut self, likely: f64, clicked: bool, goal: Option<(Micros, Micros)>) {
+        self.clicks += u64::from(clicked);
+        self.expected += likely;
+        if let Some((each, paid)) = goal {
+            self.by_click += 1;
+            self.worth += likely * each.0 as f64;
+            self.paid = self.paid.plus(paid);
+        }
+    }
+
+    /// What the campaigns that pay by click are better off by, on average, millionths.
+    pub fn surplus(&self) -> f64 {
+        self.worth - self.paid.0 as f64
+    }
 }
 
 impl Summary {
@@ -198,6 +234,21 @@ fn draw(summary: &Summary, page: &mut String) -> fmt::Result {
             (_, difference) => format!("THE BOOKS DIFFER by {}", dollars(difference, 6)),
         };
         row(page, "booked", dollars(money, 6), verdict)?;
+    }
+
+    let clicks = &summary.clicks;
+    if clicks.clicks > 0 || clicks.by_click > 0 {
+        writeln!(page, "\n  Clicks")?;
+        let expected = format!("{:.1} of these impressions on average", clicks.expected);
+        row(page, "clicks", grouped(clicks.clicks), expected)?;
+    }
+    if clicks.by_click > 0 {
+        let money = |micros: f64| dollars(Micros(micros as i64), 6);
+        let shown = format!("to campaigns that pay by click, on average; {} impressions", grouped(clicks.by_click));
+        row(page, "worth", money(clicks.worth), shown)?;
+        row(page, "paid", dollars(clicks.paid, 6), "by them".into())?;
+        let each = clicks.surplus() / clicks.by_click as f64 * 1000.0;
+        row(page, "surplus", money(clicks.surplus()), format!("{} a thousand impressions", money(each)))?;
     }
 
     let total: u64 = summary.reasons.values().sum();

@@ -1,5 +1,6 @@
 //! What one bid core counts. One line pair or more per core; the core writes, scrapes read.
 
+use super::arms::ArmCounts;
 use super::counter::Counter;
 use super::histogram::Histogram;
 use super::paths::{PathCounts, Table};
@@ -38,6 +39,14 @@ pub struct CoreMetrics {
     pub bids: Counter,
     /// Sum of the maximum prices of those bids, micros.
     pub bid_micros: Counter,
+    /// Bids in first-price auctions whose price is learnt.
+    pub shaded: Counter,
+    /// Of those, made to learn from.
+    pub shaded_explored: Counter,
+    /// What they were worth, CPM micros.
+    pub shaded_worth_micros: Counter,
+    /// What they bid, CPM micros.
+    pub shaded_bid_micros: Counter,
     /// Answers 400: the document is broken.
     pub broken: Counter,
     /// Answers 413: a body in gzip that is longer than [`crate::limits::BODY_BYTES`] once unpacked.
@@ -130,12 +139,26 @@ pub struct CoreMetrics {
     pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
+    /// Rows that models scored.
+    pub scored_rows: Counter,
+    /// Offers that had no place on the shortlist of those that a model looks at.
+    pub outranked: Counter,
+    /// Requests whose offers were valued at the average, because scoring had used up its share of the time.
+    pub averaged: Counter,
+    /// 1 while that is so.
+    pub scoring_over: Counter,
+    /// What a row is taken to cost, with all that belongs to scoring it, ns.
+    pub score_row_ns: Counter,
+    /// Rows scored in sampled requests, and the time in their score stage, ns.
+    pub sampled_scoring: [Counter; 2],
     /// Rows of the training log that found its ring full.
     pub training_lost: Counter,
     /// Answers with bids of which the training log may not hear.
     pub training_forbidden: Counter,
     /// By exchange, in the order of the configuration.
     pub exchanges: Box<[ExchangeCounts]>,
+    /// By [`crate::units::ArmId`].
+    pub arms: [ArmCounts; limits::ARMS],
     /// By supply path, if `supply.paths` is set.
     pub paths: Table<PathCounts>,
     /// How long each turn of the loop took, without the wait before it, ns.
@@ -156,6 +179,10 @@ impl Default for CoreMetrics {
             requests: Counter::default(),
             bids: Counter::default(),
             bid_micros: Counter::default(),
+            shaded: Counter::default(),
+            shaded_explored: Counter::default(),
+            shaded_worth_micros: Counter::default(),
+            shaded_bid_micros: Counter::default(),
             broken: Counter::default(),
             oversized: Counter::default(),
             inflated: Counter::default(),
@@ -202,9 +229,16 @@ impl Default for CoreMetrics {
             stalled_requests: Counter::default(),
             stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
+            scored_rows: Counter::default(),
+            outranked: Counter::default(),
+            averaged: Counter::default(),
+            scoring_over: Counter::default(),
+            score_row_ns: Counter::default(),
+            sampled_scoring: Default::default(),
             training_lost: Counter::default(),
             training_forbidden: Counter::default(),
             exchanges: Box::default(),
+            arms: Default::default(),
             paths: Table::default(),
             turn: Histogram::default(),
             queue: Histogram::default(),

@@ -7,5 +7,6 @@ pub mod paths;
 pub mod stalls;
 pub mod core;
 pub mod exchanges;
+pub mod arms;
 pub mod clock;
 pub mod render;

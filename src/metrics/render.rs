@@ -14,6 +14,7 @@ use super::stage::Stage;
 use crate::clock;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
 use crate::reconcile::guards::counts::Count;
+use crate::reconcile::shading::CHANCES;
 use crate::ring::message::NoticeKind;
 use crate::store::anchor::Anchor;
 use crate::units::Nanos;
@@ -32,6 +33,10 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("requests", "Bid requests framed", |core| core.requests.get()),
     ("bids", "Answers with a bid", |core| core.bids.get()),
     ("bid_micros", "Sum of the maximum prices of all bids, micros", |core| core.bid_micros.get()),
+    ("shaded_bids", "Bids in first-price auctions whose price is learnt", |core| core.shaded.get()),
+    ("shaded_explored", "Of those, bids made to learn from", |core| core.shaded_explored.get()),
+    ("shaded_worth_micros", "What they were worth, CPM micros", |core| core.shaded_worth_micros.get()),
+    ("shaded_bid_micros", "What they bid, CPM micros", |core| core.shaded_bid_micros.get()),
     ("broken", "Bid requests answered 400", |core| core.broken.get()),
     ("oversized", "Bid requests in gzip answered 413", |core| core.oversized.get()),
     ("inflated", "Bid requests in gzip that were unpacked", |core| core.inflated.get()),
@@ -78,6 +83,13 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),
+    ("scored_rows", "Rows that models scored", |core| core.scored_rows.get()),
+    ("outranked", "Offers that had no place on the shortlist of those that a model looks at", |core| {
+        core.outranked.get()
+    }),
+    ("scores_averaged", "Requests valued at the average, because scoring had used up its share of the time", |core| {
+        core.averaged.get()
+    }),
     ("training_lost", "Rows of the training log lost because more were made than written", |core| {
         core.training_lost.get()
     }),
@@ -92,6 +104,8 @@ const HELD: &[(&str, &str, Read)] = &[
     ("waiting_connections", "Connections with something to be read that wait for their turn", |core| {
         core.waiting.get()
     }),
+    ("scoring_over", "1 while impressions are valued at the average for want of time", |core| core.scoring_over.get()),
+    ("score_row_nanoseconds", "What a row is taken to cost to be scored, ns", |core| core.score_row_ns.get()),
     ("profiles", "Profiles in the shard", |core| core.profiles.get()),
     ("profile_bytes", "Bytes of the profile shard in use, tables included", |core| core.profile_bytes.get()),
 ];
@@ -195,6 +209,14 @@ impl Collector for Reconciliation {
         let mut family = encoder.encode_descriptor("corebid_stops", help, None, MetricType::Counter)?;
         for count in self.0.guards.all() {
             family.encode_family(&labels(&count))?.encode_counter::<NoLabelSet, u64, f64>(&count.stops, None)?;
+        }
+        let help = "Bid that wins this share of the first-price auctions of an exchange, as learnt, CPM micros";
+        let mut family = encoder.encode_descriptor("corebid_shading_price_micros", help, None, MetricType::Gauge)?;
+        for price in self.0.prices.all() {
+            for (reaching, chance) in price.reaching.iter().zip(CHANCES) {
+                let labels = [("exchange", price.name.to_string()), ("wins", chance.to_string())];
+                family.encode_family(&labels)?.encode_gauge(&reaching.get())?;
+            }
         }
         let shadow = &self.0.shadow;
         for (name, help, counter) in [
@@ -337,8 +359,8 @@ mod tests {
         }
         assert!(!text.contains("corebid_ledger_head"), "no head was told yet");
         let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        let (by_stop, of_the_shadow, age) = (2, 2, 1);
-        assert_eq!(helps, Gauges::new(0).all().count() + by_stop + of_the_shadow + age);
+        let (by_stop, of_the_shadow, of_shading, age) = (2, 2, 1, 1);
+        assert_eq!(helps, Gauges::new(0).all().count() + by_stop + of_the_shadow + of_shading + age);
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! There is one kind of comparison and one of membership, and both go left when they hold. XGBoost's `x < t` is `x <= t'` with the
 //! next smaller `f32`, and its categories, which go right, have their children changed over.
 
+mod check;
+mod walk;
+
 use std::ops::Range;
 
 /// A forest. [`Forest::check`] says whether it may be walked.
@@ -22,7 +25,8 @@ pub struct Forest {
     pub features: Vec<String>,
     /// What each output begins with; one for each class.
     pub base: Vec<f64>,
-    /// Outputs are divided by the number of trees of each: a random forest of LightGBM.
+    /// What the link takes is the raw score divided by the number of trees of its output: a random forest of LightGBM, whose raw
+    /// scores are sums nevertheless.
     pub averaged: bool,
     /// The trees, in the order in which they are added up.
     pub trees: Vec<Tree>,
@@ -37,7 +41,7 @@ pub struct Forest {
 /// Whose rules hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Library {
-    /// Values are compared, and leaves added, as `f64`.
+    /// Values are compared, and leaves added, as `f64`. What is within [`ZERO`] of 0 is 0.
     #[default]
     LightGbm,
     /// Values are rounded to `f32` first; leaves are added as `f32`.
@@ -50,7 +54,7 @@ pub enum Link {
     /// Nothing.
     #[default]
     Identity,
-    /// `1 / (1 + exp(-slope * raw))`: a probability.
+    /// `1 / (1 + exp(-slope * raw))`: a probability, of each class by itself.
     Logistic {
         /// LightGBM's `sigmoid`.
         slope: f64,
@@ -59,6 +63,12 @@ pub enum Link {
     Exponential,
     /// `exp(raw) / sum exp(raw)` over the classes.
     Softmax,
+    /// `raw * |raw|`: LightGBM's `reg_sqrt`, which learns from square roots.
+    Square,
+    /// `ln(1 + exp(raw))`: LightGBM's `cross_entropy_lambda`.
+    Softplus,
+    /// 1 above 0, else 0: XGBoost's `binary:hinge`.
+    Step,
 }
 
 /// One tree.
@@ -99,7 +109,8 @@ pub enum Test {
     /// The value is at most this. Never NaN.
     AtMost(f64),
     /// The value, cut to a whole number, is in a set of categories: words of [`Forest::sets`]. What is below zero, or beyond the
-    /// set, is not in it; nor is NaN, unless it counts as missing.
+    /// set, is not in it; nor is NaN, unless it counts as missing. LightGBM cuts first, so that -0.5 is category 0; XGBoost does
+    /// not.
     Among {
         /// The first word.
         first: u32,
@@ -142,3 +153,58 @@ impl Tree {
         self.first_leaf as usize..self.first_leaf as usize + self.leaves as usize
     }
 }
+
+impl Library {
+    /// Its name, as the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Library::LightGbm => "lightgbm",
+            Library::XgBoost => "xgboost",
+        }
+    }
+}
+
+impl Link {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Link::Identity => "identity",
+            Link::Logistic { .. } => "logistic",
+            Link::Exponential => "exponential",
+            Link::Softmax => "softmax",
+            Link::Square => "square",
+            Link::Softplus => "softplus",
+            Link::Step => "step",
+        }
+    }
+
+    /// Turns raw scores, averaged if their forest is, into predictions.
+    pub fn apply(self, outputs: &mut [f64]) {
+        let each = |outputs: &mut [f64], link: fn(f64) -> f64| outputs.iter_mut().for_each(|raw| *raw = link(*raw));
+        match self {
+            Link::Identity => {}
+            Link::Logistic { slope } => outputs.iter_mut().for_each(|raw| *raw = logistic(slope * *raw)),
+            Link::Exponential => each(outputs, f64::exp),
+            Link::Softmax => {
+                // The largest is taken off first, so that nothing overflows.
+                let most = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                outputs
+                    .iter_mut()
+                    .for_each(|output| *output = if *output >= most { 1.0 } else { (*output - most).exp() });
+                let sum: f64 = outputs.iter().sum();
+                outputs.iter_mut().for_each(|output| *output /= sum);
+            }
+            Link::Square => each(outputs, |raw| raw * raw.abs()),
+            Link::Softplus => each(outputs, |raw| raw.max(0.0) + (-raw.abs()).exp().ln_1p()),
+            Link::Step => each(outputs, |raw| f64::from(u8::from(raw > 0.0))),
+        }
+    }
+}
+
+/// `1 / (1 + exp(-x))`.
+pub fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::rates::{self, NoRate, Rates};
+use super::scoring;
+use super::scoring::keeper::{Keeper, NotRolledBack, Standing};
 use super::supply::{self, Supply};
 use super::vendor::{Privacy, Refused, Vendor};
 use super::{Snapshot, World, demo};
@@ -32,6 +34,8 @@ pub enum Source {
         profiles: Option<PathBuf>,
         /// The score, if it is not the built-in one.
         model: Option<PathBuf>,
+        /// The trained models, if there is a rollout of any.
+        scoring: scoring::Origin,
         /// Currencies, and the account's.
         rates: rates::Origin,
         /// The MaxMind DB, if there is one.
@@ -59,7 +63,8 @@ impl Source {
             max_age_hours: config.data.rates_max_age_hours,
         };
         let (edge, privacy, supply) = (Files::of(&config.edge), config.privacy.clone(), supply::Origin::of(config));
-        Source::Files { campaigns, profiles, model, rates, geo, edge, privacy, supply }
+        let scoring = scoring::Origin::of(config);
+        Source::Files { campaigns, profiles, model, scoring, rates, geo, edge, privacy, supply }
     }
 
     /// What `--demo` (no count) or `--demo=N` asks for.
@@ -70,11 +75,12 @@ impl Source {
     /// The files whose change asks for a reload.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
         let (files, edge) = match self {
-            Source::Files { campaigns, model, rates, geo, edge, privacy, supply, .. } => {
+            Source::Files { campaigns, model, scoring, rates, geo, edge, privacy, supply, .. } => {
                 let (vendors, table) = (privacy.vendor_list.as_ref(), supply.table.as_ref());
-                ([Some(campaigns), model.as_ref(), rates.file.as_ref(), geo.as_ref(), vendors, table], Some(edge))
+                let (rollout, rates) = (scoring.rollout.as_ref(), rates.file.as_ref());
+                ([Some(campaigns), model.as_ref(), rollout, rates, geo.as_ref(), vendors, table], Some(edge))
             }
-            _ => ([None; 6], None),
+            _ => ([None; 7], None),
         };
         files.into_iter().flatten().map(PathBuf::as_path).chain(edge.into_iter().flat_map(Files::iter))
     }
@@ -95,6 +101,7 @@ pub struct Data {
     slots: Slots,
     geo: Option<Stamped<Geo>>,
     supply: Option<Stamped<Supply>>,
+    rollouts: Keeper,
     /// Built once; what every core gets shares its data.
     snapshot: Snapshot,
 }
@@ -139,7 +146,11 @@ impl Data {
         let users = UserKeys::new(user_key.0.first_chunk().expect("a key is longer than 16 bytes"));
         let nothing = Snapshot::new(0, Vec::new(), Linear::default(), World::default());
         let (profiles, slots) = (Profiles::default(), Slots::new());
-        let mut data = Data { source, users, profiles, slots, geo: None, supply: None, snapshot: nothing };
+        let rollouts = match &source {
+            Source::Files { scoring, .. } => Keeper::open(scoring.clone())?,
+            _ => Keeper::default(),
+        };
+        let mut data = Data { source, users, profiles, slots, geo: None, supply: None, rollouts, snapshot: nothing };
         // There is nothing yet that a file with a mistake could leave in use.
         if let Some(Kept { error, .. }) = data.reload().kept.into_iter().next() {
             return Err(error);
@@ -152,7 +163,7 @@ impl Data {
         Ok(data)
     }
 
-    /// Reads campaigns, model and rates again, and the geo file, the supply table and the lists of whom to turn away if they have changed;
+    /// Reads campaigns, model, rollout and rates again, and the geo file, the supply table and the lists of whom to turn away if they have changed;
     /// profiles stay. Every file is taken up or kept by itself: a mistake in one holds up none of the others.
     pub fn reload(&mut self) -> Reloaded {
         let (now, old) = (clock::wall(), &self.snapshot);
@@ -189,6 +200,8 @@ impl Data {
                 let privacy = Privacy { vendor, assume: privacy.assume_gdpr };
                 let model = model.as_deref().map_or_else(|| Ok(Linear::default()), Linear::load);
                 let model = taken("weights", model, &mut kept);
+                taken("models", self.rollouts.reload(), &mut kept);
+                let scoring = self.rollouts.serving();
                 let read = campaign::load(campaigns, &mut self.slots).and_then(|read| match supply.lacks(&read) {
                     Some(what) => Err(FileError { path: campaigns.clone(), line: 0, what }),
                     None => Ok(read),
@@ -200,7 +213,7 @@ impl Data {
                 (
                     campaigns,
                     model.unwrap_or_else(|| old.model.clone()),
-                    World { rates, geo, edge, privacy, supply, now },
+                    World { scoring, rates, geo, edge, privacy, supply, now },
                 )
             }
             Source::BuiltIn => (Some(demo::built_in(&mut self.slots)), Linear::default(), World::at(now)),
@@ -213,6 +226,31 @@ impl Data {
             None => old.with(model, world),
         };
         Reloaded { replaced: std::mem::replace(&mut self.snapshot, new), kept }
+    }
+
+    /// Goes back to the rollout before, with all else as it is. The snapshot before this, if there is another now.
+    ///
+    /// # Errors
+    /// Why there is none; nothing has changed then.
+    pub fn roll_back(&mut self) -> Result<Option<Snapshot>, NotRolledBack> {
+        if !self.rollouts.roll_back()? {
+            return Ok(None);
+        }
+        let new = self.snapshot.scored_by(self.rollouts.serving());
+        Ok(Some(std::mem::replace(&mut self.snapshot, new)))
+    }
+
+    /// How it stands with the rollout.
+    pub fn standing(&self) -> Standing {
+        self.rollouts.standing()
+    }
+
+    /// Writes down which rollout serves, if that has changed: for the process that bids, and no other that reads its files.
+    ///
+    /// # Errors
+    /// After a restart another one may serve.
+    pub fn remember(&mut self) -> Result<(), FileError> {
+        self.rollouts.save()
     }
 
     /// Checks that every exchange of a configuration can be bid at in the currency agreed with it. Rates that are too old
@@ -244,7 +282,8 @@ impl Data {
 
     /// A snapshot for one core.
     pub fn snapshot(&self) -> Box<Snapshot> {
-        Box::new(self.snapshot.clone())
+        let room = scoring::Room::of(self.snapshot.scoring.as_deref());
+        Box::new(Snapshot { room, ..self.snapshot.clone() })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod document;
 pub mod campaign;
 pub mod demo;
 pub mod model;
+pub mod scoring;
 pub mod features;
 pub mod profiles;
 pub mod rates;
@@ -35,6 +36,10 @@ pub struct Snapshot {
     pub targeting: Arc<targeting::Index>,
     /// What a user is worth to them.
     pub model: model::Linear,
+    /// The trained models that say so better, if there is a rollout of any.
+    pub scoring: Option<Arc<scoring::Rollout>>,
+    /// Where a core scores with it; the core takes it.
+    pub room: scoring::Room,
     /// What currencies are worth.
     pub rates: rates::Rates,
     /// Where addresses are, if there is a file of it.
@@ -54,6 +59,8 @@ pub struct Snapshot {
 /// What a snapshot holds besides campaigns and model.
 #[derive(Clone, Debug, Default)]
 pub struct World {
+    /// The trained models.
+    pub scoring: Option<Arc<scoring::Rollout>>,
     /// What currencies are worth.
     pub rates: rates::Rates,
     /// Where addresses are.
@@ -89,6 +96,12 @@ impl Snapshot {
         self.geo.as_deref()?.find(ip)
     }
 
+    /// The name of an arm; empty without a rollout.
+    #[inline]
+    pub fn arm(&self, id: crate::units::ArmId) -> &str {
+        self.scoring.as_deref().and_then(|rollout| rollout.get(id)).map_or("", |arm| &arm.name)
+    }
+
     /// A snapshot of these campaigns: builds the index.
     pub fn new(version: u64, mut campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
         campaign::count_by_advertiser(&mut campaigns);
@@ -101,11 +114,18 @@ impl Snapshot {
         Snapshot::of(self.version + 1, (self.campaigns.clone(), self.targeting.clone()), model, world)
     }
 
+    /// The snapshot after this one, with other models and all else as it is.
+    pub fn scored_by(&self, scoring: Option<Arc<scoring::Rollout>>) -> Snapshot {
+        // Of its own: see `is_shared`.
+        let calendar = Arc::new((*self.calendar).clone());
+        Snapshot { version: self.version + 1, scoring, calendar, ..self.clone() }
+    }
+
     fn of(
         version: u64,
         (campaigns, targeting): (Arc<[campaign::Campaign]>, Arc<targeting::Index>),
         model: model::Linear,
-        World { rates, geo, edge, privacy, supply, now }: World,
+        World { scoring, rates, geo, edge, privacy, supply, now }: World,
     ) -> Snapshot {
         let calendar = calendar::Calendar::of(now, targeting.zones());
         let calendar = Arc::new(calendar.expect("the zones of campaigns are checked as they are read"));
@@ -115,6 +135,8 @@ impl Snapshot {
             campaigns,
             targeting,
             model,
+            scoring,
+            room: scoring::Room::default(),
             rates,
             geo,
             calendar,

@@ -58,7 +58,8 @@ impl UserKeys {
     }
 }
 
-fn siphash(k0: u64, k1: u64, bytes: &[u8]) -> u64 {
+/// SipHash-2-4.
+pub(super) fn siphash(k0: u64, k1: u64, bytes: &[u8]) -> u64 {
     let mut v = [
         k0 ^ 0x736f_6d65_7073_6575,
         k1 ^ 0x646f_7261_6e64_6f6d,

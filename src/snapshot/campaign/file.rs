@@ -139,12 +139,12 @@ fn other_categories(node: Node) -> Result<Vec<(u16, Vec<String>)>, Fault> {
 }
 
 fn goal(table: &mut Table) -> Result<Goal, Fault> {
-    let mut read = |key| table.read(key, |node| amount(node, MAX_GOAL.0));
+    let mut read = |key| table.read(key, |node| Ok((node.line, amount(node, MAX_GOAL.0)?)));
     match (read("cpc")?, read("cpa")?) {
         (None, None) => Ok(Goal::Cpm),
-        (Some(click), None) => Ok(Goal::Cpc(Micros(click))),
-        (None, Some(conversion)) => Ok(Goal::Cpa(Micros(conversion))),
-        (Some(_), Some(_)) => fault(table.line, "it pays by click (`cpc`) or by conversion (`cpa`), and not by both"),
+        (Some((_, click)), None) => Ok(Goal::Cpc(Micros(click))),
+        (None, Some((_, conversion))) => Ok(Goal::Cpa(Micros(conversion))),
+        (Some((line, _)), Some(_)) => fault(line, "it pays by click (`cpc`) or by conversion (`cpa`), and not by both"),
     }
 }
 

@@ -115,6 +115,8 @@ reasons! {
     Paced "paced" Afford 0;
     /// No candidate's sub-lease affords its price.
     Budget "budget" Afford 0;
+    /// No candidate that is left got a place on the shortlist of those that a model looks at, or has a model for what it pays by.
+    Outranked "outranked" Score 0;
     /// Every candidate was scored, and its price is below the floor.
     Floor "floor" Price 0;
     /// Only campaigns that take a page whole are left, and this page is not to be had whole.
