@@ -91,7 +91,7 @@ impl Arm {
 }
 
 impl Rollout {
-    fn new(split: Split, salt: &str, arms: Vec<Arm>, order: &[ArmId]) -> Rollout {
+    pub(crate) fn new(split: Split, salt: &str, arms: Vec<Arm>, order: &[ArmId]) -> Rollout {
         let digest = blake3::hash(salt.as_bytes());
         let (words, _) = digest.as_bytes().as_chunks::<8>();
         let mut end = 0;
