@@ -26,8 +26,8 @@ use corebid::market::corpus;
 use corebid::metrics::core::CoreMetrics;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
-use corebid::snapshot::features::Schema;
 use corebid::snapshot::edge::Files;
+use corebid::snapshot::features::Schema;
 use corebid::snapshot::supply::{Body, Builder, Kind, Origin, Policy};
 use corebid::units::UnixMillis;
 use fetching::{Asked, Mood, Store};
@@ -192,7 +192,8 @@ fn campaigns(folder: &Folder) -> Source {
             3,
             "[campaigns.targeting]\ncountries = { exclude = [\"FRA\"] }\nsites = { exclude = [\"x.example\"] }\n",
         )
-        + &campaign(4, "supply = \"require\"\n").replace("<b>", "<b onclick='${CLICK_NOTICE_URL}' id='${CONVERSION_TOKEN}'>");
+        + &campaign(4, "supply = \"require\"\n")
+            .replace("<b>", "<b onclick='${CLICK_NOTICE_URL}' id='${CONVERSION_TOKEN}'>");
     // Long enough to be packed.
     let text = text.replace("</b>", &format!("{}</b>", "a banner ".repeat(100)));
     Source::Files {

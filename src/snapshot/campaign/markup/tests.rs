@@ -131,7 +131,11 @@ fn expand(text: &str, said: &Said, xml: bool) -> String {
                 }
                 _ => return None,
             };
-            Some((value, after, matches!(name, "CLICK_URL" | "BILL_URL" | "CLICK_NOTICE_URL" | "CONVERSION_NOTICE_URL")))
+            Some((
+                value,
+                after,
+                matches!(name, "CLICK_URL" | "BILL_URL" | "CLICK_NOTICE_URL" | "CONVERSION_NOTICE_URL"),
+            ))
         });
         match filled {
             Some((value, after, begins)) => {
