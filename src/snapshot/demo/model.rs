@@ -7,10 +7,10 @@ use crate::model::registry::Served;
 use crate::snapshot::scoring::Rollout;
 
 const FILES: [(&str, &[u8]); 4] = [
-    ("model.corebid", include_bytes!("../demo.rs")),
-    ("schema.toml", include_bytes!("../demo.rs")),
-    ("meta.json", include_bytes!("../demo.rs")),
-    ("parity.csv", include_bytes!("../demo.rs")),
+    ("model.corebid", include_bytes!("model/model.corebid")),
+    ("schema.toml", include_bytes!("model/schema.toml")),
+    ("meta.json", include_bytes!("model/meta.json")),
+    ("parity.csv", include_bytes!("model/parity.csv")),
 ];
 
 /// A rollout of nothing but that.
