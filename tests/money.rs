@@ -447,7 +447,7 @@ impl World {
                     }
                 }
                 Order::Counted { .. } | Order::Erase { .. } => {}
-                Order::Pace { .. } | Order::Quota { .. } | Order::Drain => {}
+                Order::Pace { .. } | Order::Quota { .. } | Order::Curve { .. } | Order::Drain => {}
             }
         }
     }

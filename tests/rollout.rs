@@ -160,7 +160,8 @@ fn going_back_is_at_once_and_lasts() {
     let mut data = load(&folder).unwrap();
     data.remember().unwrap();
     assert_eq!(data.roll_back().unwrap_err(), NotRolledBack::NoneBefore);
-    let (first, bad) = (arms(&data), rollout(&[("control", "share = 50"), ("challenger", "share = 50\nclick = \"ctr/2\"")]));
+    let (first, bad) =
+        (arms(&data), rollout(&[("control", "share = 50"), ("challenger", "share = 50\nclick = \"ctr/2\"")]));
     folder.write("rollout.toml", &bad);
     assert_eq!(data.reload().kept, []);
     data.remember().unwrap();
@@ -245,7 +246,7 @@ fn a_running_bidder_splits_counts_and_goes_back() {
     let config = folder.configure("debug_header = true", "", &campaign(1, ""));
     let text = fs::read_to_string(&config).unwrap();
     folder.write("corebid.toml", format!("{text}[score]\nrollout = \"rollout.toml\"\nregistry = \"models\"\n"));
-    let even = rollout(&[("control", "share = 50\nclick = \"ctr/1\""), ("challenger", "share = 50\nclick = \"ctr/2\"")]);
+    let even = rollout(&[("control", "share = 50\nclick = \"ctr/1\""), ("challenger", "share = 50")]);
     folder.write("rollout.toml", &even);
     let mut bidder = Bidder::start(&["--config", &config]);
     let (code, view, _) = model(&bidder, "arms");
@@ -278,10 +279,14 @@ fn a_running_bidder_splits_counts_and_goes_back() {
     let arms_of = |metric: &str| ["control", "challenger"].map(|arm| bidder.metric(metric, &format!("\"{arm}\"")));
     let wins = arms_of("corebid_arm_wins_total");
     assert_eq!(wins.iter().sum::<u64>(), 1);
-    assert_eq!((arms_of("corebid_arm_bills_total"), arms_of("corebid_arm_billed_micros_total")), (wins, wins.map(|won| 500 * won)));
+    assert_eq!(
+        (arms_of("corebid_arm_bills_total"), arms_of("corebid_arm_billed_micros_total")),
+        (wins, wins.map(|won| 500 * won))
+    );
 
-    // A new file is taken up by itself; a mistake is told, and changes nothing.
-    folder.write("rollout.toml", rollout(&[("control", "share = 10\nclick = \"ctr/2\""), ("challenger", "share = 90")]));
+    // A new file is taken up by itself, with a model that nobody has read yet; a mistake is told, and changes nothing.
+    folder
+        .write("rollout.toml", rollout(&[("control", "share = 10\nclick = \"ctr/2\""), ("challenger", "share = 90")]));
     eventually("the new shares", || (shares(&model(&bidder, "arms").1)[0].1 == 1_000).then_some(()));
     folder.write("rollout.toml", rollout(&[("control", "share = 10")]));
     eventually("the mistake", || bidder.log().contains("the old models keep serving").then_some(()));
@@ -296,12 +301,14 @@ fn a_running_bidder_splits_counts_and_goes_back() {
     assert!(view["rolled_back"].as_bool().unwrap());
     let rolled_back = |bidder: &Bidder| {
         let text = String::from_utf8(bidder.admin("/metrics").body).unwrap();
-        text.lines().find_map(|line| line.strip_prefix("corebid_rollout_rolled_back{split=\"user\"} ").map(str::to_owned))
+        text.lines()
+            .find_map(|line| line.strip_prefix("corebid_rollout_rolled_back{split=\"user\"} ").map(str::to_owned))
     };
     assert_eq!(rolled_back(&bidder).as_deref(), Some("1.0"));
     assert_eq!(bidder.metric("corebid_arm_wins_total", ""), 1, "the arms are the same, and so is what they won");
 
-    folder.write("rollout.toml", rollout(&[("control", "share = 20\nclick = \"ctr/2\""), ("challenger", "share = 80")]));
+    folder
+        .write("rollout.toml", rollout(&[("control", "share = 20\nclick = \"ctr/2\""), ("challenger", "share = 80")]));
     eventually("a file that says something else", || (rolled_back(&bidder).as_deref() == Some("0.0")).then_some(()));
     assert_eq!(model(&bidder, "rollback").0, Some(0));
     bidder.stop();

@@ -28,8 +28,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let cores: Vec<&'static CoreMetrics> =
-            (0..2).map(|_| &*Box::leak(Box::new(CoreMetrics::default()))).collect();
+        let cores: Vec<&'static CoreMetrics> = (0..2).map(|_| &*Box::leak(Box::new(CoreMetrics::default()))).collect();
         let gauges = Arc::new(Gauges::new(0));
         let arms = Arc::new(Arms::new(cores.clone(), gauges.clone()));
         let mut registry = Registry::default();
@@ -105,7 +104,8 @@ fn scores_are_held_against_those_of_the_test() {
     };
     bench.says(&[&scores(0, 200), &scores(4, 100), &scores(9, 0)]);
     let text = bench.text();
-    let psi = text.lines().find_map(|line| line.strip_prefix("corebid_arm_score_psi{arm=\"control\",target=\"click\"} "));
+    let psi =
+        text.lines().find_map(|line| line.strip_prefix("corebid_arm_score_psi{arm=\"control\",target=\"click\"} "));
     let psi: f64 = psi.expect(&text).parse().unwrap();
     assert!((psi - 0.759_399_5).abs() < 1e-6, "{psi}");
 
