@@ -23,6 +23,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use crate::bid::train::Row;
 use crate::clock;
 use crate::config::Training;
+use crate::limits;
 use crate::metrics::counter::Counter;
 use crate::ring::message::Outcome;
 use crate::ring::spsc;
@@ -35,6 +36,9 @@ use file::Files;
 const PERIOD: Duration = Duration::from_millis(100);
 /// Rows that go to the disk together, about: 2 MB.
 const BATCH: usize = 4096;
+/// What the thread may hold, bytes: rows that wait, the pages of one group of them, what the ends of two files will say of
+/// theirs, and outcomes on their way.
+pub const MEMORY: usize = 2 * BATCH * size_of::<Row>() + limits::OUTCOMES * size_of::<Outcome>() + (24 << 20);
 
 /// What the thread counts; it is the only writer.
 #[derive(Debug, Default)]
