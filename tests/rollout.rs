@@ -248,7 +248,7 @@ fn a_running_bidder_splits_counts_and_goes_back() {
     folder.write("corebid.toml", format!("{text}[score]\nrollout = \"rollout.toml\"\nregistry = \"models\"\n"));
     let even = rollout(&[("control", "share = 50\nclick = \"ctr/1\""), ("challenger", "share = 50")]);
     folder.write("rollout.toml", &even);
-    let mut bidder = Bidder::start(&["--config", &config]);
+    let bidder = Bidder::start(&["--config", &config]);
     let (code, view, _) = model(&bidder, "arms");
     let even_shares = [("control".to_owned(), 5_000), ("challenger".to_owned(), 5_000)];
     assert_eq!((code, shares(&view)), (Some(0), even_shares.to_vec()));
@@ -312,7 +312,7 @@ fn a_running_bidder_splits_counts_and_goes_back() {
     eventually("a file that says something else", || (rolled_back(&bidder).as_deref() == Some("0.0")).then_some(()));
     assert_eq!(model(&bidder, "rollback").0, Some(0));
     bidder.stop();
-    let mut bidder = Bidder::start(&["--config", &config]);
+    let bidder = Bidder::start(&["--config", &config]);
     assert_eq!(shares(&model(&bidder, "arms").1), even_shares, "it stays rolled back");
     bidder.stop();
 }
