@@ -44,6 +44,9 @@ pub struct Args {
     /// Log what bids were made with, and what came of them, in this folder, for `scripts/train`
     #[arg(long, value_name = "DIR")]
     training: Option<PathBuf>,
+    /// Only requests that a plain banner campaign would bid on, instead of the usual mix of an exchange
+    #[arg(long)]
+    plain: bool,
     /// How many different requests there are
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=200_000))]
     bodies: u32,
@@ -116,7 +119,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             seconds: args.seconds,
             // The bid core keeps its CPU to itself where there are two.
             core: Some(topology.reconcile),
-            corpus: Some(corpus::corpus(1, args.bodies as usize)),
+            corpus: Some(match args.plain {
+                true => corpus::plain(1, args.bodies as usize),
+                false => corpus::corpus(1, args.bodies as usize),
+            }),
             goals: goals(&node),
             ..exchange::Options::default()
         },

@@ -206,7 +206,7 @@ impl Served {
             ));
         }
 
-        let engine = Engine::build(&forest).map_err(|error| refused(MODEL, error.to_string()))?;
+        let engine = Engine::build(&forest);
         let served = Served {
             version: version.clone(),
             target,

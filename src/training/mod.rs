@@ -9,7 +9,7 @@ mod file;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -93,11 +93,19 @@ pub fn open(config: &Training) -> Result<Option<Opened>, OpenError> {
         Some(path) => Schema::load(path).map_err(|error| OpenError(error.to_string()))?,
         None => Schema::builtin(),
     };
+    prepare(dir)?;
+    Ok(Some(Opened { dir: dir.clone(), config: config.clone(), schema }))
+}
+
+/// Makes the folder, removes what an earlier process left half written, and makes sure that it can be written.
+///
+/// # Errors
+/// It cannot be.
+pub fn prepare(dir: &Path) -> Result<(), OpenError> {
     file::prepare(dir).map_err(|error| {
         let dir = dir.display();
         OpenError(format!("{dir}: cannot write the training log: {error}; set training.dir to a folder that can be"))
-    })?;
-    Ok(Some(Opened { dir: dir.clone(), config: config.clone(), schema }))
+    })
 }
 
 /// A folder that can be written.
@@ -261,3 +269,6 @@ impl Collector for Metrics {
         encoder.encode_gauge(&failing.get())
     }
 }
+
+#[cfg(test)]
+mod tests;
