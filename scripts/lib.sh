@@ -83,18 +83,18 @@ need_prometheus() {
     if [ -d /run/systemd/system ]; then as_root systemctl disable --quiet --now prometheus; fi
 }
 
-# Python with the packages of a requirements file, in a virtual environment of its own; `python` is its name.
-need_python_packages() {
-    need python3 python3 python3-venv
-    # LightGBM's own threads.
-    ldconfig -p | grep -q libgomp.so.1 || need no-such-command libgomp1
-    local place
-    place=$PWD/target/python-$(sha256sum "$1" | cut -c1-12)
-    python=$place/bin/python
-    [ -e "$place/complete" ] && return
-    say "installing Python packages of $1"
+# The Python of scripts/requirements.txt, as target/python: an environment of its own.
+need_python() {
+    local place=target/python
+    # The mark is made last: an environment that has it is whole.
+    if cmp -s scripts/requirements.txt "$place/installed"; then return; fi
+    need python3 python3
+    # Debian has the parts of an environment, and of LightGBM its threads, in packages that bring no command.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || need ensurepip python3-venv
+    ldconfig -p | grep -q 'libgomp\.so\.1' || need libgomp libgomp1
+    say "installing the Python packages of scripts/requirements.txt"
     rm -rf "$place"
-    python3 -m venv "$place" || { need no-such-command python3-venv; python3 -m venv "$place"; }
-    "$python" -m pip install --quiet --disable-pip-version-check --requirement "$1"
-    touch "$place/complete"
+    python3 -m venv "$place"
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --requirement scripts/requirements.txt
+    cp scripts/requirements.txt "$place/installed"
 }

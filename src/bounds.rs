@@ -17,6 +17,10 @@ use crate::metrics::stalls;
 use crate::profile::count::Count;
 use crate::profile::fetched::Fetched;
 use crate::ring::message::{Event, Order};
+use crate::shading::Arm;
+use crate::shading::cell::CELLS;
+use crate::shading::curve::Curve;
+use crate::shading::grid::BINS;
 use crate::units::Nanos;
 
 /// Between buffers of a core ([`crate::bid::net`]), bytes.
@@ -29,6 +33,10 @@ const PROCESS_REST: usize = 64 * 1024 * 1024;
 const ADMIN_BYTES: usize = 640 * 1024;
 /// One sum of reservations ([`crate::reconcile`]), bytes.
 const COHORT: usize = 48;
+/// A bid that is watched, and its place in a table that is half full, bytes.
+const WATCHED: usize = 2 * (96 + 2 * 24);
+/// The evidence of one cell, and its place in the table of cells, bytes.
+const EVIDENCE: usize = 3 * 4 * BINS + 256;
 /// The shortest bid request that can be bid on, bytes: a head and a document with one impression.
 const BID_REQUEST: usize = 128;
 
@@ -93,6 +101,7 @@ impl Bound {
                     limits::PARKED_BIDS * (limits::PARKED_BYTES + limits::HEAD_BYTES) + 2 * limits::FETCHED * fetched,
                 ),
             ),
+            ("curves", shaded(config) * CELLS * size_of::<Curve>()),
             ("counters", size_of::<CoreMetrics>() + when(config.supply.paths, 2 * limits::PATHS * 256)),
             ("rest", CORE_REST),
         ];
@@ -104,6 +113,7 @@ impl Bound {
         let process = vec![
             ("loaded", loaded.after + grown),
             ("books", loaded.campaigns * config.exchanges.len().max(1) * sums * COHORT),
+            ("shading", shading(config)),
             ("admin", limits::ADMIN_CONNECTIONS * ADMIN_BYTES),
             ("ingress", config.ingress.as_ref().map_or(0, |_| ingress::memory(through_ingress(config)))),
             ("rest", PROCESS_REST),
@@ -149,6 +159,17 @@ pub fn connections(config: &Config, descriptors: u64, cores: usize) -> usize {
     // With next to none, half of them are reserved.
     let shared = descriptors - reserved.min(descriptors / 2);
     (shared / cores).clamp(1, limits::CONNECTIONS)
+}
+
+/// Exchanges whose bids are shaded.
+fn shaded(config: &Config) -> usize {
+    config.exchanges.iter().filter(|exchange| exchange.shading.arm != Arm::None).count()
+}
+
+/// What prices are learnt from, bytes: evidence of cells, and bids that are watched.
+fn shading(config: &Config) -> usize {
+    let cells = (shaded(config) * CELLS).min(limits::SHADING_CELLS);
+    cells * EVIDENCE + shaded(config) * limits::SHADED_BIDS * WATCHED
 }
 
 /// Connections that may come through the ingress, if there is one.

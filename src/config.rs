@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod privacy;
 pub mod profiles;
 pub mod miss;
+pub mod shading;
 pub mod supply;
 pub mod audit;
 pub mod score;

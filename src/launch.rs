@@ -35,6 +35,7 @@ use crate::bid::train::{RowLog, Sample};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
 use crate::config::process::Effort;
+use crate::config::shading::Silence;
 use crate::config::{self, Config};
 use crate::harden::panic::{Drill, Who};
 use crate::ingress::Ingress;
@@ -57,6 +58,7 @@ use crate::reconcile::fleet::Wire;
 use crate::reconcile::gauges::Gauges;
 use crate::reconcile::quota::Limit;
 use crate::reconcile::server::{self as reconciliation, Command, CoreEnds, Ended};
+use crate::reconcile::shading::Lessons;
 use crate::reconcile::{Horizons, Parts, Settings};
 use crate::reload::{self, Asked, Reloader, Reloads, counted, funding, spends};
 use crate::ring::{spsc, wake};
@@ -71,7 +73,7 @@ use crate::stores::start::Fleet;
 use crate::stores::{self, Stores};
 use crate::topology::Topology;
 use crate::training;
-use crate::units::{CoreId, ExchangeId, ExchangeKey};
+use crate::units::{CoreId, ExchangeId, ExchangeKey, Nanos};
 
 /// What to start.
 #[derive(Debug)]
@@ -338,6 +340,7 @@ impl Reserved {
         }
         commands.send(Command::Limits(limits(&config))).map_err(failed)?;
         commands.send(Command::Exchanges(horizon_of_each(&config))).map_err(failed)?;
+        commands.send(Command::Lessons(lessons(&config))).map_err(failed)?;
         commands.send(Command::Counted(counted(&data))).map_err(failed)?;
         commands.send(Command::Spends(spends(&data))).map_err(failed)?;
         commands.send(Command::Campaigns(funding(&data))).map_err(failed)?;
@@ -660,6 +663,16 @@ fn leases(_: usize, _: &Config) -> Result<Accounts, LaunchError> {
 
 fn horizon_of_each(config: &Config) -> Vec<(ExchangeKey, u64)> {
     config.exchanges.iter().map(|exchange| (ExchangeKey::of(&exchange.name), exchange.rules.h2_ms())).collect()
+}
+
+fn lessons(config: &Config) -> Vec<Lessons> {
+    let of = |exchange: &config::Exchange| Lessons {
+        name: exchange.name.as_str().into(),
+        arm: exchange.shading.arm,
+        judged_ns: u64::from(exchange.shading.judge_seconds) * Nanos::SECOND,
+        silence_is_loss: exchange.shading.silence == Silence::Lost,
+    };
+    config.exchanges.iter().map(of).collect()
 }
 
 fn horizons(config: &Config) -> Horizons {

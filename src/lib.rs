@@ -41,6 +41,7 @@ pub mod wire;
 pub mod bid;
 pub mod snapshot;
 pub mod model;
+pub mod shading;
 pub mod ring;
 pub mod reconcile;
 pub mod authority;

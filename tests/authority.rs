@@ -247,7 +247,11 @@ fn a_node_reports_what_is_on_its_disk() {
     };
     let (kind, price) = (NoticeKind::Bill, NoticePrice::Cpm(CpmMicros(PRICE.0 / 2)));
     let (multiplier, path) = (Multiplier::ONE, PathKey::NONE);
-    node.on_event(NOW, CoreId(0), Event::Notice(Notice { ticket: 1, kind, price, multiplier, path, claim }));
+    node.on_event(
+        NOW,
+        CoreId(0),
+        Event::Notice(Notice { ticket: 1, kind, price, multiplier, path, arm: ArmId(0), claim }),
+    );
     node.on_event(NOW, CoreId(0), Event::Short { slot, lease, wanted: bids(60) });
     node.poll(NOW);
     let between = node.report(NOW).expect("it wants more");

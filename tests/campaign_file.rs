@@ -8,7 +8,7 @@ use corebid::bid::server::ANSWER_ROOM;
 use corebid::limits;
 use corebid::profile::count::{Per, Window};
 use corebid::snapshot::campaign;
-use corebid::snapshot::campaign::markup::{Markup, Signals, Values};
+use corebid::snapshot::campaign::markup::{Markup, Outcomes, Signals, Values};
 use corebid::snapshot::campaign::{
     Ad, BannerAd, Campaign, CampaignError, Circle, Creative, Flight, Mode, Pacing, Shape, Slots, Spending, Targeting,
     load,

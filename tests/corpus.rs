@@ -45,6 +45,12 @@ mod ledger;
 mod markup;
 #[path = "../fuzz/cases/model.rs"]
 mod model;
+#[path = "../fuzz/cases/model_archive.rs"]
+mod model_archive;
+#[path = "../fuzz/cases/model_lightgbm.rs"]
+mod model_lightgbm;
+#[path = "../fuzz/cases/model_xgboost.rs"]
+mod model_xgboost;
 #[path = "../fuzz/cases/notice.rs"]
 mod notice;
 #[path = "../fuzz/cases/openrtb_request.rs"]
@@ -100,6 +106,9 @@ const TARGETS: &[(&str, Check)] = &[
     ("ledger", ledger::check),
     ("markup", markup::check),
     ("model", model::check),
+    ("model_archive", model_archive::check),
+    ("model_lightgbm", model_lightgbm::check),
+    ("model_xgboost", model_xgboost::check),
     ("notice", notice::check),
     ("openrtb_request", openrtb_request::check),
     ("price", price::check),

@@ -169,6 +169,7 @@ impl Bidder {
                 price,
                 multiplier: Multiplier::ONE,
                 path: PathKey::NONE,
+                arm: ArmId(0),
                 claim,
             }))
             .unwrap();
@@ -480,7 +481,7 @@ fn a_bid_of_version_1_is_billed() {
         };
         let (kind, price) = (NoticeKind::Bill, NoticePrice::Cpm(CpmMicros(1_000_000)));
         let (multiplier, path) = (Multiplier::ONE, PathKey::NONE);
-        let notice = Notice { ticket: bid, kind, price, multiplier, path, claim };
+        let notice = Notice { ticket: bid, kind, price, multiplier, path, arm: ArmId(0), claim };
         solo.node.on_event(now, CoreId(0), Event::Notice(notice));
     }
     solo.talk(now);

@@ -240,6 +240,7 @@ fn a_record_is_written_and_synced_before_its_200() {
             price: NoticePrice::Cpm(price),
             multiplier: Multiplier::ONE,
             path: PathKey::NONE,
+            arm: ArmId(0),
             claim,
         };
         node.solo.node.on_event(node.now, CoreId(0), Event::Notice(notice));

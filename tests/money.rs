@@ -103,7 +103,10 @@ enum Price {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let core = || 0..CORES;
     let index = any::<prop::sample::Index>;
-    let kind = prop_oneof![4 => Just(NoticeKind::Bill), 1 => Just(NoticeKind::Win), 2 => Just(NoticeKind::Loss)];
+    let kind = prop_oneof![
+        4 => Just(NoticeKind::Bill), 1 => Just(NoticeKind::Win), 2 => Just(NoticeKind::Loss),
+        1 => Just(NoticeKind::Click), 1 => Just(NoticeKind::Conversion)
+    ];
     let price = prop_oneof![6 => (0..150i64).prop_map(Price::Part), 1 => Just(Price::Empty), 1 => Just(Price::Audit)];
     let pass = prop_oneof![
         10 => 0..3_000u64, 3 => 3_000..30_000u64, 2 => 30_000..900_000u64, 1 => 900_000..4_000_000u64
@@ -326,6 +329,7 @@ impl World {
             price,
             multiplier,
             path: path(&claim),
+            arm: ArmId(0),
             claim,
         }));
     }
@@ -767,7 +771,8 @@ fn a_budget_cut_stops_the_campaign() {
 fn answer_to(world: &mut World, kind: NoticeKind, claim: Claim) -> Noticed {
     let ticket = u64::MAX;
     let price = NoticePrice::Cpm(claim.price);
-    let notice = Notice { ticket, kind, price, multiplier: claim.terms.multiplier, path: path(&claim), claim };
+    let notice =
+        Notice { ticket, kind, price, multiplier: claim.terms.multiplier, path: path(&claim), arm: ArmId(0), claim };
     world.solo.node.on_event(world.now, CoreId(0), Event::Notice(notice));
     world.solo.talk(world.now);
     while let Some(batch) = world.solo.node.journal().take() {
@@ -966,7 +971,8 @@ fn heard_again(world: &mut World, claims: &[Claim]) -> bool {
     for claim in claims {
         let (price, multiplier) = (NoticePrice::Cpm(claim.price), claim.terms.multiplier);
         let path = path(claim);
-        let notice = Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price, multiplier, path, claim: *claim };
+        let notice =
+            Notice { ticket: u64::MAX, kind: NoticeKind::Bill, price, multiplier, path, arm: ArmId(0), claim: *claim };
         world.solo.node.on_event(world.now, CoreId(1), Event::Notice(notice));
     }
     world.solo.node.orders(CoreId(1)).retain(|order| !matches!(order, Order::Noticed { ticket: u64::MAX, .. }));

@@ -1,7 +1,7 @@
 //! Does a native response fill what a placement asks for, with the best that was ordered?
 
 use corebid::limits;
-use corebid::snapshot::campaign::markup::Values;
+use corebid::snapshot::campaign::markup::{Outcomes, Values};
 use corebid::snapshot::campaign::native::{ImagePart, NativeParts};
 use corebid::snapshot::campaign::{Ad, NativeAd, Order};
 use corebid::units::BidId;

@@ -1,7 +1,7 @@
 //! Is the VAST of each version what the version says, read back with an XML parser that is not ours?
 
 use corebid::limits;
-use corebid::snapshot::campaign::markup::Values;
+use corebid::snapshot::campaign::markup::{Outcomes, Values};
 use corebid::snapshot::campaign::vast::{Event, Media, Spot, Vast};
 use corebid::snapshot::campaign::{Ad, Creative, Order, StreamAd};
 use corebid::units::BidId;

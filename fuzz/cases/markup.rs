@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use corebid::market::auction::Bid;
 use corebid::market::macros::{Facts, expand};
 use corebid::market::settlement::Settlement;
-use corebid::snapshot::campaign::markup::{Context, Language, Markup, Signals, Values, is_address};
+use corebid::snapshot::campaign::markup::{Context, Language, Markup, Outcomes, Signals, Values, is_address};
 use corebid::units::{BidId, CpmMicros};
 use corebid::wire::json::{Raw, Text};
 use corebid::wire::openrtb::response::Out;
@@ -26,7 +26,11 @@ static VALUES: LazyLock<Values<'static>> = LazyLock::new(|| Values {
     price_macro: b"%%WINNING_PRICE%%",
     click_macro: b"",
     bill_url: b"https://b.example/notice/bill/x",
-    outcomes: Outcomes::NONE,
+    outcomes: Outcomes {
+        click: b"https://b.example/notice/click/x",
+        conversion: b"https://b.example/notice/conversion/y",
+        token: b"y",
+    },
     signals: Signals {
         gdpr: Some(true),
         consent: b"CPx_-",

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use corebid::ring::message::{Agreed, Claim, NoticeKind, NoticePrice};
 use corebid::units::{
-    BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, PathKey, Rate, ReservationId,
+    ArmId, BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, PathKey, Rate, ReservationId,
     Terms, UnixMillis, UserKey,
 };
 use corebid::wire::notice::{Signer, Verified, url_bytes};
@@ -32,6 +32,7 @@ const SIGNED: Claim = Claim {
 };
 
 const PATH: PathKey = PathKey([16; 6]);
+const ARM: ArmId = ArmId(5);
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(1, &[7; 32]));
 
@@ -39,20 +40,37 @@ static READINGS: LazyLock<[Reading; 3]> = LazyLock::new(|| {
     [Reading::Plain, Reading::Encrypted(Scheme::Google, PriceCipher::new(&[1; 32], &[2; 32])), Reading::Blind]
 });
 
+/// Writes the URL of any kind; its length.
+fn write(
+    signer: &Signer,
+    kind: NoticeKind,
+    claim: &Claim,
+    path: PathKey,
+    arm: ArmId,
+    price: Scheme,
+    out: &mut [u8],
+) -> usize {
+    let written = match NoticeKind::OUTCOMES.contains(&kind) {
+        true => signer.sign_outcomes(claim, path, arm).write(kind, b"", out),
+        false => signer.sign(claim, path, arm).write(kind, b"", price, out),
+    };
+    written.expect("room for a URL")
+}
+
 /// The path that was signed for a kind, without the query.
 fn genuine(kind: NoticeKind) -> Vec<u8> {
     let mut out = [0; url_bytes(0)];
-    let length = SIGNER.sign(&SIGNED, PATH).write(kind, b"", Scheme::Google, &mut out).expect("room for a URL");
+    let length = write(&SIGNER, kind, &SIGNED, PATH, ARM, Scheme::Google, &mut out);
     out[..length].split(|byte| *byte == b'?').next().unwrap_or_default().to_vec()
 }
 
-static GENUINE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| NoticeKind::ALL.map(genuine));
+static GENUINE: LazyLock<[Vec<u8>; NoticeKind::ALL.len()]> = LazyLock::new(|| NoticeKind::ALL.map(genuine));
 
 fn verify(target: &[u8]) {
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     match SIGNER.verify(target) {
-        Verified::Claim { kind, claim, path: supply, query } => {
-            assert_eq!((claim, supply), (SIGNED, PATH));
+        Verified::Claim { kind, claim, path: supply, arm, query } => {
+            assert_eq!((claim, supply, arm), (SIGNED, PATH, ARM));
             assert!(multiplier(query, claim.terms.multiplier) <= claim.terms.multiplier);
             for reading in &*READINGS {
                 if let NoticePrice::Cpm(price) = reading.price(query) {
@@ -90,7 +108,7 @@ fn signed(input: &[u8]) {
         reservation: ReservationId(recipe.u64()),
         lease: LeaseId(recipe.u64()),
         price: CpmMicros(recipe.u64().cast_signed()),
-        expires: UnixMillis(recipe.u64() >> 8),
+        expires: UnixMillis(recipe.u64() >> 16),
         user: UserKey(recipe.u64()),
         bid: BidId(std::array::from_fn(|_| recipe.u8())),
         campaign: CampaignId(recipe.u32()),
@@ -105,13 +123,14 @@ fn signed(input: &[u8]) {
         return;
     }
     let path = PathKey::from_number(recipe.u64());
+    let arm = ArmId(recipe.u8() % 8);
     let other = Signer::new(1, &[8; 32]);
     for kind in NoticeKind::ALL {
         let mut out = [0; url_bytes(0)];
-        let length = SIGNER.sign(&claim, path).write(kind, b"", Scheme::Plain, &mut out).expect("room for a URL");
-        let expected = (kind, claim, path);
+        let length = write(&SIGNER, kind, &claim, path, arm, Scheme::Plain, &mut out);
+        let expected = (kind, claim, path, arm);
         match SIGNER.verify(&out[..length]) {
-            Verified::Claim { kind, claim, path, .. } => assert_eq!((kind, claim, path), expected),
+            Verified::Claim { kind, claim, path, arm, .. } => assert_eq!((kind, claim, path, arm), expected),
             Verified::Forged | Verified::Malformed => panic!("{expected:?} does not come back"),
         }
         assert!(matches!(other.verify(&out[..length]), Verified::Forged), "another node's key");

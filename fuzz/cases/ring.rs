@@ -17,7 +17,7 @@ use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePri
 use corebid::ring::spsc::{Receiver, Sender, ring};
 use corebid::store::journal::Batch;
 use corebid::units::{
-    AdvertiserId, BidId, CampaignId, CoreId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros,
+    ArmId, AdvertiserId, BidId, CampaignId, CoreId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros,
     Multiplier, Nanos, NodeId, Now, PathKey, Rate, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
@@ -234,10 +234,11 @@ impl World {
         };
         self.cores[core].waiting.push_back(Event::Notice(Notice {
             ticket: recipe.u8().into(),
-            kind: NoticeKind::ALL[usize::from(how) % 3],
+            kind: NoticeKind::ALL[usize::from(how) % NoticeKind::ALL.len()],
             price,
             multiplier: claim.terms.multiplier,
             path: PathKey::NONE,
+            arm: ArmId(0),
             claim,
         }));
     }

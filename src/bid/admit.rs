@@ -6,6 +6,7 @@ use crate::bid::stalls::Stalls;
 use crate::bid::supply::Demand;
 use crate::config::Config;
 use crate::config::exchange::{Field, Formats, Rules};
+use crate::config::shading::Shading;
 use crate::limits;
 use crate::ring::message::Agreed;
 use crate::units::{ExchangeId, ExchangeKey, Nanos, Now};
@@ -41,6 +42,8 @@ pub struct Exchange {
     pub formats: Formats,
     /// What is asked of what it sells.
     pub demand: Demand,
+    /// How its bids are shaded.
+    pub shading: Shading,
     /// What is agreed with it.
     pub rules: Rules,
 }
@@ -79,6 +82,7 @@ impl Exchanges {
                 policy: config.supply.policy_of(exchange),
                 no_ads_txt: config.supply.no_ads_txt,
             },
+            shading: exchange.shading,
             rules: exchange.rules,
         };
         Exchanges(config.exchanges.iter().enumerate().map(exchange).collect())

@@ -29,6 +29,7 @@ pub mod frequency;
 pub mod budget;
 pub mod features;
 pub mod score;
+pub mod shade;
 pub mod price;
 pub mod offers;
 pub mod choose;
@@ -61,7 +62,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
 use crate::snapshot::profiles::Profiles;
 use crate::topology::MAX_BID_CORES;
-use crate::units::{ArmId, CoreId, Incarnation, Nanos, Now, UnixMillis, UserKey};
+use crate::units::{CoreId, Incarnation, Nanos, Now, UnixMillis, UserKey};
 use crate::wire::json;
 use crate::wire::notice::Signer;
 use crate::wire::openrtb::nobid::NoBidReason;
@@ -81,12 +82,14 @@ use frequency::FrequencyShard;
 use ids::BidIds;
 use miss::{Kept, Missed, Misses, Source, Ticket};
 use offers::{Estimate, Offer, Offers, keep};
-use paper::Paper;
+use paper::{Heard, Paper};
 use paths::Path;
 use probe::Probe;
 use profile::{Behind, ProfileShard};
 use pseudonym::Pseudonyms;
 use quote::Quote;
+use score::{Scorer, Sight};
+use shade::Shades;
 use stalls::Stalls;
 use train::{RowLog, Sample};
 use user::User;
@@ -158,6 +161,7 @@ pub struct Seed {
     snapshot: Box<Snapshot>,
     auditor: Option<Auditor>,
     row_log: Option<RowLog>,
+    score: config::Score,
     source: Option<Source>,
     shares_counts: bool,
 }
@@ -190,6 +194,7 @@ impl Seed {
             snapshot: data.snapshot(),
             auditor: None,
             row_log: None,
+            score: config.score.clone(),
             source: None,
             shares_counts: false,
         })
@@ -250,8 +255,7 @@ pub struct BidCore {
     watch: edge::Watch,
     path: supply::Room,
     pseudonyms: Pseudonyms,
-    /// Swapped between two requests.
-    pub snapshot: Box<Snapshot>,
+    snapshot: Box<Snapshot>,
     /// Filled by what the stores thread brings.
     pub profiles: ProfileShard,
     /// What waits for it.
@@ -260,6 +264,8 @@ pub struct BidCore {
     /// Filled by the reconciliation core's orders.
     pub leases: Leases,
     paper: Paper,
+    /// Filled by the reconciliation core's orders.
+    pub shades: Shades,
     events: EventSender,
     /// When the loop was kept away.
     pub stalls: Stalls,
@@ -267,6 +273,7 @@ pub struct BidCore {
     scanner: json::Scratch,
     offers: Box<Offers>,
     memory: eligible::Memory,
+    scorer: Scorer,
     /// When the answer to the request decided last had to be on its way.
     due: Nanos,
     /// Keeps the compliance log, if there is one.
@@ -287,9 +294,10 @@ impl BidCore {
             pseudonyms,
             profiles,
             paper,
-            snapshot,
+            mut snapshot,
             auditor,
             row_log,
+            score,
             source,
             shares_counts,
         } = seed;
@@ -297,6 +305,7 @@ impl BidCore {
         let behind = if source.is_some() { Behind::Store } else { Behind::Base };
         BidCore {
             quotas: Shares::new(&exchanges),
+            shades: Shades::new(&exchanges),
             duplicates: Duplicates::new(duplicates_ms),
             room: edge::Room::default(),
             watch: edge::Watch::new(impossible_devices, velocity),
@@ -304,6 +313,7 @@ impl BidCore {
             tells_why,
             exchanges,
             pseudonyms,
+            scorer: Scorer::new(&score, std::mem::take(&mut snapshot.room)),
             snapshot,
             profiles: ProfileShard::new(profiles, behind),
             misses: Misses::new(source),
@@ -321,6 +331,17 @@ impl BidCore {
             row_log,
             not_send: PhantomData,
         }
+    }
+
+    /// What it decides with.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Decides with another snapshot from now on. The one before has what else is no longer needed, for whoever frees it.
+    pub fn swap(&mut self, mut snapshot: Box<Snapshot>) -> Box<Snapshot> {
+        self.scorer.swap(&mut snapshot.room);
+        std::mem::replace(&mut self.snapshot, snapshot)
     }
 
     /// Decides one request and writes the bid response, if there is one, into `response`.
@@ -460,16 +481,19 @@ impl BidCore {
         })?;
 
         probe.enter(Stage::Score);
-        let features = eligible::features(&request, &user, now);
-        for offer in offers.iter_mut() {
-            let factor = snapshot.model.price_factor(&eligible::features_of(&features, &request, offer));
-            offer.estimate = Estimate::Factor(factor);
-            offer.value = price::price(offer.price, factor);
-        }
+        let arm = score::arm(scene, &user, &request);
+        score::read(scene, arm, &mut parts, &mut request, memory)?;
+        let sight = Sight { scene, request: &request, user: &user, seen };
+        self.scorer.value(sight, arm, offers, metrics, probe);
+        keep(offers, probe, NoBidReason::Outranked, |offer| offer.estimate != Estimate::None)?;
 
         probe.enter(Stage::Price);
+        let shade = self.shades.open(exchange, &request, now);
         for offer in offers.iter_mut() {
-            offer.price = price::of(offer, offer.sold_by(&request));
+            if let Some(shade) = shade.as_ref().filter(|_| offer.deal.is_none()) {
+                probe.shaded(scene, &request, offer, shade);
+            }
+            offer.price = price::of(offer, &request, shade.as_ref());
             probe.priced(scene, &request, offer);
         }
         keep(offers, probe, NoBidReason::Floor, |offer| price::clears(offer.price, offer.floor))?;
@@ -490,15 +514,25 @@ impl BidCore {
         probe.reserved(scene, &purse);
 
         probe.enter(Stage::Answer);
-        let arm = ArmId(0);
         let sample = self.row_log.as_mut().map_or(Sample::NONE, |log| log.sample(leave.purposes));
         let (gdpr, together, claimed) = (basis.gdpr().said(), chosen.together, path.claimed(leave.purposes));
-        let letter =
-            Letter { request: &request, quote: &quote, gdpr, together, known, user: user.key(), path: claimed, arm, sample };
+        let letter = Letter {
+            request: &request,
+            quote: &quote,
+            gdpr,
+            together,
+            known,
+            user: user.key(),
+            path: claimed,
+            arm,
+            sample,
+        };
         let written = answer::write(scene, &letter, &purse, memory, paper, leases, response)?;
         if let Some(log) = self.row_log.as_mut().filter(|_| !written.logged.is_empty()) {
-            log.log(scene, &mut parts, &mut request, memory, (&user, seen), &written, "");
+            log.log(scene, &mut parts, &mut request, memory, (&user, seen), &written, snapshot.arm(arm));
         }
+        let bids = written.bids.iter().map(|(backed, _)| &backed.offer);
+        self.scorer.count(Sight { scene, request: &request, user: &user, seen }, arm, bids, metrics);
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
             self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");
@@ -508,6 +542,9 @@ impl BidCore {
             path.bid(claimed, backed.money);
             valid_until = valid_until.min(backed.valid_until());
         }
+        if let Some(shade) = shade {
+            shade.made(&request, &written.bids, &mut self.events, metrics);
+        }
         while let Some(user) = self.frequency.stale() {
             self.misses.refresh(user, now.boot);
         }
@@ -515,6 +552,14 @@ impl BidCore {
             self.duplicates.note(copies, now.boot);
         }
         Ok(Outcome::Bid { length: written.length, valid_until })
+    }
+
+    /// Passes on what a notice says of a bid's price, where that is learnt from. What finds no room is not.
+    pub fn tell(&mut self, heard: &Heard) {
+        let exchange = self.exchanges.by_key(heard.claim.exchange);
+        if let Some(told) = exchange.and_then(|exchange| shade::told(exchange, heard)) {
+            let _ = self.events.offer(Event::Told(told));
+        }
     }
 
     /// Overwrites what this core has of a user.

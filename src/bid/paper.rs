@@ -7,6 +7,7 @@ use crate::config::exchange::Billing;
 use crate::ids::Snowflake;
 use crate::limits;
 use crate::ring::message::{Agreed, Claim, NoticeKind, NoticePrice, Reserved};
+use crate::shading::Arm;
 use crate::snapshot::campaign::Campaign;
 use crate::snapshot::campaign::markup::Outcomes;
 use crate::units::{
@@ -36,8 +37,8 @@ pub struct Paper {
 /// The longest scheme and authority of a notice URL.
 pub const BASE_BYTES: usize = 256;
 const URL_BYTES: usize = notice::url_bytes(BASE_BYTES);
-// What takes the place of the two macros is no longer than what is read of it.
-const _: () = assert!(URL_BYTES + 2 * price::VALUE_BYTES <= limits::NOTICE_URL_BYTES);
+// What takes the place of the macros is no longer than what is read of it.
+const _: () = assert!(URL_BYTES + 3 * price::VALUE_BYTES <= limits::NOTICE_URL_BYTES);
 const _: () = assert!(notice::outcome_url_bytes(BASE_BYTES) <= limits::OUTCOME_URL_BYTES);
 
 /// What the paper of a bid is drawn up from.
@@ -101,6 +102,8 @@ pub struct Heard {
     pub arm: ArmId,
     /// Of a loss, why, if the exchange says so.
     pub loss: Option<u16>,
+    /// The least that would have won, in the bid's currency, if the exchange says so.
+    pub to_win: Option<CpmMicros>,
     /// The bid.
     pub claim: Claim,
 }
@@ -132,7 +135,7 @@ impl Paper {
             agreed: exchange.agreed().and(Agreed::TEST.when(test)).and(logged),
             creative,
         };
-        let signed = self.signer.sign(&claim, path, arm);
+        let signed = self.signer.sign(&claim, path, arm).asking_to_win(exchange.shading.arm != Arm::None);
         let mut urls = [[0; URL_BYTES]; 3];
         let lengths = NoticeKind::OF_EXCHANGE.map(|kind| {
             // The bill's may stand elsewhere than in `burl`.
@@ -174,7 +177,7 @@ impl Paper {
         let claimed = claim.terms.multiplier;
         let multiplier = if claimed != Multiplier::ONE { price::multiplier(query, claimed) } else { claimed };
         let loss = if kind == NoticeKind::Loss { price::loss(query) } else { None };
-        Some(Heard { kind, price, multiplier, path, arm, loss, claim })
+        Some(Heard { kind, price, multiplier, path, arm, loss, to_win: price::to_win(query), claim })
     }
 }
 

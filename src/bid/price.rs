@@ -3,8 +3,9 @@
 use crate::bid::floor;
 use crate::bid::offers::Offer;
 use crate::bid::quote::Quote;
+use crate::bid::shade::Shade;
 use crate::units::CpmMicros;
-use crate::wire::openrtb::request::Deal;
+use crate::wire::openrtb::request::{BidRequest, Deal};
 
 /// One, as a score.
 pub const ONE: u32 = 1 << 16;
@@ -16,15 +17,16 @@ pub fn price(cpm: CpmMicros, score: u32) -> CpmMicros {
     CpmMicros(((i128::from(cpm.0) * i128::from(score)) >> 16) as i64)
 }
 
-/// What an offer bids: what it is worth, and never more than its campaign allows. Where a deal fixes the price that is the price (`deal.at` 3), and a
-/// guaranteed deal, which must be bid on, is not lost for its worth: it gets its floor at least. Neither ever more than the
-/// campaign allows.
+/// What an offer bids: what it is worth, or less where the winner pays its own bid and `shade` knows what that takes. Where a deal fixes
+/// the price that is the price (`deal.at` 3), and a guaranteed deal, which must be bid on, is not lost for its worth: it gets its floor
+/// at least. Never more than the campaign allows.
 #[inline]
-pub fn of(offer: &Offer, deal: Option<&Deal<'_>>) -> CpmMicros {
+pub fn of(offer: &Offer, request: &BidRequest<'_>, shade: Option<&Shade<'_>>) -> CpmMicros {
     let most = offer.price;
-    match deal {
+    match offer.sold_by(request) {
         Some(deal) if is_fixed(deal) && offer.floor > CpmMicros(0) => most.min(offer.floor),
         Some(deal) if deal.guaranteed => most.min(offer.value).max(most.min(offer.floor)),
+        None if let Some(shade) = shade => shade.bid(request, offer, most),
         _ => most.min(offer.value),
     }
 }

@@ -7,6 +7,7 @@ use crate::bid::eligible::{Natives, Scene};
 use crate::bid::offers::Offer;
 use crate::bid::quote::Quote;
 use crate::bid::sale::Sale;
+use crate::bid::shade::Shade;
 use crate::bid::user::User;
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
@@ -79,6 +80,10 @@ pub trait Probe {
     /// A model has scored so many offers.
     #[inline]
     fn scored(&mut self, _rows: usize) {}
+
+    /// A campaign's bid is shaded.
+    #[inline]
+    fn shaded(&mut self, _scene: Scene<'_>, _request: &BidRequest<'_>, _offer: &Offer, _shade: &Shade<'_>) {}
 
     /// A campaign would bid this price.
     #[inline]

@@ -380,7 +380,7 @@ impl Bidder {
     }
 
     fn notice(&mut self, arrived: Nanos, token: Token, request: &Request<'_>, out: &mut [u8]) -> Served {
-        let Some(Heard { kind, price, multiplier, path, arm, loss, claim }) =
+        let Some(heard @ Heard { kind, price, multiplier, path, arm, loss, claim, .. }) =
             self.core.paper.read(request.path, &self.core.exchanges)
         else {
             self.metrics.notices_forged.add(1);
@@ -401,6 +401,7 @@ impl Bidder {
             self.metrics.notices_refused.add(1);
             return done(answer::empty(out, Empty::Unavailable, request.persistence));
         }
+        self.core.tell(&heard);
         Served::Parked
     }
 
@@ -440,6 +441,7 @@ impl Bidder {
                 ready.extend(self.pending.decide(ticket, noticed));
             }
             Order::Quota { exchange, more, keep } => core.quotas.order(exchange, more, keep),
+            Order::Curve { cell, curve } => core.shades.learn(cell, curve),
             Order::Drain => self.draining = true,
         }
     }
@@ -529,7 +531,7 @@ impl Bidder {
         while self.retired.has_room(1)
             && let Some(arrived) = self.arriving.take()
         {
-            let old = std::mem::replace(&mut self.core.snapshot, arrived);
+            let old = self.core.swap(arrived);
             self.metrics.swaps.add(1);
             if let Err(Refused(old)) = self.retired.offer(old) {
                 drop(old);

@@ -17,7 +17,6 @@ pub mod price;
 pub mod profiles;
 pub mod resume;
 pub mod retire;
-pub mod rollout;
 pub mod serve;
 pub mod simulate;
 #[cfg(feature = "stores")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
 use super::edge::Countries;
+use super::shading::Shading;
 use crate::limits;
 use crate::ring::message::NoticeKind;
 use crate::secrets::Key;
@@ -47,6 +48,8 @@ pub struct Exchange {
     pub domain: Option<String>,
     /// What is asked of the supply paths of its requests, if not what `[supply]` says.
     pub supply: Option<Policy>,
+    /// How its first-price auctions are bid in.
+    pub shading: Shading,
     /// What is agreed with it.
     pub rules: Rules,
 }
@@ -337,6 +340,7 @@ macro_rules! section {
             countries: Countries,
             domain: Option<String>,
             supply: Option<Policy>,
+            shading: Option<Shading>,
             nbr: BTreeMap<String, u16>,
             $($key: Option<$type>,)*
         }
@@ -421,6 +425,7 @@ impl TryFrom<Section> for Exchange {
             countries: section.countries,
             domain: section.domain,
             supply: section.supply,
+            shading: section.shading.unwrap_or_default(),
             reading: if rules.price.is_encrypted() { Reading::Blind } else { Reading::Plain },
             rules,
         };
@@ -481,6 +486,7 @@ impl Exchange {
                 "exchange.seat {seat:?}: at most {SEAT_BYTES} bytes without quotes and control characters"
             ));
         }
+        self.shading.check()?;
         if self.click_macro.len() > limits::EXCHANGE_MACRO_BYTES
             || !self.click_macro.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%${}_:".contains(&byte))
         {
@@ -683,6 +689,9 @@ mod tests {
             ("required = [\"burl\"]\nnotices = []", "burl is required"),
             ("required = [\"adm\"]\nadm = \"none\"", "adm is required"),
             ("[exchange.nbr]\nno_such_reason = 1", "nbr.no_such_reason"),
+            ("[exchange.shading]\narm = \"probit\"", "probit"),
+            ("[exchange.shading]\nexplore = 0.6", "explore 0.6: 0 to 0.5"),
+            ("[exchange.shading]\njudge_seconds = 0", "judge_seconds 0: 1 to 3600"),
             ("[exchange.nbr]\n02 = 1", "nbr.02"),
             ("[[exchange]]\nname = \"x\"", "used twice"),
             ("[[exchange]]\nname = \"y\"\npath = \"x\"", "exchange.path \"x\" is used twice"),

@@ -11,6 +11,8 @@ use crate::metrics::core::CoreMetrics;
 use crate::ring::message::Event;
 use crate::ring::spsc::{self, EventReceiver};
 use crate::secrets::Key;
+use crate::shading::cell::Cell;
+use crate::shading::curve::Curve;
 use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
 use crate::units::{CoreId, ExchangeId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
@@ -68,7 +70,12 @@ impl Bench {
 
     /// The campaigns it decides with.
     pub fn snapshot(&self) -> &Snapshot {
-        &self.core.snapshot
+        self.core.snapshot()
+    }
+
+    /// Has bids shaded by a curve.
+    pub fn learn(&mut self, cell: Cell, curve: Curve) {
+        self.core.shades.learn(cell, curve);
     }
 
     /// Decides, watched by nobody.
@@ -76,7 +83,7 @@ impl Bench {
     pub fn handle(&mut self, ask: Ask<'_>) -> Outcome {
         let outcome = self.core.handle(self.now, ask, &mut self.response, &mut Blind);
         while let Some(event) = self.events.take() {
-            assert!(matches!(event, Event::Reserved(_)), "a decision only reserves");
+            assert!(matches!(event, Event::Reserved(_) | Event::Shaded(_)), "a decision only reserves");
         }
         self.pass_time(outcome);
         outcome

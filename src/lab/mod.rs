@@ -18,4 +18,5 @@ pub mod floor;
 pub mod frequency;
 pub mod bench;
 pub mod pacing;
+pub mod shading;
 pub mod simulate;

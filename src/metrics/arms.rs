@@ -15,6 +15,7 @@ use super::counter::Counter;
 use crate::clock;
 use crate::limits;
 use crate::model::drift::{BINS, Drift};
+use crate::model::registry::Target;
 use crate::reconcile::gauges::Gauges;
 use crate::snapshot::scoring::keeper::Standing;
 use crate::snapshot::scoring::{Arm, BUCKETS, Served};
@@ -27,6 +28,19 @@ pub struct ArmCounts {
     pub bids: Counter,
     /// What its models said of bids, their own and, in a shadow, those of other arms: clicks, conversions.
     pub scores: [Scores; TARGETS],
+}
+
+impl ArmCounts {
+    /// Counts the prediction that a bid was made with, or would have been; the owner only.
+    #[inline]
+    pub fn scored(&self, by: &Served, probability: f64) {
+        match by.target {
+            Target::Click => self.scores[CLICK].scored(&by.drift, probability),
+            Target::Conversion => self.scores[CONVERSION].scored(&by.drift, probability),
+            // Nothing is bid by it.
+            Target::Win => {}
+        }
+    }
 }
 
 /// Targets that are scored for: [`CLICK`] and [`CONVERSION`].
@@ -241,7 +255,8 @@ impl Collector for Metrics {
         gauges(&mut encoder, "corebid_arm_score_psi", help, rows)?;
         let rows = places().map(|(_, name, arm)| ([("arm", name)], f64::from(arm.share) / f64::from(BUCKETS)));
         gauges(&mut encoder, "corebid_arm_share", "Share of the users, or auctions, that the arm has", rows)?;
-        let named: Vec<_> = models().map(|(_, name, target, served)| (name, target, served.version.to_string())).collect();
+        let named: Vec<_> =
+            models().map(|(_, name, target, served)| (name, target, served.version.to_string())).collect();
         let rows = named.iter().map(|(name, target, version)| {
             ([("arm", *name), ("target", TARGET_NAMES[*target]), ("version", version.as_str())], 1.0)
         });

@@ -39,6 +39,14 @@ pub struct CoreMetrics {
     pub bids: Counter,
     /// Sum of the maximum prices of those bids, micros.
     pub bid_micros: Counter,
+    /// Bids in first-price auctions whose price is learnt.
+    pub shaded: Counter,
+    /// Of those, made to learn from.
+    pub shaded_explored: Counter,
+    /// What they were worth, CPM micros.
+    pub shaded_worth_micros: Counter,
+    /// What they bid, CPM micros.
+    pub shaded_bid_micros: Counter,
     /// Answers 400: the document is broken.
     pub broken: Counter,
     /// Answers 413: a body in gzip that is longer than [`crate::limits::BODY_BYTES`] once unpacked.
@@ -171,6 +179,10 @@ impl Default for CoreMetrics {
             requests: Counter::default(),
             bids: Counter::default(),
             bid_micros: Counter::default(),
+            shaded: Counter::default(),
+            shaded_explored: Counter::default(),
+            shaded_worth_micros: Counter::default(),
+            shaded_bid_micros: Counter::default(),
             broken: Counter::default(),
             oversized: Counter::default(),
             inflated: Counter::default(),

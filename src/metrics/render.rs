@@ -14,6 +14,7 @@ use super::stage::Stage;
 use crate::clock;
 use crate::reconcile::gauges::{Gauges, Kind, Reading};
 use crate::reconcile::guards::counts::Count;
+use crate::reconcile::shading::CHANCES;
 use crate::ring::message::NoticeKind;
 use crate::store::anchor::Anchor;
 use crate::units::Nanos;
@@ -32,6 +33,10 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("requests", "Bid requests framed", |core| core.requests.get()),
     ("bids", "Answers with a bid", |core| core.bids.get()),
     ("bid_micros", "Sum of the maximum prices of all bids, micros", |core| core.bid_micros.get()),
+    ("shaded_bids", "Bids in first-price auctions whose price is learnt", |core| core.shaded.get()),
+    ("shaded_explored", "Of those, bids made to learn from", |core| core.shaded_explored.get()),
+    ("shaded_worth_micros", "What they were worth, CPM micros", |core| core.shaded_worth_micros.get()),
+    ("shaded_bid_micros", "What they bid, CPM micros", |core| core.shaded_bid_micros.get()),
     ("broken", "Bid requests answered 400", |core| core.broken.get()),
     ("oversized", "Bid requests in gzip answered 413", |core| core.oversized.get()),
     ("inflated", "Bid requests in gzip that were unpacked", |core| core.inflated.get()),
@@ -205,6 +210,14 @@ impl Collector for Reconciliation {
         for count in self.0.guards.all() {
             family.encode_family(&labels(&count))?.encode_counter::<NoLabelSet, u64, f64>(&count.stops, None)?;
         }
+        let help = "Bid that wins this share of the first-price auctions of an exchange, as learnt, CPM micros";
+        let mut family = encoder.encode_descriptor("corebid_shading_price_micros", help, None, MetricType::Gauge)?;
+        for price in self.0.prices.all() {
+            for (reaching, chance) in price.reaching.iter().zip(CHANCES) {
+                let labels = [("exchange", price.name.to_string()), ("wins", chance.to_string())];
+                family.encode_family(&labels)?.encode_gauge(&reaching.get())?;
+            }
+        }
         let shadow = &self.0.shadow;
         for (name, help, counter) in [
             (
@@ -346,8 +359,8 @@ mod tests {
         }
         assert!(!text.contains("corebid_ledger_head"), "no head was told yet");
         let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        let (by_stop, of_the_shadow, age) = (2, 2, 1);
-        assert_eq!(helps, Gauges::new(0).all().count() + by_stop + of_the_shadow + age);
+        let (by_stop, of_the_shadow, of_shading, age) = (2, 2, 1, 1);
+        assert_eq!(helps, Gauges::new(0).all().count() + by_stop + of_the_shadow + of_shading + age);
     }
 
     #[test]

@@ -80,12 +80,16 @@ fn read(bytes: &[u8]) -> Result<Model, Fault> {
     };
     let (hashed, hash) = head.split_at(HASHED);
     let word = |at: usize| *hashed[at..].first_chunk().expect("within the head");
-    let (layout, length) = (u32::from_le_bytes(word(16)), u64::from_le_bytes(*hashed[24..].first_chunk().expect("the same")));
+    let (layout, length) =
+        (u32::from_le_bytes(word(16)), u64::from_le_bytes(*hashed[24..].first_chunk().expect("the same")));
     if length != body.len() as u64 || hash != sum(hashed, body) {
         return fault(0, DAMAGED);
     }
     if layout != LAYOUT || word(20) != [0; 4] {
-        return fault(0, format!("layout {layout}, of another version; this one reads {LAYOUT}: import the model again"));
+        return fault(
+            0,
+            format!("layout {layout}, of another version; this one reads {LAYOUT}: import the model again"),
+        );
     }
     if length > limits::MODEL_BYTES {
         return fault(0, format!("{length} bytes; at most {} are taken", limits::MODEL_BYTES));
@@ -142,6 +146,3 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     name.push(".new");
     Ok(path.with_file_name(name))
 }
-
-#[cfg(test)]
-mod tests;

@@ -101,6 +101,3 @@ impl Calibration {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

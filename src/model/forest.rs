@@ -188,7 +188,9 @@ impl Link {
             Link::Softmax => {
                 // The largest is taken off first, so that nothing overflows.
                 let most = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                outputs.iter_mut().for_each(|output| *output = (*output - most).exp());
+                outputs
+                    .iter_mut()
+                    .for_each(|output| *output = if *output >= most { 1.0 } else { (*output - most).exp() });
                 let sum: f64 = outputs.iter().sum();
                 outputs.iter_mut().for_each(|output| *output /= sum);
             }
@@ -198,7 +200,6 @@ impl Link {
         }
     }
 }
-
 
 /// `1 / (1 + exp(-x))`.
 pub fn logistic(x: f64) -> f64 {

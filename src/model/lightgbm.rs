@@ -98,7 +98,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Fault> {
     Ok(Model {
         forest,
         calibration: Calibration::None,
-        origin: Origin { version: head["version"].value.to_owned(), objective: objective.to_owned(), note: String::new() },
+        origin: Origin {
+            version: head["version"].value.to_owned(),
+            objective: objective.to_owned(),
+            note: String::new(),
+        },
     })
 }
 
@@ -147,7 +151,9 @@ impl<'a> File<'a> {
         let Some(head) = self.text.strip_prefix("tree\n") else {
             return fault(1, "not a text model of LightGBM, which begins with `tree`");
         };
-        let Some((head, body)) = head.split_once("\n\n") else { return fault(0, "the file ends within its head: it was cut") };
+        let Some((head, body)) = head.split_once("\n\n") else {
+            return fault(0, "the file ends within its head: it was cut");
+        };
         let head = self.fields(head, &HEAD)?;
         let version = self.of(&head, "version", head_of(self.text))?;
         match version.value {
@@ -193,7 +199,8 @@ impl<'a> File<'a> {
         let (mut trees, mut rest) = (Vec::with_capacity(count), body);
         for (number, size) in self.numbers::<usize>(sizes, count)?.into_iter().enumerate() {
             let begins = format!("Tree={number}\n");
-            let cut = rest.split_at_checked(size).filter(|(tree, _)| tree.starts_with(&begins) && tree.ends_with("\n\n"));
+            let cut =
+                rest.split_at_checked(size).filter(|(tree, _)| tree.starts_with(&begins) && tree.ends_with("\n\n"));
             let Some((tree, after)) = cut else {
                 return self.refused(rest, format!("tree {number} is not the {size} bytes long that tree_sizes says"));
             };
@@ -213,18 +220,22 @@ impl<'a> File<'a> {
         let (classes, per_iteration) = (of("num_class")?, of("num_tree_per_iteration")?);
         let outputs: usize = self.number(per_iteration)?;
         if outputs == 0 || outputs > limits::MODEL_OUTPUTS {
-            return self.refused(per_iteration.key, format!("{outputs} outputs; 1 to {} are taken", limits::MODEL_OUTPUTS));
+            return self
+                .refused(per_iteration.key, format!("{outputs} outputs; 1 to {} are taken", limits::MODEL_OUTPUTS));
         }
         if self.number::<usize>(classes)? != outputs {
             return self.refused(classes.key, "num_class is not num_tree_per_iteration");
         }
         if !trees.is_multiple_of(outputs) {
-            return self.refused(per_iteration.key, format!("{trees} trees are not so many for each of {outputs} classes"));
+            return self
+                .refused(per_iteration.key, format!("{trees} trees are not so many for each of {outputs} classes"));
         }
+        self.number::<i32>(of("label_index")?)?;
         let last: usize = self.number(of("max_feature_idx")?)?;
         if last >= limits::MODEL_FEATURES {
             let most = limits::MODEL_FEATURES;
-            return self.refused(of("max_feature_idx")?.key, format!("{last} and one features; at most {most} are taken"));
+            return self
+                .refused(of("max_feature_idx")?.key, format!("{last} and one features; at most {most} are taken"));
         }
         let names = of("feature_names")?;
         self.count(names, last + 1)?;
@@ -238,7 +249,8 @@ impl<'a> File<'a> {
         if let Some(objective) = head.get("objective") {
             let (link, classes) = self.link(*objective)?;
             if classes != outputs {
-                return self.refused(objective.key, format!("an objective of {classes} classes, where there are {outputs}"));
+                return self
+                    .refused(objective.key, format!("an objective of {classes} classes, where there are {outputs}"));
             }
             forest.link = link;
         }
@@ -253,7 +265,9 @@ impl<'a> File<'a> {
         for word in said {
             match word.split_once(':') {
                 Some(("sigmoid", value)) => slope = Some(self.number::<f64>(Value { key: objective.key, value })?),
-                Some(("num_class", value)) => classes = Some(self.number::<usize>(Value { key: objective.key, value })?),
+                Some(("num_class", value)) => {
+                    classes = Some(self.number::<usize>(Value { key: objective.key, value })?)
+                }
                 None if word == "sqrt" => root = true,
                 _ => return self.refused(objective.key, format!("`{}` of an objective is not known", shortened(word))),
             }
@@ -277,7 +291,7 @@ impl<'a> File<'a> {
         };
         let several = matches!(name, "multiclass" | "multiclassova");
         match classes {
-            Some(classes) if several => Ok((link, classes)),
+            Some(classes) if several && classes > 1 => Ok((link, classes)),
             None if !several => Ok((link, 1)),
             _ => self.refused(objective.key, "an objective that does not say how many classes it has, or must not"),
         }
@@ -290,7 +304,8 @@ impl<'a> File<'a> {
         let leaves: usize = self.number(leaf_count)?;
         let room = limits::MODEL_NODES - forest.nodes.len();
         let Some(nodes) = leaves.checked_sub(1).filter(|nodes| *nodes <= room) else {
-            return self.refused(leaf_count.key, format!("tree {number} has {leaves} leaves; too few, or too many in all"));
+            return self
+                .refused(leaf_count.key, format!("tree {number} has {leaves} leaves; too few, or too many in all"));
         };
         if let Some(linear) = fields.get("is_linear")
             && self.number::<u8>(*linear)? != 0
@@ -337,6 +352,12 @@ impl<'a> File<'a> {
         for node in 0..nodes {
             let of_node = |what: &str| self.refused(text, format!("tree {number}: node {node}: {what}"));
             let (kind, threshold) = (kinds[node], thresholds[node]);
+            let missing = match kind >> 2 {
+                0 => Missing::Never,
+                1 => Missing::Zero,
+                2 => Missing::Nan,
+                _ => return of_node("its decision_type is none"),
+            };
             let is_categorical = kind & CATEGORICAL != 0;
             let (test, missing) = if is_categorical {
                 let Some((first, words)) = index(threshold).and_then(|set| sets.get(set)).copied() else {
@@ -345,17 +366,8 @@ impl<'a> File<'a> {
                 asked += 1;
                 (Test::Among { first, words }, Missing::Never)
             } else {
-                let missing = match kind >> 2 {
-                    0 => Missing::Never,
-                    1 => Missing::Zero,
-                    2 => Missing::Nan,
-                    _ => return of_node("its decision_type is none"),
-                };
                 (Test::AtMost(threshold), missing)
             };
-            if kind >> 2 > 2 {
-                return of_node("its decision_type is none");
-            }
             forest.nodes.push(Node {
                 feature: features[node],
                 test,
@@ -367,7 +379,8 @@ impl<'a> File<'a> {
         }
         match asked == sets.len() {
             true => Ok(()),
-            false => self.refused(categories.key, format!("tree {number}: {} sets, and {asked} nodes that ask one", sets.len())),
+            false => self
+                .refused(categories.key, format!("tree {number}: {} sets, and {asked} nodes that ask one", sets.len())),
         }
     }
 
@@ -411,18 +424,25 @@ impl<'a> File<'a> {
             None => None,
             Some((_, parameters)) => match parameters.strip_suffix("\nend of parameters\n") {
                 Some(parameters) => Some(parameters),
-                None => return self.refused(parameters, format!("the parameters do not end with `end of parameters`: {CUT}")),
+                None => {
+                    return self
+                        .refused(parameters, format!("the parameters do not end with `end of parameters`: {CUT}"));
+                }
             },
         };
         let said = |name: &str| {
             let lines = parameters.unwrap_or("").lines();
-            lines.filter_map(|line| line.strip_prefix('[')?.strip_suffix(']')?.split_once(": ")).find(|(key, _)| *key == name)
+            lines
+                .filter_map(|line| line.strip_prefix('[')?.strip_suffix(']')?.split_once(": "))
+                .find(|(key, _)| *key == name)
         };
         match pandas {
             Some(pandas) => {
-                let json = pandas.strip_suffix('\n').map(serde_json::from_str::<serde::de::IgnoredAny>);
+                let line = pandas.strip_suffix('\n').filter(|line| !line.contains('\n'));
+                let json = line.map(serde_json::from_str::<serde::de::IgnoredAny>);
                 if !matches!(json, Some(Ok(_))) {
-                    return self.refused(pandas, format!("pandas_categorical is not JSON with a newline after it: {CUT}"));
+                    return self
+                        .refused(pandas, format!("pandas_categorical is not JSON with a newline after it: {CUT}"));
                 }
             }
             None if said("data").is_some_and(|(_, file)| !file.is_empty()) => {}

@@ -6,11 +6,11 @@
 //!   XGBoost UBJSON──►    "                                 └─► predictions
 //! ```
 
-pub mod engine;
 pub mod forest;
 pub mod archive;
 pub mod calibration;
 pub mod drift;
+pub mod engine;
 mod lightgbm;
 pub mod registry;
 pub mod rows;
@@ -59,7 +59,9 @@ impl Model {
         self.forest.check()?;
         self.calibration.check()?;
         match self.calibration != Calibration::None && self.forest.base.len() > 1 {
-            true => Err(format!("a calibration of a model with {} outputs, where one is wanted", self.forest.base.len())),
+            true => {
+                Err(format!("a calibration of a model with {} outputs, where one is wanted", self.forest.base.len()))
+            }
             false => Ok(()),
         }
     }

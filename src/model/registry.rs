@@ -12,13 +12,21 @@
 //! category.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::Model;
+use super::archive;
+use super::calibration::Calibration;
 use super::drift::Drift;
+use super::engine::{Engine, Room, Varying};
+use super::forest::{Forest, Library, Link};
+use super::rows::{self, Stopped};
+use crate::snapshot::campaign::Goal;
+use crate::snapshot::document::{self, Fault, FileError};
+use crate::snapshot::features::Schema;
 
 /// A version of a model: `NAME/VERSION`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +47,9 @@ impl FromStr for Version {
         };
         match text.split_once('/') {
             Some((name, version)) if is_name(name) && is_name(version) => Ok(Version { text: text.into() }),
-            _ => Err(format!("{text:?} is no version of a model: NAME/VERSION, as the folders of the registry are called")),
+            _ => Err(format!(
+                "{text:?} is no version of a model: NAME/VERSION, as the folders of the registry are called"
+            )),
         }
     }
 }
@@ -63,6 +73,16 @@ pub enum Target {
 }
 
 impl Target {
+    /// What a campaign of this goal pays by, if a model has to predict it.
+    #[inline]
+    pub fn of(goal: Goal) -> Option<Target> {
+        match goal {
+            Goal::Cpm => None,
+            Goal::Cpc(_) => Some(Target::Click),
+            Goal::Cpa(_) => Some(Target::Conversion),
+        }
+    }
+
     /// Its word.
     pub fn label(self) -> &'static str {
         match self {
@@ -80,27 +100,22 @@ pub struct Served {
     pub version: Version,
     /// What it predicts.
     pub target: Target,
+    /// What its columns are.
+    pub schema: Schema,
+    /// What scores.
+    pub engine: Engine,
+    /// What differs between the offers of a request.
+    pub varying: Varying,
+    calibration: Calibration,
+    link: Link,
+    /// What a raw score is divided by before the link.
+    rounds: f64,
     /// The mean of its calibrated predictions over the rows it was tested on: what is taken for a prediction where there is no time for
     /// one.
     pub average: f32,
-    /// How they were distributed.
+    /// How they were distributed over the bids of that time.
     pub drift: Drift,
 }
-
-/// Why a version is refused. Displays as one line: the file, and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    file: PathBuf,
-    what: String,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.what)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// `meta.json`, as far as serving goes by it.
 #[derive(Debug, Deserialize)]
@@ -108,7 +123,7 @@ struct Meta {
     target: Target,
     average: f64,
     scores: Scores,
-    /// Sixteen hexadecimal digits.
+    /// Of the schema that the training rows had, sixteen hexadecimal digits.
     fingerprint: String,
 }
 
@@ -119,22 +134,152 @@ struct Scores {
     shares: Vec<f64>,
 }
 
+const MODEL: &str = "model.corebid";
+const SCHEMA: &str = "schema.toml";
+const META: &str = "meta.json";
+const PARITY: &str = "parity.csv";
+
+/// How far a raw score may be from the library's, relative to it or to 1. XGBoost adds up in `f32`.
+fn tolerance(library: Library) -> f64 {
+    match library {
+        Library::LightGbm => 1e-9,
+        Library::XgBoost => 1e-5,
+    }
+}
+
+/// How far a probability may be from the recipe's, relative to it: of a raw score within [`tolerance`] there is no more.
+const PROBABILITY_TOLERANCE: f64 = 1e-6;
+
 impl Served {
     /// Reads a version and verifies it.
     ///
     /// # Errors
-    /// A file of it is missing, damaged, or does not fit the others.
-    pub fn load(registry: &Path, version: &Version) -> Result<Served, Refused> {
+    /// A file of it is missing or damaged, they do not fit each other, or the engine does not say what the library said.
+    pub fn load(registry: &Path, version: &Version) -> Result<Served, FileError> {
         let folder = registry.join(&*version.text);
-        let file = |name: &str| folder.join(name);
-        let refused = |name: &str, what: String| Refused { file: file(name), what };
-        let meta = fs::read(file("meta.json")).map_err(|error| refused("meta.json", format!("cannot be read: {error}")))?;
-        let meta: Meta = serde_json::from_slice(&meta).map_err(|error| refused("meta.json", error.to_string()))?;
-        let drift = Drift::new(&meta.scores.edges, &meta.scores.shares)
-            .map_err(|what| refused("meta.json", format!("scores: {what}")))?;
-        if !(meta.average > 0.0 && meta.average < 1.0) {
-            return Err(refused("meta.json", format!("average {}: a probability is wanted", meta.average)));
+        let model = archive::open(&folder.join(MODEL))?;
+        Served::read(version, &folder, model, |name| document::bytes(&folder.join(name)))
+    }
+
+    /// One whose files are in the program.
+    ///
+    /// # Panics
+    /// If [`Served::load`] would refuse them, or one is missing.
+    pub fn built_in(version: &str, files: &[(&str, &[u8])]) -> Served {
+        let version = version.parse().expect("a version");
+        let bytes = |name: &str| files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.to_vec());
+        let bytes = |name: &str| bytes(name).expect("a file of a version");
+        let model = archive::open_bytes(&bytes(MODEL)).expect("an import");
+        Served::read(&version, Path::new(""), model, |name| Ok(bytes(name))).expect("it was verified when it was made")
+    }
+
+    fn read(
+        version: &Version,
+        folder: &Path,
+        Model { forest, calibration, .. }: Model,
+        bytes: impl Fn(&str) -> Result<Vec<u8>, FileError>,
+    ) -> Result<Served, FileError> {
+        let refused = |name: &str, what: String| Fault { line: 0, what }.within(&folder.join(name));
+        let meta = bytes(META)?;
+        let meta: Meta = serde_json::from_slice(&meta).map_err(|error| refused(META, error.to_string()))?;
+        let Meta { target, average, scores, fingerprint } = meta;
+        let drift = Drift::new(&scores.edges, &scores.shares);
+        let drift = drift.map_err(|what| refused(META, format!("scores: {what}")))?;
+        if !(average > 0.0 && average < 1.0) {
+            return Err(refused(META, format!("average {average}: a probability is wanted")));
         }
-        Ok(Served { version: version.clone(), target: meta.target, average: meta.average as f32, drift })
+
+        let text = String::from_utf8(bytes(SCHEMA)?).map_err(|_| refused(SCHEMA, "it is no UTF-8".to_owned()))?;
+        let schema = Schema::parse_file(&folder.join(SCHEMA), text)?;
+        let of_schema = format!("{:016x}", schema.fingerprint());
+        if of_schema != fingerprint {
+            let what = format!("its fingerprint is {of_schema}, and that of the training rows {fingerprint}");
+            return Err(refused(SCHEMA, what));
+        }
+        fits(&forest, &schema).map_err(|what| refused(MODEL, what))?;
+        if calibration == Calibration::None && !matches!(forest.link, Link::Logistic { .. }) {
+            return Err(refused(
+                MODEL,
+                "it predicts no probability: neither its link nor a calibration makes one".into(),
+            ));
+        }
+
+        let engine = Engine::build(&forest);
+        let served = Served {
+            version: version.clone(),
+            target,
+            varying: engine.varying(schema.varying()),
+            engine,
+            schema,
+            calibration,
+            link: forest.link,
+            rounds: if forest.averaged { forest.trees.len().max(1) as f64 } else { 1.0 },
+            average: average as f32,
+            drift,
+        };
+        served.verify(&folder.join(PARITY), &bytes(PARITY)?, tolerance(forest.library))?;
+        Ok(served)
+    }
+
+    /// The probability that a raw score of the engine means, within 0 to 1.
+    #[inline]
+    pub fn probability(&self, raw: f64) -> f64 {
+        let probability = self.calibration.probability(raw).unwrap_or_else(|| {
+            let mut output = [raw / self.rounds];
+            self.link.apply(&mut output);
+            output[0]
+        });
+        probability.clamp(0.0, 1.0)
+    }
+
+    /// Scores the parity rows: features, the library's raw score, the calibrated probability.
+    fn verify(&self, path: &Path, rows: &[u8], tolerance: f64) -> Result<(), FileError> {
+        let told = |line: usize, what: String| Fault { line, what }.within(path);
+        let width = self.schema.width();
+        let (mut room, mut line) = (Room::new(&self.engine), 0);
+        let read = rows::each(rows, width + 2, |row| {
+            line += 1;
+            let (features, said) = row.split_at(width);
+            let features: Vec<f32> = features.iter().map(|&value| value as f32).collect();
+            let mut raw = [0.0];
+            self.engine.score(&features, &mut room, &mut raw);
+            let (raw, probability) = (raw[0], self.probability(raw[0]));
+            // Not a number is never near enough.
+            let near = |one: f64, other: f64, by: f64| (one - other).abs() <= by;
+            if !near(raw, said[0], tolerance * said[0].abs().max(1.0)) {
+                return Err(format!("the engine scores {raw}, the library scored {}", said[0]));
+            }
+            if !near(probability, said[1], PROBABILITY_TOLERANCE * said[1].abs()) {
+                return Err(format!(
+                    "the calibration makes {probability} of it, and made {} of it in training",
+                    said[1]
+                ));
+            }
+            Ok(())
+        });
+        match read {
+            Ok(()) if line == 0 => {
+                Err(told(0, "no rows: nothing says that the model is served as it was trained".into()))
+            }
+            Ok(()) => Ok(()),
+            Err(Stopped::Row { line, what }) => Err(told(line, what)),
+            Err(Stopped::Read(error)) => Err(told(0, format!("cannot be read: {error}"))),
+            Err(Stopped::Taker(what)) => Err(told(line, what)),
+        }
+    }
+}
+
+/// Whether rows of the schema are what the forest asks.
+fn fits(forest: &Forest, schema: &Schema) -> Result<(), String> {
+    if forest.base.len() != 1 {
+        return Err(format!("{} outputs, where one is wanted", forest.base.len()));
+    }
+    let (features, width) = (&forest.features, schema.width());
+    match features.iter().zip(schema.names()).zip(1..).find(|((feature, column), _)| feature != column) {
+        Some(((feature, column), place)) => {
+            Err(format!("its feature {place} is {feature:?}, and that of the schema {column:?}"))
+        }
+        None if features.len() != width => Err(format!("{} features, and {width} in the schema", features.len())),
+        None => Ok(()),
     }
 }

@@ -44,7 +44,9 @@ pub fn each<E>(
 
 fn read(bytes: &[u8], line: usize, width: usize, row: &mut Vec<f64>) -> Result<(), Fault> {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let Ok(text) = std::str::from_utf8(bytes.strip_suffix(b"\r").unwrap_or(bytes)) else { return fault(line, "not UTF-8") };
+    let Ok(text) = std::str::from_utf8(bytes.strip_suffix(b"\r").unwrap_or(bytes)) else {
+        return fault(line, "not UTF-8");
+    };
     row.clear();
     for cell in text.split(',').map(str::trim) {
         match cell.parse() {
@@ -61,6 +63,3 @@ fn read(bytes: &[u8], line: usize, width: usize, row: &mut Vec<f64>) -> Result<(
         cells => fault(line, format!("{cells} cells, where the model has {width} features")),
     }
 }
-
-#[cfg(test)]
-mod tests;

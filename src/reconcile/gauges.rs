@@ -8,6 +8,7 @@ use crate::metrics::counter::Counter;
 use crate::metrics::paths::{PathSales, Table};
 use crate::profile::shadow::Tally;
 use crate::reconcile::guards::counts::Counts;
+use crate::reconcile::shading::Prices;
 use crate::store::anchor::Latest;
 use crate::units::{Micros, Slot};
 
@@ -52,14 +53,16 @@ macro_rules! gauges {
             pub guards: Counts,
             /// What goes beyond frequency caps, as estimated.
             pub shadow: Tally,
+            /// What it takes to win, by exchange, where that is learnt.
+            pub prices: Prices,
         }
 
         impl Gauges {
             /// All zero, with a spend for each of `slots` campaigns.
             pub fn new(slots: usize) -> Self {
                 let spend = (0..slots).map(|_| AtomicI64::new(0)).collect();
-                let (turned, head, paths, arms, guards, shadow) = Default::default();
-                Self { $($name: Counter::default(),)* spend, turned, head, paths, arms, guards, shadow }
+                let (turned, head, paths, arms, guards, shadow, prices) = Default::default();
+                Self { $($name: Counter::default(),)* spend, turned, head, paths, arms, guards, shadow, prices }
             }
 
             /// The same, counting by supply path too.
@@ -121,6 +124,15 @@ gauges! {
     Counter snapshots "Snapshots handed to the cores";
     Counter counts_lost "Billed impressions that the store of frequency counts was not told of, because too many waited for it";
     Counter outcomes_lost "Outcomes of bids that the training log was not told of, because too many waited for it";
+    Counter shading_won "Bids whose price is learnt from that won";
+    Counter shading_outbid "Bids whose price is learnt from that lost for their price";
+    Counter shading_void "Bids whose price is learnt from that lost for something else: nothing was learnt";
+    Counter shading_silent "Bids whose price is learnt from of which nothing was heard until they were judged";
+    Counter shading_told "Bids that were judged with the price that would have won";
+    Counter shading_missed "Notices of bids whose price is learnt from that came after they were judged, or to another process";
+    Counter shading_unwatched "Bids that were not learnt from because too many were watched";
+    Counter shading_fits "Curves fitted and sent to the bid cores";
+    Gauge shading_cells "Cells of which there is evidence";
     Counter cpu_ns "CPU time of the reconciliation thread, ns";
 }
 

@@ -28,6 +28,7 @@ mod paced;
 pub mod quota;
 pub mod record;
 pub mod server;
+pub mod shading;
 pub mod silence;
 pub mod solo;
 
@@ -60,6 +61,7 @@ use paced::Manner;
 pub use paced::Spends;
 use quota::{Limit, Quotas};
 use record::Record;
+use shading::{Lessons, Shading};
 use silence::Silence;
 
 /// What a reconciler is told once.
@@ -166,6 +168,7 @@ pub struct Reconciler {
     clock_behind: bool,
     quotas: Quotas,
     silence: Silence,
+    shading: Shading,
     frequency: Frequency,
     /// To the training log, if there is one.
     outcomes: Option<Sender<Outcome>>,
@@ -214,6 +217,7 @@ impl Reconciler {
             clock_behind: false,
             quotas: Quotas::default(),
             silence: Silence::new(now, &[]),
+            shading: Shading::default(),
             frequency: Frequency::default(),
             outcomes: None,
             gauges,
@@ -277,6 +281,11 @@ impl Reconciler {
         self.silence = Silence::new(now, exchanges);
     }
 
+    /// How the prices of the exchanges are learnt, by their ids, told once, before the first tick.
+    pub fn learn(&mut self, lessons: &[Lessons]) {
+        self.shading = Shading::new(lessons, &self.gauges);
+    }
+
     /// An event of a core.
     ///
     /// # Panics
@@ -313,6 +322,8 @@ impl Reconciler {
                 let send = |core: CoreId, order| out[usize::from(core.0)].push_back(order);
                 self.quotas.report(core, exchange, asked, returned, send);
             }
+            Event::Shaded(shaded) => self.shading.made(now, shaded, &self.gauges),
+            Event::Told(told) => self.shading.told(told, &self.gauges),
             Event::Drained => {
                 self.drained[usize::from(core.0)] = true;
                 if self.drained.iter().all(|drained| *drained) {
@@ -350,6 +361,7 @@ impl Reconciler {
         self.gauges.ticks.add(1);
         let out = &mut self.out;
         self.quotas.tick(|core, order| out[usize::from(core.0)].push_back(order));
+        self.shading.tick(now, &self.gauges, |order| out.iter_mut().for_each(|orders| orders.push_back(order)));
         if self.disk_failed {
             return;
         }

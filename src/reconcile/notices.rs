@@ -7,6 +7,7 @@ use super::silence::Ending;
 use super::{Mode, Reconciler};
 use crate::authority::books::{last_expired, minute};
 use crate::authority::message::Booking;
+use crate::metrics::arms::ArmOutcomes;
 use crate::metrics::paths::PathSales;
 use crate::ring::message::{Agreed, Claim, Notice, NoticeKind, NoticePrice, Noticed, Order, Outcome};
 use crate::ring::spsc::{Refused, Sender};
@@ -33,8 +34,8 @@ impl Reconciler {
             match notice.kind {
                 NoticeKind::Win => self.won(now, notice),
                 NoticeKind::Loss => self.lost(now, claim),
-                NoticeKind::Click => self.outcome(now, claim, Marks::CLICKED),
-                NoticeKind::Conversion => self.outcome(now, claim, Marks::CONVERTED),
+                NoticeKind::Click => self.outcome(now, notice, Marks::CLICKED),
+                NoticeKind::Conversion => self.outcome(now, notice, Marks::CONVERTED),
                 NoticeKind::Bill => self.bill(now, core, notice),
             }
         };
@@ -133,6 +134,7 @@ impl Reconciler {
         let known = self.history.marks(claim.lease, claim.reservation, claim.expires);
         if !known.any(Marks::WON.and(Marks::BILLED)) {
             self.sale(notice, |sales| sales.wins.add(1));
+            self.arm(notice, |arm| arm.wins.add(1));
             if !known.any(Marks::FREED) && self.is_own(claim) {
                 let own = self.owns.get_mut(&claim.lease).expect("a lease of this process");
                 own.holds.win(now.boot, &reservation(claim));
@@ -146,7 +148,11 @@ impl Reconciler {
 
     /// Records what came of an impression, once. It says nothing of whether the bid won: who clicks was shown it, whatever the
     /// exchange has told so far.
-    fn outcome(&mut self, now: Now, claim: &Claim, marks: Marks) -> Option<Noticed> {
+    fn outcome(&mut self, now: Now, notice: &Notice, marks: Marks) -> Option<Noticed> {
+        let claim = &notice.claim;
+        if !self.history.marks(claim.lease, claim.reservation, claim.expires).any(marks) {
+            self.arm(notice, |arm| if marks == Marks::CLICKED { arm.clicks.add(1) } else { arm.conversions.add(1) });
+        }
         self.note(now, claim, marks);
         Some(Noticed::Safe)
     }
@@ -159,6 +165,14 @@ impl Reconciler {
         let exchange = u64::from(notice.claim.exchange.0);
         if let Some((_, sales)) = self.gauges.paths.claim(notice.path, |sales| sales.exchange.set(exchange)) {
             count(sales);
+        }
+    }
+
+    /// Counts something for the arm of a bid. Places of arms are a node's own, so that those of another's bids say nothing here.
+    fn arm(&self, notice: &Notice, count: impl FnOnce(&ArmOutcomes)) {
+        let ours = notice.claim.node == self.settings.node;
+        if let Some(arm) = self.gauges.arms.get(usize::from(notice.arm.0)).filter(|_| ours) {
+            count(arm);
         }
     }
 
@@ -285,6 +299,10 @@ impl Reconciler {
         self.sale(notice, |sales| {
             sales.wins.add(u64::from(!known.any(Marks::WON)));
             sales.billed(amount);
+        });
+        self.arm(notice, |arm| {
+            arm.wins.add(u64::from(!known.any(Marks::WON)));
+            arm.billed(amount);
         });
         self.count(now, claim, number);
     }

@@ -25,6 +25,7 @@ use super::gauges::Gauges;
 use super::guards::operator::{Ask, Said};
 use super::keeper::Keeper;
 use super::quota::Limit;
+use super::shading::Lessons;
 use super::solo::Start;
 use super::{Funding, Settings, Spends};
 use crate::authority::message::{NotRegistered, Registered};
@@ -104,6 +105,8 @@ pub enum Command {
     Exchanges(Vec<(ExchangeKey, u64)>),
     /// The limits of the exchanges. Sent once, before the campaigns.
     Limits(Vec<Limit>),
+    /// How the prices of the exchanges are learnt, by their ids. Sent once, before the campaigns.
+    Lessons(Vec<Lessons>),
     /// One snapshot for each core, in order.
     Snapshots(Vec<Box<Snapshot>>),
     /// Where billed impressions go that count for frequency caps, once they are on disk. Sent at most once, before the campaigns.
@@ -432,6 +435,7 @@ impl Core {
                 Ok(Command::LogOutcomes(ring)) => self.keeper.node_mut().log_outcomes(ring),
                 Ok(Command::Spends(list)) => self.keeper.node_mut().spends(list),
                 Ok(Command::Exchanges(list)) => self.keeper.node_mut().exchanges(now, &list),
+                Ok(Command::Lessons(lessons)) => self.keeper.node_mut().learn(&lessons),
                 Ok(Command::Limits(limits)) => self.keeper.node_mut().limit(&limits),
                 Ok(Command::Snapshots(snapshots)) => {
                     assert_eq!(snapshots.len(), self.cores.len(), "a snapshot for each core");

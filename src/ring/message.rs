@@ -4,9 +4,11 @@
 //! pair is never shared by two messages and the adjacent-line prefetcher brings a message whole.
 
 use crate::profile::count::Shown;
+use crate::shading::cell::Cell;
+use crate::shading::curve::Curve;
 use crate::units::{
-    ArmId, BidId, CampaignId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos, NodeId,
-    PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
+    ArmId, BidId, CampaignId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros, Multiplier, Nanos,
+    NodeId, PathKey, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 
 /// From a bid core to the reconciliation core.
@@ -54,8 +56,47 @@ pub enum Event {
         /// Requests per [`crate::limits::QUOTA_WINDOW_NS`] that the core no longer holds.
         returned: u32,
     },
+    /// A bid was made whose price is to be learnt from.
+    Shaded(Shaded),
+    /// A notice says what became of such a bid. Beside [`Event::Notice`], which is about money.
+    Told(Told),
     /// The core answered all it had framed and stops.
     Drained,
+}
+
+/// A bid whose price is to be learnt from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shaded {
+    /// Its reservation.
+    pub reservation: ReservationId,
+    /// Where it counts.
+    pub cell: Cell,
+    /// What was bid, in the account's currency.
+    pub bid: CpmMicros,
+}
+
+/// What a notice says of a bid's price.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// The bid's reservation.
+    pub reservation: ReservationId,
+    /// The exchange it was made to.
+    pub exchange: ExchangeId,
+    /// What became of it.
+    pub ended: Ended,
+    /// The least that would have won, in the account's currency, if that is said.
+    pub to_win: Option<CpmMicros>,
+}
+
+/// What became of a bid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It won, or was billed.
+    Won,
+    /// Somebody bid more, or the floor was above it.
+    Outbid,
+    /// It lost for what has nothing to do with its price.
+    Void,
 }
 
 /// A reservation: one bid's claim on its lease, at its maximum price.
@@ -296,6 +337,13 @@ pub enum Order {
         more: u32,
         /// What of its share it is to keep; the rest goes back with [`Event::Quota`] when it has not been used for a window.
         keep: u32,
+    },
+    /// What is learnt of the prices in a cell.
+    Curve {
+        /// Which.
+        cell: Cell,
+        /// The chance to win, by what is bid.
+        curve: Curve,
     },
     /// Stop accepting, answer what is framed, send [`Event::Drained`], stop.
     Drain,

@@ -5,13 +5,15 @@
 //! Everything is drawn by Zipf's law, as traffic is: the first names of each list are the most wanted and the most seen.
 
 mod file;
+pub mod model;
 
 pub use file::file;
 
 use crate::snapshot::campaign::native::{ImagePart, NativeParts};
 use crate::snapshot::campaign::vast::{Event, Media, Spot, Vast};
 use crate::snapshot::campaign::{
-    Campaign, Creative, Daypart, Definition, Flight, Order, Rule, SegmentRule, Slots, Spending, Targeting, XHTML_BANNER,
+    Campaign, Creative, Daypart, Definition, Flight, Goal, Order, Rule, SegmentRule, Slots, Spending, Targeting,
+    XHTML_BANNER,
 };
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId};
 use crate::wire::openrtb::agent::{Browser, Os};
@@ -340,6 +342,18 @@ pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
     plain().map(|plan| plan.campaign(slots)).collect()
 }
 
+/// The same campaigns, told of clicks on their banners and native ads.
+pub fn told(slots: &mut Slots) -> Vec<Campaign> {
+    plain().map(|plan| plan.told().campaign(slots)).collect()
+}
+
+/// The same, of which those for banners and native ads pay by click: so much that an impression is
+/// worth half of what they bid otherwise where clicks are as likely as on `average`, and they bid up to twice as much as otherwise
+/// where they are likelier.
+pub fn by_click(slots: &mut Slots, average: f64) -> Vec<Campaign> {
+    plain().map(|plan| plan.by_click(average).campaign(slots)).collect()
+}
+
 fn plain() -> impl Iterator<Item = Plan> {
     let banners = (0..2 * SIZES.len()).map(|at| (Show::Banner(vec![SIZES[at % SIZES.len()]]), at < SIZES.len()));
     let spots = DURATIONS
@@ -569,13 +583,33 @@ struct Plan {
     /// A place in [`ADVERTISERS`].
     advertiser: usize,
     cpm: CpmMicros,
+    goal: Goal,
     targeting: Targeting,
     ads: Vec<(Order, Ad)>,
 }
 
 impl Plan {
     fn new(id: u32, advertiser: usize, cpm: CpmMicros, show: &Show, targeting: Targeting) -> Plan {
-        Plan { id, advertiser, cpm, targeting, ads: show.ads(id, ADVERTISERS[advertiser]) }
+        Plan { id, advertiser, cpm, goal: Goal::Cpm, targeting, ads: show.ads(id, ADVERTISERS[advertiser]) }
+    }
+
+    fn told(mut self) -> Plan {
+        for (_, ad) in &mut self.ads {
+            match ad {
+                Ad::Banner(_, markup) => *markup = markup.replace("<a ", "<a ping=\"${CLICK_NOTICE_URL}\" "),
+                Ad::Native(parts) => parts.clicks = vec!["${CLICK_NOTICE_URL}".to_owned()],
+                Ad::Video(_) | Ad::Audio(_) => {}
+            }
+        }
+        self
+    }
+
+    fn by_click(self, average: f64) -> Plan {
+        if let Some((_, Ad::Video(_) | Ad::Audio(_))) = self.ads.first() {
+            return self;
+        }
+        let each = self.cpm.0 as f64 / 2.0 / 1000.0 / average;
+        Plan { goal: Goal::Cpc(Micros(each as i64)), cpm: CpmMicros(self.cpm.0 * 2), ..self.told() }
     }
 
     fn name(&self) -> String {
@@ -592,7 +626,7 @@ impl Plan {
             spending: Spending::asap(),
             flight: Flight::ALWAYS,
             cpm: self.cpm,
-            goal: Default::default(),
+            goal: self.goal,
             adomain: vec![ADVERTISERS[self.advertiser].to_owned()],
             cat: vec![CATEGORIES[self.advertiser].to_owned()],
             cat_in: Vec::new(),

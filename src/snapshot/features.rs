@@ -87,6 +87,14 @@ impl Schema {
         file::parse(Path::new("schema.toml"), text.to_owned())
     }
 
+    /// The same, of the text of a file, whose name is for what is wrong.
+    ///
+    /// # Errors
+    /// The first mistake, with its line.
+    pub fn parse_file(path: &Path, text: String) -> Result<Schema, FileError> {
+        file::parse(path, text)
+    }
+
     /// The text it was read from.
     pub fn text(&self) -> &str {
         &self.text

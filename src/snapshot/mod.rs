@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub model: model::Linear,
     /// The trained models that say so better, if there is a rollout of any.
     pub scoring: Option<Arc<scoring::Rollout>>,
+    /// Where a core scores with it; the core takes it.
+    pub room: scoring::Room,
     /// What currencies are worth.
     pub rates: rates::Rates,
     /// Where addresses are, if there is a file of it.
@@ -94,6 +96,12 @@ impl Snapshot {
         self.geo.as_deref()?.find(ip)
     }
 
+    /// The name of an arm; empty without a rollout.
+    #[inline]
+    pub fn arm(&self, id: crate::units::ArmId) -> &str {
+        self.scoring.as_deref().and_then(|rollout| rollout.get(id)).map_or("", |arm| &arm.name)
+    }
+
     /// A snapshot of these campaigns: builds the index.
     pub fn new(version: u64, mut campaigns: Vec<campaign::Campaign>, model: model::Linear, world: World) -> Snapshot {
         campaign::count_by_advertiser(&mut campaigns);
@@ -128,6 +136,7 @@ impl Snapshot {
             targeting,
             model,
             scoring,
+            room: scoring::Room::default(),
             rates,
             geo,
             calendar,

@@ -10,7 +10,8 @@
 //! eight thousand years.
 //! Terms are written only where they are not [`Terms::PLAIN`]: 15 bytes, and `&m=${AUCTION_MULTIPLIER}` for a bid that pays
 //! for more or less than one impression. So is the supply path, where its wins are counted: 6 bytes. A loss asks for its reason
-//! too, `&l=${AUCTION_LOSS}`, which is no more signed than the price.
+//! too, `&l=${AUCTION_LOSS}`, which is no more signed than the price; an exchange whose prices are learnt is asked for
+//! `&w=${AUCTION_MIN_TO_WIN}`.
 //!
 //! A bid needs three URLs, and three HMACs would be the dearest thing in its answer. One is enough: the 32 bytes of
 //! HMAC-SHA256 over the claim are cut into three parts that share no bit, one per kind. HMAC is a pseudo-random function,
@@ -72,6 +73,8 @@ const _: () = {
         at += 1;
     }
 };
+/// What asks for the price that the bid had to reach (OpenRTB 2.6 section 4.4).
+const TO_WIN: &[u8] = b"&w=${AUCTION_MIN_TO_WIN}";
 /// In the byte of what is agreed: terms follow.
 const TERMS: u8 = 0x80;
 /// In the same byte: a supply path follows.
@@ -148,6 +151,8 @@ pub struct Signed {
     mac: [u8; 32],
     /// Whether the exchange is asked for the multiplier.
     multiplied: bool,
+    /// Whether it is asked for the price to reach.
+    asks_to_win: bool,
 }
 
 /// A claim and its second HMAC, from which the URLs of [`NoticeKind::OUTCOMES`] are written.
@@ -217,6 +222,7 @@ impl Signer {
             length: encoded(length),
             mac: mac(key, &signed[..length], beyond),
             multiplied: claim.terms.multiplier != Multiplier::ONE,
+            asks_to_win: false,
         }
     }
 
@@ -253,6 +259,12 @@ impl Signer {
 }
 
 impl Signed {
+    /// The same, asking for the price that the bid had to reach, if that is learnt from.
+    #[must_use]
+    pub fn asking_to_win(self, asks: bool) -> Signed {
+        Signed { asks_to_win: asks, ..self }
+    }
+
     /// Writes the URL of a kind: `base` (scheme and authority, no slash at the end), path, and the macros that the exchange
     /// replaces. `None` if `out` is too short; [`url_bytes`] says what it needs.
     ///
@@ -264,7 +276,8 @@ impl Signed {
         let multiplier = if self.multiplied { MULTIPLIER } else { b"" };
         let loss = if kind == NoticeKind::Loss { LOSS } else { b"" };
         let before = [base, kind.path(), &self.digits[..self.length]];
-        let after = [PRICE, price.price_macro().as_bytes(), multiplier, loss];
+        let to_win = if self.asks_to_win { TO_WIN } else { b"" };
+        let after = [PRICE, price.price_macro().as_bytes(), multiplier, loss, to_win];
         let sum = |parts: &[&[u8]]| parts.iter().map(|part| part.len()).sum::<usize>();
         let length = sum(&before) + encoded(tag.len()) + sum(&after);
         let url = out.get_mut(..length)?;
@@ -311,7 +324,7 @@ pub const fn url_bytes(base: usize) -> usize {
     // A loss has the shorter tag, and asks for more.
     let token = encoded(SIGNED_MOST + NoticeKind::Loss.tag().end - NoticeKind::Loss.tag().start) + LOSS.len();
     let token = if token > TOKEN { token } else { TOKEN };
-    base + PATH.len() + 4 + 1 + token + PRICE.len() + longest + MULTIPLIER.len()
+    base + PATH.len() + 4 + 1 + token + PRICE.len() + longest + MULTIPLIER.len() + TO_WIN.len()
 }
 
 /// Bytes of the longest URL of a click or a conversion on a base of `base` bytes.

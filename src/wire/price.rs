@@ -116,6 +116,14 @@ pub fn loss(query: &[u8]) -> Option<u16> {
     is_number.then(|| digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
 }
 
+/// The least that would have won, in the bid's currency: the first `w=` if it is a price above 0 (OpenRTB 2.6 section 4.4,
+/// `${AUCTION_MIN_TO_WIN}`).
+pub fn to_win(query: &[u8]) -> Option<CpmMicros> {
+    let mut decoded = [0; VALUE_BYTES];
+    let value = percent_decoded(parameter(query, b"w=")?, &mut decoded)?;
+    decimal(value.trim_ascii()).filter(|price| *price > 0).map(CpmMicros)
+}
+
 fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(name))
 }

@@ -131,11 +131,11 @@ fn bill_until(bid: &Bid, expires: UnixMillis) -> String {
     // What `Folder::configure` writes into the file of the key.
     let signer = Signer::new(1, &[0x11; 32]);
     let target = bid.target("burl", "0.7");
-    let Verified::Claim { claim, path, .. } = signer.verify(target.as_bytes()) else {
+    let Verified::Claim { claim, path, arm, .. } = signer.verify(target.as_bytes()) else {
         panic!("{target} is not signed")
     };
     let mut out = [0; url_bytes(0)];
-    let signed = signer.sign(&Claim { expires, ..claim }, path);
+    let signed = signer.sign(&Claim { expires, ..claim }, path, arm);
     let length = signed.write(NoticeKind::Bill, b"", Scheme::Plain, &mut out).unwrap();
     String::from_utf8(out[..length].to_vec()).unwrap().replace("${AUCTION_PRICE}", "0.7")
 }

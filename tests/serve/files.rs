@@ -313,6 +313,7 @@ fn the_example_and_the_document_know_every_key() {
         "config/stores",
         "config/dynamodb",
         "config/process",
+        "config/shading",
         "config/ingress",
     ];
     let code = code.map(|file| read(&format!("src/{file}.rs"))).concat();
@@ -323,6 +324,7 @@ fn the_example_and_the_document_know_every_key() {
         ("server", "Server"),
         ("data", "Data"),
         ("exchange", "Exchange"),
+        ("exchange.shading", "Shading"),
         ("edge", "Edge"),
         ("privacy", "Privacy"),
         ("profiles", "Profiles"),

@@ -76,7 +76,7 @@ pub struct Explanation {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let body = read(&args.request)?;
-    let (config, data) = match &args.config {
+    let (mut config, data) = match &args.config {
         Some(path) => {
             let config = Config::load(path)?;
             let data = Data::load(Source::files(&config), &Key::read(&config.data.user_key_file)?)?;
@@ -85,6 +85,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         None => (Config::demo(Path::new("")), Data::load(Source::demo(args.demo.flatten()), &Key([0; 32]))?),
     };
     data.check(&config)?;
+    // What is explained is what is best by what is known, and no draw.
+    config.exchanges.iter_mut().for_each(|exchange| exchange.shading.explore = 0.0);
     let exchange = args.exchange.clone().unwrap_or_else(|| config.exchanges[0].name.clone());
     let Some(exchange) = config.exchanges.iter().find(|known| known.name == exchange) else {
         return Err(Failure::usage(format!("--exchange {exchange}: the configuration has no exchange of that name")));

@@ -18,9 +18,12 @@ use crate::bid::eligible::Scene;
 use crate::bid::offers::{Estimate, Offer};
 use crate::bid::probe::{Probe, Sight};
 use crate::bid::quote::Quote;
+use crate::bid::shade::Shade;
 use crate::bid::user::User;
 use crate::limits;
 use crate::metrics::stage::Stage;
+use crate::shading::cell::Placement;
+use crate::shading::curve::Curve;
 use crate::snapshot::campaign::{Campaign, Shape};
 use crate::snapshot::supply::{Chain, Inventory, Path, Verdict};
 use crate::units::{CampaignIx, CpmMicros, Currency, Multiplier, Nanos, Rate, UserKey};
@@ -327,6 +330,20 @@ impl Probe for Witness {
         }
     }
 
+    fn shaded(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, offer: &Offer, shade: &Shade<'_>) {
+        let cell = shade.cell(request, offer);
+        let (place, hour) = (cell.placement().map_or("any", Placement::label), cell.hour().unwrap_or_default());
+        let arm = scene.exchange.shading.arm.label();
+        let (curve, values) = learnt(shade.curve(cell));
+        let imp = text(request.imps[offer.imp as usize].id);
+        let campaign = scene.snapshot.campaign(offer.campaign).id.0;
+        let line = format!("imp {imp}, campaign {campaign}: first price; {place} at {hour} h UTC, arm {arm}: {curve}");
+        let values = json!({
+            "imp": imp, "campaign": campaign, "arm": arm, "placement": place, "hour": hour, "curve": values,
+        });
+        self.detail(Stage::Price, line, values);
+    }
+
     fn priced(&mut self, scene: Scene<'_>, request: &BidRequest<'_>, offer: &Offer) {
         let campaign = scene.snapshot.campaign(offer.campaign);
         let floor = Floor::of(scene, request, offer);
@@ -336,7 +353,8 @@ impl Probe for Witness {
             let _ = write!(line, ", at most {}", amount(scaled.0));
         }
         if offer.price != scaled {
-            let _ = write!(line, ", by its deal {}", amount(offer.price.0));
+            let why = if offer.deal.is_some() { "by its deal" } else { "shaded to" };
+            let _ = write!(line, ", {why} {}", amount(offer.price.0));
         }
         let against = floor.text(offer.floor, self.account.unwrap_or_default());
         let clears = crate::bid::price::clears(offer.price, offer.floor);
@@ -444,6 +462,34 @@ impl Probe for Witness {
             }
         }
         self.decide(Stage::Reserve, format!("money for {}", count(purse.len(), "bid")));
+    }
+}
+
+/// A curve, in words and in numbers.
+fn learnt(curve: &Curve) -> (String, Value) {
+    let median = amount(curve.reaching(0.5).0);
+    match curve {
+        Curve::None => ("nothing is learnt yet, the value is bid".to_owned(), Value::Null),
+        Curve::Mode(price) => {
+            (format!("mostly {} wins", amount(price.0)), json!({ "form": "mode", "price_micros": price.0 }))
+        }
+        Curve::Logistic { median: at, slope } => (
+            format!("logistic, {median} wins half, slope {slope:.2}"),
+            json!({ "form": "logistic", "median": at, "slope": slope }),
+        ),
+        Curve::LogNormal { mean, deviation } => (
+            format!("log-normal, {median} wins half, deviation {deviation:.2}"),
+            json!({ "form": "lognormal", "mean": mean, "deviation": deviation }),
+        ),
+        Curve::Empirical(levels) => {
+            let levels: Vec<_> = levels.steps().collect();
+            let each: Vec<String> = levels
+                .iter()
+                .map(|(price, chance)| format!("{} wins {:.0} %", amount(price.0), 100.0 * chance))
+                .collect();
+            let steps: Vec<_> = levels.iter().map(|(price, chance)| json!([price.0, chance])).collect();
+            (each.join(", "), json!({ "form": "empirical", "steps": steps }))
+        }
     }
 }
 

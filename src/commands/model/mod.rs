@@ -2,6 +2,7 @@
 
 mod import;
 mod predict;
+mod rollout;
 mod show;
 
 use clap::Subcommand;
@@ -24,16 +25,22 @@ enum Action {
     Predict(predict::Args),
     /// Print what a model is
     Show(show::Args),
+    /// The arms that a running bidder serves: their shares, their models
+    Arms(rollout::Args),
+    /// Have a running bidder serve the rollout again that it served before, at once; its file is passed over until it changes
+    Rollback(rollout::Args),
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`]: a model or a row is none, or something could not be read or written.
+/// [`Failure`]: a model or a row is none, something could not be read or written, or a bidder does not do it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.action {
         Action::Import(args) => import::run(args),
         Action::Predict(args) => predict::run(args),
         Action::Show(args) => show::run(args),
+        Action::Arms(args) => rollout::arms(args),
+        Action::Rollback(args) => rollout::roll_back(args),
     }
 }

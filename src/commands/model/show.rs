@@ -53,7 +53,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         forest.leaves.len()
     );
     let averaged = if forest.averaged { ", of the average of its trees" } else { "" };
-    println!("outputs {}, link {}{averaged}, calibration {}", forest.base.len(), forest.link.name(), model.calibration.name());
+    println!(
+        "outputs {}, link {}{averaged}, calibration {}",
+        forest.base.len(),
+        forest.link.name(),
+        model.calibration.name()
+    );
     println!("features {}: {}", forest.features.len(), forest.features.join(" "));
     if !origin.note.is_empty() {
         println!("note: {}", origin.note);

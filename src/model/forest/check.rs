@@ -1,6 +1,6 @@
 //! Whether a forest may be walked: every index within its bounds, every walk to an end, every number one.
 
-use super::{Child, Forest, Link, Node, Test, Tree};
+use super::{Child, Forest, Library, Link, Node, Test, Tree};
 use crate::limits;
 
 impl Forest {
@@ -22,7 +22,7 @@ impl Forest {
                 return Err(format!("{count} {what}; at most {most} are taken"));
             }
         }
-        if self.base.is_empty() || !self.base.iter().all(|base| base.is_finite()) {
+        if self.base.is_empty() || !self.base.iter().all(|base| self.is_number(*base)) {
             return Err("what its outputs begin with is not a number for each".to_owned());
         }
         if let Link::Logistic { slope } = self.link
@@ -57,7 +57,7 @@ impl Forest {
     /// Each node and each leaf is reached once from the root: so there is no cycle, and nothing is left over.
     fn check_tree(&self, tree: &Tree, reached: &mut Reached) -> Result<(), String> {
         let (nodes, leaves) = (&self.nodes[tree.nodes()], &self.leaves[tree.leaves()]);
-        if let Some(leaf) = leaves.iter().position(|leaf| !leaf.is_finite()) {
+        if let Some(leaf) = leaves.iter().position(|leaf| !self.is_number(*leaf)) {
             return Err(format!("leaf {leaf} is {}", leaves[leaf]));
         }
         if nodes.is_empty() {
@@ -78,6 +78,14 @@ impl Forest {
         match reached.nodes.iter().chain(&reached.leaves).all(|reached| *reached) {
             true => Ok(()),
             false => Err("a node or leaf that no way leads to".to_owned()),
+        }
+    }
+
+    /// Whether it can be added up.
+    fn is_number(&self, value: f64) -> bool {
+        match self.library {
+            Library::LightGbm => value.is_finite(),
+            Library::XgBoost => (value as f32).is_finite(),
         }
     }
 

@@ -56,7 +56,8 @@ impl Forest {
                 let set = &self.sets[first as usize..][..words as usize];
                 // Beyond every set, a number is cut to the largest there is.
                 let (word, bit) = (value as u64 / 64, value as u64 % 64);
-                let among = usize::try_from(word).ok().and_then(|word| set.get(word)).is_some_and(|word| word >> bit & 1 == 1);
+                let among =
+                    usize::try_from(word).ok().and_then(|word| set.get(word)).is_some_and(|word| word >> bit & 1 == 1);
                 !value.is_nan() && !below && among
             }
         }

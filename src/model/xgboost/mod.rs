@@ -87,8 +87,17 @@ fn outputs(objective: &str, learnt: &Learnt) -> Result<(Link, Vec<f64>), String>
     let logit: ToMargin = |probability| -(1.0 / probability - 1.0).ln();
     let same: ToMargin = |margin| margin;
     let (link, to_margin): (Link, ToMargin) = match objective {
-        "reg:squarederror" | "reg:linear" | "reg:squaredlogerror" | "reg:pseudohubererror" | "reg:absoluteerror"
-        | "reg:quantileerror" | "reg:expectileerror" | "rank:pairwise" | "rank:ndcg" | "rank:map" | "binary:logitraw" => (Link::Identity, same),
+        "reg:squarederror"
+        | "reg:linear"
+        | "reg:squaredlogerror"
+        | "reg:pseudohubererror"
+        | "reg:absoluteerror"
+        | "reg:quantileerror"
+        | "reg:expectileerror"
+        | "rank:pairwise"
+        | "rank:ndcg"
+        | "rank:map"
+        | "binary:logitraw" => (Link::Identity, same),
         "binary:logistic" | "reg:logistic" => (Link::Logistic { slope: 1.0 }, logit),
         "binary:hinge" => (Link::Step, same),
         "count:poisson" | "reg:gamma" | "reg:tweedie" | "survival:cox" | "survival:aft" => (Link::Exponential, f32::ln),
@@ -99,7 +108,10 @@ fn outputs(objective: &str, learnt: &Learnt) -> Result<(Link, Vec<f64>), String>
     let targets: usize = learnt.num_target.as_ref().map_or(Ok(1), |targets| number("num_target", targets))?;
     let outputs = classes.max(targets).max(1);
     if outputs > limits::MODEL_OUTPUTS || (classes > 1 && targets > 1) {
-        return Err(format!("{classes} classes and {targets} targets; at most {} of either are taken", limits::MODEL_OUTPUTS));
+        return Err(format!(
+            "{classes} classes and {targets} targets; at most {} of either are taken",
+            limits::MODEL_OUTPUTS
+        ));
     }
     if (link == Link::Softmax) != (classes > 1) {
         return Err(format!("the objective {objective} with a num_class of {classes}"));
@@ -125,7 +137,9 @@ fn push(forest: &mut Forest, tree: &document::Tree, output: u32, weight: f32) ->
     let count: usize = number("num_nodes", &param.num_nodes)?;
     let vector: usize = param.size_leaf_vector.as_ref().map_or(Ok(1), |size| number("size_leaf_vector", size))?;
     if vector > 1 || tree.leaf_weights.is_some() {
-        return Err("leaves are vectors (multi_strategy=multi_output_tree): one tree for each output is wanted".to_owned());
+        return Err(
+            "leaves are vectors (multi_strategy=multi_output_tree): one tree for each output is wanted".to_owned()
+        );
     }
     for (name, length) in [
         ("left_children", tree.left_children.len()),
@@ -196,7 +210,8 @@ fn push(forest: &mut Forest, tree: &document::Tree, output: u32, weight: f32) ->
             }
             Err(_) => {
                 let threshold = tree.split_conditions[at];
-                if !(threshold > f32::NEG_INFINITY) {
+                // Nothing is below the least there is; of NaN nothing is known.
+                if threshold.is_nan() || threshold == f32::NEG_INFINITY {
                     return Err(format!("node {at}: a threshold of {threshold}"));
                 }
                 (node.left, node.right) = (left, right);
@@ -229,7 +244,9 @@ struct Set {
 /// The sets of a tree, ascending by node: those of the nodes that are categorical, and no others.
 fn sets(forest: &mut Forest, tree: &document::Tree) -> Result<Vec<Set>, String> {
     let categorical = tree.split_type.iter().enumerate().filter(|(_, kind)| **kind != 0).map(|(node, _)| node);
-    if tree.split_type.iter().any(|kind| *kind > 1) || !categorical.eq(tree.categories_nodes.iter().map(|node| *node as usize)) {
+    if tree.split_type.iter().any(|kind| *kind > 1)
+        || !categorical.eq(tree.categories_nodes.iter().map(|node| *node as usize))
+    {
         return Err("split_type and categories_nodes contradict each other".to_owned());
     }
     let count = tree.categories_nodes.len();
@@ -242,7 +259,9 @@ fn sets(forest: &mut Forest, tree: &document::Tree) -> Result<Vec<Set>, String> 
         tree.categories_nodes.iter().zip(tree.categories_segments.iter().zip(&tree.categories_sizes))
     {
         let own = tree.categories.get(begin..).filter(|_| segment == begin).and_then(|rest| rest.get(..size));
-        let Some(own) = own else { return Err("categories are not parted by categories_segments and _sizes".to_owned()) };
+        let Some(own) = own else {
+            return Err("categories are not parted by categories_segments and _sizes".to_owned());
+        };
         begin += size;
         let most = own.iter().copied().max();
         if most.is_some_and(|most| most >= limits::MODEL_CATEGORIES) {

@@ -29,7 +29,8 @@ impl de::Error for Refused {
 /// Reads one document, to the last byte.
 pub(super) fn read<'de, T: de::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Refused> {
     let mut reader = Reader { rest: bytes, length: bytes.len(), depth: 0 };
-    let document = T::deserialize(Item { reader: &mut reader, marker: None }).map_err(|refused| reader.at(&refused.0))?;
+    let document =
+        T::deserialize(Item { reader: &mut reader, marker: None }).map_err(|refused| reader.at(&refused.0))?;
     match reader.rest.is_empty() {
         true => Ok(document),
         false => Err(reader.at("bytes after the document")),

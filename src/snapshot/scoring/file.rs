@@ -32,9 +32,6 @@ pub(super) struct Named {
     pub(super) version: Version,
 }
 
-/// The longest name of an arm, bytes: it stands in labels and in every row of the training log.
-const NAME_BYTES: usize = 32;
-
 impl Plan {
     pub(super) fn read(mut table: Table) -> Result<Plan, Fault> {
         let line = table.line;
@@ -77,9 +74,12 @@ impl Planned {
             let line = node.line;
             let name = node.text()?;
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            match !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(plain) {
+            match !name.is_empty() && name.len() <= limits::ARM_NAME_BYTES && name.bytes().all(plain) {
                 true => Ok(name),
-                false => fault(line, format!("{name:?}: 1 to {NAME_BYTES} letters, digits, `-`, `_` and `.` are wanted")),
+                false => fault(
+                    line,
+                    format!("{name:?}: 1 to {} letters, digits, `-`, `_` and `.` are wanted", limits::ARM_NAME_BYTES),
+                ),
             }
         })?;
         let about = |fault: Fault| fault.about(&format!("arm {name:?}"));

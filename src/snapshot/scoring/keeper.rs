@@ -69,7 +69,9 @@ impl fmt::Display for NotRolledBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotRolledBack::NoRollout => f.write_str("there is no rollout: `score.rollout` names its file"),
-            NotRolledBack::NoneBefore => f.write_str("no other rollout served before this one: change the rollout file"),
+            NotRolledBack::NoneBefore => {
+                f.write_str("no other rollout served before this one: change the rollout file")
+            }
             NotRolledBack::Unreadable(error) => write!(f, "the rollout before cannot be read: {error}"),
         }
     }
@@ -191,9 +193,9 @@ impl Keeper {
         known.extend(self.before.iter().cloned());
         let mut served = |named: &Option<Named>, target| {
             let Some(Named { line, version }) = named else { return Ok(None) };
-            self.served(version, target, &mut known)
-                .map(Some)
-                .map_err(|what| Fault { line: *line, what }.within(self.origin.rollout.as_deref().unwrap_or(Path::new(""))))
+            self.served(version, target, &mut known).map(Some).map_err(|what| {
+                Fault { line: *line, what }.within(self.origin.rollout.as_deref().unwrap_or(Path::new("")))
+            })
         };
         plan.arms
             .iter()

@@ -45,7 +45,8 @@ impl Places {
                 self.taken.len() - 1
             }
             None => {
-                let (at, longest) = self.taken.iter_mut().enumerate().min_by_key(|(_, place)| place.turn).expect("eight");
+                let (at, longest) =
+                    self.taken.iter_mut().enumerate().min_by_key(|(_, place)| place.turn).expect("eight");
                 assert!(longest.turn < self.turn, "a rollout has at most eight arms");
                 *longest = new;
                 at

@@ -72,7 +72,10 @@ fn a_mistake_is_told_with_its_line() {
         (file(&arm("a b", "share = 100")), "4: name: \"a b\""),
         (file(&arm("", "share = 100")), "4: name: \"\""),
         (file(&format!("{all}{}", arm("b", "shadow = true"))), "6: arm \"b\": a shadow without a model"),
-        (file(&format!("{all}{}", arm("b", "shadow = true\nshare = 1\nclick = \"m/1\""))), "6: arm \"b\": a shadow has no"),
+        (
+            file(&format!("{all}{}", arm("b", "shadow = true\nshare = 1\nclick = \"m/1\""))),
+            "6: arm \"b\": a shadow has no",
+        ),
         (file(&arm("a", "share = 100\nclick = \"../1\"")), "6: arm \"a\": click: \"../1\" is no version"),
         (file(&arm("a", "share = 100\nclick = \"m/..\"")), "6: arm \"a\": click: \"m/..\" is no version"),
         (file(&arm("a", "share = 100\nclick = \"m/1/2\"")), "6: arm \"a\": click: \"m/1/2\" is no version"),

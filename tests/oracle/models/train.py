@@ -5,6 +5,7 @@ values, infinities and categories, and writes to the folder OUT
     NAME.txt, NAME.json, NAME.ubj    the model, as the library saves it
     NAME.rows.csv                    rows, a line each; an empty cell is missing
     NAME.raw.csv                     their raw scores or margins by the library; classes are separated by commas
+    NAME.predicted.csv               their predictions; not of multi:softmax, which only names a class
     cases.json                       a list of {name, library, files, refused}
 
 With --small, a few rows and trees of the kinds whose files differ: what tests/data/models has. scripts/requirements.txt has the
@@ -85,12 +86,11 @@ def text(number):
     return "" if math.isnan(number) else repr(float(number))
 
 
-def write(name, library, files, rows=None, raw=None, refused=None):
-    if rows is not None:
-        lines = "".join(",".join(map(text, row)) + "\n" for row in rows)
-        (options.out / f"{name}.rows.csv").write_text(lines)
-        lines = "".join(",".join(repr(float(score)) for score in np.atleast_1d(row)) + "\n" for row in raw)
-        (options.out / f"{name}.raw.csv").write_text(lines)
+def write(name, library, files, rows=(), raw=(), predicted=(), refused=None):
+    for what, table in [("rows", rows), ("raw", raw), ("predicted", predicted)]:
+        if len(table) > 0:
+            lines = "".join(",".join(map(text, np.atleast_1d(row))) + "\n" for row in table)
+            (options.out / f"{name}.{what}.csv").write_text(lines)
     cases.append({"name": name, "library": library, "files": files, "refused": refused})
 
 
@@ -114,7 +114,7 @@ def lightgbm(name, objective, kind, refused=None, categories=(), rounds=25, **mo
     if refused:
         return write(f"lgb_{name}", "lightgbm", [f"lgb_{name}.txt"], refused=refused)
     rows = asked(rows, True, [-1, -0.5, 2.7, 1e9, 1e10, math.inf, -math.inf])
-    write(f"lgb_{name}", "lightgbm", [f"lgb_{name}.txt"], rows, model.predict(rows, raw_score=True))
+    write(f"lgb_{name}", "lightgbm", [f"lgb_{name}.txt"], rows, model.predict(rows, raw_score=True), model.predict(rows))
 
 
 def squared(scores, data):
@@ -169,7 +169,9 @@ def xgboost(name, objective, kind, refused=None, categories=(), rounds=25, **mor
     if objective == "survival:aft":
         data.set_float_info("label_lower_bound", target)
         data.set_float_info("label_upper_bound", target * 1.5)
-    parameters = {"nthread": 1, "seed": options.seed, "max_depth": 4, "objective": objective} | more
+    parameters = {"nthread": 1, "seed": options.seed, "objective": objective}
+    parameters |= {} if more.get("booster") == "gblinear" else {"max_depth": 4}
+    parameters |= more
     model = xgb.train(parameters, data, 3 if options.small else rounds)
     files = [f"xgb_{name}.json", f"xgb_{name}.ubj"]
     for file in files:
@@ -178,7 +180,8 @@ def xgboost(name, objective, kind, refused=None, categories=(), rounds=25, **mor
         return write(f"xgb_{name}", "xgboost", files, refused=refused)
     rows = asked(rows, False, [])
     data = xgb.DMatrix(rows, feature_types=types, enable_categorical=True)
-    write(f"xgb_{name}", "xgboost", files, rows, model.predict(data, output_margin=True))
+    predicted = () if objective == "multi:softmax" else model.predict(data)
+    write(f"xgb_{name}", "xgboost", files, rows, model.predict(data, output_margin=True), predicted)
 
 
 for objective in ["reg:squarederror", "reg:pseudohubererror", "reg:absoluteerror"]:

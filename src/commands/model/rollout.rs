@@ -8,7 +8,7 @@ use crate::commands::admin::{self, Admin};
 
 /// What both are told.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The admin port of the bidder
     #[arg(long, value_name = "URL", default_value = admin::DEFAULT)]
     admin: String,
@@ -18,12 +18,12 @@ pub struct Args {
 }
 
 /// Shows them.
-pub fn arms(args: &Args) -> Result<(), Failure> {
+pub(super) fn arms(args: &Args) -> Result<(), Failure> {
     tell(args, &Admin(&args.admin).read("/api/rollout")?)
 }
 
 /// Goes back to the rollout before, at once.
-pub fn roll_back(args: &Args) -> Result<(), Failure> {
+pub(super) fn roll_back(args: &Args) -> Result<(), Failure> {
     tell(args, &Admin(&args.admin).post("/api/rollout/rollback")?)
 }
 
