@@ -62,7 +62,8 @@ pub(super) fn engine(forest: &Forest) -> Engine {
         }));
         leaves.resize((number + 1) * width, 0.0);
     }
-    leaves.resize(lines * FIELDS, 0.0);
+    // What is added for a tree that is not there: any sum stays as it is, -0 too.
+    leaves.resize(lines * FIELDS, -0.0);
     let mut engine = Engine {
         features: forest.features.len(),
         library: forest.library,

@@ -180,7 +180,8 @@ impl Engine {
         room.shared.fill(Line::OPEN);
         self.rule_out(self.numbered(&varying.shared), first, &mut room.shared, &mut room.rows);
         combine(&mut room.shared, &self.rows, &mut room.rows);
-        for (row, out) in rows.chunks_exact(self.features).zip(out.chunks_exact_mut(self.outputs())) {
+        for (number, out) in out.chunks_exact_mut(self.outputs()).enumerate() {
+            let row = &rows[number * self.features..][..self.features];
             room.bits.copy_from_slice(&room.shared);
             self.rule_out(self.numbered(&varying.own), row, &mut room.bits, &mut room.rows);
             combine(&mut room.bits, &self.rows, &mut room.rows);

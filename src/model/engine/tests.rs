@@ -223,6 +223,19 @@ proptest! {
     }
 }
 
+#[test]
+fn a_forest_may_be_next_to_nothing() {
+    let empty = Forest { base: vec![-0.0], ..Forest::default() };
+    let mut bare = empty.clone();
+    plant(&mut bare, 0, false, &[], |_| -0.0);
+    for forest in [empty, bare] {
+        let engine = Engine::build(&forest);
+        let (mut room, mut out) = (Room::new(&engine), [1.0; 3]);
+        engine.scores(&[], &engine.varying(&[0]), &mut room, &mut out);
+        assert_eq!(bits(&out), bits(&[-0.0; 3]));
+    }
+}
+
 /// A forest of one feature that tells more values apart than 16 bits count.
 #[test]
 fn a_feature_may_have_any_number_of_thresholds() {
@@ -245,7 +258,8 @@ fn a_feature_may_have_any_number_of_thresholds() {
     let engine = Engine::build(&forest);
     assert!(engine.states.iter().any(|state| state.from < state.to), "each state has a row of bits of its own");
     let mut room = Room::new(&engine);
-    for value in (0..80_100).step_by(997).map(|value| f64::from(value) + 0.5).chain([f64::NAN, 65_535.0, 65_536.0, -1.0])
+    for value in
+        (0..80_100).step_by(997).map(|value| f64::from(value) + 0.5).chain([f64::NAN, 65_535.0, 65_536.0, -1.0])
     {
         let mut out = [0.0];
         engine.score(&[value], &mut room, &mut out);
