@@ -6,6 +6,7 @@ import datetime
 import glob
 import hashlib
 import html
+import importlib.metadata
 import io
 import json
 import os
@@ -14,17 +15,10 @@ import subprocess
 import sys
 import tomllib
 
-import lightgbm
-import matplotlib
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
-
-matplotlib.use("svg")
-from matplotlib import pyplot, ticker  # noqa: E402: the backend comes first
 
 # Which outcomes make a row one of the population, and which of those make it positive.
 TARGETS = {
@@ -45,6 +39,8 @@ PARITY = 256
 # Points of an isotonic calibration at most (limits::MODEL_POINTS is 4096).
 POINTS = 512
 FOLDS = 5
+
+# What only a model that is trained takes, and takes seconds to load, is imported where it is used.
 
 
 class Unfit(Exception):
@@ -222,6 +218,8 @@ class Rows:
 
 
 def trained(args, rows):
+    import lightgbm
+
     values, label = rows.of("training")
     parameters = {
         "objective": "binary",
@@ -286,6 +284,8 @@ def platt(raw, label):
 
 def isotonic(raw, label):
     """Pool adjacent violators. No probability is 0 or 1: half an event in all rows is the least that they can tell."""
+    from sklearn.isotonic import IsotonicRegression
+
     fit = IsotonicRegression(out_of_bounds="clip").fit(raw, label)
     least = 0.5 / len(raw)
     probability = np.clip(fit.y_thresholds_, least, 1.0 - least)
@@ -337,6 +337,8 @@ def reliability(label, probability, bins=15):
 
 def measured(label, raw, probability, base):
     """How good predictions are, on rows that nothing was fitted to. `base` is the rate of the rows before them."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     loss, loss_base = log_loss(label, probability), log_loss(label, np.full(len(label), base))
     table = reliability(label, probability)
     return {
@@ -362,6 +364,11 @@ def distribution(probability):
 
 
 def plot(table, probability):
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot, ticker
+
     figure, (above, below) = pyplot.subplots(
         2, 1, figsize=(6.4, 7.2), height_ratios=[3, 1], sharex=True, layout="constrained"
     )
@@ -451,8 +458,6 @@ def imported(corebid, folder, calibration, note):
     )
     if done.returncode:
         raise Unfit(f"corebid refuses the model: {done.stderr.strip()}")
-    if calibration.file():
-        os.remove(beside)
 
 
 def publish(args, folder, model, files, calibration):
@@ -503,7 +508,7 @@ def main():
         "version": version,
         "created": now.isoformat(timespec="seconds"),
         "target": args.target,
-        "library": {"name": "lightgbm", "version": lightgbm.__version__},
+        "library": {"name": "lightgbm", "version": importlib.metadata.version("lightgbm")},
         "options": {
             "trees": args.trees, "leaves": args.leaves, "learning_rate": args.learning_rate, "min_rows": args.min_rows,
             "categories": args.categories, "seed": args.seed, "wait_minutes": WAITS[args.target] if args.wait is None else args.wait,
@@ -521,6 +526,7 @@ def main():
         "metrics": metrics,
         "average": float(probability.mean()),
         "scores": distribution(scored),
+        # Of the schema, as the rows had it.
         "fingerprint": rows.fingerprint,
     }
     gains = sorted(zip(booster.feature_importance("gain"), rows.names), key=lambda pair: (-pair[0], pair[1]))

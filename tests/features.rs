@@ -89,6 +89,7 @@ impl Bidder {
             campaigns: folder.write("campaigns.toml", campaigns()),
             profiles: Some(folder.write("profiles.ndjson", users)),
             model: None,
+            scoring: Default::default(),
             rates: Default::default(),
             geo: None,
             edge: Default::default(),

@@ -12,7 +12,9 @@ use std::sync::OnceLock;
 use corebid::model::registry::{Served, Target, Version};
 use corebid::snapshot::features::Schema;
 use serde_json::Value;
-use support::Folder;
+use support::client::{Client, target};
+use support::process::Bidder;
+use support::{Folder, campaign};
 
 const SCHEMA: &str = r#"
 features = [
@@ -179,7 +181,7 @@ fn a_changed_version_is_refused() {
         let bytes = fs::read(&path).unwrap();
         fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
     });
-    refused("parity.csv:257: the engine scores", |_, place| nudge(place, 256, 1, 1e-8));
+    refused("parity.csv:256: the engine scores", |_, place| nudge(place, 255, 1, 1e-8));
     refused("parity.csv:1: the calibration makes", |_, place| nudge(place, 0, 0, 1e-5));
     refused("parity.csv: no rows", |_, place| fs::write(place.join("parity.csv"), "").unwrap());
     refused("parity.csv:2:", |_, place| rewrite(&place.join("parity.csv"), "\n", "\n1,"));
@@ -229,4 +231,66 @@ fn what_cannot_be_learnt_from_is_told() {
     fs::remove_file(folder.path("other/outcomes-0000000000001.parquet")).unwrap();
     not_trained(&folder, "other", &[], "none of them is known to have won");
     assert_eq!(train(&folder, "flat", "../escape", &[]).status.code(), Some(2));
+}
+
+/// One in five who have a phone does not click, and one in five who have none does.
+fn clicks(number: u32) -> bool {
+    (number % 2 == 0) != number.is_multiple_of(5)
+}
+
+fn asked(number: u32) -> Vec<u8> {
+    let device = if number % 2 == 0 { 4 } else { 2 };
+    format!(
+        "{{\"id\":\"r{number}\",\"imp\":[{{\"id\":\"1\",\"banner\":{{\"w\":300,\"h\":250}},\"bidfloor\":0.01}}],\
+         \"site\":{{\"domain\":\"news.example\"}},\"device\":{{\"devicetype\":{device}}}}}"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_bidders_own_log_becomes_a_model_that_it_serves() {
+    const BIDS: u32 = 600;
+    let folder = Folder::new("learnt");
+    let ping = "<a href='https://shop.example/' ping='${CLICK_NOTICE_URL}'>shop</a>";
+    let config = folder.configure("debug_header = true", "", &campaign(1, "").replace("<b>1</b>", ping));
+    let plain = fs::read_to_string(&config).unwrap();
+    folder.write("corebid.toml", format!("{plain}[training]\ndir = \"log\"\nsample = 1\n"));
+    let bid = |client: &mut Client, number| client.bid(&asked(number)).json()["seatbid"][0]["bid"][0].take();
+
+    let bidder = Bidder::start(&["--config", &config]);
+    let mut client = bidder.client();
+    for number in 0..BIDS {
+        let bid = bid(&mut client, number);
+        assert_eq!(client.get(&target(bid["burl"].as_str().unwrap(), "0.5")).status, 200);
+        let markup = bid["adm"].as_str().unwrap();
+        let click = markup.split_once("ping='").unwrap().1.split_once('\'').unwrap().0;
+        if clicks(number) {
+            assert_eq!(client.get(&click[click.find("/notice/").unwrap()..]).status, 200);
+        }
+    }
+    bidder.stop();
+
+    let version = trained(&folder, "log", "ctr", &["--wait", "0", "--trees", "20", "--min-rows", "10"]);
+    let served = Served::load(&folder.path("registry"), &version).unwrap();
+    assert!((0.4..0.6).contains(&served.average), "{}", served.average);
+    let report = json(&of_version(&folder, &version, "report.json"));
+    assert!(report["auc"].as_f64().unwrap() > 0.7 && report["features"][0]["feature"] == "device", "{report}");
+
+    // In the shadow of the arm that serves, it says of the same bids what it was told to learn.
+    folder.write("corebid.toml", format!("{plain}[score]\nrollout = \"rollout.toml\"\nregistry = \"registry\"\n"));
+    let shadow = format!("[[arm]]\nname = \"new\"\nshadow = true\nclick = \"{version}\"\n");
+    folder.write(
+        "rollout.toml",
+        format!("split = \"user\"\nsalt = \"\"\n[[arm]]\nname = \"old\"\nshare = 100\n{shadow}"),
+    );
+    let bidder = Bidder::start(&["--config", &config]);
+    let mut client = bidder.client();
+    // Twice, for fewer than a thousand scores say nothing.
+    (0..2 * BIDS).for_each(|number| drop(bid(&mut client, number)));
+    assert_eq!(bidder.metric("corebid_arm_bids_total", "old"), u64::from(2 * BIDS));
+    assert_eq!(bidder.metric("corebid_arm_scores_total", "arm=\"new\",target=\"click\""), u64::from(2 * BIDS));
+    let text = String::from_utf8(bidder.admin("/metrics").body).unwrap();
+    let psi = text.lines().find_map(|line| line.strip_prefix("corebid_arm_score_psi{arm=\"new\",target=\"click\"} "));
+    assert!(psi.expect(&text).parse::<f64>().unwrap() < 0.05, "{psi:?}");
+    bidder.stop();
 }

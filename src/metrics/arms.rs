@@ -294,3 +294,6 @@ fn gauges<L: EncodeLabelSet>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

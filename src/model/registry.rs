@@ -22,8 +22,11 @@ use super::archive;
 use super::calibration::Calibration;
 use super::drift::Drift;
 use super::engine::{Engine, Room, Varying};
+#[cfg(test)]
+use super::forest::Tree;
 use super::forest::{Forest, Library, Link};
 use super::rows::{self, Stopped};
+use crate::snapshot::campaign::Goal;
 use crate::snapshot::document::{self, Fault, FileError};
 use crate::snapshot::features::Schema;
 
@@ -72,6 +75,16 @@ pub enum Target {
 }
 
 impl Target {
+    /// What a campaign of this goal pays by, if a model has to predict it.
+    #[inline]
+    pub fn of(goal: Goal) -> Option<Target> {
+        match goal {
+            Goal::Cpm => None,
+            Goal::Cpc(_) => Some(Target::Click),
+            Goal::Cpa(_) => Some(Target::Conversion),
+        }
+    }
+
     /// Its word.
     pub fn label(self) -> &'static str {
         match self {
@@ -193,7 +206,7 @@ impl Served {
             ));
         }
 
-        let engine = Engine::build(&forest).map_err(|error| refused(MODEL, error.to_string()))?;
+        let engine = Engine::build(&forest);
         let served = Served {
             version: version.clone(),
             target,
@@ -230,14 +243,18 @@ impl Served {
             line += 1;
             let (features, said) = row.split_at(width);
             let features: Vec<f32> = features.iter().map(|&value| value as f32).collect();
-            let mut raw = [0.0];
-            self.engine.score(&features, &mut room, &mut raw);
-            let (raw, probability) = (raw[0], self.probability(raw[0]));
+            // By itself, and as one of several: offers of a request are scored together.
+            let mut raw = [0.0; 3];
+            let (one, several) = raw.split_at_mut(1);
+            self.engine.score(&features, &mut room, one);
+            self.engine.scores(&features.repeat(2), &self.varying, &mut room, several);
             // Not a number is never near enough.
             let near = |one: f64, other: f64, by: f64| (one - other).abs() <= by;
-            if !near(raw, said[0], tolerance * said[0].abs().max(1.0)) {
+            let by = tolerance * said[0].abs().max(1.0);
+            if let Some(raw) = raw.into_iter().find(|&raw| !near(raw, said[0], by)) {
                 return Err(format!("the engine scores {raw}, the library scored {}", said[0]));
             }
+            let probability = self.probability(raw[0]);
             if !near(probability, said[1], PROBABILITY_TOLERANCE * said[1].abs()) {
                 return Err(format!(
                     "the calibration makes {probability} of it, and made {} of it in training",
@@ -270,5 +287,31 @@ fn fits(forest: &Forest, schema: &Schema) -> Result<(), String> {
         }
         None if features.len() != width => Err(format!("{} features, and {width} in the schema", features.len())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+impl Served {
+    /// One that says the same of every row.
+    pub(crate) fn constant(version: &str, target: Target, drift: Drift) -> Served {
+        let schema = Schema::parse("features = [{ name = \"hour\" }]").unwrap();
+        let leaf = Tree { output: 0, first_node: 0, nodes: 0, first_leaf: 0, leaves: 1 };
+        let link = Link::Logistic { slope: 1.0 };
+        let (features, base) = (vec!["hour".to_owned()], vec![0.0]);
+        let forest = Forest { link, features, base, trees: vec![leaf], leaves: vec![-3.0], ..Forest::default() };
+        forest.check().unwrap();
+        let engine = Engine::build(&forest).unwrap();
+        Served {
+            version: version.parse().unwrap(),
+            target,
+            varying: engine.varying(schema.varying()),
+            engine,
+            schema,
+            calibration: Calibration::None,
+            link,
+            rounds: 1.0,
+            average: 0.05,
+            drift,
+        }
     }
 }

@@ -50,7 +50,7 @@ impl Case {
     pub fn judge(&self, model: &Model) {
         let (rows, raw) = (self.table("rows").unwrap(), self.table("raw").unwrap());
         let predicted = self.table("predicted");
-        let engine = Engine::build(&model.forest).unwrap();
+        let engine = Engine::build(&model.forest);
         let mut room = Room::new(&engine);
         assert!(rows.len() >= 40 && rows.len() == raw.len(), "{}", self.name);
         for (at, (row, theirs)) in rows.iter().zip(&raw).enumerate() {

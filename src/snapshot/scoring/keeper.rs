@@ -102,19 +102,26 @@ impl Keeper {
             }
             return Ok(());
         }
-        if self.memory.serving.as_ref() != Some(&text) {
+        let is_new = self.memory.serving.as_ref() != Some(&text);
+        if is_new || self.serving.is_none() {
             let rollout = self.load(&text)?;
             let replaced = self.serving.replace(rollout);
-            self.before = replaced.iter().flat_map(|rollout| rollout.served().cloned()).collect();
-            self.memory.before = self.memory.serving.replace(text);
-        } else if self.serving.is_none() {
-            self.serving = Some(self.load(&text)?);
-            // While there is time. What is wrong with them is told to who asks for them.
-            let before = self.memory.before.as_ref().and_then(|before| self.arms(&self.plan(before).ok()?).ok());
-            self.before = before.iter().flatten().flat_map(|arm| arm.served().cloned()).collect();
+            if is_new {
+                self.memory.before = self.memory.serving.replace(text);
+            }
+            self.before = match replaced {
+                Some(replaced) => replaced.served().cloned().collect(),
+                None => self.models_before(),
+            };
         }
         self.unsaved |= self.memory.refused.take().is_some();
         Ok(())
+    }
+
+    /// The models of the rollout before, read while there is time. What is wrong with them is told to who goes back to them.
+    fn models_before(&self) -> Vec<Arc<Served>> {
+        let arms = self.memory.before.as_ref().and_then(|before| self.arms(&self.plan(before).ok()?).ok());
+        arms.iter().flatten().flat_map(|arm| arm.served().cloned()).collect()
     }
 
     /// Goes back to the rollout before, until the rollout file says something else. Done twice, it is done once: then this is false.

@@ -53,6 +53,7 @@ chance = np.zeros(count) if args.flat else 1 / (1 + np.exp(-effect))
 time = np.sort(random.integers(FIRST, FIRST + 10 * DAY, count))
 won, clicked = random.random(count) < 0.6, random.random(count) < chance
 clicked &= won
+converted = clicked & (random.random(count) < 0.4)
 ids = np.array([f"{number:x}" for number in random.permutation(count)])
 
 os.makedirs(args.dir, exist_ok=True)
@@ -66,7 +67,8 @@ pq.write_table(rows.slice(0, half), os.path.join(args.dir, "rows-0000000000001.p
 # A copy of a file must not count twice.
 pq.write_table(rows.slice(half - 10), os.path.join(args.dir, "rows-0000000000002.parquet"))
 outcomes = []
-for kind, which, after, micros in [("win", won, 100, 0), ("bill", won, 900, 2_000), ("click", clicked, 30_000, 0)]:
+for kind, which, after, micros in [("win", won, 100, 0), ("bill", won, 900, 2_000), ("click", clicked, 30_000, 0),
+                                ("conversion", converted, 60_000, 0)]:
     outcomes.append(pa.table({
         "bid_id": ids[which], "time_ms": time[which] + after, "kind": np.full(which.sum(), kind),
         "micros": np.full(which.sum(), micros),
