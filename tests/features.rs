@@ -95,6 +95,7 @@ impl Bidder {
             edge: Default::default(),
             privacy: Default::default(),
             supply: Default::default(),
+            scoring: Default::default(),
         };
         let data = Data::load(source, &Key([0; 32])).unwrap();
         let (events, receiver) = spsc::events();
