@@ -31,7 +31,8 @@ fn notices(criterion: &mut Criterion) {
         terms: Terms::PLAIN,
     };
     let mut out = [0; 1024];
-    criterion.bench_function("notice/sign", |bench| bench.iter(|| signer.sign(black_box(&claim), PathKey::NONE, ArmId(0))));
+    criterion
+        .bench_function("notice/sign", |bench| bench.iter(|| signer.sign(black_box(&claim), PathKey::NONE, ArmId(0))));
     criterion.bench_function("notice/three_urls", |bench| {
         bench.iter(|| {
             let signed = signer.sign(black_box(&claim), PathKey::NONE, ArmId(0));
@@ -42,7 +43,10 @@ fn notices(criterion: &mut Criterion) {
             black_box(at)
         });
     });
-    let length = signer.sign(&claim, PathKey::NONE, ArmId(0)).write(NoticeKind::Bill, BASE, Scheme::Plain, &mut out).unwrap_or(0);
+    let length = signer
+        .sign(&claim, PathKey::NONE, ArmId(0))
+        .write(NoticeKind::Bill, BASE, Scheme::Plain, &mut out)
+        .unwrap_or(0);
     let target = String::from_utf8_lossy(&out[BASE.len()..length]).replace("${AUCTION_PRICE}", "1.25");
     assert!(matches!(signer.verify(target.as_bytes()), Verified::Claim { .. }));
     criterion.bench_function("notice/verify", |bench| bench.iter(|| signer.verify(black_box(target.as_bytes()))));

@@ -71,7 +71,8 @@ fn main() {
     let text = std::fs::read_to_string(&path).expect("docs/SHADING.md cannot be read");
     let (before, rest) = text.split_once(BEGIN).expect("docs/SHADING.md has no place for the figures");
     let (_, after) = rest.split_once(END).expect("docs/SHADING.md has no end of the figures");
-    std::fs::write(&path, format!("{before}{BEGIN}\n{table}\n{END}{after}")).expect("docs/SHADING.md cannot be written");
+    std::fs::write(&path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+        .expect("docs/SHADING.md cannot be written");
     println!("{table}");
 }
 

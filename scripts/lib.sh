@@ -95,6 +95,6 @@ need_python() {
     say "installing the Python packages of scripts/requirements.txt"
     rm -rf "$place"
     python3 -m venv "$place"
-    "$place/bin/python" -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --requirement scripts/requirements.txt
     cp scripts/requirements.txt "$place/installed"
 }

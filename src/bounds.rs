@@ -9,6 +9,7 @@ use std::fmt;
 use crate::bid::audit::Treated;
 use crate::bid::notices::Waiting;
 use crate::bid::server::{CONNECTION_BYTES, INPUT_BYTES, OFFER_BYTES};
+use crate::bid::train::Row;
 use crate::config::Config;
 use crate::ingress;
 use crate::limits;
@@ -21,6 +22,7 @@ use crate::shading::Arm;
 use crate::shading::cell::CELLS;
 use crate::shading::curve::Curve;
 use crate::shading::grid::BINS;
+use crate::training;
 use crate::units::Nanos;
 
 /// Between buffers of a core ([`crate::bid::net`]), bytes.
@@ -87,7 +89,8 @@ impl Bound {
                 limits::EVENTS * size_of::<Event>()
                     + limits::ORDERS * size_of::<Order>()
                     + stalls::CROSSING * size_of::<stalls::Long>()
-                    + when(config.audit.file.is_some(), limits::AUDITED * size_of::<Treated>()),
+                    + when(config.audit.file.is_some(), limits::AUDITED * size_of::<Treated>())
+                    + when(config.training.dir.is_some(), limits::ROWS * size_of::<Row>()),
             ),
             (
                 "guards",
@@ -114,6 +117,7 @@ impl Bound {
             ("loaded", loaded.after + grown),
             ("books", loaded.campaigns * config.exchanges.len().max(1) * sums * COHORT),
             ("shading", shading(config)),
+            ("training", when(config.training.dir.is_some(), training::MEMORY)),
             ("admin", limits::ADMIN_CONNECTIONS * ADMIN_BYTES),
             ("ingress", config.ingress.as_ref().map_or(0, |_| ingress::memory(through_ingress(config)))),
             ("rest", PROCESS_REST),

@@ -308,6 +308,11 @@ pub const MODEL_NODES: usize = 1 << 24;
 pub const MODEL_SET_WORDS: usize = 1 << 22;
 /// The largest category, and one: what XGBoost takes, whose values are `f32`.
 pub const MODEL_CATEGORIES: u32 = 1 << 24;
+/// Bytes of a model's rows of bits: they stay in the second-level cache of a core (docs/decisions/0033-scoring-engine.md).
+pub const MODEL_ROWS_BYTES: usize = 1 << 20;
+/// Members of all sets of categories that a model's bits are made for; 16 bytes for each while they are. Nodes with the largest sets
+/// are walked if there are more.
+pub const MODEL_MEMBERS: u64 = 1 << 24;
 /// Points of a model's isotonic calibration.
 pub const MODEL_POINTS: usize = 4096;
 /// Lists and objects in one another in a model's file; XGBoost nests seven.
@@ -340,12 +345,6 @@ pub const SUPPLY_FORGET: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const BACK_OFF: Duration = Duration::from_secs(30 * 60);
 /// The same at its longest.
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(24 * 3600);
-/// Bytes of a model's rows of bits: they stay in the second-level cache of a core, and leave half of it to the rest of the decision
-/// (docs/decisions/0033-scoring-engine.md).
-pub const MODEL_ROWS_BYTES: usize = 1024 * 1024;
-/// Members of all sets of categories of a model together; building takes 16 bytes for each. Libraries put 32 into a set, unless told
-/// otherwise.
-pub const MODEL_MEMBERS: u64 = 1 << 24;
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two());
 const _: () = assert!(2 * QUEUE_NS <= DEADLINE_NS);

@@ -126,7 +126,8 @@ fn what_they_ask_for_is_there() {
     let log = folder.text("audit.log");
     let config = folder.configure("", "", &support::campaign(1, ""));
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text + &format!("[audit]\nfile = {log:?}\nsample = 1\n")).unwrap();
+    fs::write(&config, text + &format!("[audit]\nfile = {log:?}\nsample = 1\n[training]\ndir = \"training\"\n"))
+        .unwrap();
     let bidder = Bidder::start(&["--config", &config]);
     let mut known = names(&String::from_utf8(bidder.admin("/metrics").body).unwrap());
     bidder.stop();

@@ -73,6 +73,8 @@ mod register;
 mod response;
 #[path = "../fuzz/cases/ring.rs"]
 mod ring;
+#[path = "../fuzz/cases/schema.rs"]
+mod schema;
 #[path = "../fuzz/cases/secrets.rs"]
 mod secrets;
 #[path = "../fuzz/cases/sellers_json.rs"]
@@ -120,6 +122,7 @@ const TARGETS: &[(&str, Check)] = &[
     ("register", register::check),
     ("response", response::check),
     ("ring", ring::check),
+    ("schema", schema::check),
     ("secrets", secrets::check),
     ("sellers_json", sellers_json::check),
     ("supply_table", supply_table::check),

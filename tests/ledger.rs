@@ -108,6 +108,7 @@ impl Bidder {
             Order::Noticed { ticket, noticed } => assert_eq!(answers.insert(ticket, noticed), None),
             Order::Drain => *drain = true,
             Order::Counted { .. } | Order::Pace { .. } | Order::Quota { .. } | Order::Erase { .. } => {}
+            Order::Curve { .. } => {}
         });
     }
 

@@ -17,6 +17,7 @@ use corebid::reconcile::record::{Marks, Record};
 use corebid::reconcile::solo::{Solo, Start};
 use corebid::reconcile::{Funding, Horizons, Mode, Parts, Settings};
 use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePrice, Noticed, Order, Reserved};
+use corebid::ring::spsc;
 use corebid::store::journal::Batch;
 use corebid::units::*;
 use proptest::prelude::*;
@@ -446,7 +447,7 @@ impl World {
                     }
                 }
                 Order::Counted { .. } | Order::Erase { .. } => {}
-                Order::Pace { .. } | Order::Quota { .. } | Order::Drain => {}
+                Order::Pace { .. } | Order::Quota { .. } | Order::Curve { .. } | Order::Drain => {}
             }
         }
     }
@@ -962,8 +963,53 @@ fn notices_of_a_test_book_nothing() {
         }
     }
     assert_eq!(*world.solo.authority().books(), kept);
-    assert_eq!(world.solo.node.gauges().tests.get(), 6);
+    assert_eq!(world.solo.node.gauges().tests.get(), 2 * NoticeKind::ALL.len() as u64);
     world.finish();
+}
+
+/// A click and a conversion count once each, in the ledger and for the training log, which hears of its own bids alone; they move
+/// no money, and past H2 they are refused.
+#[test]
+fn outcomes_are_heard_once_and_move_nothing() {
+    let mut world = World::new(true);
+    let (ring, mut told) = spsc::ring(16);
+    world.solo.node.log_outcomes(ring);
+    world.settle();
+    for _ in 0..3 {
+        world.step(Step::Bid { core: 0, campaign: 0, way: 0, price: PRICE.0 });
+    }
+    world.settle();
+    let [plain, logged, late] = [0, 1, 2].map(|bid: usize| world.bids[bid].claim);
+    let logged = Claim { agreed: logged.agreed.and(Agreed::LOGGED), ..logged };
+    let late = Claim { agreed: logged.agreed, expires: UnixMillis(world.now.wall.0 - 1), ..late };
+    let kept = world.solo.authority().books().clone();
+    for claim in [plain, logged] {
+        for kind in [NoticeKind::Click, NoticeKind::Click, NoticeKind::Conversion, NoticeKind::Conversion] {
+            assert_eq!(answer_to(&mut world, kind, claim), Noticed::Safe);
+        }
+    }
+    for kind in NoticeKind::OUTCOMES {
+        assert_eq!(answer_to(&mut world, kind, late), Noticed::Expired);
+    }
+    assert_eq!(*world.solo.authority().books(), kept);
+    let gauges = world.solo.node.gauges();
+    assert_eq!((gauges.clicks.get(), gauges.conversions.get(), gauges.duplicates.get()), (2, 2, 4));
+    let heard: Vec<_> =
+        std::iter::from_fn(|| told.take()).map(|outcome| (outcome.bid, outcome.kind, outcome.micros)).collect();
+    let of_logged = |kind| (logged.bid, kind, Micros::ZERO);
+    assert_eq!(heard, NoticeKind::OUTCOMES.map(of_logged));
+
+    // What the exchange tells of the same bid is logged too, with what it costs; a bill twice is one.
+    for kind in [NoticeKind::Win, NoticeKind::Bill, NoticeKind::Bill, NoticeKind::Loss] {
+        assert_eq!(answer_to(&mut world, kind, logged), Noticed::Safe);
+        assert_eq!(answer_to(&mut world, kind, plain), Noticed::Safe);
+    }
+    let heard: Vec<_> = std::iter::from_fn(|| told.take()).map(|outcome| (outcome.bid, outcome.kind)).collect();
+    assert_eq!(heard, [NoticeKind::Win, NoticeKind::Bill, NoticeKind::Loss].map(|kind| (logged.bid, kind)));
+    // After a restart the ledger says what was heard.
+    let history = world.live().history;
+    let marks = history.marks(logged.lease, logged.reservation, logged.expires);
+    assert!(marks.any(Marks::CLICKED) && marks.any(Marks::CONVERTED));
 }
 
 /// Calls bills again, and says whether that left a record.

@@ -27,6 +27,7 @@ use corebid::metrics::core::CoreMetrics;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
 use corebid::snapshot::edge::Files;
+use corebid::snapshot::features::Schema;
 use corebid::snapshot::supply::{Body, Builder, Kind, Origin, Policy};
 use corebid::units::UnixMillis;
 use fetching::{Asked, Mood, Store};
@@ -191,9 +192,10 @@ fn campaigns(folder: &Folder) -> Source {
             3,
             "[campaigns.targeting]\ncountries = { exclude = [\"FRA\"] }\nsites = { exclude = [\"x.example\"] }\n",
         )
-        + &campaign(4, "supply = \"require\"\n");
+        + &campaign(4, "supply = \"require\"\n")
+            .replace("<b>", "<b onclick='${CLICK_NOTICE_URL}' id='${CONVERSION_TOKEN}'>");
     // Long enough to be packed.
-    let text = text.replace("<b>", &format!("<b>{}", "a banner ".repeat(100)));
+    let text = text.replace("</b>", &format!("{}</b>", "a banner ".repeat(100)));
     Source::Files {
         campaigns: folder.write("campaigns.toml", text),
         profiles: Some(folder.path("profiles.ndjson")),
@@ -231,7 +233,7 @@ fn a_decision_allocates_nothing() {
             strict.supply = Some(Policy::Prefer);
             config.exchanges.push(strict);
             config.edge.formats = Some([Format::Banner].into_iter().collect());
-            let mut bench = Bench::new(&config, &data).unwrap();
+            let mut bench = Bench::logging(&config, &data, Schema::builtin()).unwrap();
             let metrics: &CoreMetrics = Box::leak(Box::default());
             let mut documents = documents(21);
             for device in ["\"ip\":\"192.0.2.1\"", "\"ua\":\"x \\u0042ot\"", "\"ua\":\"cubot\",\"ip\":\"::1\""] {

@@ -6,67 +6,20 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
-use corebid::model::forest::Library;
-use corebid::model::{Calibration, archive, import};
 use corebid::secrets::Key;
-use corebid::snapshot::data::{Data, Source};
-use corebid::snapshot::features::Schema;
-use corebid::snapshot::scoring::Origin;
+use corebid::snapshot::data::Data;
 use corebid::snapshot::scoring::keeper::NotRolledBack;
 use corebid::units::ArmId;
 use serde_json::Value;
 use support::client::{Client, target};
 use support::process::{Bidder, run};
+use support::registry::{self, rollout, source};
 use support::{Folder, campaign, eventually, request};
-
-/// The registry, with its models imported.
-fn registry(folder: &Folder) {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/registry");
-    for version in ["ctr/1", "ctr/2", "cvr/1"] {
-        let (from, to) = (from.join(version), folder.path("models").join(version));
-        fs::create_dir_all(&to).unwrap();
-        let mut model = import(Library::LightGbm, &from.join("model.txt")).unwrap();
-        model.calibration = Calibration::load(&from.join("calibration.json")).unwrap();
-        archive::write(&to.join("model.corebid"), &model).unwrap();
-        let schema = fs::read_to_string(from.join("schema.toml")).unwrap();
-        let fingerprint = format!("{:016x}", Schema::parse(&schema).unwrap().fingerprint());
-        let meta = fs::read_to_string(from.join("meta.json")).unwrap().replace("0000000000000000", &fingerprint);
-        fs::write(to.join("meta.json"), meta).unwrap();
-        for file in ["schema.toml", "parity.csv"] {
-            fs::copy(from.join(file), to.join(file)).unwrap();
-        }
-    }
-}
-
-/// A rollout of these arms: name, and what else is said of each.
-fn rollout(arms: &[(&str, &str)]) -> String {
-    let arm = |(name, more): &(&str, &str)| format!("[[arm]]\nname = \"{name}\"\n{more}\n");
-    format!("split = \"user\"\nsalt = \"s\"\n{}", arms.iter().map(arm).collect::<String>())
-}
 
 const CONTROL: (&str, &str) = ("control", "share = 90\nclick = \"ctr/1\"\nconversion = \"cvr/1\"");
 const CHALLENGER: (&str, &str) = ("challenger", "share = 10\nclick = \"ctr/2\"");
-
-fn source(folder: &Folder) -> Source {
-    Source::Files {
-        campaigns: folder.path("campaigns.toml"),
-        profiles: None,
-        model: None,
-        scoring: Origin {
-            rollout: Some(folder.path("rollout.toml")),
-            registry: folder.path("models"),
-            memory: folder.path("rollout.json"),
-        },
-        rates: Default::default(),
-        geo: None,
-        edge: Default::default(),
-        privacy: Default::default(),
-        supply: Default::default(),
-    }
-}
 
 fn load(folder: &Folder) -> Result<Data, String> {
     Data::load(source(folder), &Key([0; 32])).map_err(|error| error.to_string())
@@ -74,7 +27,7 @@ fn load(folder: &Folder) -> Result<Data, String> {
 
 fn prepared(name: &str, arms: &[(&str, &str)]) -> Folder {
     let folder = Folder::new(name);
-    registry(&folder);
+    registry::write(&folder);
     folder.write("campaigns.toml", campaign(1, ""));
     folder.write("rollout.toml", rollout(arms));
     folder
@@ -242,7 +195,7 @@ fn shares(view: &Value) -> Vec<(String, u64)> {
 #[test]
 fn a_running_bidder_splits_counts_and_goes_back() {
     let folder = Folder::new("rolled");
-    registry(&folder);
+    registry::write(&folder);
     let config = folder.configure("debug_header = true", "", &campaign(1, ""));
     let text = fs::read_to_string(&config).unwrap();
     folder.write("corebid.toml", format!("{text}[score]\nrollout = \"rollout.toml\"\nregistry = \"models\"\n"));

@@ -52,6 +52,7 @@ fn imports_point_down_the_path() {
         ),
         ("src/ring", &["crate::bid", "crate::reconcile", "crate::admin"]),
         ("src/snapshot", &["crate::bid", "crate::reconcile", "crate::admin", "crate::market"]),
+        ("src/shading", &["crate::bid", "crate::reconcile", "crate::admin", "crate::market", "crate::lab", "std::fs"]),
         ("src/bid", &["crate::reconcile", "crate::store", "crate::admin", "crate::market", "crate::lab", "std::fs"]),
         ("src/reconcile", &["crate::bid", "crate::admin", "crate::market", "crate::lab"]),
         ("src/market", &["crate::bid", "crate::reconcile"]),

@@ -16,6 +16,7 @@ use corebid::ring::spsc;
 use corebid::secrets::Key;
 use corebid::snapshot::data::{Data, Source};
 use corebid::snapshot::demo;
+use corebid::snapshot::features::Schema;
 use corebid::snapshot::supply::{Body, Builder, Kind, Origin, Policy};
 use corebid::units::{LeaseId, Micros, Slot, UnixMillis};
 use corebid::wire::http;
@@ -46,6 +47,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "handle_no_match", make: || handled(&[(Class::OddSize, 1)]) },
     Case { name: "handle_late_no", make: || handled(&[(Class::ScoredBelowFloor, 1)]) },
     Case { name: "handle_bid", make: || handled(&[(Class::Bid, 1)]) },
+    Case { name: "handle_bid_logged", make: || logged(&[(Class::Bid, 1)]) },
     Case { name: "handle_mix", make: || handled(&Mix::default().classes) },
     Case { name: "path_unasked", make: || pathed(Policy::Off, false) },
     Case { name: "path_verified", make: || pathed(Policy::Require, false) },
@@ -70,9 +72,19 @@ fn scanned(length: Length) -> Operation {
 }
 
 fn handled(classes: &[(Class, u32)]) -> Operation {
+    decided(classes, Bench::new)
+}
+
+/// The same, and what each bid was made with is logged: the built-in features of as many offers as there are bids, and their way
+/// into the ring.
+fn logged(classes: &[(Class, u32)]) -> Operation {
+    decided(classes, |config, data| Bench::logging(config, data, Schema::builtin()))
+}
+
+fn decided(classes: &[(Class, u32)], bench: impl FnOnce(&Config, &Data) -> std::io::Result<Bench>) -> Operation {
     let config = Config::demo(std::path::Path::new(""));
     let data = Data::load(Source::Synthetic(CAMPAIGNS), &Key([1; 32])).expect("built in");
-    let mut bench = Bench::new(&config, &data).expect("a kernel with randomness");
+    let mut bench = bench(&config, &data).expect("a kernel with randomness");
     let bodies = bodies(classes, Length::USUAL);
     let mut next = 0;
     Box::new(move || {

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use corebid::ring::message::{Agreed, Claim, NoticeKind, NoticePrice};
 use corebid::units::{
-    ArmId, BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, PathKey, Rate, ReservationId,
-    Terms, UnixMillis, UserKey,
+    ArmId, BidId, CampaignId, CpmMicros, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, PathKey, Rate,
+    ReservationId, Terms, UnixMillis, UserKey,
 };
 use corebid::wire::notice::{Signer, Verified, url_bytes};
 use corebid::wire::price::{Reading, Scheme, multiplier};

@@ -17,7 +17,7 @@ use corebid::ring::message::{Agreed, Claim, Event, Notice, NoticeKind, NoticePri
 use corebid::ring::spsc::{Receiver, Sender, ring};
 use corebid::store::journal::Batch;
 use corebid::units::{
-    ArmId, AdvertiserId, BidId, CampaignId, CoreId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros,
+    AdvertiserId, ArmId, BidId, CampaignId, CoreId, CpmMicros, ExchangeId, ExchangeKey, Incarnation, LeaseId, Micros,
     Multiplier, Nanos, NodeId, Now, PathKey, Rate, ReservationId, Slot, Terms, UnixMillis, UserKey,
 };
 

@@ -185,3 +185,85 @@ impl Shade<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ring::message::Claim;
+    use crate::units::{
+        ArmId, BidId, CampaignId, ExchangeKey, Incarnation, LeaseId, Multiplier, NodeId, PathKey, Rate, ReservationId,
+        Terms, UnixMillis, UserKey,
+    };
+
+    fn exchange(arm: Arm) -> Exchange {
+        let mut config = Config::demo(std::path::Path::new("x"));
+        config.exchanges[0].shading.arm = arm;
+        Exchanges::new(&config).iter().next().unwrap().clone()
+    }
+
+    fn heard(kind: NoticeKind, loss: Option<u16>, price: NoticePrice, to_win: Option<i64>, agreed: Agreed) -> Heard {
+        let claim = Claim {
+            reservation: ReservationId(7),
+            lease: LeaseId(1),
+            price: CpmMicros(2_000_000),
+            // A unit of the bid's currency is two of ours.
+            terms: Terms { rate: Rate(2 * Rate::ONE.0), multiplier: Multiplier::ONE },
+            expires: UnixMillis(1),
+            user: UserKey::NOBODY,
+            bid: BidId([0; 16]),
+            campaign: CampaignId(1),
+            incarnation: Incarnation(1),
+            node: NodeId(1),
+            exchange: ExchangeKey(1),
+            agreed,
+            creative: 0,
+        };
+        let (multiplier, path, arm, to_win) = (Multiplier::ONE, PathKey::NONE, ArmId(0), to_win.map(CpmMicros));
+        Heard { kind, price, multiplier, path, arm, loss, to_win, claim }
+    }
+
+    /// OpenRTB 2.5 section 5.25, by what each reason says of the price.
+    #[test]
+    fn a_loss_for_another_reason_than_the_price_says_nothing_of_it() {
+        let shading = exchange(Arm::LogNormal);
+        let told = |kind, loss, price, to_win| {
+            let told = told(&shading, &heard(kind, loss, price, to_win, Agreed::NOTHING))?;
+            assert_eq!((told.reservation, told.exchange), (ReservationId(7), ExchangeId(0)));
+            Some((told.ended, told.to_win.map(|price| price.0)))
+        };
+        let (empty, clearing) = (NoticePrice::Empty, NoticePrice::Cpm(CpmMicros(3_000_000)));
+        for kind in [NoticeKind::Win, NoticeKind::Bill] {
+            assert_eq!(told(kind, None, clearing, None), Some((Ended::Won, None)), "what it pays is its own bid");
+            assert_eq!(told(kind, None, clearing, Some(1_500_000)), Some((Ended::Won, Some(3_000_000))));
+        }
+        for reason in [None, Some(100), Some(101), Some(102)] {
+            assert_eq!(told(NoticeKind::Loss, reason, empty, None), Some((Ended::Outbid, None)), "{reason:?}");
+            assert_eq!(told(NoticeKind::Loss, reason, clearing, None), Some((Ended::Outbid, Some(6_000_000))));
+            let both = told(NoticeKind::Loss, reason, clearing, Some(2_500_000));
+            assert_eq!(both, Some((Ended::Outbid, Some(5_000_000))));
+        }
+        for reason in [0, 1, 2, 3, 10, 99, 103, 104, 200, 203, 1000] {
+            assert_eq!(told(NoticeKind::Loss, Some(reason), clearing, None), Some((Ended::Void, None)), "{reason}");
+        }
+        for kind in [NoticeKind::Click, NoticeKind::Conversion] {
+            assert_eq!(told(kind, None, empty, None), None);
+        }
+    }
+
+    #[test]
+    fn tests_and_exchanges_without_an_arm_teach_nothing() {
+        let win = |agreed| heard(NoticeKind::Win, None, NoticePrice::Empty, Some(1), agreed);
+        assert_eq!(told(&exchange(Arm::Empirical), &win(Agreed::TEST)), None);
+        assert_eq!(told(&exchange(Arm::None), &win(Agreed::NOTHING)), None);
+        assert!(told(&exchange(Arm::Empirical), &win(Agreed::NOTHING)).is_some());
+    }
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        // The first output for seed 1234567 in the reference implementation.
+        let mut state = 1_234_567;
+        let (high, low) = draw(&mut state);
+        assert_eq!(u64::from(high) << 32 | u64::from(low), 6_457_827_717_110_365_317);
+    }
+}

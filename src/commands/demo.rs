@@ -9,10 +9,13 @@ use clap::Args as ClapArgs;
 
 use crate::commands::Failure;
 use crate::config::Config;
+use crate::config::shading::Shading;
 use crate::launch::{Launch, Node};
-use crate::market::exchange;
+use crate::market::{corpus, exchange};
 use crate::market::summary::{Second, Summary, render};
 use crate::reconcile::gauges::Gauges;
+use crate::shading::Arm;
+use crate::snapshot::campaign::{Campaign, Goal};
 use crate::snapshot::data::Source;
 use crate::topology::Topology;
 use crate::units::{Micros, Slot};
@@ -29,9 +32,58 @@ pub struct Args {
     /// N synthetic campaigns with overlapping predicates instead of the built-in ones
     #[arg(long, value_name = "N")]
     campaigns: Option<u32>,
+    /// How the built-in campaigns pay: by click, as the built-in click model says how likely one is; or by impression
+    #[arg(long, value_enum, default_value_t = Pay::Click, conflicts_with = "campaigns")]
+    pay: Pay,
+    /// How bids are shaded in first-price auctions
+    #[arg(long, value_enum, default_value_t = Shade::Lognormal)]
+    shading: Shade,
+    /// Part of a core's time that scoring may take, in 1/1,000; with 0 every impression is valued at the average
+    #[arg(long, value_name = "PER_MILLE", default_value_t = 250, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    time_share: u16,
+    /// Log what bids were made with, and what came of them, in this folder, for `scripts/train`
+    #[arg(long, value_name = "DIR")]
+    training: Option<PathBuf>,
+    /// Only requests that a plain banner campaign would bid on, instead of the usual mix of an exchange
+    #[arg(long)]
+    plain: bool,
+    /// How many different requests there are
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    bodies: u32,
     /// Print one JSON object at the end and nothing before
     #[arg(long)]
     json: bool,
+}
+
+/// What the built-in campaigns pay for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Pay {
+    Click,
+    Impression,
+}
+
+/// The arms of shading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Shade {
+    None,
+    Mode,
+    Logistic,
+    Lognormal,
+    Empirical,
+}
+
+impl Shade {
+    /// In a demo of a minute, bids are judged after seconds: the market tells of a win at once.
+    fn config(self) -> Shading {
+        let arm = match self {
+            Shade::None => Arm::None,
+            Shade::Mode => Arm::Mode,
+            Shade::Logistic => Arm::Logistic,
+            Shade::Lognormal => Arm::LogNormal,
+            Shade::Empirical => Arm::Empirical,
+        };
+        Shading { arm, explore: 0.02, judge_seconds: 5, ..Shading::default() }
+    }
 }
 
 /// How long the bidder may take to start.
@@ -42,8 +94,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let dir = Scratch::new()?;
     let mut config = Config::demo(&dir.0);
     config.server.listen.set_port(0);
+    config.score.time_share = args.time_share;
+    config.training.dir.clone_from(&args.training);
+    for exchange in &mut config.exchanges {
+        exchange.shading = args.shading.config();
+    }
+    let source = match (args.campaigns, args.pay) {
+        (Some(count), _) => Source::Synthetic(count as usize),
+        (None, Pay::Click) => Source::Scored,
+        (None, Pay::Impression) if args.training.is_some() => Source::Told,
+        (None, Pay::Impression) => Source::BuiltIn,
+    };
     let topology = Topology::choose(&Topology::allowed(), None, None)?;
-    let node = Launch { config, source: Source::demo(args.campaigns), make_keys: true, busy_work: 0 }.start()?;
+    let node = Launch { config, source, make_keys: true, busy_work: 0 }.start()?;
     wait_until_funded(&node)?;
     if !args.json {
         println!("bidder on http://{}, {} campaigns; the market opens\n", node.address, node.campaigns().len());
@@ -56,6 +119,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             seconds: args.seconds,
             // The bid core keeps its CPU to itself where there are two.
             core: Some(topology.reconcile),
+            corpus: Some(match args.plain {
+                true => corpus::plain(1, args.bodies as usize),
+                false => corpus::corpus(1, args.bodies as usize),
+            }),
+            goals: goals(&node),
             ..exchange::Options::default()
         },
         |second| {
@@ -92,6 +160,15 @@ fn wait_until_funded(node: &Node) -> Result<(), Failure> {
         std::thread::sleep(STEP);
     }
     Err(Failure::new(format!("the bidder had no lease after {} s; is the disk writable?", START.as_secs())))
+}
+
+/// What a click is worth to the campaigns that pay by it, by `cid`.
+fn goals(node: &Node) -> BTreeMap<String, Micros> {
+    let each = |campaign: &Campaign| match campaign.goal {
+        Goal::Cpc(each) => Some((campaign.id.0.to_string(), each)),
+        Goal::Cpm | Goal::Cpa(_) => None,
+    };
+    node.campaigns().iter().filter_map(each).collect()
 }
 
 /// The slots of the campaigns, by `cid`.

@@ -51,6 +51,9 @@ pub struct Args {
     /// Without a configuration: built-in campaigns, or N synthetic ones with overlapping predicates
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, conflicts_with = "config", value_parser = demo())]
     demo: Option<Option<u32>>,
+    /// With `--demo`: most campaigns pay by click, as the built-in model of 100 trees says how likely one is
+    #[arg(long, requires = "demo")]
+    score: bool,
     /// How a bid core waits: block, hybrid or spin
     #[arg(long)]
     wait: Option<Waiting>,
@@ -139,6 +142,8 @@ fn launch(args: &Args) -> Result<Launch, Failure> {
     }
     let source = match &args.config {
         Some(_) => Source::files(&config),
+        None if args.score && args.demo == Some(None) => Source::Scored,
+        None if args.score => return Err(Failure::usage("--score: for the built-in campaigns, `--demo` without a number")),
         None => Source::demo(args.demo.flatten()),
     };
     Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work: busy_turns(args.busy_work) })

@@ -16,6 +16,7 @@ use std::fmt;
 use crate::config::Config;
 use crate::config::process::{Effort, Process, Seccomp};
 use crate::store::embedded;
+use crate::training;
 use landlock::Reach;
 
 /// Why the process cannot be what it is told to, in one line.
@@ -64,6 +65,10 @@ pub fn enclose(config: &Config, bid: u16) -> Result<Enclosed, HardenError> {
     let dir = &config.data.dir;
     embedded::make_durable(dir)
         .map_err(|error| HardenError(format!("{}: cannot make the data directory: {error}", dir.display())))?;
+    // A folder that is not there yet could not be named to Landlock.
+    if let Some(dir) = &config.training.dir {
+        training::prepare(dir).map_err(|error| HardenError(error.to_string()))?;
+    }
     if let Some(name) = user {
         privileges::check_owner(name, config).map_err(HardenError)?;
     }

@@ -2,6 +2,7 @@
 //! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
 
 use crate::bid::probe::{Blind, Probe};
+use crate::bid::train::{Row, RowLog, Sample};
 use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
 use crate::clock;
 use crate::config::Config;
@@ -9,12 +10,13 @@ use crate::ids::ID_NS;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
 use crate::ring::message::Event;
-use crate::ring::spsc::{self, EventReceiver};
+use crate::ring::spsc::{self, EventReceiver, Receiver};
 use crate::secrets::Key;
 use crate::shading::cell::Cell;
 use crate::shading::curve::Curve;
 use crate::snapshot::Snapshot;
 use crate::snapshot::data::Data;
+use crate::snapshot::features::Schema;
 use crate::units::{CoreId, ExchangeId, Incarnation, LeaseId, Micros, Nanos, Now, UnixMillis};
 use crate::wire::openrtb::nobid::NoBidReason;
 
@@ -23,6 +25,8 @@ use crate::wire::openrtb::nobid::NoBidReason;
 pub struct Bench {
     core: BidCore,
     events: EventReceiver,
+    /// What its bids were made with, if that is logged.
+    rows: Option<Receiver<Row>>,
     now: Now,
     /// Bids until its clock moves on.
     until_later: u32,
@@ -42,11 +46,23 @@ const _: () = assert!((BIDS_AT_ONE_TIME as usize * limits::BIDS) as u64 * ID_NS 
 impl Bench {
     /// A bid core with these data.
     pub fn new(config: &Config, data: &Data) -> std::io::Result<Bench> {
+        Bench::with(config, data, None)
+    }
+
+    /// The same, which logs all of its bids for training, in the columns of `schema`.
+    pub fn logging(config: &Config, data: &Data, schema: Schema) -> std::io::Result<Bench> {
+        Bench::with(config, data, Some(schema))
+    }
+
+    fn with(config: &Config, data: &Data, schema: Option<Schema>) -> std::io::Result<Bench> {
         let now = clock::now();
         let (events, receiver) = spsc::events();
         let base = config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", config.server.listen));
         let process = Process { incarnation: Incarnation(1), first_worker: 0, not_before: UnixMillis(0), base };
-        let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?;
+        let (row_sender, rows) = spsc::ring(limits::ROWS);
+        let rows = schema.is_some().then_some(rows);
+        let row_log = schema.map(|schema| RowLog::new(schema, Sample::of(1), row_sender));
+        let seed = Seed::new(config, CoreId(0), process, &Key([7; 32]), data)?.logging(row_log);
         let metrics: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(config.supply.paths)));
         let mut core = BidCore::new(seed, events, metrics);
         core.leases.renew(Nanos::NEVER);
@@ -60,7 +76,7 @@ impl Bench {
             assert!(replaced.is_none(), "two campaigns in one slot");
         }
         let response = vec![0; limits::ANSWER_BUFFER].into();
-        Ok(Bench { core, events: receiver, now, until_later: BIDS_AT_ONE_TIME, response })
+        Ok(Bench { core, events: receiver, rows, now, until_later: BIDS_AT_ONE_TIME, response })
     }
 
     /// The time at which this bench stands, for a quarter of a million bids.
@@ -85,6 +101,7 @@ impl Bench {
         while let Some(event) = self.events.take() {
             assert!(matches!(event, Event::Reserved(_) | Event::Shaded(_)), "a decision only reserves");
         }
+        self.forget_rows();
         self.pass_time(outcome);
         outcome
     }
@@ -93,11 +110,17 @@ impl Bench {
     pub fn handle_with<P: Probe>(&mut self, ask: Ask<'_>, probe: &mut P) -> (Outcome, Option<&[u8]>) {
         let outcome = self.core.handle(self.now, ask, &mut self.response, probe);
         while self.events.take().is_some() {}
+        self.forget_rows();
         self.pass_time(outcome);
         match outcome {
             Outcome::Bid { length, .. } => (outcome, Some(&self.response[..length])),
             _ => (outcome, None),
         }
+    }
+
+    #[inline]
+    fn forget_rows(&mut self) {
+        while self.rows.as_mut().is_some_and(|rows| rows.take().is_some()) {}
     }
 
     #[inline]

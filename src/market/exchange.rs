@@ -19,6 +19,7 @@ use crate::lab::requests::Requests;
 use crate::lab::schedule::{Schedule, is_length};
 use crate::lab::target::{BadTarget, Target};
 use crate::market::auction::{self, Bid, BidResponse, Lot, Pricing, Rivals, Verdict};
+use crate::market::clicks;
 use crate::market::corpus;
 use crate::market::macros::{self, Facts};
 use crate::market::notices::{Desk, Notice, Shared};
@@ -32,6 +33,8 @@ use crate::wire::price_cipher::IV;
 /// An answer after this time is late, ns (mission M3).
 const LATE_NS: u64 = 8 * Nanos::MS;
 
+/// Median time from an impression to a click on it, ms.
+const SEEN_MS: f64 = 2_000.0;
 /// What the stream of clicks differs by.
 const CLICKS: u64 = 0x636c_6963_6b73;
 
@@ -334,7 +337,7 @@ impl Book {
         let Behaviour { pricing, rivals, .. } = &self.behaviour;
         let mut random = Random::of(self.seed, index);
         // A stream of its own: whether somebody clicks changes nothing else.
-        let mut clicks = Random::of(self.seed ^ CLICKS, index);
+        let mut viewer = Random::of(self.seed ^ CLICKS, index);
         let bids: Vec<_> =
             response.seatbid.iter().flat_map(|seat| seat.bid.iter().map(move |bid| (seat, bid))).collect();
         let mut fates = Vec::with_capacity(bids.len());
@@ -379,9 +382,15 @@ impl Book {
                         let bill = Some((bid.cid.to_string(), money));
                         self.summary.rendered += 1;
                         let likely = lot.viewer(&bid.impid).clicks(&bid.cid);
-                        let clicked = clicks.chance(likely);
+                        let clicked = viewer.chance(likely);
                         self.summary.clicks.note(likely, clicked, self.goals.get(&*bid.cid).map(|each| (*each, money)));
                         notify(&self.notices, NoticeKind::Bill, macros::expand(url, &facts), due, bill, fate.twice);
+                        let address = bid.adm.as_deref().filter(|_| clicked).and_then(clicks::url);
+                        if let Some(url) = address {
+                            let seen = viewer.log_normal(SEEN_MS, 1.0).min(self.behaviour.render_most_ms as f64);
+                            let due = due.after(seen as u64 * Nanos::MS);
+                            notify(&self.notices, NoticeKind::Click, url.to_owned(), due, None, false);
+                        }
                     }
                 }
                 Verdict::Outbid { to_win } => {

@@ -56,6 +56,8 @@ pub struct Notices {
     pub bills: u64,
     /// Calls of `lurl`.
     pub losses: u64,
+    /// Clicks that were told.
+    pub clicks: u64,
     /// Bills called again although acknowledged.
     pub repeated: u64,
     /// Bills called again because they were not acknowledged.
@@ -217,7 +219,8 @@ impl Desk {
                 NoticeKind::Win => self.done.wins += 1,
                 NoticeKind::Bill => self.done.bills += 1,
                 NoticeKind::Loss => self.done.losses += 1,
-                NoticeKind::Click | NoticeKind::Conversion => {}
+                NoticeKind::Click => self.done.clicks += 1,
+                NoticeKind::Conversion => {}
             }
             let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
             pool.send(Flight { tag: number, intended: now, sent: now }, request.as_bytes());

@@ -239,7 +239,7 @@ fn draw(summary: &Summary, page: &mut String) -> fmt::Result {
     let clicks = &summary.clicks;
     if clicks.clicks > 0 || clicks.by_click > 0 {
         writeln!(page, "\n  Clicks")?;
-        let expected = format!("{:.1} of these impressions on average", clicks.expected);
+        let expected = format!("{:.1} on average; {} were told", clicks.expected, grouped(notices.clicks));
         row(page, "clicks", grouped(clicks.clicks), expected)?;
     }
     if clicks.by_click > 0 {

@@ -26,6 +26,7 @@ use super::engine::{Engine, Room, Varying};
 use super::forest::Tree;
 use super::forest::{Forest, Library, Link};
 use super::rows::{self, Stopped};
+use crate::snapshot::campaign::Goal;
 use crate::snapshot::document::{self, Fault, FileError};
 use crate::snapshot::features::Schema;
 
@@ -74,6 +75,16 @@ pub enum Target {
 }
 
 impl Target {
+    /// What a campaign of this goal pays by, if a model has to predict it.
+    #[inline]
+    pub fn of(goal: Goal) -> Option<Target> {
+        match goal {
+            Goal::Cpm => None,
+            Goal::Cpc(_) => Some(Target::Click),
+            Goal::Cpa(_) => Some(Target::Conversion),
+        }
+    }
+
     /// Its word.
     pub fn label(self) -> &'static str {
         match self {
@@ -195,7 +206,7 @@ impl Served {
             ));
         }
 
-        let engine = Engine::build(&forest).map_err(|error| refused(MODEL, error.to_string()))?;
+        let engine = Engine::build(&forest);
         let served = Served {
             version: version.clone(),
             target,

@@ -1,18 +1,20 @@
 //! A win-rate curve, and the bid that it makes the best of.
 //!
 //! The best bid has the largest `(value - bid) · P(win | bid)`. Where `P` is a distribution of the logarithm of a price with a
-//! log-concave form, as the two fitted ones are, that product has one maximum, which is where
+//! log-concave form, as the two fitted ones are, that product has one maximum. With `y` for the value and `x` for the bid, both as
+//! logarithms over the curve's middle, and for the log-normal in deviations, it is where
 //!
 //! ```text
-//! logistic     ln(β (v/b - 1)) = ln(1 + e^(β (ln b - m)))
-//! log-normal   ln(v/b - 1)     = ln(σ Φ(z)/φ(z)),          z = (ln b - μ) / σ
+//! logistic     x + ln(1 + (1 + e^(βx)) / β)  =  y
+//! log-normal   x + ln(1 + σ Φ(x)/φ(x)) / σ   =  y
 //! ```
 //!
-//! In `ln b` the left side falls and is concave, the right one grows and is convex: Newton's method from above the root never leaves
-//! it, and both arms begin at an upper bound that is near. Floor and cap only cut off one side of a product with one maximum, so the
-//! best bid between them is the nearer end.
+//! The left sides grow and are convex, so that Newton's method comes down to the root from above and never passes it. A curve has the roots
+//! of sixteen values with it ([`Starts`]): from what lies between them one step of Halley's method, which is Newton's with the curvature, is
+//! mostly enough. Floor and cap only cut off one side of a product with one maximum, so that the best bid between them is the nearer end.
 
 use crate::shading::levels::Levels;
+use crate::shading::starts::Starts;
 use crate::shading::{grid, normal};
 use crate::units::CpmMicros;
 
@@ -30,6 +32,8 @@ pub enum Curve {
         median: f64,
         /// How steep it is: `d logit(P) / d ln b`.
         slope: f64,
+        /// Best bids of some values.
+        starts: Starts,
     },
     /// The logarithm of the price to beat has a normal distribution.
     LogNormal {
@@ -37,6 +41,8 @@ pub enum Curve {
         mean: f64,
         /// Its standard deviation.
         deviation: f64,
+        /// Best bids of some values.
+        starts: Starts,
     },
     /// As it was seen: steps.
     Empirical(Levels),
@@ -45,22 +51,32 @@ pub enum Curve {
 /// The least and the most that a slope is taken for. Beyond, chances change by less than a hundredth of what they do over a doubling,
 /// or all of it within one step of the grid.
 const SLOPES: (f64, f64) = (0.05, 80.0);
-/// Newton's steps at most. From where it begins an error shrinks below 1e-10 in four.
-const STEPS: usize = 6;
-/// An error of the logarithm of a bid that is no error: less than a millionth of a bid of a million.
-const CLOSE: f64 = 1e-8;
+/// The middle of a curve is a logarithm below this: of more than there is money.
+const MIDDLE: f64 = 60.0;
+/// Steps at most.
+const STEPS: usize = 16;
+/// A step, in deviations, after which what is wrong is no more than its cube.
+const CLOSE: f64 = 4e-3;
 
 impl Curve {
     /// A logistic curve of numbers that can be computed with; nothing of others.
     pub fn logistic(median: f64, slope: f64) -> Option<Curve> {
-        (median.abs() < 60.0 && slope.is_finite())
-            .then(|| Curve::Logistic { median, slope: slope.clamp(SLOPES.0, SLOPES.1) })
+        if !(median.abs() < MIDDLE && slope.is_finite()) {
+            return None;
+        }
+        let slope = slope.clamp(SLOPES.0, SLOPES.1);
+        let starts = Starts::of(|y| slope * logistic_root(y / slope, slope, None).0);
+        Some(Curve::Logistic { median, slope, starts })
     }
 
     /// A log-normal curve of numbers that can be computed with; nothing of others.
     pub fn log_normal(mean: f64, deviation: f64) -> Option<Curve> {
-        (mean.abs() < 60.0 && deviation.is_finite())
-            .then(|| Curve::LogNormal { mean, deviation: deviation.clamp(1.0 / SLOPES.1, 1.0 / SLOPES.0) })
+        if !(mean.abs() < MIDDLE && deviation.is_finite()) {
+            return None;
+        }
+        let deviation = deviation.clamp(1.0 / SLOPES.1, 1.0 / SLOPES.0);
+        let starts = Starts::of(|y| normal_root(y, deviation, None).0);
+        Some(Curve::LogNormal { mean, deviation, starts })
     }
 
     /// The chance that a bid wins.
@@ -69,8 +85,8 @@ impl Curve {
         match self {
             Curve::None => 1.0,
             Curve::Mode(mode) => f64::from(bid >= *mode),
-            Curve::Logistic { median, slope } => 1.0 / (1.0 + (slope * (median - price.ln())).exp()),
-            Curve::LogNormal { mean, deviation } => normal::below((price.ln() - mean) / deviation),
+            Curve::Logistic { median, slope, .. } => 1.0 / (1.0 + (slope * (median - price.ln())).exp()),
+            Curve::LogNormal { mean, deviation, .. } => normal::below((price.ln() - mean) / deviation),
             Curve::Empirical(levels) => levels.wins(bid),
         }
     }
@@ -99,75 +115,80 @@ impl Curve {
             // Where the price to beat is out of reach, nothing is won by bidding less.
             Curve::Mode(mode) if mode > most => most,
             Curve::Mode(mode) => mode,
-            Curve::Logistic { median, slope } => logistic(value, median, slope),
-            Curve::LogNormal { mean, deviation } => log_normal(value, mean, deviation),
+            Curve::Logistic { median, slope, ref starts } => {
+                let y = (value.0 as f64).ln() - median;
+                let (_, over) = logistic_root(y, slope, starts.root(slope * y).map(|x| x / slope));
+                CpmMicros((value.0 as f64 / over) as i64)
+            }
+            Curve::LogNormal { mean, deviation, ref starts } => {
+                let y = ((value.0 as f64).ln() - mean) / deviation;
+                let (_, over) = normal_root(y, deviation, starts.root(y));
+                CpmMicros((value.0 as f64 / over) as i64)
+            }
             Curve::Empirical(levels) => levels.best(value, least, most),
         };
         best.clamp(least, most)
     }
 }
 
-/// The best bid without floor and cap; `x` is `ln b - m`.
+/// The root for a logistic curve, and how many times the bid the value is there.
 #[inline]
-fn logistic(value: CpmMicros, median: f64, slope: f64) -> CpmMicros {
-    let value = value.0 as f64;
-    let most = value.ln() - median;
-    // The root where `1 + e^(βx)` is 1, and where it is `e^(βx)`: upper bounds both, and one of them near.
-    let low = most + (slope / (1.0 + slope)).ln();
-    let high = (most + slope.ln()) / (1.0 + slope);
-    let mut x = low.min(high);
+fn logistic_root(y: f64, slope: f64, start: Option<f64>) -> (f64, f64) {
+    let each = 1.0 / slope;
+    // Without a start, the lower of two upper bounds: the value itself, and the root where the one beside `e^(βx)` is left out.
+    let mut x = start.unwrap_or_else(|| y.min((y + slope.ln()) / (1.0 + slope)));
     let mut over = 1.0;
     for _ in 0..STEPS {
-        over = (most - x).exp();
         let odds = (slope * x).exp();
-        let (left, right) = (slope * (over - 1.0), 1.0 + odds);
-        let step = log_ratio(left, right) / (over / (over - 1.0) + slope * odds / right);
-        x += step;
+        over = 1.0 + each + odds * each;
+        let rate = odds / over;
+        let (off, rise, bend) = (x + over.ln() - y, 1.0 + rate, slope * rate * (1.0 - rate * each));
+        let step = halley(off, rise, bend);
+        x -= step;
+        over -= odds * step * (1.0 - 0.5 * slope * step);
+        if (slope * step).abs() < CLOSE {
+            break;
+        }
+    }
+    (x, over)
+}
+
+/// The root for a log-normal curve, and how many times the bid the value is there.
+#[inline]
+fn normal_root(y: f64, deviation: f64, start: Option<f64>) -> (f64, f64) {
+    // Without a start, the lower of two upper bounds: the value itself, and, above the middle, the root where `Φ/φ` is its half at 0
+    // times `e^(x²/2)`.
+    let mut x = start.unwrap_or_else(|| {
+        let rest = deviation * y - deviation.ln() - HALF;
+        let bound = (deviation * deviation + 2.0 * rest).max(0.0).sqrt() - deviation;
+        if y > 0.0 { y.min(bound.max(0.0)) } else { y }
+    });
+    let mut over = 1.0;
+    for _ in 0..STEPS {
+        let by = normal::ratio(x);
+        over = 1.0 + deviation * by;
+        // The first and the second derivative of `Φ/φ`.
+        let first = 1.0 + x * by;
+        let second = by + x * first;
+        let rate = first / over;
+        let (off, rise, bend) = (x + over.ln() / deviation - y, 1.0 + rate, second / over - deviation * rate * rate);
+        let step = halley(off, rise, bend);
+        x -= step;
+        over -= deviation * step * (first - 0.5 * step * second);
         if step.abs() < CLOSE {
             break;
         }
-        over *= 1.0 - step;
     }
-    CpmMicros((value / over) as i64)
+    (x, over)
 }
 
-/// The best bid without floor and cap; `z` is `(ln b - μ) / σ`.
-#[inline]
-fn log_normal(value: CpmMicros, mean: f64, deviation: f64) -> CpmMicros {
-    let value = value.0 as f64;
-    let most = (value.ln() - mean) / deviation;
-    // Where `Φ/φ` is at its tangent in 0, on the logarithm: below it everywhere, so that its root is an upper bound.
-    let mut z = start(most, deviation);
-    let mut over = 1.0;
-    for _ in 0..STEPS {
-        over = (deviation * (most - z)).exp();
-        let by = normal::ratio(z);
-        let step = log_ratio(over - 1.0, deviation * by) / (deviation * over / (over - 1.0) + z + 1.0 / by);
-        z += step;
-        if (deviation * step).abs() < CLOSE {
-            break;
-        }
-        over *= 1.0 - deviation * step;
-    }
-    CpmMicros((value / over) as i64)
-}
+/// `ln(Φ(0)/φ(0))`.
+const HALF: f64 = 0.225_791_352_644_727_33;
 
-/// Where Newton's method begins for the log-normal curve.
+/// How far above its root a function is whose value, slope and curvature are these.
 #[inline]
-fn start(most: f64, deviation: f64) -> f64 {
-    // A logistic distribution of like slope in the middle.
-    let slope = 1.702 / deviation;
-    let x = deviation * most;
-    let low = x + (slope / (1.0 + slope)).ln();
-    let high = (x + slope.ln()) / (1.0 + slope);
-    low.min(high) / deviation
-}
-
-/// `ln(a / b)`, nearly: of the right sign, exact where both are alike, never farther than 2. What is wrong with it grows with the
-/// cube of the logarithm, so that Newton's method loses nothing by it.
-#[inline]
-fn log_ratio(a: f64, b: f64) -> f64 {
-    2.0 * (a - b) / (a + b)
+fn halley(off: f64, rise: f64, bend: f64) -> f64 {
+    2.0 * off * rise / (2.0 * rise * rise - off * bend)
 }
 
 #[cfg(test)]
@@ -199,10 +220,11 @@ mod tests {
         }
         prop_assert!(best >= floor && best <= most, "{:?}: {} {:?} {}", curve, floor.0, best, most.0);
         let (kept, dense) = (keeps(curve, value, best), dense(curve, value, floor.0.max(1), most.0));
-        // Half a millionth of rounding to a whole bid on either side, and as much of the value.
+        // A billionth of the value, and what a bid rounded to a whole one loses.
         prop_assert!(
-            kept >= dense - 1e-9 * value.0 as f64 - curve.wins(most),
-            "{:?} of {:?}: {} {}",
+            kept >= dense - 1e-9 * value.0 as f64 - 1.0,
+            "{:?} {:?} of {:?}: {} {}",
+            curve,
             best,
             value,
             kept,
@@ -238,10 +260,10 @@ mod tests {
                 prop_assume!(curve.wins(best) > 1e-9 && curve.wins(best) < 0.999_999);
                 // By the logarithms: what is kept itself is too flat there to be told apart.
                 let rise = |bid: f64| match curve {
-                    Curve::Logistic { median, slope } => {
+                    Curve::Logistic { median, slope, .. } => {
                         slope * (value.0 as f64 / bid - 1.0) - 1.0 - (slope * (bid.ln() - median)).exp()
                     }
-                    Curve::LogNormal { mean, deviation } => {
+                    Curve::LogNormal { mean, deviation, .. } => {
                         value.0 as f64 / bid - 1.0 - deviation * normal::ratio((bid.ln() - mean) / deviation)
                     }
                     _ => unreachable!("two curves"),

@@ -46,3 +46,27 @@ fn unit(draw: u32) -> f64 {
 fn scaled(price: CpmMicros, doublings: f64) -> CpmMicros {
     CpmMicros((price.0 as f64 * doublings.exp2()) as i64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_drawn_bid_is_within_its_bounds(best in 1i64..1 << 40, room in 0i64..1 << 40, draw: u32) {
+            let (least, best, most) = (CpmMicros(best / 3), CpmMicros(best), CpmMicros(best + room));
+            let drawn = near(best, least, most, draw);
+            prop_assert!(drawn >= least && drawn <= most && drawn.0 >= best.0 / 2 - 1 && drawn.0 <= 2 * best.0);
+            let drawn = wide(least, most, draw);
+            prop_assert!(drawn >= least && drawn <= most && drawn.0 >= most.0 / 8 - 1);
+        }
+    }
+
+    #[test]
+    fn a_share_is_taken_as_often_as_it_says() {
+        let taken = |share: f64| (0..1000u32).filter(|draw| Share::of(share).takes(draw * 4_294_968)).count();
+        assert_eq!([0.0, 0.01, 0.5].map(taken), [0, 10, 500]);
+        assert_eq!((Share::of(0.5), Share::of(-1.0)), (Share::HALF, Share::default()));
+    }
+}

@@ -14,6 +14,7 @@ pub mod grid;
 pub mod learn;
 pub mod levels;
 pub mod normal;
+pub mod starts;
 
 /// How bids are shaded: the form that the curve is taken to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]

@@ -12,7 +12,7 @@ use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::rates::{self, NoRate, Rates};
-use super::scoring;
+use super::scoring::{self, Rollout};
 use super::scoring::keeper::{Keeper, NotRolledBack, Standing};
 use super::supply::{self, Supply};
 use super::vendor::{Privacy, Refused, Vendor};
@@ -51,6 +51,10 @@ pub enum Source {
     BuiltIn,
     /// `--demo=N`: N campaigns with overlapping predicates.
     Synthetic(usize),
+    /// The campaigns of `--demo`, and whoever shows them tells of clicks.
+    Told,
+    /// `--demo --score`: the campaigns of `--demo`, of which most pay by click, and the click model that is built in.
+    Scored,
 }
 
 impl Source {
@@ -158,7 +162,7 @@ impl Data {
         data.profiles = match &data.source {
             Source::Files { profiles: Some(path), .. } => Profiles::load(path, &data.users)?,
             Source::Files { profiles: None, .. } => Profiles::default(),
-            Source::BuiltIn | Source::Synthetic(_) => Profiles::synthetic(DEMO_USERS, &data.users),
+            Source::BuiltIn | Source::Synthetic(_) | Source::Told | Source::Scored => Profiles::synthetic(DEMO_USERS, &data.users),
         };
         Ok(data)
     }
@@ -202,7 +206,8 @@ impl Data {
                 let model = taken("weights", model, &mut kept);
                 taken("models", self.rollouts.reload(), &mut kept);
                 let scoring = self.rollouts.serving();
-                let read = campaign::load(campaigns, &mut self.slots).and_then(|read| match supply.lacks(&read) {
+                let lacks = |read: &[Campaign]| supply.lacks(read).or_else(|| Rollout::lacks(scoring.as_deref(), read));
+                let read = campaign::load(campaigns, &mut self.slots).and_then(|read| match lacks(&read) {
                     Some(what) => Err(FileError { path: campaigns.clone(), line: 0, what }),
                     None => Ok(read),
                 });
@@ -217,6 +222,13 @@ impl Data {
                 )
             }
             Source::BuiltIn => (Some(demo::built_in(&mut self.slots)), Linear::default(), World::at(now)),
+            Source::Told => (Some(demo::told(&mut self.slots)), Linear::default(), World::at(now)),
+            Source::Scored => {
+                let scoring = demo::model::rollout();
+                let average = scoring.served().next().map_or(1.0, |served| f64::from(served.average));
+                let world = World { scoring: Some(scoring), ..World::at(now) };
+                (Some(demo::by_click(&mut self.slots, average)), Linear::default(), world)
+            }
             Source::Synthetic(count) => {
                 (Some(demo::synthetic(*count, &mut self.slots)), Linear::default(), World::at(now))
             }

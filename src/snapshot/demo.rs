@@ -5,6 +5,7 @@
 //! Everything is drawn by Zipf's law, as traffic is: the first names of each list are the most wanted and the most seen.
 
 mod file;
+pub mod model;
 
 pub use file::file;
 
@@ -341,7 +342,12 @@ pub fn built_in(slots: &mut Slots) -> Vec<Campaign> {
     plain().map(|plan| plan.campaign(slots)).collect()
 }
 
-/// The same campaigns, of which those for banners and native ads pay by click, and are told of clicks: so much that an impression is
+/// The same campaigns, told of clicks on their banners and native ads.
+pub fn told(slots: &mut Slots) -> Vec<Campaign> {
+    plain().map(|plan| plan.told().campaign(slots)).collect()
+}
+
+/// The same, of which those for banners and native ads pay by click: so much that an impression is
 /// worth half of what they bid otherwise where clicks are as likely as on `average`, and they bid up to twice as much as otherwise
 /// where they are likelier.
 pub fn by_click(slots: &mut Slots, average: f64) -> Vec<Campaign> {
@@ -587,16 +593,23 @@ impl Plan {
         Plan { id, advertiser, cpm, goal: Goal::Cpm, targeting, ads: show.ads(id, ADVERTISERS[advertiser]) }
     }
 
-    fn by_click(mut self, average: f64) -> Plan {
+    fn told(mut self) -> Plan {
         for (_, ad) in &mut self.ads {
             match ad {
                 Ad::Banner(_, markup) => *markup = markup.replace("<a ", "<a ping=\"${CLICK_NOTICE_URL}\" "),
                 Ad::Native(parts) => parts.clicks = vec!["${CLICK_NOTICE_URL}".to_owned()],
-                Ad::Video(_) | Ad::Audio(_) => return self,
+                Ad::Video(_) | Ad::Audio(_) => {}
             }
         }
+        self
+    }
+
+    fn by_click(self, average: f64) -> Plan {
+        if let Some((_, Ad::Video(_) | Ad::Audio(_))) = self.ads.first() {
+            return self;
+        }
         let each = self.cpm.0 as f64 / 2.0 / 1000.0 / average;
-        Plan { goal: Goal::Cpc(Micros(each as i64)), cpm: CpmMicros(self.cpm.0 * 2), ..self }
+        Plan { goal: Goal::Cpc(Micros(each as i64)), cpm: CpmMicros(self.cpm.0 * 2), ..self.told() }
     }
 
     fn name(&self) -> String {

@@ -14,6 +14,7 @@ mod places;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::campaign::Campaign;
 use super::profiles::siphash;
 use crate::config::Config;
 use crate::limits;
@@ -102,6 +103,26 @@ impl Rollout {
         let ends: Vec<(u16, ArmId)> = order.iter().map(behind).collect();
         assert!(arms.len() <= limits::ARMS && end == BUCKETS, "the file was checked");
         Rollout { split, arms, ends, key: [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])] }
+    }
+
+    /// One arm for all, with this click model.
+    pub fn single(name: &str, click: Arc<Served>) -> Rollout {
+        let arm = Arm { name: name.into(), share: BUCKETS, click: Some(click), ..Arm::default() };
+        Rollout::new(Split::User, "", vec![arm], &[ArmId(0)])
+    }
+
+    /// What is missing so that every campaign can be valued in every arm, if anything is; without a rollout, `None` is asked.
+    pub fn lacks(rollout: Option<&Rollout>, campaigns: &[Campaign]) -> Option<String> {
+        campaigns.iter().filter(|campaign| campaign.enabled).find_map(|campaign| {
+            let target = Target::of(campaign.goal)?;
+            let (id, what) = (campaign.id.0, target.label());
+            let Some(rollout) = rollout else {
+                return Some(format!("campaign {id} pays by {what}, and nothing predicts one: set score.rollout"));
+            };
+            let mut serving = rollout.arms.iter().filter(|arm| arm.share > 0);
+            let arm = serving.find(|arm| arm.model(target).is_none())?;
+            Some(format!("campaign {id} pays by {what}, and arm {:?} of the rollout has no {what} model", arm.name))
+        })
     }
 
     /// The arm of a request: that of its user, or of its auction where it has none or the split is by auction. Never a shadow.

@@ -9,7 +9,7 @@ mod file;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -23,6 +23,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use crate::bid::train::Row;
 use crate::clock;
 use crate::config::Training;
+use crate::limits;
 use crate::metrics::counter::Counter;
 use crate::ring::message::Outcome;
 use crate::ring::spsc;
@@ -35,6 +36,9 @@ use file::Files;
 const PERIOD: Duration = Duration::from_millis(100);
 /// Rows that go to the disk together, about: 2 MB.
 const BATCH: usize = 4096;
+/// What the thread may hold, bytes: rows that wait, the pages of one group of them, what the ends of two files will say of
+/// theirs, and outcomes on their way.
+pub const MEMORY: usize = 2 * BATCH * size_of::<Row>() + limits::OUTCOMES * size_of::<Outcome>() + (24 << 20);
 
 /// What the thread counts; it is the only writer.
 #[derive(Debug, Default)]
@@ -93,11 +97,19 @@ pub fn open(config: &Training) -> Result<Option<Opened>, OpenError> {
         Some(path) => Schema::load(path).map_err(|error| OpenError(error.to_string()))?,
         None => Schema::builtin(),
     };
+    prepare(dir)?;
+    Ok(Some(Opened { dir: dir.clone(), config: config.clone(), schema }))
+}
+
+/// Makes the folder, removes what an earlier process left half written, and makes sure that it can be written.
+///
+/// # Errors
+/// It cannot be.
+pub fn prepare(dir: &Path) -> Result<(), OpenError> {
     file::prepare(dir).map_err(|error| {
         let dir = dir.display();
         OpenError(format!("{dir}: cannot write the training log: {error}; set training.dir to a folder that can be"))
-    })?;
-    Ok(Some(Opened { dir: dir.clone(), config: config.clone(), schema }))
+    })
 }
 
 /// A folder that can be written.
@@ -261,3 +273,6 @@ impl Collector for Metrics {
         encoder.encode_gauge(&failing.get())
     }
 }
+
+#[cfg(test)]
+mod tests;

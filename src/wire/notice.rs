@@ -655,6 +655,16 @@ mod tests {
         assert_eq!(plain.len(), "/notice/bill/".len() + 118 + "?p=${AUCTION_PRICE}".len());
         let screen = url(Terms { multiplier: Multiplier(30_300_000), ..Terms::PLAIN }, Scheme::Google);
         assert!(screen.ends_with("?p=%%WINNING_PRICE%%&m=${AUCTION_MULTIPLIER}"), "{screen}");
+        let mut out = [0; url_bytes(0)];
+        let learnt = signer().sign(&sample(), PathKey::NONE, ArmId(0)).asking_to_win(true);
+        for (kind, end) in [
+            (NoticeKind::Win, "?p=${AUCTION_PRICE}&w=${AUCTION_MIN_TO_WIN}"),
+            (NoticeKind::Bill, "?p=${AUCTION_PRICE}&w=${AUCTION_MIN_TO_WIN}"),
+            (NoticeKind::Loss, "?p=${AUCTION_PRICE}&l=${AUCTION_LOSS}&w=${AUCTION_MIN_TO_WIN}"),
+        ] {
+            let length = learnt.write(kind, b"", Scheme::Plain, &mut out).unwrap();
+            assert!(out[..length].ends_with(end.as_bytes()), "{kind:?}");
+        }
         let foreign = url(Terms { rate: Rate(1_100_000_000), ..Terms::PLAIN }, Scheme::Openx);
         assert!(foreign.ends_with("?p=${AUCTION_PRICE:OXCRYPT}") && foreign.len() > plain.len(), "{foreign}");
     }
@@ -672,7 +682,7 @@ mod tests {
     #[test]
     fn a_buffer_too_short_is_refused_and_the_exact_one_taken() {
         let longest = Claim { terms: Terms { rate: Rate(1), multiplier: Multiplier(2) }, ..sample() };
-        let signed = signer().sign(&longest, PathKey::OTHER, ArmId(0));
+        let signed = signer().sign(&longest, PathKey::OTHER, ArmId(0)).asking_to_win(true);
         let mut out = [0; url_bytes(12)];
         let length = signed.write(NoticeKind::Loss, b"http://a.b:1", Scheme::Openx, &mut out).unwrap();
         assert_eq!(length, url_bytes(12));

@@ -202,6 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn what_would_have_won_is_a_price_or_nothing() {
+        for (query, price) in [
+            ("p=1&w=2.5", Some(2_500_000)),
+            ("w=0.000001&p=1", Some(1)),
+            ("w=2%2E5", Some(2_500_000)),
+            ("w=0", None),
+            ("w=-1", None),
+            ("w=", None),
+            ("w=AUDIT", None),
+            ("w=${AUCTION_MIN_TO_WIN}", None),
+            ("w=1e30", None),
+            ("p=1&l=102", None),
+        ] {
+            assert_eq!(to_win(query.as_bytes()), price.map(CpmMicros), "{query}");
+        }
+    }
+
+    #[test]
     fn why_a_bid_lost_is_a_number_or_nothing() {
         for (query, code) in [
             ("p=1&l=3", Some(3)),

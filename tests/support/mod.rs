@@ -10,6 +10,7 @@ pub mod consent;
 pub mod dynamodb;
 pub mod ledger;
 pub mod process;
+pub mod registry;
 #[cfg(feature = "stores")]
 pub mod valkey;
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use corebid::model::Model;
+use corebid::model::engine::{Engine, Room};
 use corebid::model::forest::Library;
 use serde_json::Value;
 
@@ -49,11 +50,17 @@ impl Case {
     pub fn judge(&self, model: &Model) {
         let (rows, raw) = (self.table("rows").unwrap(), self.table("raw").unwrap());
         let predicted = self.table("predicted");
+        let engine = Engine::build(&model.forest);
+        let mut room = Room::new(&engine);
         assert!(rows.len() >= 40 && rows.len() == raw.len(), "{}", self.name);
         for (at, (row, theirs)) in rows.iter().zip(&raw).enumerate() {
             let mut ours = vec![0.0; model.forest.base.len()];
             model.forest.walk(row, &mut ours);
             same(self.library, &ours, theirs).unwrap_or_else(|why| panic!("{} row {at} {row:?}: {why}", self.name));
+            let mut scored = vec![0.0; ours.len()];
+            engine.score(row, &mut room, &mut scored);
+            let bits = |scores: &[f64]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&scored), bits(&ours), "{} row {at} {row:?}: the engine", self.name);
             if let Some(predicted) = &predicted {
                 model.predict(&mut ours);
                 // Beyond the sums there is a function of them, which need not be the same to the last bit.

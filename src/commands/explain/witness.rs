@@ -473,11 +473,11 @@ fn learnt(curve: &Curve) -> (String, Value) {
         Curve::Mode(price) => {
             (format!("mostly {} wins", amount(price.0)), json!({ "form": "mode", "price_micros": price.0 }))
         }
-        Curve::Logistic { median: at, slope } => (
+        Curve::Logistic { median: at, slope, .. } => (
             format!("logistic, {median} wins half, slope {slope:.2}"),
             json!({ "form": "logistic", "median": at, "slope": slope }),
         ),
-        Curve::LogNormal { mean, deviation } => (
+        Curve::LogNormal { mean, deviation, .. } => (
             format!("log-normal, {median} wins half, deviation {deviation:.2}"),
             json!({ "form": "lognormal", "mean": mean, "deviation": deviation }),
         ),

@@ -5,8 +5,9 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
 use crate::commands::Failure;
+use crate::model;
+use crate::model::engine::{Engine, Room};
 use crate::model::rows::{self, Stopped};
-use crate::model::{self};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,10 +21,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let model = model::read(&args.model)?;
     let told = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", args.rows.display()));
     let rows = File::open(&args.rows).map_err(|error| told(&error))?;
-    let mut scores = vec![0.0; model.forest.base.len()];
+    let engine = Engine::build(&model.forest);
+    let (mut room, mut scores) = (Room::default(), vec![0.0; model.forest.base.len()]);
     let mut out = BufWriter::new(io::stdout().lock());
     let read = rows::each(BufReader::new(rows), model.forest.features.len(), |row| {
-        model.forest.walk(row, &mut scores);
+        engine.score(row, &mut room, &mut scores);
         write_line(&mut out, &scores)
     });
     // What was scored before a mistake is shown before it is told.

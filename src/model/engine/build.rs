@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::branch::{Branches, before_category, goes_left};
+use super::branch::Branches;
 use super::input::Input;
-use super::{Engine, FIELD, Line, State, TooLarge};
-use crate::limits::{MODEL_MEMBERS, MODEL_ROWS_BYTES};
-use crate::model::forest::{Child, Forest, Missing, Node, Test, Tree};
+use super::{Engine, FIELD, FIELDS, Line, State};
+use crate::limits::{MODEL_MEMBERS, MODEL_NODES, MODEL_ROWS_BYTES};
+use crate::model::forest::{Child, Forest, Library, Missing, Node, Test, Tree};
 
 /// What one node rules out, when its event happens.
 #[derive(Clone, Copy)]
@@ -31,36 +31,29 @@ enum Draft {
     List(Vec<(u32, u64)>),
 }
 
-pub(super) fn engine(forest: &Forest) -> Result<Engine, TooLarge> {
-    let members: u64 =
-        forest.nodes.iter().map(|node| set(forest, node).map(|word| u64::from(word.count_ones())).sum::<u64>()).sum();
-    if members > MODEL_MEMBERS {
-        return Err(TooLarge::Members);
-    }
-    let fullest = forest.trees.iter().map(|tree| tree.leaves as usize).max().unwrap_or(0);
-    let width = fullest.next_power_of_two().clamp(8, FIELD);
-    let words = forest.trees.len().div_ceil(FIELD / width);
-    let lines = words.div_ceil(8);
+pub(super) fn engine(forest: &Forest) -> Engine {
+    let closed = too_many_members(forest);
+    let open: Vec<Vec<bool>> = forest.trees.iter().map(|tree| opened(forest, tree, &closed)).collect();
+    let fullest = open.iter().map(|open| 1 + open.iter().filter(|open| **open).count()).max().unwrap_or(1);
+    let cut = open.iter().flatten().any(|open| !open);
+    let width = if cut { FIELD } else { fullest.next_power_of_two().max(8) };
+    let per_word = FIELD / width;
+    let lines = forest.trees.len().div_ceil(per_word * 8);
     let mut events = Events::new();
-    let mut leaves = Vec::with_capacity(forest.trees.len() * width);
-    let mut branches = Branches { library: forest.library, ..Branches::default() };
-    if fullest > FIELD {
+    let mut leaves = Vec::with_capacity(lines * FIELDS);
+    let mut branches = Branches::default();
+    if cut {
         branches.roots.resize(forest.trees.len() * FIELD, 0);
-        branches.sets.clone_from(&forest.sets);
+        branches.forest.library = forest.library;
+        branches.forest.sets.clone_from(&forest.sets);
     }
-    for (number, tree) in forest.trees.iter().enumerate() {
-        let mut top = Top {
-            forest,
-            tree,
-            open: opened(forest, tree),
-            word: (number / (FIELD / width)) as u32,
-            shift: number % (FIELD / width) * width,
-            exits: Vec::with_capacity(width),
-            events: &mut events,
-        };
+    for (number, (tree, open)) in forest.trees.iter().zip(open).enumerate() {
+        let (word, shift) = ((number / per_word) as u32, number % per_word * width);
+        let mut top =
+            Top { forest, tree, open: &open, word, shift, exits: Vec::with_capacity(width), events: &mut events };
         top.number(if tree.nodes == 0 { Child::Leaf(0) } else { Child::Node(0) });
         let exits = top.exits;
-        if tree.leaves as usize > FIELD {
+        if open.contains(&false) {
             graft(forest, tree, &exits, &mut branches, number * FIELD);
         }
         leaves.extend(exits.iter().map(|exit| match *exit {
@@ -69,9 +62,8 @@ pub(super) fn engine(forest: &Forest) -> Result<Engine, TooLarge> {
         }));
         leaves.resize((number + 1) * width, 0.0);
     }
-    let mut counts = vec![0.0; forest.base.len()];
-    forest.trees.iter().for_each(|tree| counts[tree.output as usize] += 1.0);
-    counts.iter_mut().for_each(|count: &mut f64| *count = count.max(1.0));
+    // What is added for a tree that is not there: any sum stays as it is, -0 too.
+    leaves.resize(lines * FIELDS, -0.0);
     let mut engine = Engine {
         features: forest.features.len(),
         library: forest.library,
@@ -82,10 +74,9 @@ pub(super) fn engine(forest: &Forest) -> Result<Engine, TooLarge> {
         words: Vec::new(),
         masks: Vec::new(),
         width,
-        leaves,
+        leaves: leaves.as_chunks().0.to_vec(),
         outputs: forest.trees.iter().map(|tree| tree.output).collect(),
         base: forest.base.clone(),
-        counts: forest.averaged.then_some(counts),
         branches,
     };
     let drafts: Vec<_> = events.into_iter().map(|(key, events)| draft(forest, key, events)).collect();
@@ -95,9 +86,21 @@ pub(super) fn engine(forest: &Forest) -> Result<Engine, TooLarge> {
         patience = f64::max(0.1, patience * 1.1);
     }
     for (input, events, states) in drafts {
-        engine.lay(input, &events, &states, patience)?;
+        engine.lay(input, &events, &states, patience);
     }
-    Ok(engine)
+    engine
+}
+
+/// The nodes whose sets would take too many events, which are left to be walked: none, unless all sets together have more than
+/// [`MODEL_MEMBERS`], and then those with the largest.
+fn too_many_members(forest: &Forest) -> Vec<bool> {
+    let members: Vec<u64> =
+        forest.nodes.iter().map(|node| set(forest, node).map(|word| u64::from(word.count_ones())).sum()).collect();
+    let mut most = u64::MAX;
+    while members.iter().filter(|&&members| members <= most).sum::<u64>() > MODEL_MEMBERS {
+        most /= 2;
+    }
+    members.iter().map(|&members| members > most).collect()
 }
 
 /// The words of a node's set.
@@ -109,37 +112,35 @@ fn set<'a>(forest: &'a Forest, node: &Node) -> impl Iterator<Item = &'a u64> {
     forest.sets[words].iter()
 }
 
-/// Which nodes of a tree have bits: all, or from the root on always the one with most leaves, until there are as many ways out as bits.
-fn opened(forest: &Forest, tree: &Tree) -> Vec<bool> {
+/// Which nodes of a tree have bits: from the root on always the one with most leaves below, until there are as many ways out as bits.
+fn opened(forest: &Forest, tree: &Tree, closed: &[bool]) -> Vec<bool> {
     let nodes = &forest.nodes[tree.nodes()];
-    let mut open = vec![tree.leaves as usize <= FIELD; nodes.len()];
-    if tree.leaves as usize <= FIELD {
-        return open;
+    let closed = &closed[tree.nodes()];
+    if nodes.len() < FIELD && !closed.contains(&true) {
+        return vec![true; nodes.len()];
     }
-    let nodes_of = |child| if let Child::Node(node) = child { Some(node as usize) } else { None };
+    let children = |node: usize| {
+        let node: &Node = &nodes[node];
+        [node.left, node.right].map(|child| if let Child::Node(node) = child { Some(node as usize) } else { None })
+    };
     // Parents before their children.
     let mut order = vec![0];
     let mut at = 0;
     while let Some(&node) = order.get(at) {
-        order.extend([nodes[node].left, nodes[node].right].into_iter().filter_map(nodes_of));
+        order.extend(children(node).into_iter().flatten());
         at += 1;
     }
-    let mut below = vec![1_usize; nodes.len()];
+    let mut below = vec![0_usize; nodes.len()];
     for &node in order.iter().rev() {
-        below[node] = [nodes[node].left, nodes[node].right]
-            .into_iter()
-            .map(|child| nodes_of(child).map_or(1, |n| below[n]))
-            .sum();
+        below[node] = children(node).into_iter().map(|child| child.map_or(1, |child| below[child])).sum();
     }
-    let mut exits = vec![0];
-    // Leaves are ways out too: those of opened nodes beside the nodes in `exits`.
-    let mut out = 1;
-    while out < FIELD {
-        let Some(largest) = (0..exits.len()).max_by_key(|&at| below[exits[at]]) else { break };
-        let node = exits.swap_remove(largest);
+    let mut open = vec![false; nodes.len()];
+    let mut next: Vec<usize> = if closed[0] { Vec::new() } else { vec![0] };
+    for _ in 1..FIELD {
+        let Some(largest) = (0..next.len()).max_by_key(|&at| below[next[at]]) else { break };
+        let node = next.swap_remove(largest);
         open[node] = true;
-        out += 1;
-        exits.extend([nodes[node].left, nodes[node].right].into_iter().filter_map(nodes_of));
+        next.extend(children(node).into_iter().flatten().filter(|&child| !closed[child]));
     }
     open
 }
@@ -148,7 +149,7 @@ fn opened(forest: &Forest, tree: &Tree) -> Vec<bool> {
 struct Top<'a, 'b> {
     forest: &'a Forest,
     tree: &'a Tree,
-    open: Vec<bool>,
+    open: &'b [bool],
     word: u32,
     shift: usize,
     /// Leaves and branches by their bits.
@@ -177,13 +178,14 @@ impl Top<'_, '_> {
 
 /// Keeps the nodes of a tree that was cut, with its branches at their exits.
 fn graft(forest: &Forest, tree: &Tree, exits: &[Child], branches: &mut Branches, first: usize) {
-    let (node, leaf) = (branches.nodes.len() as u32, branches.leaves.len() as u32);
+    let kept = &mut branches.forest;
+    let (node, leaf) = (kept.nodes.len() as u32, kept.leaves.len() as u32);
     let moved = |child| match child {
         Child::Node(number) => Child::Node(node + number),
         Child::Leaf(number) => Child::Leaf(leaf + number),
     };
-    branches.leaves.extend(&forest.leaves[tree.leaves()]);
-    branches.nodes.extend(forest.nodes[tree.nodes()].iter().map(|node| Node {
+    kept.leaves.extend(&forest.leaves[tree.leaves()]);
+    kept.nodes.extend(forest.nodes[tree.nodes()].iter().map(|node| Node {
         left: moved(node.left),
         right: moved(node.right),
         ..*node
@@ -203,7 +205,7 @@ fn draft<'a>(
 ) -> (Input, Vec<Event<'a>>, Vec<Draft>) {
     let mut states = Vec::new();
     let mut borders = Vec::new();
-    let happens = |event: &Event<'_>, value| goes_left(event.node, &forest.sets, forest.library, value) == among;
+    let happens = |event: &Event<'_>, value| forest.goes_left(event.node, value) == among;
     let at = |value: f64| {
         Draft::List(events.iter().filter(|event| happens(event, value)).map(|event| (event.word, event.mask)).collect())
     };
@@ -270,26 +272,26 @@ fn rows(events: usize, states: &[Draft], patience: f64) -> usize {
 
 impl Engine {
     /// Adds an input.
-    fn lay(&mut self, mut input: Input, events: &[Event<'_>], states: &[Draft], patience: f64) -> Result<(), TooLarge> {
+    fn lay(&mut self, mut input: Input, events: &[Event<'_>], states: &[Draft], patience: f64) {
         let longest = longest(events.len(), patience);
         let first_event = self.words.len();
         if states.iter().any(|state| matches!(state, Draft::Up(_))) {
             self.words.extend(events.iter().map(|event| event.word));
             self.masks.extend(events.iter().map(|event| event.mask));
         }
-        input.first = number(self.states.len())?;
+        input.first = self.states.len() as u32;
         debug_assert_eq!(states.len(), input.states());
         let (mut row, mut row_at) = (0, 0);
         for state in states {
             let (of_row, events) = match state {
                 Draft::Up(to) => {
                     if to - row_at > longest {
-                        row = self.add_row(events[..*to].iter().map(|event| (event.word, event.mask)))?;
+                        row = self.add_row(events[..*to].iter().map(|event| (event.word, event.mask)));
                         row_at = *to;
                     }
                     (row, first_event + row_at..first_event + to)
                 }
-                Draft::List(list) if list.len() > longest => (self.add_row(list.iter().copied())?, 0..0),
+                Draft::List(list) if list.len() > longest => (self.add_row(list.iter().copied()), 0..0),
                 Draft::List(list) => {
                     let from = self.words.len();
                     self.words.extend(list.iter().map(|event| event.0));
@@ -297,23 +299,28 @@ impl Engine {
                     (0, from..self.words.len())
                 }
             };
-            self.states.push(State { row: of_row, from: number(events.start)?, to: number(events.end)? });
+            self.states.push(State { row: of_row, from: events.start as u32, to: events.end as u32 });
         }
         self.inputs.push(input);
-        Ok(())
     }
 
     /// A row of bits with these events, by its number.
-    fn add_row(&mut self, events: impl Iterator<Item = (u32, u64)>) -> Result<u32, TooLarge> {
+    fn add_row(&mut self, events: impl Iterator<Item = (u32, u64)>) -> u32 {
         let from = self.rows.len();
         self.rows.resize(from + self.lines, Line::OPEN);
         for (word, mask) in events {
             self.rows[from + word as usize / 8].0[word as usize % 8] &= mask;
         }
-        number(from / self.lines)
+        (from / self.lines) as u32
     }
 }
 
-fn number(number: usize) -> Result<u32, TooLarge> {
-    number.try_into().map_err(|_| TooLarge::Table)
+/// The largest value before those that are cut to a category. LightGBM cuts first, so that -0.5 is 0; XGBoost knows no category of what
+/// is below zero.
+fn before_category(library: Library, category: u64) -> f64 {
+    if category == 0 && library == Library::LightGbm { -1.0 } else { (category as f64).next_down() }
 }
+
+// Events, states and rows are counted in 32 bits: an event for each node and each member of a set, once more for each node where the
+// feature is missing, and as often where it is zero; a border for each event, or two.
+const _: () = assert!(3 * (MODEL_NODES as u64 + MODEL_MEMBERS) < u32::MAX as u64);

@@ -16,7 +16,7 @@
 //! branches cut off and walked ([`branch`]). Candidates of one request share most features, whose rows are combined once
 //! ([`Engine::scores`]).
 
-use crate::model::forest::{Forest, Library};
+use crate::model::forest::{Forest, Library, ZERO};
 
 mod branch;
 mod build;
@@ -29,6 +29,9 @@ use input::Input;
 
 /// Leaves of a tree that have bits: those of one word.
 const FIELD: usize = 64;
+
+/// Bits of a line.
+const FIELDS: usize = 8 * FIELD;
 
 /// Rows of bits that are combined in one pass: as many streams of memory, and the bits so far are read and written once for all.
 const STREAMS: usize = 4;
@@ -69,37 +72,13 @@ pub struct Engine {
     masks: Vec<u64>,
     /// Bits of a tree: 8, 16, 32 or [`FIELD`].
     width: usize,
-    /// Values of the leaves, `width` for each tree.
-    leaves: Vec<f64>,
+    /// Values of the leaves, `width` for each tree; those of a line together.
+    leaves: Vec<[f64; FIELDS]>,
     /// The output of each tree.
     outputs: Vec<u32>,
     base: Vec<f64>,
-    /// What outputs are divided by, where they are averaged.
-    counts: Option<Vec<f64>>,
     branches: Branches,
 }
-
-/// Why a forest cannot be scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooLarge {
-    /// Sets of categories have more than [`crate::limits::MODEL_MEMBERS`] members together.
-    Members,
-    /// More rows of bits, states or events than are counted.
-    Table,
-}
-
-impl std::fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            TooLarge::Members => {
-                write!(f, "sets of categories with more than {} members together", crate::limits::MODEL_MEMBERS)
-            }
-            TooLarge::Table => write!(f, "a forest too large to score"),
-        }
-    }
-}
-
-impl std::error::Error for TooLarge {}
 
 /// Which features differ between the rows of a batch; made once by [`Engine::varying`].
 #[derive(Clone, Debug)]
@@ -142,10 +121,7 @@ impl Room {
 
 impl Engine {
     /// Compiles a forest that [`Forest::check`] has passed.
-    ///
-    /// # Errors
-    /// If it is larger than anything that comes out of a library.
-    pub fn build(forest: &Forest) -> Result<Engine, TooLarge> {
+    pub fn build(forest: &Forest) -> Engine {
         build::engine(forest)
     }
 
@@ -177,7 +153,8 @@ impl Engine {
         Varying { shared, own, features: self.features }
     }
 
-    /// The raw scores of one row of [`Engine::features`] values, NaN where one is missing, into [`Engine::outputs`] places.
+    /// The raw scores of one row of [`Engine::features`] values, NaN where one is missing, into [`Engine::outputs`] places: what
+    /// [`Forest::walk`] says, in the same order and precision.
     ///
     /// # Panics
     /// If the row or the output has another length.
@@ -203,7 +180,8 @@ impl Engine {
         room.shared.fill(Line::OPEN);
         self.rule_out(self.numbered(&varying.shared), first, &mut room.shared, &mut room.rows);
         combine(&mut room.shared, &self.rows, &mut room.rows);
-        for (row, out) in rows.chunks_exact(self.features).zip(out.chunks_exact_mut(self.outputs())) {
+        for (number, out) in out.chunks_exact_mut(self.outputs()).enumerate() {
+            let row = &rows[number * self.features..][..self.features];
             room.bits.copy_from_slice(&room.shared);
             self.rule_out(self.numbered(&varying.own), row, &mut room.bits, &mut room.rows);
             combine(&mut room.bits, &self.rows, &mut room.rows);
@@ -238,42 +216,44 @@ impl Engine {
     /// Adds up the leaves.
     fn sum<V: Copy + Into<f64>>(&self, bits: &[Line], row: &[V], out: &mut [f64]) {
         out.copy_from_slice(&self.base);
-        match (self.width, self.library) {
+        match self.width {
             _ if !self.branches.is_empty() => self.sum_branches(bits, row, out),
-            (8, _) => self.sum_leaves::<8>(bits, out),
-            (16, _) => self.sum_leaves::<16>(bits, out),
-            (32, _) => self.sum_leaves::<32>(bits, out),
+            8 => self.sum_leaves::<8>(bits, out),
+            16 => self.sum_leaves::<16>(bits, out),
+            32 => self.sum_leaves::<32>(bits, out),
             _ => self.sum_leaves::<FIELD>(bits, out),
-        }
-        if let Some(counts) = &self.counts {
-            out.iter_mut().zip(counts).for_each(|(out, count)| *out /= count);
         }
     }
 
     fn sum_leaves<const WIDTH: usize>(&self, bits: &[Line], out: &mut [f64]) {
-        let (leaves, _) = self.leaves.as_chunks::<WIDTH>();
-        let fields = bits.iter().flat_map(|line| line.0).flat_map(fields::<WIDTH>);
-        let values = fields.zip(leaves).map(|(field, leaves)| leaves[field.trailing_zeros() as usize % WIDTH]);
+        let lines = bits.iter().zip(&self.leaves);
         match (out, self.library) {
-            ([out], Library::LightGbm) => values.for_each(|value| *out += value),
+            ([out], Library::LightGbm) => {
+                lines.for_each(|(line, leaves)| line.leaves::<WIDTH>(leaves, |_, value| *out += value))
+            }
             ([out], Library::XgBoost) => {
-                let sum = values.fold(*out as f32, |sum, value| sum + value as f32);
+                let mut sum = *out as f32;
+                lines.for_each(|(line, leaves)| line.leaves::<WIDTH>(leaves, |_, value| sum += value as f32));
                 *out = f64::from(sum);
             }
-            (out, library) => {
-                values.zip(&self.outputs).for_each(|(value, &output)| add(library, &mut out[output as usize], value));
-            }
+            (out, library) => lines.zip(self.outputs.chunks(FIELDS / WIDTH)).for_each(|((line, leaves), outputs)| {
+                line.leaves::<WIDTH>(leaves, |tree, value| {
+                    if let Some(&output) = outputs.get(tree) {
+                        add(library, &mut out[output as usize], value);
+                    }
+                });
+            }),
         }
     }
 
     /// The same where a leaf may be a branch that is walked.
     fn sum_branches<V: Copy + Into<f64>>(&self, bits: &[Line], row: &[V], out: &mut [f64]) {
+        let leaves = self.leaves.iter().flat_map(|leaves| leaves.as_chunks::<FIELD>().0);
         let bits = bits.iter().flat_map(|line| line.0);
-        let (leaves, _) = self.leaves.as_chunks::<FIELD>();
         for (tree, ((field, leaves), &output)) in bits.zip(leaves).zip(&self.outputs).enumerate() {
-            let at = field.trailing_zeros() as usize % FIELD;
+            let at = first::<FIELD>(field);
             let value = match self.branches.at(tree * FIELD + at) {
-                Some(branch) => self.branches.walk(branch, |feature| as_compared(self.library, row[feature])),
+                Some(branch) => self.branches.walk(branch, |feature| row[feature].into()),
                 None => leaves[at],
             };
             add(self.library, &mut out[output as usize], value);
@@ -281,17 +261,33 @@ impl Engine {
     }
 }
 
-/// The fields of a word.
-fn fields<const WIDTH: usize>(word: u64) -> impl Iterator<Item = u64> {
-    (0..FIELD / WIDTH).map(move |at| word >> (at * WIDTH))
+impl Line {
+    /// The leaf of each field, in order.
+    #[inline]
+    fn leaves<const WIDTH: usize>(&self, leaves: &[f64; FIELDS], mut each: impl FnMut(usize, f64)) {
+        for (at, word) in self.0.iter().enumerate() {
+            for field in 0..FIELD / WIDTH {
+                let tree = at * (FIELD / WIDTH) + field;
+                each(tree, leaves[tree * WIDTH + first::<WIDTH>(word >> (field * WIDTH))]);
+            }
+        }
+    }
+}
+
+/// The first 1 of a field that has one. That its last bit is set costs less than the case that none is.
+#[inline]
+fn first<const WIDTH: usize>(field: u64) -> usize {
+    (field | 1 << (WIDTH - 1)).trailing_zeros() as usize % WIDTH
 }
 
 /// A value as the library compares it.
 #[inline]
 fn as_compared<V: Into<f64>>(library: Library, value: V) -> f64 {
+    let value = value.into();
     match library {
-        Library::LightGbm => value.into(),
-        Library::XgBoost => f64::from(value.into() as f32),
+        Library::LightGbm if value.abs() <= ZERO => 0.0,
+        Library::LightGbm => value,
+        Library::XgBoost => f64::from(value as f32),
     }
 }
 

@@ -31,7 +31,8 @@ impl Forest {
         }
     }
 
-    fn goes_left(&self, node: &Node, value: f64) -> bool {
+    /// Where a value goes at a node.
+    pub(in crate::model) fn goes_left(&self, node: &Node, value: f64) -> bool {
         let value = match self.library {
             Library::LightGbm if value.abs() <= ZERO => 0.0,
             Library::LightGbm => value,

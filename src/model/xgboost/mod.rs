@@ -210,7 +210,8 @@ fn push(forest: &mut Forest, tree: &document::Tree, output: u32, weight: f32) ->
             }
             Err(_) => {
                 let threshold = tree.split_conditions[at];
-                if !(threshold > f32::NEG_INFINITY) {
+                // Nothing is below the least there is; of NaN nothing is known.
+                if threshold.is_nan() || threshold == f32::NEG_INFINITY {
                     return Err(format!("node {at}: a threshold of {threshold}"));
                 }
                 (node.left, node.right) = (left, right);

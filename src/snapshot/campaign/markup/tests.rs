@@ -27,6 +27,11 @@ const SAID: Said = Said {
 };
 
 const BID: [u8; 16] = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
+const OUTCOMES: Outcomes<'static> = Outcomes {
+    click: b"https://b.example:8/notice/click/A-_9",
+    conversion: b"https://b.example:8/notice/conversion/B-_9",
+    token: b"B-_9",
+};
 const CLICK: &str = "https://shop.example/?a=1&s=${AUCTION_SEAT_ID}&x=${AUCTION_LOSS}";
 
 /// What a request or a configuration would hold: JSON without its quotes, escaped as far as may be if `escapes`.
@@ -51,7 +56,7 @@ fn written(markup: &Markup, said: &Said, escapes: bool, room: usize) -> Option<S
         price_macro: text(said.price_macro),
         click_macro: text(said.click_macro),
         bill_url: text(said.bill_url),
-        outcomes: Outcomes::NONE,
+        outcomes: OUTCOMES,
         signals: said.signals,
     };
     let mut buffer = vec![0; room];
@@ -106,6 +111,12 @@ fn expand(text: &str, said: &Said, xml: bool) -> String {
                 "AUCTION_PRICE" => said.price_macro.to_owned(),
                 "CACHEBUSTER" => "42".to_owned(),
                 "BILL_URL" => said.bill_url.to_owned(),
+                "CLICK_NOTICE_URL" | "CONVERSION_NOTICE_URL" => {
+                    let address = if name == "CLICK_NOTICE_URL" { OUTCOMES.click } else { OUTCOMES.conversion };
+                    let address = str::from_utf8(address).unwrap();
+                    if url { percent(address) } else { address.to_owned() }
+                }
+                "CONVERSION_TOKEN" => "B-_9".to_owned(),
                 "CLICK_URL" => {
                     let seat = percent(&said.seat);
                     let once = "https%3A%2F%2Fshop.example%2F%3Fa%3D1%26s%3D";
@@ -120,7 +131,11 @@ fn expand(text: &str, said: &Said, xml: bool) -> String {
                 }
                 _ => return None,
             };
-            Some((value, after, matches!(name, "CLICK_URL" | "BILL_URL")))
+            Some((
+                value,
+                after,
+                matches!(name, "CLICK_URL" | "BILL_URL" | "CLICK_NOTICE_URL" | "CONVERSION_NOTICE_URL"),
+            ))
         });
         match filled {
             Some((value, after, begins)) => {
@@ -156,6 +171,9 @@ fn text() -> impl Strategy<Value = String> {
         "${AUCTION_PRICE}",
         "${CACHEBUSTER}",
         "${CLICK_URL}",
+        "${CLICK_NOTICE_URL}",
+        "${CONVERSION_NOTICE_URL}",
+        "${CONVERSION_TOKEN}",
         "${AUCTION_LOSS}",
         "${AUCTION_MBR}",
         "${AUCTION_PRICE:B64}",
