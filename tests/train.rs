@@ -14,7 +14,7 @@ use corebid::snapshot::features::Schema;
 use serde_json::Value;
 use support::client::{Client, target};
 use support::process::Bidder;
-use support::{Folder, campaign};
+use support::{Folder, campaign, eventually};
 
 const SCHEMA: &str = r#"
 features = [
@@ -254,8 +254,13 @@ fn a_bidders_own_log_becomes_a_model_that_it_serves() {
     let ping = "<a href='https://shop.example/' ping='${CLICK_NOTICE_URL}'>shop</a>";
     let config = folder.configure("debug_header = true", "", &campaign(1, "").replace("<b>1</b>", ping));
     let plain = fs::read_to_string(&config).unwrap();
+    fs::create_dir(folder.path("log")).unwrap();
     folder.write("corebid.toml", format!("{plain}[training]\ndir = \"log\"\nsample = 1\n"));
-    let bid = |client: &mut Client, number| client.bid(&asked(number)).json()["seatbid"][0]["bid"][0].take();
+    // A busy machine may come to one too late, and a core may have to wait for money.
+    let bid = |client: &mut Client, number| {
+        let answer = eventually("a bid", || Some(client.debug(&asked(number))).filter(|answer| answer.status == 200));
+        answer.json()["seatbid"][0]["bid"][0].take()
+    };
 
     let bidder = Bidder::start(&["--config", &config]);
     let mut client = bidder.client();
@@ -287,8 +292,9 @@ fn a_bidders_own_log_becomes_a_model_that_it_serves() {
     let mut client = bidder.client();
     // Twice, for fewer than a thousand scores say nothing.
     (0..2 * BIDS).for_each(|number| drop(bid(&mut client, number)));
-    assert_eq!(bidder.metric("corebid_arm_bids_total", "old"), u64::from(2 * BIDS));
-    assert_eq!(bidder.metric("corebid_arm_scores_total", "arm=\"new\",target=\"click\""), u64::from(2 * BIDS));
+    let bids = bidder.metric("corebid_arm_bids_total", "old");
+    assert!(bids >= u64::from(2 * BIDS), "{bids}");
+    assert_eq!(bidder.metric("corebid_arm_scores_total", "arm=\"new\",target=\"click\""), bids);
     let text = String::from_utf8(bidder.admin("/metrics").body).unwrap();
     let psi = text.lines().find_map(|line| line.strip_prefix("corebid_arm_score_psi{arm=\"new\",target=\"click\"} "));
     assert!(psi.expect(&text).parse::<f64>().unwrap() < 0.05, "{psi:?}");
