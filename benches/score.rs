@@ -22,7 +22,7 @@ const MODELS: [&str; 2] = ["100x31", "1000x63"];
 /// Candidates of a batch, and the features of which they have their own: a third.
 const BATCH: usize = 16;
 const OWN: [usize; 8] = [7, 8, 9, 14, 15, 16, 17, 20];
-const ROUNDS: usize = 301;
+const ROUNDS: usize = 101;
 /// Leaves that are added up in one turn, over all rows and trees: some milliseconds.
 const TURN: usize = 160_000;
 
