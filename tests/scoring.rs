@@ -72,7 +72,8 @@ fn probability(folder: &Folder, version: &str, bench: &Bench, campaign: u32) -> 
     let model: Model = archive::open(&folder.path(&format!("models/{version}/model.corebid"))).unwrap();
     let bucket = |value: Value, buckets: u64| ((u128::from(value.key().unwrap()) * u128::from(buckets)) >> 64) as f64;
     let hour = (bench.now().wall.0 / 3_600_000 % 24) as f64;
-    let row = [hour, f64::from(0.01_f32), bucket(Value::text(b"generic"), 16), bucket(Value::whole(campaign.into()), 64)];
+    let row =
+        [hour, f64::from(0.01_f32), bucket(Value::text(b"generic"), 16), bucket(Value::whole(campaign.into()), 64)];
     let mut raw = [0.0];
     model.forest.walk(&row, &mut raw);
     model.probability(raw[0])
@@ -80,14 +81,21 @@ fn probability(folder: &Folder, version: &str, bench: &Bench, campaign: u32) -> 
 
 #[test]
 fn an_impression_is_worth_its_goal_by_the_chance_of_it() {
-    let campaigns =
-        [campaign(1, ""), campaign(2, "cpc = 0.01"), campaign(3, "cpa = 0.02"), campaign(4, "cpc = 0.03"), campaign(5, "cpc = 9")];
+    let campaigns = [
+        campaign(1, ""),
+        campaign(2, "cpc = 0.01"),
+        campaign(3, "cpa = 0.02"),
+        campaign(4, "cpc = 0.03"),
+        campaign(5, "cpc = 9"),
+    ];
     let folder = folder("scoring", &[("all", BOTH)], &campaigns);
     let mut bench = bench(&folder, |_| {});
     let (outcome, seen) = decide(&mut bench, &request("r", ",\"at\":2"));
     assert!(matches!(outcome, Outcome::Bid { .. }), "{outcome:?}");
     assert!(matches!(seen.of(1).estimate, Estimate::Factor(_)));
-    for (id, version, each) in [(2, "ctr/1", 10_000.0), (3, "cvr/1", 20_000.0), (4, "ctr/1", 30_000.0), (5, "ctr/1", 9e6)] {
+    for (id, version, each) in
+        [(2, "ctr/1", 10_000.0), (3, "cvr/1", 20_000.0), (4, "ctr/1", 30_000.0), (5, "ctr/1", 9e6)]
+    {
         let chance = probability(&folder, version, &bench, id);
         let offer = seen.of(id);
         let Estimate::Chance(said) = offer.estimate else { panic!("{offer:?}") };
@@ -143,7 +151,10 @@ fn without_time_every_impression_is_an_average_one() {
         let offer = seen.of(id);
         let Estimate::Average(said) = offer.estimate else { panic!("{offer:?}") };
         // The average is served as f32.
-        assert!((said.probability() - average).abs() < 1e-7 && (offer.value.0 as f64 - average * each * 1000.0).abs() < 100.0);
+        assert!(
+            (said.probability() - average).abs() < 1e-7
+                && (offer.value.0 as f64 - average * each * 1000.0).abs() < 100.0
+        );
     }
 }
 
@@ -160,14 +171,24 @@ fn a_goal_that_nothing_predicts_is_refused() {
     assert_eq!(read(clicks, &[campaign(2, "cpa = 1\nenabled = false")]), Ok(()));
     let folder = Folder::new("scoring-no-rollout");
     folder.write("campaigns.toml", campaign(3, "cpc = 1"));
-    let corebid::snapshot::data::Source::Files { campaigns, profiles, model, rates, geo, edge, privacy, supply, .. } =
-        source(&folder)
+    let corebid::snapshot::data::Source::Files {
+        campaigns, profiles, model, rates, geo, edge, privacy, supply, ..
+    } = source(&folder)
     else {
         unreachable!()
     };
     let scoring = Default::default();
-    let without =
-        corebid::snapshot::data::Source::Files { campaigns, profiles, model, scoring, rates, geo, edge, privacy, supply };
+    let without = corebid::snapshot::data::Source::Files {
+        campaigns,
+        profiles,
+        model,
+        scoring,
+        rates,
+        geo,
+        edge,
+        privacy,
+        supply,
+    };
     let error = Data::load(without, &Key([0; 32])).unwrap_err();
     assert_eq!(error.what, "campaign 3 pays by click, and nothing predicts one: set score.rollout");
 }

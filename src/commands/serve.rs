@@ -143,7 +143,9 @@ fn launch(args: &Args) -> Result<Launch, Failure> {
     let source = match &args.config {
         Some(_) => Source::files(&config),
         None if args.score && args.demo == Some(None) => Source::Scored,
-        None if args.score => return Err(Failure::usage("--score: for the built-in campaigns, `--demo` without a number")),
+        None if args.score => {
+            return Err(Failure::usage("--score: for the built-in campaigns, `--demo` without a number"));
+        }
         None => Source::demo(args.demo.flatten()),
     };
     Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work: busy_turns(args.busy_work) })

@@ -67,7 +67,7 @@ fn hash(text: &str) -> u64 {
 }
 
 /// Where a click on the ad leads past the bidder: the address of its markup that the bidder has signed for that.
-pub fn url<'m>(markup: &'m str) -> Option<&'m str> {
+pub fn url(markup: &str) -> Option<&str> {
     let path = markup.find("/notice/click/")?;
     let start = markup[..path].rfind("http://")?;
     let inside = |letter: char| letter.is_ascii_alphanumeric() || "-._~:/?#[]@!$&()*+,;=%{}".contains(letter);

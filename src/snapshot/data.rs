@@ -12,8 +12,8 @@ use super::geo::Geo;
 use super::model::Linear;
 use super::profiles::{Profiles, UserKeys};
 use super::rates::{self, NoRate, Rates};
-use super::scoring::{self, Rollout};
 use super::scoring::keeper::{Keeper, NotRolledBack, Standing};
+use super::scoring::{self, Rollout};
 use super::supply::{self, Supply};
 use super::vendor::{Privacy, Refused, Vendor};
 use super::{Snapshot, World, demo};
@@ -162,7 +162,9 @@ impl Data {
         data.profiles = match &data.source {
             Source::Files { profiles: Some(path), .. } => Profiles::load(path, &data.users)?,
             Source::Files { profiles: None, .. } => Profiles::default(),
-            Source::BuiltIn | Source::Synthetic(_) | Source::Told | Source::Scored => Profiles::synthetic(DEMO_USERS, &data.users),
+            Source::BuiltIn | Source::Synthetic(_) | Source::Told | Source::Scored => {
+                Profiles::synthetic(DEMO_USERS, &data.users)
+            }
         };
         Ok(data)
     }

@@ -134,7 +134,7 @@ impl Rollout {
             // Keyed the other way round, so that no auction's name is a user's.
             _ => siphash(k1, k0, auction),
         };
-        let bucket = (u128::from(hash) * u128::from(BUCKETS) >> 64) as u16;
+        let bucket = ((u128::from(hash) * u128::from(BUCKETS)) >> 64) as u16;
         self.ends.iter().find(|(end, _)| bucket < *end).map_or(ArmId(0), |&(_, id)| id)
     }
 
