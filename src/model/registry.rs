@@ -300,7 +300,7 @@ impl Served {
         let (features, base) = (vec!["hour".to_owned()], vec![0.0]);
         let forest = Forest { link, features, base, trees: vec![leaf], leaves: vec![-3.0], ..Forest::default() };
         forest.check().unwrap();
-        let engine = Engine::build(&forest).unwrap();
+        let engine = Engine::build(&forest);
         Served {
             version: version.parse().unwrap(),
             target,
