@@ -4,6 +4,8 @@
 //! All take turns, a millisecond or two each, so that what else the machine does meets all of them; figures are medians of the turns, and
 //! ratios medians of the ratios within a round.
 
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! The figures of docs/SHADING.md, run by `scripts/shading`: writes them there, and the picture beside it. `-- best` instead measures
 //! what one best bid costs.
 
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;

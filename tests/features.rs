@@ -95,7 +95,6 @@ impl Bidder {
             edge: Default::default(),
             privacy: Default::default(),
             supply: Default::default(),
-            scoring: Default::default(),
         };
         let data = Data::load(source, &Key([0; 32])).unwrap();
         let (events, receiver) = spsc::events();
@@ -322,7 +321,7 @@ fn expected(schema: &str, request: &Value, imp: &Value, row: &Row, at: u64, coun
     let columns = schema["features"].as_array().unwrap();
     let bucket = |key: Option<u64>, column: &toml::Value| {
         let buckets = column["buckets"].as_integer().unwrap() as u128;
-        key.map_or(f32::NAN, |key| (u128::from(key) * buckets >> 64) as f32)
+        key.map_or(f32::NAN, |key| ((u128::from(key) * buckets) >> 64) as f32)
     };
     let value = |column: &toml::Value| {
         let name = column["name"].as_str().unwrap();

@@ -235,11 +235,11 @@ fn what_cannot_be_learnt_from_is_told() {
 
 /// One in five who have a phone does not click, and one in five who have none does.
 fn clicks(number: u32) -> bool {
-    (number % 2 == 0) != number.is_multiple_of(5)
+    number.is_multiple_of(2) != number.is_multiple_of(5)
 }
 
 fn asked(number: u32) -> Vec<u8> {
-    let device = if number % 2 == 0 { 4 } else { 2 };
+    let device = if number.is_multiple_of(2) { 4 } else { 2 };
     format!(
         "{{\"id\":\"r{number}\",\"imp\":[{{\"id\":\"1\",\"banner\":{{\"w\":300,\"h\":250}},\"bidfloor\":0.01}}],\
          \"site\":{{\"domain\":\"news.example\"}},\"device\":{{\"devicetype\":{device}}}}}"

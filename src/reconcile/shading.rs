@@ -258,8 +258,8 @@ mod tests {
             shading.tick(now(JUDGED + 5), &gauges, |_| {});
             assert_eq!(counts(&gauges), [2, 2, 1, 1]);
             assert_eq!((gauges.shading_cells.get(), shading.watches[0].places.len()), (3, 0));
-            let seen = if silence_is_loss { 5.0 } else { 4.0 };
-            assert!(shading.learner.weight(Cell::at(ExchangeId(0), 0).unwrap()) == seen);
+            let seen: f64 = if silence_is_loss { 5.0 } else { 4.0 };
+            assert!((shading.learner.weight(Cell::at(ExchangeId(0), 0).unwrap()) - seen).abs() < 1e-9);
         }
     }
 

@@ -246,7 +246,7 @@ fn a_feature_may_have_any_number_of_thresholds() {
         threshold: threshold as f64,
         set: None,
         missing: Missing::Nan,
-        missing_left: threshold % 2 == 0,
+        missing_left: threshold.is_multiple_of(2),
         turned: false,
     };
     for tree in 0..2000 {

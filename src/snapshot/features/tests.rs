@@ -127,9 +127,10 @@ fn words_have_places_and_the_rest_has_none() {
         schema.encode(&[0, 1, 2], &[Value::caseless(country.as_bytes()), os, Value::whole(device)], &mut row);
         row
     };
-    assert_eq!(of("usa", 2, 2), [1.0, 1.0, 2.0]);
-    assert_eq!(of("FRA", 3, 4), [2.0, 0.0, 1.0]);
-    assert_eq!(of("DEU", 3, 5), [0.0, 0.0, 0.0]);
+    let of_whole = |country, os, device| of(country, os, device).map(|number: f32| number as u32);
+    assert_eq!(of_whole("usa", 2, 2), [1, 1, 2]);
+    assert_eq!(of_whole("FRA", 3, 4), [2, 0, 1]);
+    assert_eq!(of_whole("DEU", 3, 5), [0, 0, 0]);
     let row = of("", 0, 5);
     assert!(row[0].is_nan() && row[1].is_nan() && row[2] == 0.0);
 }
