@@ -104,6 +104,7 @@ impl Bound {
                     limits::PARKED_BIDS * (limits::PARKED_BYTES + limits::HEAD_BYTES) + 2 * limits::FETCHED * fetched,
                 ),
             ),
+            ("scoring", limits::CANDIDATES * (limits::FEATURES * size_of::<f32>() + size_of::<f64>())),
             ("curves", shaded(config) * CELLS * size_of::<Curve>()),
             ("counters", size_of::<CoreMetrics>() + when(config.supply.paths, 2 * limits::PATHS * 256)),
             ("rest", CORE_REST),

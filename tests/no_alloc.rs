@@ -18,7 +18,9 @@ use corebid::bid::server::Backend;
 use corebid::bid::{Ask, Outcome};
 use corebid::clock;
 use corebid::config::exchange::Format;
+use corebid::config::shading::Shading;
 use corebid::config::{Config, Exchange, Velocity};
+use corebid::shading::Arm;
 use corebid::lab::bench::Bench;
 use corebid::launch::{Launch, Node};
 use corebid::limits;
@@ -217,7 +219,7 @@ fn campaigns(folder: &Folder) -> Source {
 #[test]
 fn a_decision_allocates_nothing() {
     let folder = Folder::new("no-alloc");
-    for source in [Source::BuiltIn, Source::Synthetic(1000), campaigns(&folder)] {
+    for source in [Source::BuiltIn, Source::Synthetic(1000), Source::Scored, campaigns(&folder)] {
         as_bid_core(|| {
             let data = Data::load(source.clone(), &Key([0; 32])).unwrap();
             let mut config = Config::demo(std::path::Path::new(""));
@@ -227,6 +229,7 @@ fn a_decision_allocates_nothing() {
             config.edge.velocity = Some(Velocity { per_ip: Some(9), per_user: Some(9), seconds: 1 });
             config.supply.paths = true;
             config.exchanges[0].qps = Some(1000);
+            config.exchanges[0].shading = Shading { arm: Arm::LogNormal, explore: 0.5, ..Shading::default() };
             config.exchanges[0].countries.exclude = vec!["PRK".into()];
             let mut strict = Exchange::generic("strict");
             strict.domain = Some("ssp.example".into());

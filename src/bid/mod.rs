@@ -88,7 +88,7 @@ use probe::Probe;
 use profile::{Behind, ProfileShard};
 use pseudonym::Pseudonyms;
 use quote::Quote;
-use score::{Scorer, Sight};
+use score::{Context, Scorer};
 use shade::Shades;
 use stalls::Stalls;
 use train::{RowLog, Sample};
@@ -482,9 +482,9 @@ impl BidCore {
 
         probe.enter(Stage::Score);
         let arm = score::arm(scene, &user, &request);
-        score::read(scene, arm, &mut parts, &mut request, memory)?;
-        let sight = Sight { scene, request: &request, user: &user, seen };
-        self.scorer.value(sight, arm, offers, metrics, probe);
+        score::read(scene, arm, offers, &mut parts, &mut request, memory)?;
+        let context = Context { scene, request: &request, user: &user, seen };
+        self.scorer.value(context, arm, offers, metrics, probe);
         keep(offers, probe, NoBidReason::Outranked, |offer| offer.estimate != Estimate::None)?;
 
         probe.enter(Stage::Price);
@@ -531,8 +531,10 @@ impl BidCore {
         if let Some(log) = self.row_log.as_mut().filter(|_| !written.logged.is_empty()) {
             log.log(scene, &mut parts, &mut request, memory, (&user, seen), &written, snapshot.arm(arm));
         }
-        let bids = written.bids.iter().map(|(backed, _)| &backed.offer);
-        self.scorer.count(Sight { scene, request: &request, user: &user, seen }, arm, bids, metrics);
+        if !request.test {
+            let bids = written.bids.iter().map(|(backed, _)| &backed.offer);
+            self.scorer.count(Context { scene, request: &request, user: &user, seen }, arm, bids, metrics);
+        }
         let mut valid_until = deadline;
         for (backed, reserved) in written.bids.iter().filter(|(backed, _)| backed.is_held()) {
             self.events.offer(Event::Reserved(*reserved)).expect("room was asked for");

@@ -55,7 +55,7 @@ struct Ranked {
 
 /// What a decision has come to know of whom and what it scores.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight<'f> {
+pub struct Context<'f> {
     /// Where.
     pub scene: Scene<'f>,
     /// What is asked for.
@@ -66,7 +66,7 @@ pub struct Sight<'f> {
     pub seen: Seen<'f>,
 }
 
-impl Sight<'_> {
+impl Context<'_> {
     fn goal(&self, offer: &Offer) -> Goal {
         self.scene.snapshot.campaign(offer.campaign).goal
     }
@@ -84,7 +84,7 @@ fn each(target: Target, goal: Goal) -> Option<Micros> {
     }
 }
 
-/// Reads of a request what the models of its arm, and of those in the shadow, want to be told.
+/// Reads of a request what models want to be told: that of its arm if one of the offers is for it, and those in the shadow.
 ///
 /// # Errors
 /// A wrong type where nobody has looked yet.
@@ -92,12 +92,19 @@ fn each(target: Target, goal: Goal) -> Option<Micros> {
 pub fn read<'r>(
     scene: Scene<'_>,
     arm: ArmId,
+    offers: &Offers,
     parts: &mut Parts<'r, '_>,
     request: &mut BidRequest<'r>,
     memory: &mut Memory,
 ) -> Result<(), ScanError> {
     let Some(rollout) = scene.snapshot.scoring.as_deref() else { return Ok(()) };
-    asked(rollout, arm).try_for_each(|(_, served)| features::read(&served.schema, parts, request, memory))
+    let goal = |offer: &Offer| scene.snapshot.campaign(offer.campaign).goal;
+    for (id, served) in asked(rollout, arm) {
+        if id != arm || offers.iter().any(|offer| each(served.target, goal(offer)).is_some()) {
+            features::read(&served.schema, parts, request, memory)?;
+        }
+    }
+    Ok(())
 }
 
 /// The arm of a request; without a rollout there is one.
@@ -137,17 +144,17 @@ impl Scorer {
     /// Says what every offer is worth. One that no model had room for keeps [`Estimate::None`].
     pub fn value<P: Probe>(
         &mut self,
-        sight: Sight<'_>,
+        context: Context<'_>,
         arm: ArmId,
         offers: &mut Offers,
         metrics: &CoreMetrics,
         probe: &mut P,
     ) {
-        let Sight { scene, request, user, .. } = sight;
+        let Context { scene, request, user, .. } = context;
         let linear = eligible::features(request, user, scene.now);
         let mut plain = true;
         for offer in offers.iter_mut() {
-            if sight.goal(offer) != Goal::Cpm {
+            if context.goal(offer) != Goal::Cpm {
                 plain = false;
                 continue;
             }
@@ -158,7 +165,7 @@ impl Scorer {
         let Some(rollout) = scene.snapshot.scoring.as_deref().filter(|_| !plain) else { return };
         for target in TARGETS {
             if let Some(served) = rollout.get(arm).and_then(|arm| arm.model(target)) {
-                self.by(served, target, sight, offers, metrics, probe);
+                self.by(served, target, context, offers, metrics, probe);
             }
         }
     }
@@ -168,7 +175,7 @@ impl Scorer {
         &mut self,
         served: &Served,
         target: Target,
-        sight: Sight<'_>,
+        context: Context<'_>,
         offers: &mut Offers,
         metrics: &CoreMetrics,
         probe: &mut P,
@@ -176,9 +183,9 @@ impl Scorer {
         let average = Chance::of(served.average.into());
         self.entries.clear();
         for (offer, at) in offers.iter().zip(0..) {
-            if let Some(each) = each(target, sight.goal(offer)) {
+            if let Some(each) = each(target, context.goal(offer)) {
                 let rank = average.worth(each).min(offer.price);
-                let must = offer.sold_by(sight.request).is_some_and(|deal| deal.guaranteed);
+                let must = offer.sold_by(context.request).is_some_and(|deal| deal.guaranteed);
                 self.entries.push(Entry { at, imp: offer.imp, rank, must });
             }
         }
@@ -188,9 +195,9 @@ impl Scorer {
         let listed = self.entries.len();
         shorten(&mut self.entries, self.most);
         metrics.outranked.add((listed - self.entries.len()) as u64);
-        let scored = self.has_time(self.entries.len(), sight.scene, metrics);
+        let scored = self.has_time(self.entries.len(), context.scene, metrics);
         if scored {
-            self.ranked.score(served, sight, self.entries.iter().map(|entry| &offers[usize::from(entry.at)]));
+            self.ranked.score(served, context, self.entries.iter().map(|entry| &offers[usize::from(entry.at)]));
             metrics.scored_rows.add(self.entries.len() as u64);
             probe.scored(self.entries.len());
         } else {
@@ -200,7 +207,7 @@ impl Scorer {
             let offer = &mut offers[usize::from(entry.at)];
             let chance = if scored { Chance::of(served.probability(raw)) } else { average };
             offer.estimate = if scored { Estimate::Chance(chance) } else { Estimate::Average(chance) };
-            offer.value = each(target, sight.goal(offer)).map_or(offer.value, |each| chance.worth(each));
+            offer.value = each(target, context.goal(offer)).map_or(offer.value, |each| chance.worth(each));
         }
     }
 
@@ -208,24 +215,24 @@ impl Scorer {
     /// that a shadow is told what its arm was.
     pub fn count<'o>(
         &mut self,
-        sight: Sight<'_>,
+        context: Context<'_>,
         arm: ArmId,
         bids: impl ExactSizeIterator<Item = &'o Offer> + Clone,
         metrics: &CoreMetrics,
     ) {
         let of = |arm: ArmId| &metrics.arms[usize::from(arm.0)];
         of(arm).bids.add(bids.len() as u64);
-        let Some(rollout) = sight.scene.snapshot.scoring.as_deref() else { return };
+        let Some(rollout) = context.scene.snapshot.scoring.as_deref() else { return };
         for (id, served) in asked(rollout, arm) {
             if id == arm {
-                let by_it = bids.clone().filter(|offer| each(served.target, sight.goal(offer)).is_some());
+                let by_it = bids.clone().filter(|offer| each(served.target, context.goal(offer)).is_some());
                 for offer in by_it {
                     if let Estimate::Chance(chance) = offer.estimate {
                         of(id).scored(served, chance.probability());
                     }
                 }
-            } else if self.has_time(bids.len(), sight.scene, metrics) {
-                self.ranked.score(served, sight, bids.clone());
+            } else if self.has_time(bids.len(), context.scene, metrics) {
+                self.ranked.score(served, context, bids.clone());
                 metrics.scored_rows.add(bids.len() as u64);
                 for &raw in &self.ranked.raw[..bids.len()] {
                     of(id).scored(served, served.probability(raw));
@@ -251,8 +258,8 @@ impl Scorer {
 
 impl Ranked {
     /// Fills `raw` with what a model says of these offers, in their order.
-    fn score<'o>(&mut self, served: &Served, sight: Sight<'_>, offers: impl Iterator<Item = &'o Offer>) {
-        let Sight { scene, request, user, seen } = sight;
+    fn score<'o>(&mut self, served: &Served, context: Context<'_>, offers: impl Iterator<Item = &'o Offer>) {
+        let Context { scene, request, user, seen } = context;
         let schema = &served.schema;
         let width = schema.width();
         let mut facts = Facts::new(scene, request, user, seen);

@@ -58,7 +58,7 @@ impl Forest {
     fn check_tree(&self, tree: &Tree, reached: &mut Reached) -> Result<(), String> {
         let (nodes, leaves) = (&self.nodes[tree.nodes()], &self.leaves[tree.leaves()]);
         if let Some(leaf) = leaves.iter().position(|leaf| !self.is_number(*leaf)) {
-            return Err(format!("leaf {leaf} is {}", leaves[leaf]));
+            return Err(format!("leaf {leaf} is {:?}", leaves[leaf]));
         }
         if nodes.is_empty() {
             return Ok(());
