@@ -83,18 +83,18 @@ need_prometheus() {
     if [ -d /run/systemd/system ]; then as_root systemctl disable --quiet --now prometheus; fi
 }
 
-# The Python of scripts/requirements.txt, as target/python: an environment of its own.
+# need_python [REQUIREMENTS [PLACE]]: Python with these packages, in an environment of its own; scripts/requirements.txt in target/python.
 need_python() {
-    local place=target/python
+    local requirements=${1:-scripts/requirements.txt} place=${2:-target/python}
     # The mark is made last: an environment that has it is whole.
-    if cmp -s scripts/requirements.txt "$place/installed"; then return; fi
+    if cmp -s "$requirements" "$place/installed"; then return; fi
     need python3 python3
     # Debian has the parts of an environment, and of LightGBM its threads, in packages that bring no command.
     python3 -c 'import ensurepip, venv' 2>/dev/null || need ensurepip python3-venv
     ldconfig -p | grep -q 'libgomp\.so\.1' || need libgomp libgomp1
-    say "installing the Python packages of scripts/requirements.txt"
+    say "installing the Python packages of $requirements"
     rm -rf "$place"
     python3 -m venv "$place"
-    "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --requirement scripts/requirements.txt
-    cp scripts/requirements.txt "$place/installed"
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --requirement "$requirements"
+    cp "$requirements" "$place/installed"
 }
