@@ -133,7 +133,8 @@ fn a_user_is_asked_for_once() {
     for round in 0..20 {
         let body = http("POST", "/openrtb/generic", "x-debug: 1\r\n", &of(&format!("u{round}")));
         clients.iter_mut().for_each(|client| client.send(&body).unwrap());
-        late += clients.iter_mut().filter_map(|client| client.answer().unwrap().came_late().then_some(())).count() as u64;
+        late +=
+            clients.iter_mut().filter_map(|client| client.answer().unwrap().came_late().then_some(())).count() as u64;
     }
     let cores = world.node.metrics.len() as u64;
     let asked = world.store.asked.lock().unwrap().clone();
@@ -141,7 +142,10 @@ fn a_user_is_asked_for_once() {
     let [resumed, in_vain, unfetched] = world.ends();
     assert_eq!(world.sum(|core| core.parked.get()), resumed + in_vain, "{unfetched} were not parked");
     // On a busy machine all requests of a user may come too late to wait, or to be decided at all.
-    assert!(asked.len() == 20 || late + unfetched >= 16 * (20 - asked.len() as u64), "{late} late, {unfetched}, {asked:?}");
+    assert!(
+        asked.len() == 20 || late + unfetched >= 16 * (20 - asked.len() as u64),
+        "{late} late, {unfetched}, {asked:?}"
+    );
 }
 
 #[test]
