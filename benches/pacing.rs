@@ -33,8 +33,8 @@ const WAYS: [Way; 5] = [
 ];
 
 fn main() {
-    // `cargo test --benches` only asks whether it starts.
-    if std::env::args().any(|word| word == "--test") {
+    // `cargo test --bench` only asks whether it starts.
+    if !std::env::args().any(|word| word == "--bench") {
         return;
     }
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join("shared/data"));
