@@ -86,9 +86,7 @@ impl Feeds {
     pub fn spawn(mut self, cpu: usize) -> io::Result<Feeding> {
         let (end, mut ended) = oneshot::channel();
         let run = move || {
-            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                log::warn!("the feed thread cannot be pinned to CPU {cpu} and may run on a bid core's");
-            }
+            crate::topology::pin_beside(cpu, "the feed thread");
             // A timeout is the usual case: nobody has said that it is over.
             while self.runtime.block_on(async { tokio::time::timeout(PERIOD, &mut ended).await }).is_err() {
                 // What went wrong was told where it was found.

@@ -24,6 +24,7 @@
 
 pub mod units;
 pub mod ids;
+pub mod splitmix;
 pub mod limits;
 pub mod bounds;
 pub mod clock;

@@ -107,9 +107,7 @@ impl Reloader {
     /// The kernel gives no thread.
     pub fn spawn(mut self, cpu: usize, asked: Asked) -> std::io::Result<()> {
         let run = move || {
-            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                log::warn!("the reload thread cannot be pinned to CPU {cpu} and may run on a bid core's");
-            }
+            crate::topology::pin_beside(cpu, "the reload thread");
             loop {
                 match asked.asks.recv_timeout(SWEEP) {
                     Ok(Ask::Look) => {

@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+/// Pins this thread, which is `who`, beside the reconciliation core. One that cannot be is told of, and runs where the kernel puts it.
+pub fn pin_beside(cpu: usize, who: &str) {
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+        log::warn!("{who} cannot be pinned to CPU {cpu} and may run on a bid core's");
+    }
+}
+
 /// The CPUs of this process and their roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {

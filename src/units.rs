@@ -227,6 +227,12 @@ impl UnixMillis {
     pub const fn day(self) -> Day {
         Day((self.0 / Self::DAY) as u32)
     }
+
+    /// The hour of its UTC day, 0 to 23.
+    #[inline]
+    pub const fn hour(self) -> u8 {
+        (self.0 % Self::DAY / 3_600_000) as u8
+    }
 }
 
 /// A budget day: days since 1970-01-01 UTC.

@@ -100,9 +100,7 @@ impl Opened {
         let (stop, stopped) = channel();
         let mut writer = Writer { file: self.0, source, counts: counts.clone(), lost: 0 };
         let thread = thread::Builder::new().name("audit".into()).spawn(move || {
-            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                log::warn!("the compliance log cannot be pinned to CPU {cpu} and may run on a bid core's");
-            }
+            crate::topology::pin_beside(cpu, "the compliance log");
             writer.run(&stopped);
         })?;
         Ok(Log { counts, stop, thread })

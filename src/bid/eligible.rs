@@ -27,7 +27,7 @@ use crate::wire::json::Scratch;
 use crate::wire::openrtb::agent::Agents;
 use crate::wire::openrtb::native::NativeRequest;
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{BidRequest, Imp, Parts, Size};
+use crate::wire::openrtb::request::{BidRequest, Imp, Parts};
 
 /// Memory of the match that outlives a request.
 #[derive(Debug, Default)]
@@ -279,7 +279,7 @@ pub fn features(request: &BidRequest<'_>, user: &User<'_>, now: Now) -> Features
     Features {
         device: request.device.kind,
         channel: request.channel,
-        hour: (now.wall.0 / 3_600_000 % 24) as u8,
+        hour: now.wall.hour(),
         segments: user.profile().map(|profile| profile.segments.len()),
         ..Features::default()
     }
@@ -288,11 +288,5 @@ pub fn features(request: &BidRequest<'_>, user: &User<'_>, now: Now) -> Features
 /// What the model is told of one offer.
 #[inline]
 pub fn features_of(features: &Features, request: &BidRequest<'_>, offer: &Offer) -> Features {
-    let imp = &request.imps[offer.imp as usize];
-    let (position, size) = match offer.shape {
-        Shape::Banner(size) => (imp.banner.as_ref().map_or(0, |banner| banner.pos), size),
-        Shape::Video => imp.video.as_ref().map_or((0, Size::default()), |video| (video.pos, video.size)),
-        Shape::Audio | Shape::Native => (0, Size::default()),
-    };
-    Features { position, size, ..*features }
+    Features { position: offer.position(request), size: offer.size(request), ..*features }
 }

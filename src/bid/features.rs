@@ -94,7 +94,7 @@ impl<'f> Facts<'f> {
         let device = &request.device;
         let text = |text: Text<'_>| Value::of(text, source.kind() == Kind::Text { caseless: true });
         match source {
-            Source::Hour => Value::whole((scene.now.wall.0 % UnixMillis::DAY / 3_600_000) as i64),
+            Source::Hour => Value::whole(scene.now.wall.hour().into()),
             Source::Weekday => Value::whole(((scene.now.wall.0 / UnixMillis::DAY + DAYS_SINCE_MONDAY) % 7) as i64),
             Source::Exchange => Value::text(scene.exchange.name.as_bytes()),
             Source::Auction => Value::whole(request.at.into()),
@@ -137,17 +137,13 @@ impl<'f> Facts<'f> {
         let imp = &request.imps[usize::from(offer.imp)];
         let campaign = scene.snapshot.campaign(offer.campaign);
         match source {
-            Source::Width => unless_zero(size(request, offer).w.into()),
-            Source::Height => unless_zero(size(request, offer).h.into()),
+            Source::Width => unless_zero(offer.size(request).w.into()),
+            Source::Height => unless_zero(offer.size(request).h.into()),
             Source::Area => {
-                let Size { w, h } = size(request, offer);
+                let Size { w, h } = offer.size(request);
                 unless_zero(i64::from(w) * i64::from(h))
             }
-            Source::Position => unless_zero(match offer.shape {
-                Shape::Banner(_) => imp.banner.as_ref().map_or(0, |banner| banner.pos.into()),
-                Shape::Video => imp.video.as_ref().map_or(0, |video| video.pos.into()),
-                Shape::Audio | Shape::Native => 0,
-            }),
+            Source::Position => unless_zero(offer.position(request).into()),
             Source::Format => code(
                 match offer.shape {
                     Shape::Banner(_) => 1,
@@ -182,16 +178,6 @@ impl<'f> Facts<'f> {
             }
             _ => unreachable!("{source} is of a request"),
         }
-    }
-}
-
-/// The size of what would be shown.
-#[inline]
-fn size(request: &BidRequest<'_>, offer: &Offer) -> Size {
-    match offer.shape {
-        Shape::Banner(size) => size,
-        Shape::Video => request.imps[usize::from(offer.imp)].video.as_ref().map_or(Size::default(), |video| video.size),
-        Shape::Audio | Shape::Native => Size::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::snapshot::campaign::{Campaign, Chance, Shape};
 use crate::snapshot::targeting::Candidate;
 use crate::units::{CampaignIx, CpmMicros, Terms};
 use crate::wire::openrtb::nobid::NoBidReason;
-use crate::wire::openrtb::request::{BidRequest, Deal};
+use crate::wire::openrtb::request::{BidRequest, Deal, Size};
 
 /// One campaign's offer for one impression.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +79,27 @@ impl Offer {
         self.deal.map(|deal| &request.deals_of(&request.imps[self.imp as usize])[deal as usize])
     }
 
+    /// The size of what it would show; nothing of what has none, or fills the place.
+    #[inline]
+    pub fn size(&self, request: &BidRequest<'_>) -> Size {
+        match self.shape {
+            Shape::Banner(size) => size,
+            Shape::Video => request.imps[self.imp as usize].video.as_ref().map_or(Size::default(), |video| video.size),
+            Shape::Audio | Shape::Native => Size::default(),
+        }
+    }
+
+    /// AdCOM placement position of what it would fill; 0 is unknown.
+    #[inline]
+    pub fn position(&self, request: &BidRequest<'_>) -> u8 {
+        let imp = &request.imps[self.imp as usize];
+        match self.shape {
+            Shape::Banner(_) => imp.banner.as_ref().map_or(0, |banner| banner.pos),
+            Shape::Video => imp.video.as_ref().map_or(0, |video| video.pos),
+            Shape::Audio | Shape::Native => 0,
+        }
+    }
+
     /// What turns its price, which is in the account's currency, into money.
     #[inline]
     pub fn terms(&self, request: &BidRequest<'_>) -> Terms {
@@ -108,7 +129,6 @@ pub fn keep<P: Probe>(
 mod tests {
     use super::*;
     use crate::bid::probe::Blind;
-    use crate::wire::openrtb::request::Size;
 
     #[test]
     fn the_last_to_fall_names_the_reason() {

@@ -15,6 +15,7 @@ use crate::shading::curve::Curve;
 use crate::shading::explore::{self, Share};
 use crate::snapshot::campaign::Shape;
 use crate::snapshot::rates::floor_in_account;
+use crate::splitmix;
 use crate::units::{CpmMicros, ExchangeId, Now};
 use crate::wire::openrtb::request::BidRequest;
 
@@ -61,13 +62,14 @@ impl Shades {
         if exchange.shading.auctions == Auctions::AsRequested && request.at != FIRST_PRICE {
             return None;
         }
-        let (whether, which) = draw(&mut self.draws);
+        let draw = splitmix::next(&mut self.draws);
+        let (whether, which) = ((draw >> 32) as u32, draw as u32);
         let explore = exchange.shading.share();
         let of = |share: Share| share.takes(whether).then_some(which);
         Some(Shade {
             curves,
             exchange: exchange.id,
-            hour: (now.wall.0 / 3_600_000 % 24) as u8,
+            hour: now.wall.hour(),
             drawn: of(explore),
             drawn_wide: of(if explore == Share::default() { explore } else { Share::HALF }),
         })
@@ -104,27 +106,13 @@ const fn is_about_price(loss: u16) -> bool {
 /// `BidRequest.at` of a first-price auction (OpenRTB 2.6 section 3.2.1).
 const FIRST_PRICE: u16 = 1;
 
-/// Two draws of 32 random bits: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-#[inline]
-fn draw(state: &mut u64) -> (u32, u32) {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut bits = *state;
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^= bits >> 31;
-    ((bits >> 32) as u32, bits as u32)
-}
-
 impl Shade<'_> {
     /// Where an offer's price is learnt.
     #[inline]
     pub fn cell(&self, request: &BidRequest<'_>, offer: &Offer) -> Cell {
         let placement = match offer.shape {
             Shape::Banner(size) => Placement::banner(u32::from(size.w), u32::from(size.h)),
-            Shape::Video => {
-                let imp = &request.imps[offer.imp as usize];
-                Placement::video(imp.video.as_ref().map_or(0, |video| u32::from(video.size.w)))
-            }
+            Shape::Video => Placement::video(offer.size(request).w.into()),
             Shape::Audio => Placement::Audio,
             Shape::Native => Placement::Native,
         };
@@ -257,13 +245,5 @@ mod tests {
         assert_eq!(told(&exchange(Arm::Empirical), &win(Agreed::TEST)), None);
         assert_eq!(told(&exchange(Arm::None), &win(Agreed::NOTHING)), None);
         assert!(told(&exchange(Arm::Empirical), &win(Agreed::NOTHING)).is_some());
-    }
-
-    #[test]
-    fn the_generator_is_splitmix64() {
-        // The first output for seed 1234567 in the reference implementation.
-        let mut state = 1_234_567;
-        let (high, low) = draw(&mut state);
-        assert_eq!(u64::from(high) << 32 | u64::from(low), 6_457_827_717_110_365_317);
     }
 }

@@ -99,9 +99,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     #[cfg(feature = "stores")]
     let _feeding = feeds.map(|feeds| feeds.spawn(node.housekeeping)).transpose()?;
     // Scrapes, too, must not take time from a bid core.
-    if !core_affinity::set_for_current(core_affinity::CoreId { id: node.housekeeping }) {
-        log::warn!("housekeeping cannot be pinned to CPU {} and may run on a bid core's", node.housekeeping);
-    }
+    crate::topology::pin_beside(node.housekeeping, "housekeeping");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let metrics = node.metrics.clone();
     if let Err(error) = enclosed.seal() {

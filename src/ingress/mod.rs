@@ -143,9 +143,7 @@ impl Ingress {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let config = config.clone();
         let run = move || {
-            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                log::warn!("the ingress cannot be pinned to CPU {cpu} and may run on a bid core's");
-            }
+            crate::topology::pin_beside(cpu, "the ingress");
             let door = Door {
                 handshakes: Bucket::new(config.handshakes_per_second),
                 config,

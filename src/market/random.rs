@@ -1,6 +1,8 @@
 //! A small deterministic generator: the same seed gives the same exchange, on every machine.
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): 64 bits of state, any seed is good, streams by seed.
+use crate::splitmix;
+
+/// SplitMix64: any seed is good, streams by seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -20,11 +22,7 @@ impl Random {
     /// 64 random bits.
     #[inline]
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix::next(&mut self.0)
     }
 
     /// A number below `bound`, which is above 0.

@@ -34,22 +34,15 @@ impl ArmCounts {
     /// Counts the prediction that a bid was made with, or would have been; the owner only.
     #[inline]
     pub fn scored(&self, by: &Served, probability: f64) {
-        match by.target {
-            Target::Click => self.scores[CLICK].scored(&by.drift, probability),
-            Target::Conversion => self.scores[CONVERSION].scored(&by.drift, probability),
-            // Nothing is bid by it.
-            Target::Win => {}
+        // Nothing is bid by other targets.
+        if let Some(scores) = self.scores.get(by.target as usize) {
+            scores.scored(&by.drift, probability);
         }
     }
 }
 
-/// Targets that are scored for: [`CLICK`] and [`CONVERSION`].
-pub const TARGETS: usize = 2;
-/// The scores of clicks among [`ArmCounts::scores`].
-pub const CLICK: usize = 0;
-/// The scores of conversions.
-pub const CONVERSION: usize = 1;
-const TARGET_NAMES: [&str; TARGETS] = ["click", "conversion"];
+/// Targets that are scored for: [`Target::PAID`].
+const TARGETS: usize = Target::PAID.len();
 const BIN_NAMES: [&str; BINS] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// Predictions, by the bins that the model's own were counted in when it was tested.
@@ -194,8 +187,8 @@ fn arm(standing: &Standing, place: usize) -> Option<&Arm> {
     standing.rollout.as_ref()?.get(ArmId(place as u8))
 }
 
-fn model(arm: &Arm, target: usize) -> Option<&Arc<Served>> {
-    [&arm.click, &arm.conversion][target].as_ref()
+fn model(arm: &Arm, target: usize) -> Option<&Served> {
+    arm.model(Target::PAID[target])
 }
 
 fn since(now: [u64; BINS], then: &[u64; BINS]) -> [u64; BINS] {
@@ -239,7 +232,8 @@ impl Collector for Metrics {
         }
         let rows = models().flat_map(|(place, name, target, _)| {
             let counts = since(arms.scores(place, target), &state.scores[place][target].first);
-            let labels = move |bin: usize| [("arm", name), ("target", TARGET_NAMES[target]), ("bin", BIN_NAMES[bin])];
+            let labels =
+                move |bin: usize| [("arm", name), ("target", Target::PAID[target].label()), ("bin", BIN_NAMES[bin])];
             counts.into_iter().enumerate().map(move |(bin, count)| (labels(bin), count))
         });
         let help = "Predictions that bids were made with, by tenths of what the model said when it was tested";
@@ -249,7 +243,7 @@ impl Collector for Metrics {
         let windows = &mut state.scores;
         let rows = models().filter_map(|(place, name, target, served)| {
             let recent = windows[place][target].recent(now, arms.scores(place, target));
-            Some(([("arm", name), ("target", TARGET_NAMES[target])], served.drift.psi(&recent)?))
+            Some(([("arm", name), ("target", Target::PAID[target].label())], served.drift.psi(&recent)?))
         });
         let help = "Population stability index of the scores of the last half hour to hour against those of the test";
         gauges(&mut encoder, "corebid_arm_score_psi", help, rows)?;
@@ -258,7 +252,7 @@ impl Collector for Metrics {
         let named: Vec<_> =
             models().map(|(_, name, target, served)| (name, target, served.version.to_string())).collect();
         let rows = named.iter().map(|(name, target, version)| {
-            ([("arm", *name), ("target", TARGET_NAMES[*target]), ("version", version.as_str())], 1.0)
+            ([("arm", *name), ("target", Target::PAID[*target].label()), ("version", version.as_str())], 1.0)
         });
         gauges(&mut encoder, "corebid_arm_model", "1 for each model that an arm scores with", rows)?;
         let help = "1 while the rollout file is passed over, because it was rolled back";

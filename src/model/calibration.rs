@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::limits;
 use crate::model::ModelError;
-use crate::model::forest::logistic;
+use crate::model::forest::{Link, logistic};
 use crate::snapshot::document::Fault;
 
 /// What makes a probability of a raw score. It never falls as the score rises.
@@ -90,6 +90,17 @@ impl Calibration {
                 })
             }
         }
+    }
+
+    /// What a raw score means, within 0 to 1: by the calibration if there is one, else by the link of the forest, whose outputs are
+    /// averaged over so many rounds.
+    pub fn of(&self, raw: f64, link: Link, rounds: f64) -> f64 {
+        let probability = self.probability(raw).unwrap_or_else(|| {
+            let mut output = [raw / rounds];
+            link.apply(&mut output);
+            output[0]
+        });
+        probability.clamp(0.0, 1.0)
     }
 
     /// Its name.

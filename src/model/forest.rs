@@ -142,6 +142,13 @@ pub enum Child {
     Leaf(u32),
 }
 
+impl Forest {
+    /// What its outputs are divided by before the link: the trees of each where they are averaged, else 1.
+    pub fn rounds(&self) -> f64 {
+        if self.averaged { (self.trees.len() / self.base.len()).max(1) as f64 } else { 1.0 }
+    }
+}
+
 impl Tree {
     /// Its nodes among [`Forest::nodes`].
     pub fn nodes(&self) -> Range<usize> {

@@ -69,20 +69,13 @@ impl Model {
     /// The probability, or the rate, that a raw score of the first output means, within 0 to 1: by the calibration if there is one,
     /// else by the forest's link.
     pub fn probability(&self, raw: f64) -> f64 {
-        let probability = self.calibration.probability(raw).unwrap_or_else(|| {
-            let mut outputs = [raw];
-            self.predict(&mut outputs);
-            outputs[0]
-        });
-        probability.clamp(0.0, 1.0)
+        self.calibration.of(raw, self.forest.link, self.forest.rounds())
     }
 
     /// Turns the raw scores of a row into its predictions, as the library does: no calibration.
     pub fn predict(&self, outputs: &mut [f64]) {
-        if self.forest.averaged {
-            let iterations = (self.forest.trees.len() / self.forest.base.len()).max(1) as f64;
-            outputs.iter_mut().for_each(|raw| *raw /= iterations);
-        }
+        let rounds = self.forest.rounds();
+        outputs.iter_mut().for_each(|raw| *raw /= rounds);
         self.forest.link.apply(outputs);
     }
 }

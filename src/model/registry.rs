@@ -29,6 +29,7 @@ use super::rows::{self, Stopped};
 use crate::snapshot::campaign::Goal;
 use crate::snapshot::document::{self, Fault, FileError};
 use crate::snapshot::features::Schema;
+use crate::units::Micros;
 
 /// A version of a model: `NAME/VERSION`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,14 +76,23 @@ pub enum Target {
 }
 
 impl Target {
-    /// What a campaign of this goal pays by, if a model has to predict it.
+    /// What campaigns pay by and models predict, by their numbers.
+    pub const PAID: [Target; 2] = [Target::Click, Target::Conversion];
+
+    /// What a campaign of this goal pays by, if a model has to predict it, and what one is worth to it.
     #[inline]
-    pub fn of(goal: Goal) -> Option<Target> {
+    pub fn of(goal: Goal) -> Option<(Target, Micros)> {
         match goal {
             Goal::Cpm => None,
-            Goal::Cpc(_) => Some(Target::Click),
-            Goal::Cpa(_) => Some(Target::Conversion),
+            Goal::Cpc(each) => Some((Target::Click, each)),
+            Goal::Cpa(each) => Some((Target::Conversion, each)),
         }
+    }
+
+    /// What one is worth to a campaign that pays by it.
+    #[inline]
+    pub fn each(self, goal: Goal) -> Option<Micros> {
+        Target::of(goal).filter(|(target, _)| *target == self).map(|(_, each)| each)
     }
 
     /// Its word.
@@ -215,7 +225,7 @@ impl Served {
             schema,
             calibration,
             link: forest.link,
-            rounds: if forest.averaged { forest.trees.len().max(1) as f64 } else { 1.0 },
+            rounds: forest.rounds(),
             average: average as f32,
             drift,
         };
@@ -226,12 +236,7 @@ impl Served {
     /// The probability that a raw score of the engine means, within 0 to 1.
     #[inline]
     pub fn probability(&self, raw: f64) -> f64 {
-        let probability = self.calibration.probability(raw).unwrap_or_else(|| {
-            let mut output = [raw / self.rounds];
-            self.link.apply(&mut output);
-            output[0]
-        });
-        probability.clamp(0.0, 1.0)
+        self.calibration.of(raw, self.link, self.rounds)
     }
 
     /// Scores the parity rows: features, the library's raw score, the calibrated probability.

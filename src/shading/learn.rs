@@ -31,8 +31,6 @@ struct Place {
     evidence: Evidence,
     /// Bids seen since it was fitted.
     news: f64,
-    /// Whether the bid cores have a curve of it.
-    told: bool,
 }
 
 /// All cells.
@@ -90,7 +88,7 @@ impl Learner {
         if let Some(&at) = self.of.get(&cell) {
             return self.places.get_mut(at);
         }
-        let made = Place { cell, evidence: Evidence::new(now), news: 0.0, told: false };
+        let made = Place { cell, evidence: Evidence::new(now), news: 0.0 };
         let at = if self.places.len() < limits::SHADING_CELLS {
             self.places.push(made);
             self.places.len() - 1
@@ -133,7 +131,6 @@ impl Learner {
             return None;
         }
         place.news = 0.0;
-        place.told = true;
         let cell = place.cell;
         // From the top down: each is what it saw and a little of the one above.
         let line = [cell.parent().and_then(Cell::parent), cell.parent(), Some(cell)];

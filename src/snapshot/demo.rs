@@ -15,6 +15,7 @@ use crate::snapshot::campaign::{
     Campaign, Creative, Daypart, Definition, Flight, Goal, Order, Rule, SegmentRule, Slots, Spending, Targeting,
     XHTML_BANNER,
 };
+use crate::splitmix;
 use crate::units::{AdvertiserId, CampaignId, CpmMicros, Micros, SegmentId};
 use crate::wire::openrtb::agent::{Browser, Os};
 use crate::wire::openrtb::request::{Channel, Size};
@@ -239,7 +240,7 @@ const CATEGORIES: [&str; 12] = [
 /// Enough for 10^8 bids that are never billed at any price here, and small enough that sums cannot overflow.
 const BUDGET: Micros = Micros(10_000_000_000_000);
 
-/// Reproducible draws: SplitMix64 (Steele, Lea and Flood, 2014).
+/// Reproducible draws: SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Draw(u64);
 
@@ -251,11 +252,7 @@ impl Draw {
 
     /// 64 bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ z >> 31
+        splitmix::next(&mut self.0)
     }
 
     /// Uniform within 0 to 1, 1 excluded.

@@ -114,7 +114,7 @@ impl Rollout {
     /// What is missing so that every campaign can be valued in every arm, if anything is; without a rollout, `None` is asked.
     pub fn lacks(rollout: Option<&Rollout>, campaigns: &[Campaign]) -> Option<String> {
         campaigns.iter().filter(|campaign| campaign.enabled).find_map(|campaign| {
-            let target = Target::of(campaign.goal)?;
+            let (target, _) = Target::of(campaign.goal)?;
             let (id, what) = (campaign.id.0, target.label());
             let Some(rollout) = rollout else {
                 return Some(format!("campaign {id} pays by {what}, and nothing predicts one: set score.rollout"));

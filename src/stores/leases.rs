@@ -75,9 +75,7 @@ pub fn start(cpu: usize, stores: &Stores) -> Result<Option<(Wire, Arc<LeaseCount
     let (ready, started) = sync_channel(1);
     let counted = counts.clone();
     let run = move || {
-        if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-            log::warn!("the leases thread cannot be pinned to CPU {cpu} and may run on a bid core's");
-        }
+        crate::topology::pin_beside(cpu, "the leases thread");
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return drop(ready.send(Err(error.to_string()))),

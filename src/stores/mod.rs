@@ -68,9 +68,7 @@ pub fn spawn<S: ProfileSource + 'static>(
     let (stop, stopped) = oneshot::channel();
     let counted = counts.clone();
     let thread = thread::Builder::new().name("stores".into()).spawn(move || {
-        if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-            log::warn!("the stores thread cannot be pinned to CPU {cpu} and may run on a bid core's");
-        }
+        crate::topology::pin_beside(cpu, "the stores thread");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         LocalSet::new().block_on(&runtime, async {
             let fetching = Fetching::new(settings, cores, source()?, counted);

@@ -135,9 +135,7 @@ impl Opened {
         let (stop, stopped) = channel();
         let mut writer = Writer::new(self, source, counts.clone());
         let thread = thread::Builder::new().name("training".into()).spawn(move || {
-            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                log::warn!("the training log cannot be pinned to CPU {cpu} and may run on a bid core's");
-            }
+            crate::topology::pin_beside(cpu, "the training log");
             writer.run(&stopped);
         })?;
         Ok(Log { counts, stop, thread })

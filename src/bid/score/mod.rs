@@ -27,7 +27,7 @@ use crate::model::engine::Room;
 use crate::model::registry::{Served, Target};
 use crate::snapshot::campaign::{Chance, Goal};
 use crate::snapshot::scoring::{self, Rollout};
-use crate::units::{ArmId, Micros};
+use crate::units::ArmId;
 use crate::wire::openrtb::request::{BidRequest, Parts, ScanError};
 
 use governor::Governor;
@@ -72,18 +72,6 @@ impl Context<'_> {
     }
 }
 
-/// What models predict that bid.
-const TARGETS: [Target; 2] = [Target::Click, Target::Conversion];
-
-/// What one of these is worth to a campaign that pays by it.
-#[inline]
-fn each(target: Target, goal: Goal) -> Option<Micros> {
-    match (target, goal) {
-        (Target::Click, Goal::Cpc(each)) | (Target::Conversion, Goal::Cpa(each)) => Some(each),
-        _ => None,
-    }
-}
-
 /// Reads of a request what models want to be told: that of its arm if one of the offers is for it, and those in the shadow.
 ///
 /// # Errors
@@ -100,7 +88,7 @@ pub fn read<'r>(
     let Some(rollout) = scene.snapshot.scoring.as_deref() else { return Ok(()) };
     let goal = |offer: &Offer| scene.snapshot.campaign(offer.campaign).goal;
     for (id, served) in asked(rollout, arm) {
-        if id != arm || offers.iter().any(|offer| each(served.target, goal(offer)).is_some()) {
+        if id != arm || offers.iter().any(|offer| served.target.each(goal(offer)).is_some()) {
             features::read(&served.schema, parts, request, memory)?;
         }
     }
@@ -163,7 +151,7 @@ impl Scorer {
             offer.value = price::price(offer.price, factor);
         }
         let Some(rollout) = scene.snapshot.scoring.as_deref().filter(|_| !plain) else { return };
-        for target in TARGETS {
+        for target in Target::PAID {
             if let Some(served) = rollout.get(arm).and_then(|arm| arm.model(target)) {
                 self.by(served, target, context, offers, metrics, probe);
             }
@@ -183,7 +171,7 @@ impl Scorer {
         let average = Chance::of(served.average.into());
         self.entries.clear();
         for (offer, at) in offers.iter().zip(0..) {
-            if let Some(each) = each(target, context.goal(offer)) {
+            if let Some(each) = target.each(context.goal(offer)) {
                 let rank = average.worth(each).min(offer.price);
                 let must = offer.sold_by(context.request).is_some_and(|deal| deal.guaranteed);
                 self.entries.push(Entry { at, imp: offer.imp, rank, must });
@@ -207,7 +195,7 @@ impl Scorer {
             let offer = &mut offers[usize::from(entry.at)];
             let chance = if scored { Chance::of(served.probability(raw)) } else { average };
             offer.estimate = if scored { Estimate::Chance(chance) } else { Estimate::Average(chance) };
-            offer.value = each(target, context.goal(offer)).map_or(offer.value, |each| chance.worth(each));
+            offer.value = target.each(context.goal(offer)).map_or(offer.value, |each| chance.worth(each));
         }
     }
 
@@ -225,7 +213,7 @@ impl Scorer {
         let Some(rollout) = context.scene.snapshot.scoring.as_deref() else { return };
         for (id, served) in asked(rollout, arm) {
             if id == arm {
-                let by_it = bids.clone().filter(|offer| each(served.target, context.goal(offer)).is_some());
+                let by_it = bids.clone().filter(|offer| served.target.each(context.goal(offer)).is_some());
                 for offer in by_it {
                     if let Estimate::Chance(chance) = offer.estimate {
                         of(id).scored(served, chance.probability());

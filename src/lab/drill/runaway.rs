@@ -86,7 +86,7 @@ fn run(stage: &mut Stage) -> Result<(), Halt> {
 /// The campaign file.
 fn campaigns(budget: i64) -> String {
     // Half of the budget's day at least is to come: what is left of it is spread over that.
-    let zone = if clock::wall().0 / 3_600_000 % 24 < 12 { "UTC" } else { "Etc/GMT-12" };
+    let zone = if clock::wall().hour() < 12 { "UTC" } else { "Etc/GMT-12" };
     let more = format!("time_zone = \"{zone}\"\n");
     campaign(1, budget, CPM, &more).replace("pacing = \"asap\"", "pacing = \"even\"")
 }

@@ -82,11 +82,7 @@ impl Watch {
         let (stop, stopped) = channel();
         let mut watcher = Watcher { rings, stalls: stalls.clone(), stat: None, history: History::default() };
         let thread = thread::Builder::new().name("stalls".into()).spawn(move || {
-            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                log::warn!(
-                    "the thread that watches for stalls cannot be pinned to CPU {cpu} and may run on a bid core's"
-                );
-            }
+            crate::topology::pin_beside(cpu, "the thread that watches for stalls");
             watcher.stat = Stat::open()
                 .inspect_err(|error| log::warn!("/proc/stat: {error}; stolen time and interrupts will not be known"))
                 .ok();

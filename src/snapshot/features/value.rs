@@ -3,7 +3,7 @@
 //! Keys are part of what a model has learnt, so that how they are made never changes; `tests/features.rs` has it written out
 //! a second time.
 
-use crate::snapshot::targeting::codes::lower;
+use crate::snapshot::targeting::codes::{lower, mix};
 use crate::wire::json::Text;
 
 /// A value.
@@ -26,15 +26,6 @@ impl PartialEq for Value {
 const TEXT: u64 = 0x243F_6A88_85A3_08D3;
 const NUMBER: u64 = 0x1319_8A2E_0370_7344;
 pub(super) const CROSS: u64 = 0xA409_3822_299F_31D0;
-/// The golden ratio's fraction.
-const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// Both halves of the product: each bit of it depends on all bits of what goes in.
-#[inline]
-fn mix(key: u64, word: u64) -> u64 {
-    let product = u128::from(key ^ word) * u128::from(MULTIPLIER);
-    (product >> 64) as u64 ^ product as u64
-}
 
 impl Value {
     /// Nothing is known.

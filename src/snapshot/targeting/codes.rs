@@ -68,10 +68,13 @@ pub(super) const DEVICES: u8 = 14;
 /// Connection types that can be named, 1 to this.
 pub(super) const CONNECTIONS: u8 = 7;
 
+/// The golden ratio's fraction.
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// Both halves of the product: each bit of it depends on all bits of what goes in. Models have learnt keys that are made with it
+/// ([`crate::snapshot::features::value`]), so that it never changes.
 #[inline]
-fn mix(hash: u64, word: u64) -> u64 {
+pub(in crate::snapshot) fn mix(hash: u64, word: u64) -> u64 {
     let product = u128::from(hash ^ word) * u128::from(MULTIPLIER);
     (product >> 64) as u64 ^ product as u64
 }
