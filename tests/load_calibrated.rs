@@ -141,7 +141,9 @@ fn run(server: &Server, seconds: f64, connections: usize) -> Report {
     let source = Source::file(corpus);
     let report =
         load::run(&Options { url, rate: RATE, seconds, connections, source, ..Options::default() }).expect("a report");
-    assert_eq!((report.sent, report.answered, report.unsent), (count, count, 0), "{report:?}");
+    // What a machine too busy to catch up leaves unsent is the end of the schedule.
+    assert_eq!((report.answered, report.unanswered, report.sent + report.unsent), (report.sent, 0, count), "{report}");
+    assert!(report.sent > count / 2, "{report}");
     report
 }
 
@@ -201,7 +203,7 @@ fn a_stop_of_the_server_counts_for_all_that_fell_due_in_it() {
         // By arithmetic alone: who was due in the first part of the stop waited for the rest of it.
         let due = |number: u64| Nanos(start.0 + number * Nanos::SECOND / RATE);
         let in_it = |number: &u64| due(*number) >= frozen && due(*number).after(threshold) <= frozen.after(FREEZE);
-        let by_stop = (0..2_000).filter(in_it).count() as u64;
+        let by_stop = (0..report.sent).filter(in_it).count() as u64;
         let ms = threshold / Nanos::MS;
         assert!(by_stop >= 199 - ms - 1, "{by_stop} of a stop of 200 ms waited {ms} ms");
         assert!(found >= by_stop, "{found} waited {ms} ms, and {by_stop} fell due early enough in the stop to");

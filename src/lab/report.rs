@@ -145,9 +145,8 @@ impl Report {
     /// Looks for signs that the generator measured itself, and says so.
     pub(super) fn judge(&mut self) {
         if self.measured.latency.is_empty() {
-            let nothing =
-                |(key, ..)| Refused { quantile: key, why: "no request was answered, or waited at the end".into() };
-            self.refused.extend(QUANTILES.map(nothing));
+            let why = || "no request was answered, or waited at the end".to_owned();
+            self.refused.extend(QUANTILES.map(|(key, ..)| Refused { quantile: key, why: why() }));
             return;
         }
         let worn = (!self.saturated && self.generator_busy > 0.95)
