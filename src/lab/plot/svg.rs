@@ -11,7 +11,7 @@ use crate::lab::svg::{self, line, text};
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 480.0;
 const LEFT: f64 = 72.0;
-const RIGHT: f64 = 28.0;
+const RIGHT: f64 = 36.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 64.0;
 /// Of the curves, in their order; told apart also by those who see few colours (Okabe and Ito).
