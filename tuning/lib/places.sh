@@ -40,6 +40,11 @@ places() {
     *'{siblings}'*) places_of_siblings ;;
     *'{irqs}'*) places_of_irqs ;;
     *'{nic-irqs}'*) places_of_queues ;;
+    */cpuidle/*)
+        if wake_latency && ((REPLY <= wake_us)); then
+            NOTHING="/dev/cpu_dma_latency is held at $REPLY us"
+            return 0
+        fi ;;&
     *'{bid}'*)
         for cpu in $bid_set; do places_of_path "${file//'{bid}'/$cpu}" "$wanted"; done
         if ((${#PLACES[@]} == 0)); then NOTHING="no idle state takes longer than $wake_us us"; fi ;;
@@ -75,6 +80,14 @@ places_of_path() {
         PLACES+=("${path#"$root"}"$'\t'"$wanted")
     done
     if ((!found)); then PLACES+=("$1"$'\t'"$2"); fi
+}
+
+# wake_latency: the least that any process asks for by holding /dev/cpu_dma_latency, us.
+wake_latency() {
+    [[ -z $root || -f $root/dev/cpu_dma_latency ]] || return 1
+    REPLY=$(od -An -tu4 -N4 "$root/dev/cpu_dma_latency" 2>/dev/null) || return 1
+    REPLY=${REPLY//[[:space:]]/}
+    [[ -n $REPLY ]]
 }
 
 # queue_cpu NUMBER: the bid core of a queue.

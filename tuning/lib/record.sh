@@ -97,11 +97,11 @@ undo() {
         local whole=1
         for ((at = ${#lines[@]} - 1; at >= 0; at--)); do
             line=${lines[at]} place=${line%%$'\t'*} value=${line#*$'\t'}
-            if ! raw "$place"; then
+            raw "$place" && [[ $REPLY == "$value" ]] && continue
+            if [[ $place == /* && ! -e $root$place ]]; then
                 warn "$knob: $place is not there any more"
                 continue
             fi
-            [[ $REPLY == "$value" ]] && continue
             # The kernel takes the word, and shows it among the others; a tree keeps the line.
             if [[ -z $root ]]; then selected "$value" && value=$REPLY; fi
             if put "$value" "$place"; then restored=$((restored + 1)); else whole=0 && warn "$knob: $place does not take $value"; fi
