@@ -24,7 +24,7 @@ use self::declared::Declared;
 use self::host::Host;
 use self::places::Places;
 use self::roles::Roles;
-use self::surroundings::{Surroundings, Virtual};
+use self::surroundings::Surroundings;
 
 /// What to look at.
 #[derive(Clone, Debug, Default)]
@@ -153,7 +153,7 @@ pub struct Knob {
     pub undo: String,
     /// Who says so.
     pub source: &'static str,
-    /// What to know of it where this host is a guest or a container.
+    /// What to know of it where this host is a guest of a hypervisor, or a container.
     pub note: Option<String>,
     /// Each place of it.
     pub places: Vec<Seen>,
@@ -231,6 +231,12 @@ fn judged(knob: &Declared, host: &Host, roles: &Roles, surroundings: &Surroundin
             (state, told(state, &seen, host, surroundings, knob), seen)
         }
     };
+    // What a guest is shown of the hardware may be, or not: that it is as wanted was not seen.
+    let shown = state == State::Good && knob.scope == Scope::Hardware && surroundings.is_guest();
+    let (state, current) = match shown {
+        true => (State::Unseen, format!("{UNSEEN}: the guest is shown what is wanted ({current})")),
+        false => (state, current),
+    };
     let filled = |text| places::filled(text, roles);
     let wanted = distinct(seen.iter().map(|seen| seen.wanted.as_str()));
     let wanted = if wanted.is_empty() { filled(knob.want) } else { wanted };
@@ -287,10 +293,7 @@ fn told(state: State, seen: &[Seen], host: &Host, surroundings: &Surroundings, k
         "it cannot be read".to_owned()
     } else if places::read(host, path).is_some() {
         format!("{path} has nothing that can be understood")
-    } else if host.paths(path).is_empty()
-        && knob.scope == Scope::Hardware
-        && surroundings.virtualization != Virtual::BareMetal
-    {
+    } else if host.paths(path).is_empty() && knob.scope == Scope::Hardware && surroundings.is_guest() {
         format!("{path} is not there, as in most virtual machines")
     } else if host.paths(path).is_empty() {
         format!("{path} is not there: this kernel or this hardware has none of it")

@@ -59,9 +59,14 @@ impl Surroundings {
         Surroundings { virtualization: virtualization(host), container: container(host) }
     }
 
+    /// Whether there is a hypervisor below.
+    pub fn is_guest(&self) -> bool {
+        matches!(self.virtualization, Virtual::Guest(_))
+    }
+
     /// What to know of a value that is not this host's own to set.
     pub(super) fn note(&self, scope: Scope, state: State) -> Option<String> {
-        let guest = matches!(self.virtualization, Virtual::Guest(_));
+        let guest = self.is_guest();
         let note = match (scope, state) {
             (_, State::NotApplicable) => return None,
             (Scope::Hardware, State::Unseen) if guest => "the hypervisor's host decides, and this guest cannot see it",
@@ -82,7 +87,7 @@ fn virtualization(host: &Host) -> Virtual {
         return match kind.as_str() {
             "xen" if first => Virtual::BareMetal,
             "xen" => Virtual::Guest("xen"),
-            _ => Virtual::Guest("a hypervisor"),
+            _ => Virtual::Guest("unknown"),
         };
     }
     let firmware = |file: &str| host.line(&format!("/sys/class/dmi/id/{file}")).unwrap_or_default();
@@ -93,7 +98,7 @@ fn virtualization(host: &Host) -> Virtual {
         Some(line.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
     });
     match (flags, known) {
-        (Some(true), known) => Virtual::Guest(known.map_or("a hypervisor", |(_, kind)| kind)),
+        (Some(true), known) => Virtual::Guest(known.map_or("unknown", |(_, kind)| kind)),
         // The processor says that there is none: what the firmware says is the name of who rents the machine out.
         (Some(false), _) => Virtual::BareMetal,
         (None, Some((_, kind))) if !fields[0].ends_with(".metal") => Virtual::Guest(kind),

@@ -43,13 +43,13 @@ impl Report {
         if !all {
             self.write_unseen(out)?;
             self.write_names(out, "GOOD", State::Good)?;
-            self.write_names(out, "SAYS NOTHING HERE", State::NotApplicable)?;
+            self.write_names(out, "DOES NOT APPLY HERE", State::NotApplicable)?;
         }
         let chosen = |knob: &&Knob| knob.state == State::Differs && knob.severity == Severity::Choice;
         let choices = self.knobs.iter().filter(chosen).count();
         writeln!(
             out,
-            "\n{} knobs: {} differ, {choices} are a choice, {} good, {} cannot be seen here, {} say nothing here.",
+            "\n{} knobs: {} differ, {choices} are a choice, {} good, {} cannot be seen here, {} do not apply.",
             self.knobs.len(),
             counts(State::Differs) - choices,
             counts(State::Good),
@@ -65,7 +65,7 @@ impl Report {
     fn write_head(&self, out: &mut String) -> fmt::Result {
         let place = match &self.surroundings.virtualization {
             Virtual::BareMetal => "bare metal".to_owned(),
-            Virtual::Guest(kind) => format!("a virtual machine ({kind})"),
+            Virtual::Guest(kind) => format!("a virtual machine (kind: {kind})"),
             Virtual::Unseen => "whether virtual or not cannot be seen".to_owned(),
         };
         let container =
@@ -79,7 +79,7 @@ impl Report {
             list(&self.roles.bid),
             list(&self.roles.housekeeping)
         )?;
-        if matches!(self.surroundings.virtualization, Virtual::Guest(_)) {
+        if self.surroundings.is_guest() {
             wrapped(out, 0, "", GUEST)?;
         }
         if self.surroundings.container.is_some() {
@@ -117,6 +117,7 @@ const CONTAINER: &str = "In a container most of this belongs to its host, and ha
 fn write_knob(out: &mut String, knob: &Knob, all: bool) -> fmt::Result {
     let value = match knob.state {
         State::Good => format!("{} (good)", knob.current),
+        State::Differs if knob.severity == Severity::Choice => format!("{}, or else {}", knob.current, knob.wanted),
         State::Differs => format!("{} -> {}", knob.current, knob.wanted),
         State::Unseen | State::NotApplicable => knob.current.clone(),
     };
@@ -127,9 +128,9 @@ fn write_knob(out: &mut String, knob: &Knob, all: bool) -> fmt::Result {
     }
     if all {
         wrapped(out, INDENT + 6, "    from  ", knob.source)?;
-    }
-    if let Some(note) = &knob.note {
-        wrapped(out, INDENT + 6, "    note  ", note)?;
+        if let Some(note) = &knob.note {
+            wrapped(out, INDENT + 6, "    note  ", note)?;
+        }
     }
     Ok(())
 }

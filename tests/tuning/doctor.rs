@@ -201,14 +201,16 @@ fn a_virtual_machine_is_told_and_what_it_hides() {
     files.insert("/sys/class/dmi/id/sys_vendor".into(), "QEMU".into());
     files.retain(|path, _| !path.contains("cpufreq") && !path.contains("cpuidle") && !path.contains("machinecheck"));
     let report = examined(&Tree::of(&files));
-    assert_eq!(knob(&report, "virtualization").current, "a virtual machine (qemu)");
+    assert_eq!(knob(&report, "virtualization").current, "a virtual machine (kind: qemu)");
     for name in ["governor", "cstates", "energy-preference", "no-boost"] {
         let knob = knob(&report, name);
         assert_eq!(knob.state, State::Unseen, "{name}");
         assert!(knob.note.as_ref().is_some_and(|note| note.contains("the hypervisor's host decides")), "{knob:?}");
     }
+    // A guest is shown processors: whether two of them are one core, only the host knows.
+    assert!(knob(&report, "smt").places.is_empty() && knob(&report, "smt").state == State::Unseen);
     let text = report.text(false);
-    assert!(text.contains("Linux 6.8.0-45-generic, a virtual machine (qemu)"), "{text}");
+    assert!(text.contains("Linux 6.8.0-45-generic, a virtual machine (kind: qemu)"), "{text}");
     assert!(text.contains("CANNOT BE SEEN HERE"), "{text}");
     // The name of who rents the machine out does not make it virtual.
     files.insert("/proc/cpuinfo".into(), "processor\t: 0\nflags\t\t: fpu vme tsc avx2".into());
@@ -216,7 +218,7 @@ fn a_virtual_machine_is_told_and_what_it_hides() {
     assert_eq!(knob(&examined(&Tree::of(&files)), "virtualization").state, State::Good);
     // An ARM processor has no such flag: the firmware is all there is.
     files.insert("/proc/cpuinfo".into(), "processor\t: 0\nFeatures\t: fp asimd".into());
-    assert_eq!(knob(&examined(&Tree::of(&files)), "virtualization").current, "a virtual machine (amazon)");
+    assert_eq!(knob(&examined(&Tree::of(&files)), "virtualization").current, "a virtual machine (kind: amazon)");
     files.insert("/sys/class/dmi/id/product_name".into(), "m7g.metal".into());
     assert_eq!(knob(&examined(&Tree::of(&files)), "virtualization").state, State::Good);
 }

@@ -1,7 +1,7 @@
 name='adaptive-coalescing'
 group='network'
 severity='medium'
-scope='hardware'
+scope='host'
 file='ethtool:{nic}:adaptive-rx'
 want='off'
 rule='is'

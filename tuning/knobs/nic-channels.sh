@@ -1,7 +1,7 @@
 name='nic-channels'
 group='network'
 severity='medium'
-scope='hardware'
+scope='host'
 file='ethtool:{nic}:combined'
 want='{bid-count}'
 rule='is'

@@ -1,7 +1,7 @@
 name='rx-coalescing'
 group='network'
 severity='medium'
-scope='hardware'
+scope='host'
 file='ethtool:{nic}:rx-usecs'
 want='0'
 rule='is'

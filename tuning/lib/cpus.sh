@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sets of CPUs as the kernel writes them: lists (`0,2-5`) and masks (`ff,ffffffff`). Every function answers in REPLY.
 
 # The most CPUs that are understood, as many as Linux can be built for.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A knob's declaration, and the places it stands for on this host, with the value wanted in each.
 
 # The longest that a core may take to wake, us: beyond it an idle state is off.
@@ -120,7 +121,7 @@ places_of_siblings() {
 
 # irqs: the interrupts of this host in IRQS, and those of the card's queues in QUEUE_OF, by number.
 irqs() {
-    local path number
+    local path number action
     IRQS=() QUEUE_OF=()
     for path in "$root"/proc/irq/[0-9]*/smp_affinity_list; do
         [[ -e $path ]] || continue
@@ -129,10 +130,10 @@ irqs() {
         IRQS[number]=1
         [[ -n $nic ]] || continue
         [[ -e $root/sys/class/net/$nic/device/msi_irqs/$number || -e $root/sys/class/net/$nic/device/../msi_irqs/$number ]] || continue
-        for path in "$path"/*/; do
-            path=${path%/}
+        for action in "$path"/*/; do
+            action=${action%/}
             shopt -s nocasematch
-            if [[ ${path##*/} =~ $queue_name ]]; then QUEUE_OF[number]=${BASH_REMATCH[2]}; fi
+            if [[ ${action##*/} =~ $queue_name ]]; then QUEUE_OF[number]=${BASH_REMATCH[2]}; fi
             shopt -u nocasematch
         done
     done

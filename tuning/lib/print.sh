@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A script to read before it is run: what apply would set now, and what puts it back.
 
 # quoted TEXT: for a POSIX shell.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # apply and undo, and the record between them: a file for each knob, a line for each place, `place<TAB>what was there`.
 #
 # The record is whole and in its place before the first value is changed, so that an apply that is cut short can be undone. A

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Which CPUs are bid cores, which keep house, and which network card the exchanges come by.
 
 # roles: from the settings, or as `corebid serve` chooses by default. Sets bid, bid_set, bid_count, housekeeping, housekeeping_mask, nic.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What a place holds, what may be put there, and whether that is what is wanted. Answers are in REPLY.
 #
 # A place is a file, or one of: `cmdline:NAME` (a parameter of the running kernel), `process:NAME` (absent or running), `swaps:`

@@ -94,7 +94,11 @@ pub(super) static MEMLOCK: Fact = Fact {
     read: |ground| {
         let wanted = "unlimited";
         match limit(ground, "Max locked memory") {
-            Some(limit) => Reading::of(limit == wanted, &limit, wanted),
+            Some(limit) if limit == wanted => Reading::of(true, &limit, wanted),
+            Some(limit) => match limit.parse::<u64>() {
+                Ok(bytes) => Reading::of(false, format!("{bytes} bytes"), wanted),
+                Err(_) => Reading::unseen("the limits of the process cannot be understood", wanted),
+            },
             None => Reading::unseen("the limits of the process cannot be read", wanted),
         }
     },

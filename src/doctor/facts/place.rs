@@ -48,7 +48,7 @@ pub(super) static THROTTLED: Fact = Fact {
             let path = format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle/core_throttle_count");
             match ground.host.line(&path).and_then(|line| line.parse::<u64>().ok()) {
                 Some(count) => times += u128::from(count),
-                None => return Reading::unseen(&format!("{path} cannot be read"), "never"),
+                None => return Reading::unseen(&format!("{path} tells no number, or is not there"), "never"),
             }
         }
         Reading::of(times == 0, if times == 0 { "never".to_owned() } else { format!("{times} times") }, "never")
@@ -112,7 +112,7 @@ pub(super) static NIC_NODE: Fact = Fact {
                 }
                 None => Reading::unseen("/sys/devices/system/node does not tell the nodes of bid cores", wanted),
             },
-            None => Reading::unseen(&format!("{path} cannot be read"), wanted),
+            None => Reading::unseen(&format!("{path} tells no number, or is not there"), wanted),
         }
     },
 };
@@ -140,14 +140,14 @@ pub(super) static VIRTUALIZATION: Fact = Fact {
     scope: Scope::Hardware,
     why: "In a virtual machine clock, idle states, caches and the CPU itself are shared, by rules that the guest does not see. No latency measured there says much of bare metal.",
     cost: "A machine of one's own.",
-    change: "bare metal",
-    undo: "the virtual machine",
+    change: "bare metal for what is measured and for what has to be in time",
+    undo: "nothing to undo",
     source: "systemd-detect-virt(1)",
     read: |ground| {
         let wanted = "bare metal";
         match ground.surroundings.virtualization {
             Virtual::BareMetal => Reading::of(true, wanted, wanted),
-            Virtual::Guest(kind) => Reading::of(false, format!("a virtual machine ({kind})"), wanted),
+            Virtual::Guest(kind) => Reading::of(false, format!("a virtual machine (kind: {kind})"), wanted),
             Virtual::Unseen => Reading::unseen("neither processor nor firmware tells", wanted),
         }
     },
