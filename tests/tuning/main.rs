@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod deployed;
 mod doctor;
 mod namespaces;
 mod tree;
