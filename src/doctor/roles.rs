@@ -51,6 +51,7 @@ impl Roles {
             return Err("no bid core: name at least one CPU".to_owned());
         }
         there(&bid)?;
+        there(&options.reconcile_core.into_iter().collect())?;
         let housekeeping = match &options.housekeeping {
             Some(asked) => asked.without(&bid),
             None => online.without(&bid),

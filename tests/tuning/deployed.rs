@@ -26,7 +26,8 @@ fn the_tuned_profile_wants_what_the_knobs_want() {
         held += 1;
     }
     // All that `tune` would set in /proc/sys of a whole host, but for what is so by default.
-    for knob in declared::all().filter(|knob| knob.file.starts_with("/proc/sys/") && knob.severity != Severity::Choice) {
+    for knob in declared::all().filter(|knob| knob.file.starts_with("/proc/sys/") && knob.severity != Severity::Choice)
+    {
         let name = knob.file.trim_start_matches("/proc/sys/").replace('/', ".");
         let default = ["port-range", "rmem-max", "wmem-max", "rt-throttling", "io-uring", "watchdog-cpus"];
         assert!(default.contains(&knob.name) || sysctls.contains(&format!("\n{name}=")), "{name}");

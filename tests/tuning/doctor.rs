@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::support::process::run;
+use crate::support::{Folder, campaign};
 use crate::tree::{Files, Tree, badly_tuned, well_tuned};
 
 /// Knobs by how much they matter. What is declared must be what is written here and in docs/TUNING.md.
@@ -235,6 +236,12 @@ fn a_container_is_told_and_what_is_its_hosts() {
     // A network namespace is the container's own.
     assert_eq!(note("somaxconn"), None);
     assert!(report.text(false).contains("In a container most of this belongs to its host"));
+    // Its processes are not its host's.
+    let mut tuned = well_tuned();
+    tuned.insert("/run/systemd/container".into(), "lxc".into());
+    let report = examined(&Tree::of(&tuned));
+    assert_eq!(report.surroundings.container.as_deref(), Some("lxc"));
+    assert_eq!(knob(&report, "irqbalance").state, State::Unseen);
     // Without a mark and without an init nobody knows.
     files.remove("/.dockerenv");
     assert_eq!(knob(&examined(&Tree::of(&files)), "container").state, State::Unseen);
@@ -321,11 +328,10 @@ fn the_command_prints_what_the_contract_says() {
 
 #[test]
 fn the_configuration_says_which_cores() {
-    let tree = Tree::of(&well_tuned());
-    let config = tree.beside("corebid.toml");
-    fs::write(&config, "[server]\ncores = [2, 3]\nreconcile_core = 1\n[data]\ndir = \"d\"\n").unwrap();
-    let text = |path: &Path| path.display().to_string();
-    let (code, stdout, stderr) = run(&["doctor", "--config", &text(&config), "--root", &text(&tree.root()), "--json"]);
+    let (tree, folder) = (Tree::of(&well_tuned()), Folder::new("doctor"));
+    let config = folder.configure("cores = [2, 3]\nreconcile_core = 1", "", &campaign(1, ""));
+    let root = tree.root().display().to_string();
+    let (code, stdout, stderr) = run(&["doctor", "--config", &config, "--root", &root, "--json"]);
     assert_eq!(code, Some(0), "{stderr}");
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((report["bid"].as_str(), report["housekeeping"].as_str()), (Some("2-3"), Some("0-1,4-7")));

@@ -128,7 +128,7 @@ pub fn well_tuned() -> Files {
 /// One on which nothing is.
 pub fn badly_tuned() -> Files {
     let mut files = host(|_, bad| bad);
-    // Hyper-threading: 1 and 5 are one core, 2 and 3, both bid cores, another.
+    // 1, a bid core, and 5 are threads of one core.
     files.insert("/sys/devices/system/cpu/cpu1/topology/thread_siblings_list".into(), "1,5".into());
     files.insert("/sys/devices/system/cpu/cpu5/online".into(), "1".into());
     files

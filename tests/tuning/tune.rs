@@ -180,7 +180,6 @@ fn a_choice_is_made_by_name_only() {
     let conf = tree.beside("tune.conf");
     fs::write(&conf, "bid_cores=1-3\nalso='no-boost smt'\nskip='ksm'\n").unwrap();
     tree.put("/sys/kernel/mm/ksm/run", b"1\n");
-    // Two of its places are siblings that are both bid cores: only another choice of cores can help.
     let (code, _, stderr) = done(tree.tune().env("TUNE_CONF", &conf).arg("apply"));
     assert_eq!((code, stderr.is_empty()), (0, true), "{stderr}");
     assert_eq!(value("/sys/devices/system/cpu/cpufreq/boost"), "0");
