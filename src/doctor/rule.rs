@@ -15,7 +15,7 @@ pub enum Rule {
     AtMost,
     /// Two numbers, at least as far apart.
     Span,
-    /// A list of those CPUs.
+    /// A list of those CPUs. A switch that is 0 or 1 is such a list too, so that `smt` can be about switches and siblings.
     Cpus,
     /// A list that has those CPUs.
     Covers,

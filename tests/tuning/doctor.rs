@@ -276,7 +276,7 @@ fn with_fewer_queues_than_bid_cores_none_works_for_the_others() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// Whatever files hold, a report comes of it.
     #[test]

@@ -105,7 +105,7 @@ fn initial() -> impl Strategy<Value = Files> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     /// Applied, all is good by the doctor; undone, the tree is what it was, to the byte. Twice applied is no other thing.
     #[test]
