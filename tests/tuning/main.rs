@@ -2,6 +2,8 @@
 //! against trees of files that stand for hosts, and against each other; `tune` also against the kernel, in a network namespace of
 //! the test's own.
 
+#![allow(clippy::disallowed_methods, reason = "a test may wait")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! Hosts as trees of files: CPUs 0 to 7 on one node, bid cores 1 to 3, a network card `eth0` with a queue for each.
 
+#![allow(unreachable_pub, reason = "a module of a test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
