@@ -58,5 +58,6 @@ pub mod audit;
 pub mod training;
 pub mod market;
 pub mod lab;
+pub mod doctor;
 pub mod supply;
 pub mod commands;

@@ -5,6 +5,7 @@ mod admin;
 pub mod campaigns;
 pub mod consent;
 pub mod demo;
+pub mod doctor;
 pub mod drill;
 pub mod erase;
 pub mod explain;
@@ -48,6 +49,8 @@ enum Command {
     Load(load::Args),
     /// Make something fail on purpose, in processes of its own, and check what comes of it
     Drill(drill::Args),
+    /// What of this host keeps bid cores from their work: each knob, what is wanted, why, and how it is set and set back
+    Doctor(doctor::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
     /// The money under virtual time: nodes, bid cores and the authority, with everything going wrong
@@ -125,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Drill(args) => drill::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Ledger(args) => ledger::run(&args),
