@@ -15,6 +15,7 @@ pub mod load;
 pub mod model;
 pub mod price;
 pub mod profiles;
+pub mod record;
 pub mod resume;
 pub mod retire;
 pub mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Floor(floor::Args),
     /// Open-loop load: latency from the intended send time
     Load(load::Args),
+    /// Capture what comes to a running bidder, without what identifies people; or say what is in a capture
+    Record(record::Args),
     /// Make something fail on purpose, in processes of its own, and check what comes of it
     Drill(drill::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
@@ -124,6 +127,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),
