@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use corebid::lab::load::{self, Error, Live, Options};
+use corebid::lab::load::{self, Error, Live, Options, Source};
 use corebid::lab::report::Report;
 use scripted::{Reply, Server};
 
@@ -60,7 +60,7 @@ fn requests_are_whole_and_from_the_corpus() {
         Reply::text(if right { NO_BID } else { BAD })
     });
     // One connection, so that the server sees the requests in the order of the corpus.
-    let report = run(&Options { corpus: Some(path.clone()), connections: 1, ..options(&server) }).expect("a report");
+    let report = run(&Options { source: Source::file(&path), connections: 1, ..options(&server) }).expect("a report");
     std::fs::remove_file(path).expect("removed");
     assert_eq!((report.status.get(&204), report.status.len()), (Some(&200), 1));
 }
@@ -208,7 +208,7 @@ fn what_cannot_be_run_is_refused_with_a_reason() {
     assert!(matches!(refused(Options { url: "ftp://x/".into(), ..valid.clone() }).1, Error::Target(_)));
     assert!(matches!(refused(Options { rate: 0, ..valid.clone() }).1, Error::Option("rate", _)));
     assert!(matches!(refused(Options { seconds: f64::NAN, ..valid.clone() }).1, Error::Option("seconds", _)));
-    assert!(matches!(refused(Options { corpus: Some("/nonexistent".into()), ..valid }).1, Error::Corpus(..)));
+    assert!(matches!(refused(Options { source: Source::file("/nonexistent"), ..valid }).1, Error::Corpus(..)));
     let server = Server::start(|_, _| Reply::text(NO_BID));
     assert!(matches!(refused(Options { core: Some(4000), ..options(&server) }).1, Error::Pin(4000)));
 }
