@@ -131,8 +131,17 @@ impl Bound {
 
     /// All of it, bytes.
     pub fn total(&self) -> usize {
-        let sum = |parts: &[(&str, usize)]| parts.iter().map(|(_, bytes)| bytes).sum::<usize>();
-        self.cores * sum(&self.core) + sum(&self.process)
+        self.cores * self.core() + self.process()
+    }
+
+    /// Of one core, bytes.
+    pub fn core(&self) -> usize {
+        self.core.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Of what is no core's, bytes.
+    pub fn process(&self) -> usize {
+        self.process.iter().map(|(_, bytes)| bytes).sum()
     }
 
     /// What the kernel may keep beside it for the connections, bytes: it counts what it

@@ -1,13 +1,10 @@
 //! `corebid record` against a running bidder: what was sent is in the file, and nothing that tells who it was about.
 
-#![allow(clippy::disallowed_methods, reason = "a test may wait")]
-
 mod support;
 
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Output, Stdio};
-use std::time::Duration;
 
 use corebid::capture::format::{Captured, Foot, Item, Reader};
 use flate2::Compression;
@@ -37,8 +34,6 @@ fn record(bidder: &Bidder, out: &str, more: &[&str]) -> Child {
         .spawn()
         .unwrap();
     eventually("the capture", || (bidder.log().matches("a capture begins").count() > before).then_some(()));
-    // Cores hear of it within a beat of the loop; those of an idle bidder within 100 ms.
-    std::thread::sleep(Duration::from_millis(400));
     child
 }
 
@@ -64,7 +59,7 @@ fn a_capture_has_every_request_and_nobody_in_it() {
     let folder = Folder::new("record");
     let bidder = Bidder::demo(&folder.text("data"), "io_uring");
     let out = folder.text("traffic.cap");
-    let child = record(&bidder, &out, &["--seconds", "4"]);
+    let child = record(&bidder, &out, &["--seconds", "6"]);
     let mut client = bidder.client();
     for number in 0..200 {
         assert!(matches!(client.bid(body(number).as_bytes()).status, 200 | 204));
@@ -86,22 +81,35 @@ fn a_capture_has_every_request_and_nobody_in_it() {
     let (code, stdout, stderr) = ended(child);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let told: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((told["captured"].as_u64(), told["lost"].as_u64(), told["withheld"].as_u64()), (Some(203), Some(0), Some(1)));
+    assert_eq!(
+        (told["captured"].as_u64(), told["lost"].as_u64(), told["withheld"].as_u64()),
+        (Some(203), Some(0), Some(1))
+    );
     assert_eq!((told["exchanges"]["generic"].as_u64(), told["gzip"].as_u64()), (Some(202), Some(1)));
 
     let bytes = fs::read(&out).unwrap();
     for what in [&bytes[..], bidder.log().as_bytes()] {
-        assert!(!what.windows(8).any(|part| ID.as_bytes().windows(8).any(|id| id == part)), "an id in what was captured");
+        assert!(
+            !what.windows(8).any(|part| ID.as_bytes().windows(8).any(|id| id == part)),
+            "an id in what was captured"
+        );
     }
     let (requests, foot) = read(&out);
     assert_eq!((foot.captured, requests.len()), (203, 203));
     assert!(requests.windows(2).all(|pair| pair[0].offset_ns <= pair[1].offset_ns), "one connection, in order");
-    assert!(requests.iter().all(|request| request.offset_ns < foot.length_ns && request.connection == requests[0].connection));
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.offset_ns < foot.length_ns && request.connection == requests[0].connection)
+    );
     let mut users = Vec::new();
     for (number, request) in requests.iter().enumerate().filter(|(number, _)| *number != 201) {
         let sent: Value = serde_json::from_str(&body(number)).unwrap();
         let kept: Value = serde_json::from_slice(&request.body).unwrap();
-        assert_eq!((sent["imp"].clone(), sent["n"].clone(), sent["site"].clone()), (kept["imp"].clone(), kept["n"].clone(), kept["site"].clone()));
+        assert_eq!(
+            (sent["imp"].clone(), sent["n"].clone(), sent["site"].clone()),
+            (kept["imp"].clone(), kept["n"].clone(), kept["site"].clone())
+        );
         assert_eq!((request.body.len(), request.gzip), (body(number).len(), number == 200));
         users.push(kept["user"]["buyeruid"].clone());
     }
@@ -129,7 +137,8 @@ fn a_capture_ends_with_its_bytes_or_with_who_asked_and_another_may_begin() {
     let told: Value = serde_json::from_str(&stdout).unwrap();
     assert!(told["captured"].as_u64().is_some_and(|captured| (20..=60).contains(&captured)), "{told}");
     let (requests, _) = read(&out);
-    let number = |request: &Captured<Vec<u8>>| serde_json::from_slice::<Value>(&request.body).unwrap()["n"].as_u64().unwrap();
+    let number =
+        |request: &Captured<Vec<u8>>| serde_json::from_slice::<Value>(&request.body).unwrap()["n"].as_u64().unwrap();
     assert!(requests.windows(2).all(|pair| number(&pair[1]) == number(&pair[0]) + 2), "one in two");
     // With who asked.
     let gone = folder.text("gone.cap");

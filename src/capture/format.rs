@@ -187,7 +187,8 @@ impl<'a> Numbers<'a> {
     }
 
     fn bytes(&mut self) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(self.small()?)?;
+        let length = self.small()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(bytes)
     }
@@ -358,8 +359,10 @@ mod tests {
     #[test]
     fn every_cut_is_told_and_what_is_before_it_is_read() {
         let bytes = file(&two());
-        for end in 0..bytes.len() {
-            let Ok(mut reader) = Reader::open(&bytes[..end]) else { continue };
+        let least = (0..bytes.len()).find(|end| Reader::open(&bytes[..*end]).is_ok()).unwrap();
+        assert!(least < 80, "its head is short");
+        for end in least..bytes.len() {
+            let mut reader = Reader::open(&bytes[..end]).unwrap();
             let fault = loop {
                 match reader.next() {
                     Ok(Item::Request(_)) => {}

@@ -53,7 +53,7 @@ pub(super) fn start(
     let spawned = std::thread::Builder::new().name("capture".into()).spawn(move || {
         let Some(ends) = given.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         topology::pin_beside(origin.cpu, "the capture");
-        let mut capture = Capture::new(ask, &origin, ends, pieces, pseudonyms);
+        let mut capture = Capture::new(ask, ends, pieces, pseudonyms);
         capture.run(&origin);
         *home.lock().unwrap_or_else(PoisonError::into_inner) = Some(capture.ends);
     });
@@ -90,21 +90,9 @@ struct Capture {
 }
 
 impl Capture {
-    fn new(
-        ask: Ask,
-        origin: &Origin,
-        ends: Vec<CoreEnds>,
-        pieces: mpsc::Sender<Vec<u8>>,
-        pseudonyms: Pseudonyms,
-    ) -> Capture {
+    fn new(ask: Ask, ends: Vec<CoreEnds>, pieces: mpsc::Sender<Vec<u8>>, pseudonyms: Pseudonyms) -> Capture {
         // What an earlier capture left in a ring has another number: it began at another time.
         let number = clock::boot().0 as u32;
-        log::info!(
-            "a capture begins: one request in {} for {} s, {} exchanges",
-            ask.every,
-            ask.seconds,
-            origin.exchanges.len()
-        );
         Capture {
             number,
             ask,
@@ -134,6 +122,7 @@ impl Capture {
             exchanges: origin.exchanges.clone(),
         };
         format::head(&head, &mut self.out);
+        log::info!("a capture begins: one request in {} for {} s", self.ask.every, self.ask.seconds);
         // The head goes at once: who reads it knows that the capture is on.
         let mut going = self.send(true);
         let mut sent = self.began;

@@ -13,9 +13,11 @@ pub mod ingress;
 pub mod ledger;
 pub mod load;
 pub mod model;
+pub mod plan;
 pub mod price;
 pub mod profiles;
 pub mod record;
+pub mod replay;
 pub mod resume;
 pub mod retire;
 pub mod serve;
@@ -49,6 +51,10 @@ enum Command {
     Load(load::Args),
     /// Capture what comes to a running bidder, without what identifies people; or say what is in a capture
     Record(record::Args),
+    /// Send a capture again, each request when it came
+    Replay(replay::Args),
+    /// What a rate of requests takes of machines, network, stores and money, with the arithmetic
+    Plan(plan::Args),
     /// Make something fail on purpose, in processes of its own, and check what comes of it
     Drill(drill::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
@@ -128,6 +134,8 @@ pub fn run() -> ExitCode {
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),

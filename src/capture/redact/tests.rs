@@ -57,7 +57,7 @@ const DOCUMENT: &str = r#"{
   "user": {"id": "SENTINEL-user", "buyeruid": "SENTINEL-buyer", "customdata": "SENTINEL", "yob": 1980, "gender": "F",
     "keywords": "SENTINEL,tennis", "geo": {"lat": 48.1371, "lon": 11.5754, "zip": "80331"},
     "data": [{"id": "dmp", "segment": [{"id": "seg-7", "ext": {"who": "SENTINEL"}}], "ext": {"segtax": 4}}],
-    "eids": [{"source": "id.example", "uids": [{"id": "SENTINEL-eid", "atype": 1, "ext": {"x": 7777777777}}]}],
+    "eids": [{"source": "id.example", "uids": [{"id": "SENTINEL-eid", "atype": 1, "ext": {"house": 7777777777}}]}],
     "consent": "CPXxRfAPXxRfAAfKABENB", "x_new": {"SENTINEL-name": ["SENTINEL", 7777777777, true, null]},
     "ext": {"eids": [{"source": "old.example", "uids": [{"id": "SENTINEL-old"}]}], "consent": "CPXx", "session": "SENTINEL"}},
   "regs": {"gdpr": 1, "gpp": "DBAA", "gpp_sid": [2]},
@@ -70,9 +70,9 @@ fn what_identifies_is_gone_and_every_other_value_is_what_it_was() {
     let (after, found) = redacted(DOCUMENT);
     assert!(!after.contains("SENTINEL") && !after.contains("77777777"), "{after}");
     let expected = "/id /imp/0/ext/tid /site/page /site/ref /site/search /device/ip /device/ipv6 /device/geo/lat /device/geo/lon \
-        /device/geo/ext/street /device/ifa /device/didsha1 /device/dpidmd5 /device/macsha1 /device/ext/idfv /device/ext/serial \
+        /device/geo/ext/<name> /device/geo/ext/street /device/ifa /device/didsha1 /device/dpidmd5 /device/macsha1 /device/ext/idfv /device/ext/serial \
         /user/id /user/buyeruid /user/customdata /user/keywords /user/geo/lat /user/geo/lon /user/data/0/segment/0/ext/who \
-        /user/eids/0/uids/0/id /user/eids/0/uids/0/ext/x /user/x_new/<name> /user/x_new/SENTINEL-name/0 \
+        /user/eids/0/uids/0/id /user/eids/0/uids/0/ext/<name> /user/eids/0/uids/0/ext/house /user/x_new/<name> /user/x_new/SENTINEL-name/0 \
         /user/x_new/SENTINEL-name/1 /user/ext/eids/0/uids/0/id /user/ext/session /source/tid /ext/USER_ID /ext/nested/0/ifa \
         /ext/nested/0/uids/<name> /ext/nested/0/uids/a";
     let expected: BTreeSet<String> = expected.split_ascii_whitespace().map(str::to_owned).collect();
