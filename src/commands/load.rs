@@ -1,7 +1,6 @@
 //! `corebid load`.
 
 use std::fs;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -151,7 +150,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     println!("{report}");
-    let columns = if std::io::stdout().is_terminal() { plot::columns() } else { None };
+    let columns = plot::columns();
     if args.terminal || columns.is_some() {
         println!("\n{}", plot::terminal(&curve(&report, ""), columns.unwrap_or(80)));
     }

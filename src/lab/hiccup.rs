@@ -54,7 +54,7 @@ impl Hiccups {
             (sum, count) = (sum + gap * times, count + times);
             let shorter = if at == 0 { 0.0 } else { gaps[at - 1].0 };
             if sum - count * shorter >= wanted {
-                return ((sum - wanted) / count) as u64;
+                return ((sum - wanted) / count).round() as u64;
             }
         }
         0

@@ -15,6 +15,7 @@ pub mod recording;
 pub mod report;
 pub mod requests;
 pub mod schedule;
+mod svg;
 pub mod target;
 pub mod thread;
 

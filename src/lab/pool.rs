@@ -227,7 +227,7 @@ impl Pool {
             self.pending = 0..self.epoll.wait(&mut self.events[..], wait)?;
         }
         let Some(at) = self.pending.next() else { return Ok(false) };
-        // A connection that was opened again meanwhile is found to have nothing to read.
+        // Connections are opened again only above, so no event is of one that had its place before.
         let (index, readiness) = epoll::read(&self.events[at]);
         if readiness.write {
             self.writable(index);

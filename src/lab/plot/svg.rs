@@ -6,6 +6,7 @@ use super::{Axes, Curve, refused, tick};
 use crate::lab::latency;
 use crate::lab::report::duration;
 use crate::lab::report::measured::Point;
+use crate::lab::svg::{self, line, text};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 480.0;
@@ -15,31 +16,28 @@ const TOP: f64 = 64.0;
 const BOTTOM: f64 = 64.0;
 /// Of the curves, in their order; told apart also by those who see few colours (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const MIDDLE: &str = "text-anchor=\"middle\"";
+const END: &str = "text-anchor=\"end\"";
+/// Words that stay readable where lines cross them.
+const OUTLINED: &str = "stroke=\"white\" stroke-width=\"4\" paint-order=\"stroke\"";
 /// Quantiles whose latency is written at the curve if it is the only one.
 const MARKED: [(f64, &str); 4] = [(2.0, "p50"), (100.0, "p99"), (1_000.0, "p99.9"), (10_000.0, "p99.99")];
 
 /// Draws curves under a title and a line below it.
 pub fn svg(title: &str, about: &str, curves: &[Curve]) -> String {
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <defs><pattern id=\"refused\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-         <rect width=\"8\" height=\"8\" fill=\"#f4f4f4\"/><path d=\"M0 0V8\" stroke=\"#ccc\" stroke-width=\"3\"/></pattern></defs>\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
+    let mut svg = svg::open(WIDTH, HEIGHT);
+    svg.push_str(
+        "<defs><pattern id=\"refused\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+         <rect width=\"8\" height=\"8\" fill=\"#f4f4f4\"/><path d=\"M0 0V8\" stroke=\"#ccc\" stroke-width=\"3\"/></pattern></defs>\n",
     );
-    text(&mut svg, (LEFT, 26.0), "start\" font-size=\"15\" font-weight=\"bold", title);
-    text(&mut svg, (LEFT, 46.0), "start\" fill=\"#555", about);
+    text(&mut svg, (LEFT, 26.0), "font-size=\"15\" font-weight=\"bold\"", title);
+    text(&mut svg, (LEFT, 46.0), "fill=\"#555\"", about);
     match Axes::around(curves) {
         Some(axes) => Plot { svg: &mut svg, axes }.draw(curves),
-        None => text(&mut svg, (WIDTH / 2.0, HEIGHT / 2.0), "middle", "nothing was answered"),
+        None => text(&mut svg, (WIDTH / 2.0, HEIGHT / 2.0), MIDDLE, "nothing was answered"),
     }
     svg.push_str("</svg>\n");
     svg
-}
-
-/// `anchor` may go on with further attributes.
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>");
 }
 
 struct Plot<'a> {
@@ -101,16 +99,16 @@ impl Plot<'_> {
         for (part, name) in self.axes.nines().collect::<Vec<_>>() {
             let x = self.x(part);
             let _ = writeln!(self.svg, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"#ccc\"/>");
-            text(self.svg, (x, bottom + 20.0), "middle", &name);
+            text(self.svg, (x, bottom + 20.0), MIDDLE, &name);
         }
         for (part, ns) in self.axes.latencies() {
             let y = self.y(part);
             let decade = ns.to_string().starts_with('1');
             let colour = if decade { "#ccc" } else { "#eee" };
             let _ = writeln!(self.svg, "<path d=\"M{left:.1} {y:.1}H{right:.1}\" stroke=\"{colour}\"/>");
-            text(self.svg, (left - 8.0, y + 4.0), "end", &tick(ns));
+            text(self.svg, (left - 8.0, y + 4.0), END, &tick(ns));
         }
-        text(self.svg, ((left + right) / 2.0, HEIGHT - 16.0), "middle", "share of the requests that took no longer");
+        text(self.svg, ((left + right) / 2.0, HEIGHT - 16.0), MIDDLE, "share of the requests that took no longer");
     }
 
     /// Whole where it was measured, dotted where it was not.
@@ -119,16 +117,8 @@ impl Plot<'_> {
         while from + 1 < points.len() {
             let dotted = points[from + 1].refused;
             let to = (from + 1..points.len()).find(|at| points[*at].refused != dotted).unwrap_or(points.len());
-            let dash = if dotted { " stroke-dasharray=\"2 5\"" } else { "" };
-            let _ = write!(
-                self.svg,
-                "<path fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-linejoin=\"round\"{dash} d=\""
-            );
-            for (at, point) in points[from..to].iter().enumerate() {
-                let (x, y) = self.place(point);
-                let _ = write!(self.svg, "{}{x:.1} {y:.1}", if at == 0 { 'M' } else { 'L' });
-            }
-            self.svg.push_str("\"/>\n");
+            let places: Vec<_> = points[from..to].iter().map(|point| self.place(point)).collect();
+            line(self.svg, colour, if dotted { "2 5" } else { "" }, places);
             from = to - 1;
         }
     }
@@ -141,8 +131,7 @@ impl Plot<'_> {
             let (x, y) = self.place(point);
             let _ = writeln!(self.svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{}\"/>", COLOURS[0]);
             let words = format!("{name} {}", duration(latency::round(point.ns)));
-            let style = "end\" stroke=\"white\" stroke-width=\"4\" paint-order=\"stroke";
-            text(self.svg, (x - 7.0, y - 8.0), style, &words);
+            text(self.svg, (x - 7.0, y - 8.0), &format!("{END} {OUTLINED}"), &words);
         }
     }
 
