@@ -18,7 +18,7 @@ fn read(input: &[u8]) {
     let mut written = Vec::new();
     format::head(&reader.head, &mut written);
     let fault = loop {
-        match reader.next() {
+        match reader.item() {
             Ok(Item::Request(Captured { offset_ns, connection, exchange, gzip, withheld, version, body })) => {
                 assert!(exchange.is_none_or(|index| usize::from(index) < reader.head.exchanges.len()));
                 let (version, body) = (&version[..], &body[..]);
@@ -38,7 +38,7 @@ fn read(input: &[u8]) {
         None => assert_eq!(input.len(), written.len()),
         Some(fault) => {
             assert!(matches!(fault, Fault::Cut | Fault::Damaged));
-            assert_eq!(reader.next(), Err(fault));
+            assert_eq!(reader.item(), Err(fault));
         }
     }
 }

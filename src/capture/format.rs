@@ -139,7 +139,7 @@ pub fn request(request: &Captured<&[u8]>, out: &mut Vec<u8>) {
         number(request.offset_ns, out);
         number(request.connection, out);
         number(request.exchange.map_or(0, |exchange| u64::from(exchange) + 1), out);
-        out.push(u8::from(request.gzip) * GZIP | u8::from(request.withheld) * WITHHELD);
+        out.push((u8::from(request.gzip) * GZIP) | (u8::from(request.withheld) * WITHHELD));
         bytes(request.version, out);
         match request.withheld {
             true => number(request.body.len() as u64, out),
@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// The file is cut or damaged here. Asking again says the same.
-    pub fn next(&mut self) -> Result<Item, Fault> {
+    pub fn item(&mut self) -> Result<Item, Fault> {
         let before = self.rest;
         let (kind, mut content) = self.frame()?;
         let item = match kind {
@@ -345,7 +345,7 @@ mod tests {
         let mut reader = Reader::open(&bytes).unwrap();
         assert_eq!((reader.head.node, reader.head.exchanges.len()), (3, 2));
         for (index, expected) in two.iter().enumerate() {
-            let Ok(Item::Request(request)) = reader.next() else { panic!("request {index}") };
+            let Ok(Item::Request(request)) = reader.item() else { panic!("request {index}") };
             let body = if expected.withheld { b"xxxxxx" } else { expected.body };
             assert_eq!(
                 request,
@@ -353,7 +353,7 @@ mod tests {
             );
             assert_eq!((request.offset_ns, request.exchange, request.gzip), (300, expected.exchange, expected.gzip));
         }
-        assert_eq!(reader.next(), Ok(Item::Foot(Foot { length_ns: 5_000, captured: 2, lost: 7, withheld: 1 })));
+        assert_eq!(reader.item(), Ok(Item::Foot(Foot { length_ns: 5_000, captured: 2, lost: 7, withheld: 1 })));
     }
 
     #[test]
@@ -364,13 +364,13 @@ mod tests {
         for end in least..bytes.len() {
             let mut reader = Reader::open(&bytes[..end]).unwrap();
             let fault = loop {
-                match reader.next() {
+                match reader.item() {
                     Ok(Item::Request(_)) => {}
                     Ok(Item::Foot(_)) => panic!("a foot in a file of {end} of {} bytes", bytes.len()),
                     Err(fault) => break fault,
                 }
             };
-            assert_eq!((fault, reader.next()), (Fault::Cut, Err(Fault::Cut)));
+            assert_eq!((fault, reader.item()), (Fault::Cut, Err(Fault::Cut)));
         }
     }
 
@@ -381,7 +381,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 4;
             let whole = Reader::open(&damaged).is_ok_and(|mut reader| {
-                while let Ok(item) = reader.next() {
+                while let Ok(item) = reader.item() {
                     if matches!(item, Item::Foot(_)) {
                         return true;
                     }

@@ -133,7 +133,7 @@ fn contents(path: &Path) -> Result<Contents, Failure> {
     let mut connections = std::collections::HashSet::new();
     let mut last = 0;
     let foot: Result<Foot, Fault> = loop {
-        match reader.next() {
+        match reader.item() {
             Ok(Item::Request(request)) => {
                 contents.captured += 1;
                 contents.withheld += u64::from(request.withheld);

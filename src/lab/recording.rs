@@ -51,7 +51,7 @@ impl Recorded {
         let mut came = Vec::new();
         let mut recorded = Recorded { every: reader.head.every, ..Recorded::default() };
         loop {
-            match reader.next() {
+            match reader.item() {
                 Ok(Item::Request(request)) => {
                     let exchange = request.exchange.map(|index| reader.head.exchanges[usize::from(index)].clone());
                     let version = String::from_utf8(request.version).ok().filter(|version| !version.is_empty());
