@@ -36,11 +36,14 @@ fn costs_are_measured_on_this_host_and_can_be_asked_again() {
         ("nobid_bytes", 26.0, 200.0),
         ("notice_bytes", 200.0, 1_000.0),
         ("notices_per_bill", 1.0, 100.0),
-        ("ledger_bytes_per_bill", 20.0, 100_000.0),
-        ("core_bytes", 1e8, 1e9),
+        ("filtered_share", 0.05, 0.95),
     ] {
         let (value, from) = input(name);
         assert!((least..=most).contains(&value) && from == "measured", "{name} = {value}, {from}");
+    }
+    for (name, least, most) in [("ledger_bytes_per_bill", 60.0, 200.0), ("core_bytes", 1e8, 1e9)] {
+        let (value, from) = input(name);
+        assert!((least..=most).contains(&value) && from == "bound", "{name} = {value}, {from}");
     }
     assert!(measured["cores"].as_f64().unwrap() >= 1.0 && measured["measured_on"].as_str().unwrap().contains("Linux"));
     let (code, stdout, _) = plan(&["--qps", "100000", "--campaigns", "0", "--costs", &costs, "--json"]);

@@ -129,7 +129,11 @@ impl Capture {
         loop {
             let now = clock::boot();
             let is_over = now >= self.end || self.is_full();
-            if going == Going::Gone || is_over || self.ends.iter().any(|core| core.copies.is_abandoned()) {
+            if going == Going::Gone
+                || self.pieces.is_closed()
+                || is_over
+                || self.ends.iter().any(|core| core.copies.is_abandoned())
+            {
                 break;
             }
             let taken = self.take();

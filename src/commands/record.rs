@@ -40,7 +40,7 @@ pub struct Args {
     json: bool,
 }
 
-/// The answer grows all the time, or the bidder is not well.
+/// For so long beyond its time a capture of a bidder that nobody asks anything may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is in a capture.
@@ -100,7 +100,7 @@ fn record(args: &Args) -> Result<(), Failure> {
     let beside = PathBuf::from(beside);
     let mut file = BufWriter::new(File::create(&beside).map_err(named)?);
     let poured = Admin(&args.admin)
-        .pour("/api/record", &serde_json::to_string(&ask)?, PATIENCE, &mut file)
+        .pour("/api/record", &serde_json::to_string(&ask)?, PATIENCE + Duration::from_secs_f64(ask.seconds), &mut file)
         .and_then(|()| file.flush().and_then(|()| file.get_ref().sync_all()).map_err(named))
         .and_then(|()| fs::rename(&beside, &args.out).map_err(named));
     if poured.is_err() {

@@ -51,7 +51,7 @@ figures! {
         notice_bytes: "bytes",
         /// Its answer.
         notice_answer_bytes: "bytes",
-        /// What the ledger grows by with a bill.
+        /// A bill's record in the ledger.
         ledger_bytes_per_bill: "bytes",
         /// The bound of one bid core's memory.
         core_bytes: "bytes",

@@ -1,5 +1,5 @@
 //! What requests cost on this host: a bidder with the demo's campaigns in this process, the load generator against it until it is
-//! saturated, then a market for a while, whose bills fill a ledger.
+//! saturated, then a market for a while, whose notices are counted.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,8 +12,11 @@ use crate::lab::load::{self, Options};
 use crate::launch::{Launch, Node};
 use crate::market::{corpus, exchange};
 use crate::metrics::core::CoreMetrics;
+use crate::reconcile::record::{Marks, Record, RecordId};
 use crate::snapshot::data::Source;
 use crate::topology::Topology;
+use crate::units::{BidId, CampaignId, CpmMicros, LeaseId, Micros, ReservationId, UnixMillis};
+use crate::wire::openrtb::nobid::NoBidReason;
 
 /// Requests that are asked one by one, to see how long answers are.
 const SEEN: usize = 500;
@@ -51,7 +54,6 @@ pub fn measure(seconds: f64, campaigns: u32, dir: &Path) -> Result<Costs, Failed
         let market = hold(&node, seconds / 2.0, topology.reconcile)?;
         Ok((measured, market))
     });
-    let (bills, ledger_bytes) = (node.gauges.bills.get(), node.gauges.ledger_bytes.get());
     let drained = node.drain().map_err(|error| error.to_string());
     let ((load, seen), notices_per_bill) = asked?;
     drained?;
@@ -70,12 +72,12 @@ pub fn measure(seconds: f64, campaigns: u32, dir: &Path) -> Result<Costs, Failed
         nobid_bytes: seen.nobid_bytes,
         notice_bytes: seen.notice_bytes + NOTICE_REST,
         notice_answer_bytes: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".len() as f64,
-        ledger_bytes_per_bill: ledger_bytes as f64 / bills.max(1) as f64,
+        ledger_bytes_per_bill: bill_bytes(),
         core_bytes: bound.core() as f64,
         process_bytes: bound.process() as f64,
         campaign_bytes: 2.0 * grown / loaded.campaigns.max(1) as f64,
         profile_bytes: PROFILE_BYTES,
-        measured_on: host(seconds, loaded.campaigns),
+        measured_on: host(seconds, loaded.campaigns, load.shed_share),
     })
 }
 
@@ -84,6 +86,8 @@ struct Load {
     cpu_us: f64,
     bid_share: f64,
     filtered_share: f64,
+    /// Requests that were not decided, of those that were answered.
+    shed_share: f64,
     body_bytes: f64,
     head_bytes: f64,
 }
@@ -107,6 +111,24 @@ fn funded(node: &Node) -> Result<(), Failed> {
     Err(format!("the bidder had no lease after {} s; is the disk writable?", START.as_secs()))
 }
 
+/// A bill's record in the ledger. Commits are whole blocks, so that a ledger with few bills grows by more.
+fn bill_bytes() -> f64 {
+    let bill = Record::Billed {
+        reservation: ReservationId(0),
+        lease: LeaseId(0),
+        campaign: CampaignId(0),
+        bid: BidId([0; 16]),
+        price: CpmMicros(0),
+        amount: Micros(0),
+        expires: UnixMillis(0),
+        wall: UnixMillis(0),
+        marks: Marks::BILLED,
+    };
+    let mut bytes = Vec::new();
+    bill.encode(RecordId(0), &mut bytes);
+    bytes.len() as f64
+}
+
 fn mean(sum: f64, count: f64) -> f64 {
     if count > 0.0 { sum / count } else { 0.0 }
 }
@@ -128,6 +150,7 @@ fn ask(node: &Node, seconds: f64, core: usize) -> Result<(Load, Seen), Failed> {
             sum(|core| core.bids.get()),
             sum(CoreMetrics::filtered),
             sum(|core| core.received_bytes.get()),
+            sum(|core| core.nobid(NoBidReason::Shed).get() + core.nobid(NoBidReason::Stalled).get()),
         ]
     };
     let counted = counts();
@@ -144,16 +167,19 @@ fn ask(node: &Node, seconds: f64, core: usize) -> Result<(Load, Seen), Failed> {
     let ran = bid_ns()? - before;
     let mut counts = counts();
     counts.iter_mut().zip(counted).for_each(|(after, before)| *after -= before);
-    let [requests, bids, filtered, bytes] = counts;
-    if requests <= 0.0 {
-        return Err("the bidder answered nothing".into());
+    let [requests, bids, filtered, bytes, shed] = counts;
+    // What is turned away unread costs next to nothing, and is nothing of the mix.
+    let decided = requests - shed;
+    if decided <= 0.0 {
+        return Err("the bidder decided nothing; is something else on these CPUs?".into());
     }
     let corpus = corpus::built_in();
     let body_bytes = mean(corpus.iter().map(|body| body.len() as f64).sum(), corpus.len() as f64);
     let load = Load {
-        cpu_us: ran as f64 / 1000.0 / requests,
-        bid_share: bids / requests,
-        filtered_share: filtered / requests,
+        cpu_us: ran as f64 / 1000.0 / decided,
+        bid_share: bids / decided,
+        filtered_share: filtered / decided,
+        shed_share: shed / requests,
         body_bytes,
         head_bytes: (bytes / requests - body_bytes).max(0.0),
     };
@@ -204,7 +230,7 @@ fn hold(node: &Node, seconds: f64, core: usize) -> Result<f64, Failed> {
 }
 
 /// Where this is, in a line.
-fn host(seconds: f64, campaigns: usize) -> String {
+fn host(seconds: f64, campaigns: usize, shed: f64) -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo
@@ -212,9 +238,11 @@ fn host(seconds: f64, campaigns: usize) -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
         .map_or("CPU", |(_, name)| name);
     format!(
-        "{}, {} CPUs, Linux {}, loopback: one bid core saturated by the built-in corpus, {campaigns} campaigns, {seconds} s in all",
+        "{}, {} CPUs, Linux {}, loopback: one bid core saturated by the built-in corpus, {campaigns} campaigns, {seconds} s \
+         in all, {:.1} % of the requests shed",
         model.trim(),
         Topology::allowed().len(),
-        read("/proc/sys/kernel/osrelease").trim()
+        read("/proc/sys/kernel/osrelease").trim(),
+        shed * 100.0
     )
 }

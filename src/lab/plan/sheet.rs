@@ -54,8 +54,12 @@ impl Sheet {
         self.input("headroom", question.headroom, "busy at the peak", From::Asked);
         for (name, value, unit) in costs.each() {
             if !matches!(name, "bid_share" | "body_bytes") {
-                let assumed = matches!(name, "cpu_us_per_notice" | "profile_bytes");
-                self.input(name, value, unit, if assumed { From::Assumed } else { From::Measured });
+                let from = match name {
+                    "cpu_us_per_notice" | "profile_bytes" | "notice_answer_bytes" => From::Assumed,
+                    "core_bytes" | "process_bytes" | "ledger_bytes_per_bill" => From::Bound,
+                    _ => From::Measured,
+                };
+                self.input(name, value, unit, from);
             }
         }
         self.input("shard_bytes", limits::SHARD_BYTES as f64, "bytes of profiles/core", From::Bound);
