@@ -127,7 +127,7 @@ fn a_recorded_bidder_decides_a_replay_as_it_did_then() {
     let path = folder.text("x.cap");
     let admin = first.admin.to_string();
     let recording = corebid()
-        .args(["record", &path, "--seconds", "7", "--admin", &admin, "--json"])
+        .args(["record", &path, "--seconds", "5", "--admin", &admin, "--json"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -140,7 +140,7 @@ fn a_recorded_bidder_decides_a_replay_as_it_did_then() {
         "--rate",
         "300",
         "--seconds",
-        "3",
+        "2",
         "--arrivals",
         "poisson",
         "--connections",
