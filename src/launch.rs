@@ -31,9 +31,11 @@ use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Health, Stores as StoresEnds};
+use crate::bid::tap::Tap;
 use crate::bid::train::{RowLog, Sample};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
+use crate::capture::{self, Control, Origin};
 use crate::config::process::Effort;
 use crate::config::shading::Silence;
 use crate::config::{self, Config};
@@ -271,6 +273,7 @@ impl Reserved {
         let (stores_waker, stores_wakeup) = wake::pair().map_err(failed)?;
         let mut stores_ends = Vec::new();
         let mut stalls_ends = Vec::new();
+        let mut captures_ends = Vec::new();
         for listener in listeners {
             let (mut events, event_receiver) = spsc::events();
             let (waker, wakeup) = wake::pair().map_err(failed)?;
@@ -299,12 +302,16 @@ impl Reserved {
             let debug_header = server.debug_header;
             let (stalls, told) = spsc::ring(stalls::CROSSING);
             stalls_ends.push(told);
+            let (capture_orders, ordered) = spsc::ring(crate::limits::CAPTURE_ORDERS);
+            let (copying, copies) = spsc::ring(crate::limits::CAPTURE_RING);
+            captures_ends.push((capture_orders, copies));
+            let tap = Tap::new(ordered, copying);
             let health = Health {
                 path: server.health_path.as_str().into(),
                 ok: server.health_ok,
                 not_ready: server.health_not_ready,
             };
-            let fittings = Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work };
+            let fittings = Fittings { orders, arriving, retired, stores, stalls, tap, health, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -446,6 +453,10 @@ impl Reserved {
             registry.register_collector(Box::new(Ingressed(started.counts.clone())));
             ingress = Some(started);
         }
+        let of_core = |((orders, copies), metrics)| capture::CoreEnds::new(orders, copies, metrics);
+        let captures = captures_ends.into_iter().zip(metrics.iter().copied()).map(of_core).collect();
+        let origin = Origin { node: config.node().0, exchanges: exchanges.clone(), cpu: housekeeping };
+        let captures = Control::new(origin, captures);
         let paths = config.supply.paths.then(|| Paths {
             cores: metrics.clone(),
             sales: gauges.clone(),
@@ -463,6 +474,7 @@ impl Reserved {
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
+            captures: Some(captures),
             rollout: Some(Rollout { arms: arms.clone(), reloads: reloads.clone() }),
             draining: false.into(),
         });

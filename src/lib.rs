@@ -56,6 +56,7 @@ pub mod admin;
 pub mod ingress;
 pub mod audit;
 pub mod training;
+pub mod capture;
 pub mod market;
 pub mod lab;
 pub mod doctor;

@@ -45,6 +45,7 @@ mod pseudonym;
 pub mod probe;
 pub mod response_rate;
 pub mod audit;
+pub mod tap;
 
 use std::marker::PhantomData;
 use std::rc::Rc;

@@ -9,6 +9,7 @@ use crate::bid::paper::{Heard, INVALID_RESPONSE};
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
 use crate::bid::response_rate::Rates;
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
+use crate::bid::tap::Tap;
 use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::config::exchange::OverQuota;
@@ -40,6 +41,7 @@ pub struct Bidder {
     retired: BoxSender<Snapshot>,
     stores: Option<Stores>,
     witness: Witness,
+    tap: Tap,
     /// Whose bid requests wait for a profile.
     parked: Vec<Parked>,
     metrics: &'static CoreMetrics,
@@ -112,6 +114,8 @@ pub struct Fittings {
     pub stores: Option<Stores>,
     /// Where long turns of its loop are told.
     pub stalls: Sender<Long>,
+    /// Where requests are copied to while a capture is on.
+    pub tap: Tap,
     /// What says whether it is well.
     pub health: Health,
     /// See [`Bidder`].
@@ -135,7 +139,7 @@ const FETCHED_PER_TURN: usize = 128;
 impl Bidder {
     /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, tap, health, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
         let rates = Rates::new(core.exchanges.iter().count());
         let pending = Pending::new();
@@ -150,6 +154,7 @@ impl Bidder {
             parked: Vec::with_capacity(if stores.is_some() { limits::PARKED_BIDS } else { 0 }),
             stores,
             witness: Witness::open(stalls),
+            tap,
             metrics,
             book: TurnBook::new(),
             class: Class::default(),
@@ -177,6 +182,9 @@ impl Bidder {
         }
         let exchange = self.core.exchanges.by_path(path).map(|exchange| exchange.id);
         self.class = exchange.map_or(Class::default(), class_of);
+        if self.tap.is_due() {
+            self.tap.copy(arrived, token, exchange, request, self.metrics);
+        }
         self.core.due = arrived.after(limits::DEADLINE_NS);
         let served = match self.is_too_late(now, arrived, exchange) {
             Some(reason) => match self.no_bid(reason, request, out) {
@@ -599,6 +607,7 @@ impl Service for Bidder {
         quotas.report(now.boot, |event| events.offer(event).is_ok());
         leases.report(|event| events.offer(event).is_ok());
         self.swap_snapshots();
+        self.tap.heed();
         self.rates.turn(now.boot, self.metrics);
         self.publish(counters);
         if self.draining { Turn::Drain } else { Turn::Continue }

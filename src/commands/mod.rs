@@ -14,8 +14,11 @@ pub mod ingress;
 pub mod ledger;
 pub mod load;
 pub mod model;
+pub mod plan;
 pub mod price;
 pub mod profiles;
+pub mod record;
+pub mod replay;
 pub mod resume;
 pub mod retire;
 pub mod serve;
@@ -47,6 +50,12 @@ enum Command {
     Floor(floor::Args),
     /// Open-loop load: latency from the intended send time
     Load(load::Args),
+    /// Capture what comes to a running bidder, without what identifies people; or say what is in a capture
+    Record(record::Args),
+    /// Send a capture again, each request when it came
+    Replay(replay::Args),
+    /// What a rate of requests takes of machines, network, stores and money, with the arithmetic
+    Plan(plan::Args),
     /// Make something fail on purpose, in processes of its own, and check what comes of it
     Drill(drill::Args),
     /// What of this host keeps bid cores from their work: each knob, what is wanted, why, and how it is set and set back
@@ -127,6 +136,9 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),

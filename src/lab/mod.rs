@@ -24,5 +24,6 @@ pub mod floor;
 pub mod frequency;
 pub mod bench;
 pub mod pacing;
+pub mod plan;
 pub mod shading;
 pub mod simulate;

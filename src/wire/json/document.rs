@@ -22,6 +22,15 @@ impl Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType;
 
+/// A string or a number, as it stands in the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literal<'a> {
+    /// A string, between its quotes.
+    Text(Text<'a>),
+    /// A number.
+    Number(&'a [u8]),
+}
+
 /// A checked document. Each question takes a [`Token`]; absent and `null` are the same, and get the answer for absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a, 's> {
@@ -201,6 +210,37 @@ impl<'a, 's> Document<'a, 's> {
             next = document.after(element).0 + 1;
             Some(element)
         }))
+    }
+
+    /// Every field of an object, in order, also where a name comes twice; none if it is no object. For who must look at all there is:
+    /// [`Document::fields`] is for who knows what it wants.
+    pub fn entries(&self, token: Token) -> impl Iterator<Item = (Text<'a>, Token)> + use<'a, 's> {
+        let document = *self;
+        let (mut key, end) = match self.kind(token) {
+            b'{' => (Token(token.0 + 1), self.scratch.partner[token.0 as usize]),
+            _ => (Token::ABSENT, 0),
+        };
+        std::iter::from_fn(move || {
+            if key.0 >= end {
+                return None;
+            }
+            let (name, value) = (document.text(key).unwrap_or_default(), Token(key.0 + 2));
+            key = Token(document.after(value).0 + 1);
+            Some((name, value))
+        })
+    }
+
+    /// The string or number that a value is, as it stands: a string without its quotes. `None` of anything else.
+    pub fn literal(&self, token: Token) -> Option<Literal<'a>> {
+        match self.kind(token) {
+            b'"' => self.text(token).ok().map(Literal::Text),
+            b'0'..=b'9' | b'-' => {
+                let next = token.0 as usize + 1;
+                let end = if next < self.scratch.count { self.scratch.at[next] as usize } else { self.body.len() };
+                Some(Literal::Number(self.body[self.start(token)..end].trim_ascii_end()))
+            }
+            _ => None,
+        }
     }
 
     /// The values of an object's fields, in the order of `keys`; all absent if the object is.
