@@ -1,4 +1,5 @@
-//! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
+//! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage; 3 of a gate that does
+//! not know.
 
 mod admin;
 #[cfg(feature = "stores")]
@@ -9,7 +10,9 @@ pub mod drill;
 pub mod erase;
 pub mod explain;
 pub mod floor;
+pub mod gate;
 pub mod ingress;
+pub mod instructions;
 pub mod ledger;
 pub mod load;
 pub mod model;
@@ -46,6 +49,10 @@ enum Command {
     Floor(floor::Args),
     /// Open-loop load: latency from the intended send time
     Load(load::Args),
+    /// Is a candidate slower than a baseline? Interleaved runs of two binaries; ends with 0 (pass), 1 (fail) or 3 (inconclusive)
+    Gate(gate::Args),
+    /// Decide so many requests on one thread, for callgrind to count
+    Instructions(Box<instructions::Args>),
     /// Make something fail on purpose, in processes of its own, and check what comes of it
     Drill(drill::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
@@ -87,7 +94,7 @@ enum Command {
 pub struct Failure {
     /// Where, what, what to do.
     pub message: String,
-    /// 1, or 2 for bad usage.
+    /// 1, 2 for bad usage, 3 of a gate that does not know.
     pub code: u8,
 }
 
@@ -124,6 +131,8 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Gate(args) => gate::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -14,6 +14,7 @@ pub mod target;
 pub mod thread;
 
 pub mod drill;
+pub mod gate;
 pub mod floor;
 pub mod frequency;
 pub mod bench;
