@@ -66,11 +66,6 @@ impl BusyWork {
         work
     }
 
-    /// Percent of a request's own work.
-    pub fn percent(&self) -> f64 {
-        self.percent
-    }
-
     fn share(&self) -> u64 {
         (self.request_ns * self.percent / 100.0 / self.turn_ns).round() as u64
     }

@@ -45,6 +45,9 @@ pub struct Args {
     /// Count no instructions
     #[arg(long)]
     no_instructions: bool,
+    /// Requests whose instructions are counted: rounds of the 512 that `corebid instructions` has
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = value_parser!(u64).range(1..=1_000_000))]
+    counted: u64,
     /// The ratio of instructions from which on there are too many
     #[arg(long, value_name = "X", default_value_t = 1.005)]
     instruction_tolerance: f64,
@@ -162,6 +165,7 @@ fn compare(args: &Args, baseline: &Path, candidate: &Path) -> Result<(), Failure
         plan: plan(&args.runs)?,
         tolerance: args.tolerance,
         vote,
+        counted: args.counted,
         instruction_tolerance: args.instruction_tolerance,
         seed: args.seed.unwrap_or_else(|| clock::wall().0),
     };

@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use crate::bid::{Ask, Outcome};
 use crate::commands::Failure;
-use crate::commands::serve::{self, launch};
+use crate::commands::serve::{self, asked};
 use crate::lab::bench::Bench;
-use crate::launch::Launch;
 use crate::market::corpus;
 use crate::secrets::Key;
 use crate::snapshot::data::{Data, Source};
@@ -45,7 +44,7 @@ struct Decided {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Launch { config, source, busy_work, .. } = launch(&args.serve)?;
+    let (config, source) = asked(&args.serve)?;
     let key = match &source {
         Source::Files { .. } => Key::read(&config.data.user_key_file)?,
         _ => Key([0; 32]),
@@ -56,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     bench.stand_at(NOON);
     let bodies = corpus::corpus(1, BODIES);
     let exchange = config.exchanges[0].path.as_bytes();
-    let requests = args.count + (args.count as f64 * busy_work.percent() / 100.0).round() as u64;
+    let requests = args.count + (args.count as f64 * args.serve.busy_work / 100.0).round() as u64;
     let mut bids = 0;
     for body in bodies.iter().cycle().take(requests as usize) {
         let outcome = bench.handle(Ask { exchange, body, arrived: bench.now().boot });

@@ -61,7 +61,7 @@ pub struct Args {
     backend: Option<Backend>,
     /// Make each request take so many percent more of a bid core's busy time, to calibrate performance gates (docs/GATE.md)
     #[arg(long, value_name = "PCT", default_value_t = 0.0)]
-    busy_work: f64,
+    pub(super) busy_work: f64,
     /// Let a thread panic: bid-N, reconcile or housekeeping, a colon, milliseconds after the start (docs/HARDENING.md)
     #[arg(long, value_name = "WHO:MS", hide = true)]
     drill_panic: Option<Drill>,
@@ -117,7 +117,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     ended
 }
 
-pub(super) fn launch(args: &Args) -> Result<Launch, Failure> {
+fn launch(args: &Args) -> Result<Launch, Failure> {
+    let (config, source) = asked(args)?;
+    let busy_work = BusyWork::new(args.busy_work, config.server.wait);
+    Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work })
+}
+
+/// The configuration that was asked for, and where its data come from.
+pub(super) fn asked(args: &Args) -> Result<(Config, Source), Failure> {
     if !(0.0..=10_000.0).contains(&args.busy_work) {
         return Err(Failure::usage(format!("--busy-work {}: a percentage from 0 to 10000", args.busy_work)));
     }
@@ -143,8 +150,7 @@ pub(super) fn launch(args: &Args) -> Result<Launch, Failure> {
         }
         None => Source::demo(args.demo.flatten()),
     };
-    let busy_work = BusyWork::new(args.busy_work, config.server.wait);
-    Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work })
+    Ok((config, source))
 }
 
 async fn housekeeping(

@@ -43,6 +43,8 @@ pub struct Options {
     pub tolerance: f64,
     /// Whether instructions are counted.
     pub vote: Vote,
+    /// Of how many requests.
+    pub counted: u64,
     /// The ratio from which on there are too many.
     pub instruction_tolerance: f64,
     /// Of the order within pairs, and of the bootstrap.
@@ -151,8 +153,8 @@ fn vote(
     }
     let counted = vote::valgrind().and_then(|valgrind| {
         tell("counting instructions under callgrind");
-        let [baseline, candidate] = &options.sides;
-        Ok((vote::count(stage, &valgrind, baseline)?, vote::count(stage, &valgrind, candidate)?))
+        let counts = |side| vote::count(stage, &valgrind, side, options.counted);
+        Ok((counts(&options.sides[0])?, counts(&options.sides[1])?))
     });
     match counted {
         Ok((baseline, candidate)) => {

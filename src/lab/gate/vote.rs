@@ -11,19 +11,16 @@ use std::process::Command;
 use crate::lab::drill::{Halt, Stage, program};
 use crate::lab::gate::run::Side;
 
-/// Requests of the shorter run: some rounds of those that `corebid instructions` goes through.
-pub const REQUESTS: u64 = 2048;
-
 /// Where callgrind is.
 pub fn valgrind() -> Result<PathBuf, Halt> {
     program("valgrind", "install the package `valgrind`, or leave the counts out with --no-instructions")
 }
 
-/// Instructions per request of one side.
-pub fn count(stage: &Stage, valgrind: &Path, side: &Side) -> Result<f64, Halt> {
-    let once = collected(stage, valgrind, side, REQUESTS)?;
-    let twice = collected(stage, valgrind, side, 2 * REQUESTS)?;
-    Ok(twice.saturating_sub(once) as f64 / REQUESTS as f64)
+/// Instructions per request of one side, over so many requests.
+pub fn count(stage: &Stage, valgrind: &Path, side: &Side, requests: u64) -> Result<f64, Halt> {
+    let once = collected(stage, valgrind, side, requests)?;
+    let twice = collected(stage, valgrind, side, 2 * requests)?;
+    Ok(twice.saturating_sub(once) as f64 / requests as f64)
 }
 
 fn collected(stage: &Stage, valgrind: &Path, side: &Side, requests: u64) -> Result<u64, Halt> {

@@ -79,3 +79,30 @@ fn the_smallest_visible_difference_is_seen_four_times_in_five() {
     let seen = (0..400).filter(|_| signed_rank(&draw(visible)) <= 0.05).count();
     assert!((280..=370).contains(&seen), "{seen} of 400 at {visible}");
 }
+
+/// What the decision for this estimate rests on: how much it varies, over how much the mean and the median do, with a pair in ten
+/// spoiled and with none.
+#[test]
+fn the_estimate_is_good_with_spoiled_pairs_and_without() {
+    let mut random = Random::new(8);
+    let mut variances = |spoiled: f64| {
+        let mut squares = [0.0; 3];
+        for _ in 0..4000 {
+            let sample: Vec<f64> = (0..36)
+                .map(|_| {
+                    let sigma = if random.chance(spoiled) { 10.0 } else { 1.0 };
+                    sigma * random.normal()
+                })
+                .collect();
+            let mean = sample.iter().sum::<f64>() / 36.0;
+            for (sum, estimate) in squares.iter_mut().zip([trimmed_mean(&sample), mean, median(&sample)]) {
+                *sum += estimate * estimate;
+            }
+        }
+        squares
+    };
+    let [ours, mean, median] = variances(0.0);
+    assert!(ours < 1.3 * mean && ours < 0.85 * median, "{ours} {mean} {median}");
+    let [ours, mean, median] = variances(0.1);
+    assert!(ours < 0.3 * mean && ours < 0.95 * median, "{ours} {mean} {median}");
+}
