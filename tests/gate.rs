@@ -194,7 +194,8 @@ fn what_is_recorded_can_be_drawn_from() {
     let folder = Folder::new("gate-recorded");
     let file = folder.text("runs.ndjson");
     let (code, _, stderr) =
-        run(&[&["gate", "record", &file, "--binary", BINARY, "--minutes", "0.05", "--busy-work", "50"], &SMALL[..]].concat());
+        run(&[&["gate", "record", &file, "--binary", BINARY, "--minutes", "0.05", "--busy-work", "50"], &SMALL[..]]
+            .concat());
     assert_eq!(code, Some(0), "{stderr}");
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("{\"session\":{\"cpu\":") && text.lines().count() >= 2, "{text}");
@@ -207,7 +208,8 @@ fn what_is_recorded_can_be_drawn_from() {
 }
 
 fn file(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// What docs/GATE.md says of false alarms and power is what the committed recording says.
@@ -229,10 +231,12 @@ fn workflows_call_what_is_there() {
     for name in ["deploy/ci/github.yml", "deploy/ci/gitlab.yml", "deploy/ci/Jenkinsfile"] {
         let text = file(name);
         if name.ends_with(".yml") {
-            let documents = yaml_rust2::YamlLoader::load_from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let documents =
+                yaml_rust2::YamlLoader::load_from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(documents.len(), 1, "{name}");
         }
-        let call = text.lines().find(|line| line.contains("scripts/gate ")).unwrap_or_else(|| panic!("{name} calls nothing"));
+        let call =
+            text.lines().find(|line| line.contains("scripts/gate ")).unwrap_or_else(|| panic!("{name} calls nothing"));
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/gate").is_file());
         let options: BTreeSet<&str> = call.split([' ', '\'']).filter(|word| word.starts_with("--")).collect();
         for option in ["--junit", "--markdown"] {
@@ -242,14 +246,19 @@ fn workflows_call_what_is_there() {
             assert!(help.contains(option), "{name}: {option} is no option of gate");
         }
         let written = call.split([' ', '\'']).filter(|word| word.ends_with(".xml") || word.ends_with(".md"));
-        assert!(written.into_iter().all(|report| text.matches(report).count() > 1), "{name} writes what it does not show");
+        assert!(
+            written.into_iter().all(|report| text.matches(report).count() > 1),
+            "{name} writes what it does not show"
+        );
     }
     let github = &yaml_rust2::YamlLoader::load_from_str(&file("deploy/ci/github.yml")).unwrap()[0];
     let steps = github["jobs"]["gate"]["steps"].as_vec().expect("steps");
     for step in steps {
         let action = step["uses"].as_str();
         assert!(action.is_some() != step["run"].as_str().is_some(), "{step:?}");
-        assert!(action.is_none_or(|action| action.split_once("@v").is_some_and(|(_, major)| major.parse::<u8>().is_ok())));
+        assert!(
+            action.is_none_or(|action| action.split_once("@v").is_some_and(|(_, major)| major.parse::<u8>().is_ok()))
+        );
     }
     let gitlab = &yaml_rust2::YamlLoader::load_from_str(&file("deploy/ci/gitlab.yml")).unwrap()[0]["performance gate"];
     assert_eq!(gitlab["allow_failure"]["exit_codes"].as_i64(), Some(3), "inconclusive is no failure");

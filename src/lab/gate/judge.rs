@@ -210,7 +210,7 @@ mod tests {
             (1.015, 1.0, 0.005, Pass),
             (1.06, 1.0, 0.01, Fail),
             // Worse by what is tolerated, about; and a host that tells nothing from nothing.
-            (1.03, 1.0, 0.01, Inconclusive),
+            (1.02, 1.0, 0.03, Inconclusive),
             (1.0, 1.0, 0.3, Inconclusive),
             // The percentiles fail what CPU time lets pass.
             (1.0, 1.2, 0.01, Fail),
@@ -223,9 +223,8 @@ mod tests {
     #[test]
     fn percentiles_that_say_nothing_do_not_keep_a_candidate_from_passing() {
         let mut pairs = pairs(24, 1.0, 1.0, 0.004);
-        let mut random = Random::new(2);
-        for pair in &mut pairs {
-            pair.candidate.p999_us = random.log_normal(100.0, 1.0);
+        for (pair, times) in pairs.iter_mut().zip([5.0, 0.2].into_iter().cycle()) {
+            pair.candidate.p999_us *= times;
         }
         let (verdict, each) = said(&pairs);
         assert_eq!((verdict, each[3]), (Verdict::Pass, Verdict::Inconclusive));

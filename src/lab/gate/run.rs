@@ -185,11 +185,16 @@ pub fn pair(stage: &Stage, sides: [&Side; 2], plan: &Plan, random: &mut Random) 
     let reports = || baseline.reports.iter().chain(&candidate.reports);
     let host = Host {
         lag_p99_us: reports().map(|report| report.send_lag_p99).fold(0.0, f64::max),
-        stolen: stolen(&mut stat)?.saturating_sub(stolen_before) as f64 / length,
-        waited: (baseline.waited_ns + candidate.waited_ns) as f64 / length,
+        stolen: rounded(stolen(&mut stat)?.saturating_sub(stolen_before) as f64 / length),
+        waited: rounded((baseline.waited_ns + candidate.waited_ns) as f64 / length),
         limited: reports().filter(|report| report.bottleneck).count() as u32,
     };
     let pair = Pair { baseline: baseline.sum(), candidate: candidate.sum(), host };
+    for (run, side) in [(pair.baseline, sides[0]), (pair.candidate, sides[1])] {
+        if run.answered == 0 {
+            return Err(Halt::Failed(format!("the {} answered none of {} requests", side.name, run.sent)));
+        }
+    }
     for (server, side) in servers.into_iter().zip(sides) {
         server.bidder.process.kill();
         fs::remove_dir_all(stage.files().path(side.name))?;
@@ -203,7 +208,7 @@ impl Server {
         let middle = |of: fn(&Report) -> f64| median(&self.reports.iter().map(of).collect::<Vec<_>>());
         let answered = total(|report| report.answered);
         Run {
-            cpu_us: self.cpu_ns as f64 / 1000.0 / answered.max(1) as f64,
+            cpu_us: rounded(self.cpu_ns as f64 / 1000.0 / answered.max(1) as f64),
             p50_us: middle(|report| report.p50),
             p99_us: middle(|report| report.p99),
             p999_us: middle(|report| report.p999),
@@ -223,6 +228,11 @@ impl Server {
         }
         Ok(bids.fold((0, 0), |(ran, waited), thread| (ran + thread.ran_ns, waited + thread.waited_ns)))
     }
+}
+
+/// Four decimals: what is recorded need not say more.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// A process and its descendants: what is given as a binary may be a script that starts one.
@@ -263,9 +273,6 @@ fn measure(stage: &Stage, servers: &mut [Server; 2], at: usize, sides: [&Side; 2
         return Err(Halt::Failed(format!(
             "the {name} uses its CPU while it is asked nothing: CPU time is busy time only with `--wait block`"
         )));
-    }
-    if report.answered == 0 {
-        return Err(Halt::Failed(format!("the {} answered none of {} requests", sides[at].name, report.sent)));
     }
     let server = &mut servers[at];
     server.cpu_ns += after.0 - before.0;

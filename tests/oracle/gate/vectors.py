@@ -41,7 +41,8 @@ def vector(sample):
         "trimmed_mean": float(stats.trim_mean(sample, 0.2)),
         "median": float(numpy.median(sample)),
         "p": float(tested(sample)),
-        "interval": bounds(sample) if len(sample) > 4 else None,
+        # Where values are few or whole, so are the bounds, and two bootstraps may land on neighbours.
+        "interval": bounds(sample) if len(sample) > 5 and any(value % 0.5 for value in sample) else None,
     }
 
 
