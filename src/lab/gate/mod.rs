@@ -173,6 +173,7 @@ fn host(runs: &[Pair]) -> run::Host {
     let middle = |of: fn(&run::Host) -> f64| median(&runs.iter().map(|pair| of(&pair.host)).collect::<Vec<_>>());
     run::Host {
         lag_p99_us: middle(|host| host.lag_p99_us),
+        hiccup_p99_us: middle(|host| host.hiccup_p99_us),
         stolen: middle(|host| host.stolen),
         waited: middle(|host| host.waited),
         limited: runs.iter().filter(|pair| pair.host.limited > 0).count() as u32,

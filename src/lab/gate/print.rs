@@ -96,13 +96,14 @@ impl Report {
     fn setting(&self) -> String {
         let host = self.host;
         format!(
-            "{} pairs of runs of {} s at {} requests a second, {} left out, in {:.0} s; the generator's own p99 {:.1} us, {:.1} % of the \
+            "{} pairs of runs of {} s at {} requests a second, {} left out, in {:.0} s; hiccups of the machine p99 {:.1} us, the generator late by {:.1} us, {:.1} % of the \
              CPU stolen, {:.1} % waited for; seed {}",
             self.pairs,
             self.seconds,
             self.rate,
             self.left_out,
             self.took,
+            host.hiccup_p99_us,
             host.lag_p99_us,
             host.stolen * 100.0,
             host.waited * 100.0,

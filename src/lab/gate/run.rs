@@ -124,6 +124,9 @@ pub struct Run {
 pub struct Host {
     /// How late the generator sent what it could have sent, 99th percentile, us: the worst of the slices.
     pub lag_p99_us: f64,
+    /// What the machine did to the generator's thread: how long who comes at any moment waits for its turn, 99th percentile, us, the
+    /// worst of the slices.
+    pub hiccup_p99_us: f64,
     /// Share of the bid core's CPU that the hypervisor gave to others.
     pub stolen: f64,
     /// Share of the time that bid threads were ready and others ran on their CPU.
@@ -183,8 +186,10 @@ pub fn pair(stage: &Stage, sides: [&Side; 2], plan: &Plan, random: &mut Random) 
     let length = clock::boot().since(began) as f64;
     let [baseline, candidate] = &servers;
     let reports = || baseline.reports.iter().chain(&candidate.reports);
+    let worst = |of: fn(&Report) -> f64| reports().map(of).fold(0.0, f64::max);
     let host = Host {
-        lag_p99_us: reports().map(|report| report.send_lag_p99).fold(0.0, f64::max),
+        lag_p99_us: worst(|report| report.send_lag_p99),
+        hiccup_p99_us: worst(|report| report.hiccup_p99),
         stolen: rounded(stolen(&mut stat)?.saturating_sub(stolen_before) as f64 / length),
         waited: rounded((baseline.waited_ns + candidate.waited_ns) as f64 / length),
         limited: reports().filter(|report| report.bottleneck).count() as u32,
