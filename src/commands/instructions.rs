@@ -22,6 +22,7 @@ const NOON: UnixMillis = UnixMillis(1_768_392_000_000);
 
 /// What `corebid instructions` is told.
 #[derive(Debug, ClapArgs)]
+#[group(skip)]
 pub struct Args {
     /// How many requests to decide; with `--busy-work PCT`, so many percent more
     #[arg(long, default_value_t = 2048, value_parser = value_parser!(u64).range(1..=100_000_000))]
