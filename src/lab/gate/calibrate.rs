@@ -64,9 +64,12 @@ pub struct Recorded {
     pub pair: Pair,
 }
 
-/// Reads a recording: the sessions, and the pairs by what their candidates were slowed down by, each in the order of time.
-pub fn read(text: &str) -> Result<(Vec<Session>, BTreeMap<u32, Vec<Pair>>), String> {
-    let (mut sessions, mut pairs) = (Vec::new(), BTreeMap::<u32, Vec<Pair>>::new());
+/// Pairs by what their candidates were slowed down by, percent, each in the order of time.
+pub type Pairs = BTreeMap<u32, Vec<Pair>>;
+
+/// Reads a recording.
+pub fn read(text: &str) -> Result<(Vec<Session>, Pairs), String> {
+    let (mut sessions, mut pairs) = (Vec::new(), Pairs::new());
     for (line, number) in text.lines().zip(1..) {
         match serde_json::from_str(line).map_err(|error| format!("line {number}: {error}"))? {
             Line::Session(session) => sessions.push(session),
@@ -200,7 +203,7 @@ pub struct Power {
 }
 
 /// Draws trials of each slow-down from what was recorded.
-pub fn resample(recorded: &BTreeMap<u32, Vec<Pair>>, how: Trials) -> Vec<Power> {
+pub fn resample(recorded: &Pairs, how: Trials) -> Vec<Power> {
     recorded.iter().map(|(&busy_work, pairs)| power(busy_work, pairs, how)).collect()
 }
 

@@ -66,8 +66,11 @@ pub struct Metric {
     pub verdict: Verdict,
 }
 
-/// What every pair is compared by: a name, how it is read from a run. The first decides.
-pub const METRICS: [(&str, fn(&Run) -> f64); 4] = [
+/// How a metric is read from a run.
+pub type Of = fn(&Run) -> f64;
+
+/// What every pair is compared by. The first decides.
+pub const METRICS: [(&str, Of); 4] = [
     ("cpu_per_request", |run| run.cpu_us),
     ("p50", |run| run.p50_us),
     ("p99", |run| run.p99_us),
@@ -92,7 +95,7 @@ pub fn metrics(pairs: &[Pair], tolerance: f64, resamples: usize, seed: u64) -> V
 
 fn compare(
     name: &'static str,
-    of: fn(&Run) -> f64,
+    of: Of,
     pairs: &[Pair],
     tolerance: f64,
     resamples: usize,

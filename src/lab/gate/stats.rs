@@ -88,7 +88,7 @@ pub fn signed_rank(sample: &[f64]) -> f64 {
     let mut ranks = vec![0; n];
     let (mut from, mut positive) = (0, 0);
     while from < n {
-        let tied = values[from..].iter().take_while(|value| value.abs() == values[from].abs()).count();
+        let tied = values[from..].iter().take_while(|value| value.abs().total_cmp(&values[from].abs()).is_eq()).count();
         ranks[from..from + tied].fill(2 * from + tied + 1);
         from += tied;
     }

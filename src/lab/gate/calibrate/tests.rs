@@ -27,7 +27,7 @@ fn recorded(percent: u32, count: usize, sigma: f64) -> Vec<Pair> {
 
 #[test]
 fn what_is_planted_is_found_and_nothing_else() {
-    let recorded: BTreeMap<u32, Vec<Pair>> = [0, 2, 5].map(|percent| (percent, recorded(percent, 120, 0.015))).into();
+    let recorded: Pairs = [0, 2, 5].map(|percent| (percent, recorded(percent, 120, 0.015))).into();
     let how = Trials { trials: 60, pairs: 24, tolerance: 1.03, seed: 3 };
     let [same, two, five] = resample(&recorded, how).try_into().expect("three");
     assert_eq!((same.busy_work, same.recorded, same.trials), (0, 120, 60));
