@@ -27,6 +27,7 @@ use crate::admin::users::Users;
 use crate::audit;
 use crate::bid::alarm::Panel;
 use crate::bid::audit::Auditor;
+use crate::bid::busy::BusyWork;
 use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
@@ -86,8 +87,8 @@ pub struct Launch {
     pub source: Source,
     /// Keys are made where they are missing: for the demo only.
     pub make_keys: bool,
-    /// Extra work per bid request, in turns of [`crate::bid::service::burn`].
-    pub busy_work: u64,
+    /// Extra work for each bid request.
+    pub busy_work: BusyWork,
 }
 
 /// Why a bidder did not start, in one line.
@@ -299,7 +300,7 @@ impl Reserved {
             let (snapshots, arriving) = spsc::boxes();
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
-            let debug_header = server.debug_header;
+            let (debug_header, busy_work) = (server.debug_header, busy_work.clone());
             let (stalls, told) = spsc::ring(stalls::CROSSING);
             stalls_ends.push(told);
             let (capture_orders, ordered) = spsc::ring(crate::limits::CAPTURE_ORDERS);

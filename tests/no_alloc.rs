@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use corebid::bid::busy::BusyWork;
 use corebid::bid::probe::{Blind, StageTimer};
 use corebid::bid::server::Backend;
 use corebid::bid::{self, Outcome};
@@ -347,7 +348,7 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     config.supply.paths = true;
     config.audit.file = Some(folder.path("compliance.ndjson"));
     config.audit.sample = std::num::NonZeroU32::new(3).unwrap();
-    let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: 0 };
+    let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: BusyWork::NONE };
     // Who is not in the base is fetched.
     let store = Store::new(Mood::Known);
     let asked = Asked(store.clone());

@@ -2,6 +2,7 @@
 
 use crate::bid::audit::Auditor;
 use crate::bid::budget::Chances;
+use crate::bid::busy::BusyWork;
 use crate::bid::miss::Ticket;
 use crate::bid::net::Class;
 use crate::bid::notices::Pending;
@@ -54,8 +55,7 @@ pub struct Bidder {
     health: Health,
     /// Whether `x-debug: 1` is answered with the reason.
     debug_header: bool,
-    /// Extra work per request, in turns of [`burn`]: calibrates performance gates.
-    busy_work: u64,
+    busy_work: BusyWork,
     until_sample: u32,
     draining: bool,
 }
@@ -120,8 +120,8 @@ pub struct Fittings {
     pub health: Health,
     /// See [`Bidder`].
     pub debug_header: bool,
-    /// See [`Bidder`].
-    pub busy_work: u64,
+    /// Extra work for each bid request, to calibrate performance gates with.
+    pub busy_work: BusyWork,
 }
 
 /// Notices take turns with the exchanges' requests, as one more of them. 0 is for what is neither.
@@ -223,7 +223,7 @@ impl Bidder {
         request: &Request<'_>,
         out: &mut [u8],
     ) -> Served {
-        burn(self.busy_work);
+        self.busy_work.add();
         let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
         let Some(head) = head else { return self.no_bid(NoBidReason::NoRoom, request, out) };
         let body = match request.encoding {
@@ -695,13 +695,6 @@ fn done(written: Option<usize>) -> Served {
 
 fn without_query(path: &[u8]) -> &[u8] {
     memchr::memchr(b'?', path).map_or(path, |at| &path[..at])
-}
-
-/// An empty loop of so many turns that the compiler leaves standing.
-pub fn burn(turns: u64) {
-    for turn in 0..turns {
-        std::hint::black_box(turn);
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
+//! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage; 3 of a gate that does
+//! not know.
 
 mod admin;
 #[cfg(feature = "stores")]
@@ -10,7 +11,9 @@ pub mod drill;
 pub mod erase;
 pub mod explain;
 pub mod floor;
+pub mod gate;
 pub mod ingress;
+pub mod instructions;
 pub mod ledger;
 pub mod load;
 pub mod model;
@@ -56,6 +59,10 @@ enum Command {
     Replay(replay::Args),
     /// What a rate of requests takes of machines, network, stores and money, with the arithmetic
     Plan(plan::Args),
+    /// Is a candidate slower than a baseline? Interleaved runs of two binaries; ends with 0 (pass), 1 (fail) or 3 (inconclusive)
+    Gate(gate::Args),
+    /// Decide so many requests on one thread, for callgrind to count
+    Instructions(Box<instructions::Args>),
     /// Make something fail on purpose, in processes of its own, and check what comes of it
     Drill(drill::Args),
     /// What of this host keeps bid cores from their work: each knob, what is wanted, why, and how it is set and set back
@@ -99,7 +106,7 @@ enum Command {
 pub struct Failure {
     /// Where, what, what to do.
     pub message: String,
-    /// 1, or 2 for bad usage.
+    /// 1, 2 for bad usage, 3 of a gate that does not know.
     pub code: u8,
 }
 
@@ -139,6 +146,8 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Gate(args) => gate::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -20,6 +20,7 @@ pub mod target;
 pub mod thread;
 
 pub mod drill;
+pub mod gate;
 pub mod floor;
 pub mod frequency;
 pub mod bench;
