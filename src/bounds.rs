@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::ingress;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::flight;
 use crate::metrics::stalls;
 use crate::profile::count::Count;
 use crate::profile::fetched::Fetched;
@@ -89,6 +90,7 @@ impl Bound {
                 limits::EVENTS * size_of::<Event>()
                     + limits::ORDERS * size_of::<Order>()
                     + stalls::CROSSING * size_of::<stalls::Long>()
+                    + flight::CROSSING * size_of::<flight::Late>()
                     + when(config.audit.file.is_some(), limits::AUDITED * size_of::<Treated>())
                     + when(config.training.dir.is_some(), limits::ROWS * size_of::<Row>()),
             ),

@@ -27,6 +27,7 @@ use crate::admin::users::Users;
 use crate::audit;
 use crate::bid::alarm::Panel;
 use crate::bid::audit::Auditor;
+use crate::bid::flight::Tail;
 use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
@@ -45,9 +46,10 @@ use crate::metrics::arms::{self, Arms};
 use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::exchanges::Exchanges;
+use crate::metrics::flight;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::metrics::stalls;
-use crate::metrics::stalls::watch::Watch;
+use crate::metrics::stalls::watch::{Told, Watch};
 use crate::profile::count::Delta;
 use crate::profile::erase::{self, Erase};
 use crate::profile::keyfile::{self, KeyFile};
@@ -297,14 +299,17 @@ impl Reserved {
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
             let debug_header = server.debug_header;
-            let (stalls, told) = spsc::ring(stalls::CROSSING);
-            stalls_ends.push(told);
+            let (stalls, rounds) = spsc::ring(stalls::CROSSING);
+            let (told, late) = spsc::ring(flight::CROSSING);
+            stalls_ends.push(Told { rounds, late });
+            let tail = Tail { threshold_ns: config.tail.threshold_ns(), told };
             let health = Health {
                 path: server.health_path.as_str().into(),
                 ok: server.health_ok,
                 not_ready: server.health_not_ready,
             };
-            let fittings = Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work };
+            let fittings =
+                Fittings { orders, arriving, retired, stores, stalls, tail, health, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -415,6 +420,7 @@ impl Reserved {
         let housekeeping = topology.housekeeping(&Topology::allowed());
         let watch = Watch::start(stalls_ends, housekeeping).map_err(failed)?;
         registry.register_collector(Box::new(stalls::watch::Metrics(watch.stalls.clone())));
+        registry.register_collector(Box::new(flight::records::Metrics(watch.records.clone())));
         let mut stores = None;
         if let Some(start) = start_stores {
             let spreading = Arc::new(Spreading::default());
@@ -460,6 +466,8 @@ impl Reserved {
             cores: metrics.clone(),
             paths,
             stalls: watch.stalls.clone(),
+            tail: watch.records.clone(),
+            tail_threshold_us: config.tail.threshold_us,
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),

@@ -40,6 +40,7 @@ pub mod train;
 // What serves them.
 pub mod ids;
 pub mod turn_book;
+pub mod flight;
 pub mod user;
 mod pseudonym;
 pub mod probe;

@@ -31,13 +31,15 @@ impl Bench {
         let (snapshots, arriving) = spsc::boxes();
         let (retired, back) = spsc::boxes();
         let (stalls, told) = spsc::ring(8);
+        let (late, heard) = spsc::ring(8);
+        let tail = Tail { threshold_ns: u64::MAX, told: late };
         let names = config.exchanges.iter().map(|exchange| exchange.name.as_str());
         let metrics: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(false).with_exchanges(names)));
         let health = Health { path: "/well".into(), ok: 299, not_ready: 418 };
-        let fittings =
-            Fittings { orders, arriving, retired, stores: None, stalls, health, debug_header: true, busy_work: 0 };
+        let (stores, debug_header, busy_work) = (None, true, 0);
+        let fittings = Fittings { orders, arriving, retired, stores, stalls, tail, health, debug_header, busy_work };
         let bidder = Bidder::new(BidCore::new(seed, events, metrics), fittings);
-        let ends = (event_receiver, wakeup, order_sender, snapshots, back, told);
+        let ends = (event_receiver, wakeup, order_sender, snapshots, back, told, heard);
         Bench { bidder, _ends: Box::new(ends), now: crate::clock::now() }
     }
 

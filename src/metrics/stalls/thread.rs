@@ -44,6 +44,20 @@ pub struct Spent {
     pub minor_faults: u64,
 }
 
+impl Spent {
+    /// Both together.
+    pub fn and(&self, other: &Spent) -> Spent {
+        Spent {
+            suspended_ns: self.suspended_ns + other.suspended_ns,
+            ran_ns: self.ran_ns + other.ran_ns,
+            waited_ns: self.waited_ns + other.waited_ns,
+            involuntary: self.involuntary + other.involuntary,
+            major_faults: self.major_faults + other.major_faults,
+            minor_faults: self.minor_faults + other.minor_faults,
+        }
+    }
+}
+
 impl Counted {
     /// What was spent since `before`.
     pub fn since(&self, before: &Counted) -> Spent {
