@@ -22,7 +22,7 @@ pub struct View {
     pub threshold_us: u32,
     /// Late requests since the start, by what took most of each.
     pub counts: BTreeMap<String, u64>,
-    /// The last ones of each core and the longest of the last minutes, the last first.
+    /// The last ones of each core, and of each cause the longest of the last minutes; the last first.
     pub requests: Vec<Request>,
 }
 
@@ -55,13 +55,13 @@ pub struct Request {
     pub parked_us: f64,
     /// The turn of the loop that answered it.
     pub turn: Turn,
-    /// Bid requests framed by its core since it arrived.
+    /// Requests decided by its core since it arrived, itself included.
     pub requests_since: u64,
     /// What the core did from when it turned to it until the end of the turn. Empty on machines without a tick counter.
     pub stages: Vec<InStage>,
     /// The longest that any request of the turn was in one stage.
     pub slowest: Option<Slowest>,
-    /// If a snapshot was swapped in, in its turn or the one before it came: for how long that took the core.
+    /// If a snapshot was swapped in since it came, or since the last turn with requests before that: how long that took the core.
     pub swap_us: Option<f64>,
     /// Bids of its turn for which the ring to the reconciliation core had no room.
     pub ring_refusals: u64,
@@ -84,8 +84,8 @@ pub struct Turn {
     pub began_after_us: f64,
     /// Its length.
     pub took_us: f64,
-    /// Bid and other requests framed in it.
-    pub requests: u64,
+    /// Bid requests answered in it.
+    pub requests: u32,
     /// Bid requests answered in it before this one.
     pub place: u32,
     /// What a request usually takes.

@@ -16,7 +16,7 @@ const FIRST: usize = 16;
 const SLOWEST: usize = FIRST;
 /// Where one is noted that may not be kept.
 const SPARE: usize = FIRST + 1;
-/// Turns that are remembered. A request is answered in the turn that reads it, or some turns later where many wait.
+/// Turns with requests that are remembered. A request is answered in the turn that reads it, or some turns later where many wait.
 const TURNS: usize = 32;
 
 /// Which requests are told, and to whom.
@@ -28,7 +28,7 @@ pub struct Tail {
     pub told: Sender<Late>,
 }
 
-/// A turn that is over.
+/// A turn that is over, and had requests or swapped snapshots.
 #[derive(Clone, Copy, Debug, Default)]
 struct Past {
     ended: Nanos,
@@ -54,6 +54,8 @@ pub struct FlightRecorder {
     /// Readings when the turn began, and when it ended if that is wanted.
     turn: [u64; 2],
     swap_ticks: Option<u64>,
+    /// When the turn before ended.
+    before: Nanos,
     past: [Past; TURNS],
     /// Of those, the last.
     last: usize,
@@ -74,6 +76,7 @@ impl FlightRecorder {
             ticks: 0,
             turn: [0; 2],
             swap_ticks: None,
+            before: Nanos(0),
             past: [Past::default(); TURNS],
             last: 0,
             lost: 0,
@@ -112,9 +115,11 @@ impl FlightRecorder {
     pub fn end(&mut self, exchange: Option<ExchangeId>, bytes: usize, arrived: Nanos, framed: Nanos, parked_ns: u64) {
         let (began, done, ended) = (self.ticks, clock::ticks(), self.ended);
         self.ticks = done;
+        let place = self.noted;
         let slot = &mut self.slots[self.slot];
-        let (place, bytes) = (self.noted, bytes as u32);
-        *slot = Flight { exchange, ended, bytes, arrived, framed, parked_ns, place, began, done, stamps: slot.stamps };
+        (slot.exchange, slot.ended, slot.bytes, slot.place) = (exchange, ended, bytes as u32, place);
+        (slot.arrived, slot.framed, slot.parked_ns) = (arrived, framed, parked_ns);
+        (slot.began, slot.done) = (began, done);
         if self.slot == SPARE && (place as usize == FIRST || slot.took() > self.slots[SLOWEST].took()) {
             self.slots.swap(SLOWEST, SPARE);
         }
@@ -140,13 +145,17 @@ impl FlightRecorder {
     /// The same, once the kernel was asked what it counted if there is anything to be told.
     #[inline]
     pub fn end_turn(&mut self, round: &Round, late: u64, witness: &Witness) {
-        let before = self.past[self.last].ended;
+        let before = self.before;
         let Round { woke, ended, requests, usual_ns, .. } = *round;
         let (ticks, refused) = (self.turn, self.refused);
-        let turn = Turn { before, woke, ended, ticks, requests, refused, usual_ns, cpu: usize::MAX };
+        let turn = Turn { before, woke, ended, ticks, requests: self.noted, refused, usual_ns, cpu: usize::MAX };
         let swap_ns = self.swap_ticks.take().map(|took| turn.at(ticks[0] + took).since(woke));
-        self.last = (self.last + 1) % TURNS;
-        self.past[self.last] = Past { ended, requests, swap_ns };
+        // A turn without either tells nothing.
+        if requests > 0 || swap_ns.is_some() {
+            self.last = (self.last + 1) % TURNS;
+            self.past[self.last] = Past { ended, requests, swap_ns };
+        }
+        self.before = ended;
         if late > 0 || refused > 0 {
             self.tell(turn, late, witness);
         }
@@ -186,7 +195,8 @@ impl FlightRecorder {
         }
     }
 
-    /// Requests framed since one arrived; and whether a snapshot was swapped in meanwhile, or in the turn before.
+    /// Requests framed since one arrived; and whether a snapshot was swapped in meanwhile, or since the last turn with requests before
+    /// that: whoever comes first after a swap finds everything cold.
     fn since(&self, arrived: Nanos) -> (u64, Option<u64>) {
         let (mut requests, mut swap_ns) = (0, None);
         for back in 0..TURNS {
@@ -301,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_swap_is_told_to_those_of_its_turn_and_the_next() {
+    fn a_swap_is_told_to_those_of_its_turn_and_who_comes_next() {
         let mut core = Core::new(64);
         core.recorder.swapped(clock::ticks());
         for (turn, swapped) in [(1, true), (2, true), (3, false)] {
@@ -309,11 +319,17 @@ mod tests {
             let told = core.turn(from, from + 2_000, &[from]);
             assert_eq!(told[0].swap_ns.is_some(), swapped, "turn {turn}");
         }
-        // It came before the swap, and waited.
+        // In a turn without requests, and many of those after it.
         core.recorder.swapped(clock::ticks());
-        assert_eq!(core.turn(50_000, 51_000, &[50_900]), []);
-        assert_eq!(core.turn(51_000, 51_500, &[]), []);
-        assert!(core.turn(51_500, 52_000, &[50_950])[0].swap_ns.is_some());
+        (0..3 * TURNS as u64).for_each(|turn| assert_eq!(core.turn(50_000 + turn, 50_001 + turn, &[]), []));
+        let told = core.turn(60_000, 61_500, &[60_000]);
+        assert!(told[0].swap_ns.is_some() && told[0].turn.before == at(50_000 + 3 * TURNS as u64));
+        // It came before the swap, and waited.
+        core.turn(70_000, 70_100, &[70_000]);
+        core.recorder.swapped(clock::ticks());
+        assert_eq!(core.turn(71_000, 71_100, &[71_000]), []);
+        assert_eq!(core.turn(71_200, 71_300, &[71_200]), []);
+        assert!(core.turn(71_500, 72_000, &[70_950])[0].swap_ns.is_some());
     }
 
     #[test]

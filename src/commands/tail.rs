@@ -98,7 +98,11 @@ impl fmt::Display for Page<'_> {
         let View { threshold_us, counts, requests } = self.view;
         let all: u64 = counts.values().sum();
         let of = self.by.map_or(String::new(), |cause| format!(" for {}", cause.label()));
-        writeln!(f, "{all} requests took {threshold_us} us or longer{of} since the start; {} are kept", requests.len())?;
+        writeln!(
+            f,
+            "{all} requests took {threshold_us} us or longer{of} since the start; {} are kept",
+            requests.len()
+        )?;
         let mut causes: Vec<(Cause, u64)> =
             Cause::ALL.iter().filter_map(|&cause| Some((cause, *counts.get(cause.label())?))).collect();
         causes.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
@@ -106,7 +110,8 @@ impl fmt::Display for Page<'_> {
             let mut of: Vec<&Request> = requests.iter().filter(|request| request.cause == cause.label()).collect();
             of.sort_by(|one, other| other.latency_us.total_cmp(&one.latency_us));
             let share = count as f64 * 100.0 / all as f64;
-            let worst = of.first().map_or(String::new(), |worst| format!(", the longest kept {}", Span(worst.latency_us)));
+            let worst =
+                of.first().map_or(String::new(), |worst| format!(", the longest kept {}", Span(worst.latency_us)));
             writeln!(f, "\n{:<13}{count} ({share:.1} %){worst}", cause.label())?;
             writeln!(f, "{:13}{}", "", cause.advice())?;
             for request in of.into_iter().take(self.limit) {

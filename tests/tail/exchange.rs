@@ -13,8 +13,6 @@ use corebid::lab;
 use crate::support::client::{Client, http};
 use crate::support::request;
 
-/// Connections. Each has one request at a time.
-const CONNECTIONS: u64 = 8;
 /// Between an answer and the next request of its connection.
 const PAUSE: Duration = Duration::from_millis(6);
 
@@ -39,8 +37,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins to ask, from this CPU.
-    pub fn begin(address: SocketAddr, cpu: usize) -> Exchange {
+    /// Begins to ask, from this CPU, on so many connections. Each has one request at a time.
+    pub fn begin(address: SocketAddr, cpu: usize, connections: u64) -> Exchange {
         let over = Arc::new(AtomicBool::new(false));
         let ask = |connection| {
             let over = over.clone();
@@ -49,7 +47,7 @@ impl Exchange {
                 ask_on(Client::connect(address).unwrap(), connection, &over)
             })
         };
-        let asking = (0..CONNECTIONS).map(ask).collect();
+        let asking = (0..connections).map(ask).collect();
         Exchange { over, asking }
     }
 

@@ -10,8 +10,7 @@ causes! {
     Cause;
     /// The ring to the reconciliation core had no room for its bid. This takes no time, it takes the bid.
     Ring "ring";
-    /// A snapshot was swapped in, in its turn or the one before: the swap, and what the core did beyond the usual with what it
-    /// left cold.
+    /// A snapshot was swapped in since the request before it: the swap, and what the thread did with what it left cold.
     Swap "swap";
     /// It waited for its user's profile.
     Miss "miss";
@@ -25,13 +24,13 @@ causes! {
     Steal "steal";
     /// Interrupts, beyond what the CPU had of them before.
     Irq "irq";
-    /// The thread waited for a page on a disk.
+    /// The thread waited for a page on a disk, or was at work to get it.
     MajorFault "major_fault";
     /// The thread made pages appear that were in memory, or need no disk; at what one takes on this machine.
     MinorFaults "minor_faults";
-    /// The thread ran, for longer than its requests usually take: a stage of this request or of another in its turn.
+    /// The thread ran: a stage of this request took long, or one of another in its turn took longer than it usually does.
     Own "own";
-    /// The requests in hand since it arrived, at what one usually takes: load.
+    /// The other requests in hand since it arrived, at what one usually takes: load.
     Queue "queue";
     /// The thread neither ran nor could have: it was stopped, or blocked in the kernel, or stolen in less than 10 ms.
     Off "off_cpu";
@@ -69,7 +68,8 @@ impl Shares {
     /// Of a request, on a machine of which this is known, where a fault that needs no disk takes `fault_ns`.
     pub fn of(late: &Late, machine: Machine, fault_ns: u64) -> Shares {
         let length_ns = late.length_ns();
-        let work_ns = late.requests.saturating_mul(late.turn.usual_ns);
+        // What it took itself is nobody's load.
+        let work_ns = late.requests.saturating_sub(1).saturating_mul(late.turn.usual_ns);
         let split = stall::Shares::split(length_ns, work_ns, late.spent, machine).0;
         let of = |cause: stall::Cause| split[cause as usize];
         let mut shares = Shares::default();
@@ -100,8 +100,9 @@ impl Shares {
         if late.swap_ns.is_some() {
             give(&mut own, Cause::Swap, u64::MAX);
         }
-        let faults = late.spent.map_or(0, |spent| spent.minor_faults);
-        give(&mut own, Cause::MinorFaults, faults.saturating_mul(fault_ns));
+        let (major, minor) = late.spent.map_or((0, 0), |spent| (spent.major_faults, spent.minor_faults));
+        give(&mut own, Cause::MajorFault, major.saturating_mul(MAJOR_FAULT_NS));
+        give(&mut own, Cause::MinorFaults, minor.saturating_mul(fault_ns));
         give(&mut own, Cause::Own, u64::MAX);
         shares
     }
@@ -117,6 +118,10 @@ impl Shares {
         causes.rev().max_by_key(|&cause| self.0[cause as usize]).expect("there are causes")
     }
 }
+
+/// What a thread is taken to run for in a fault that waits for a disk, ns: it asks for some hundred kilobytes around the page, and
+/// finds them a place.
+const MAJOR_FAULT_NS: u64 = 300_000;
 
 /// What a fault that needs no disk takes on this machine, ns: some pages are made to appear, on the calling thread.
 pub fn fault_ns() -> u64 {
@@ -173,6 +178,7 @@ mod tests {
             (spent(ran), Machine { interrupted_ns: 20 * MS, ..none }, Cause::Irq),
             (spent(Spent { suspended_ns: 19 * MS, ..Spent::default() }), none, Cause::Suspend),
             (spent(Spent { major_faults: 40, ran_ns: MS, ..Spent::default() }), none, Cause::MajorFault),
+            (spent(Spent { major_faults: 50, ..ran }), none, Cause::MajorFault),
             (spent(Spent { minor_faults: 15_000, ..ran }), none, Cause::MinorFaults),
             (spent(ran), none, Cause::Own),
             (Late { swap_ns: Some(900), ..spent(ran) }, none, Cause::Swap),

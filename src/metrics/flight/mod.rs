@@ -82,7 +82,7 @@ pub struct Flight {
     pub exchange: Option<ExchangeId>,
     /// How it ended.
     pub ended: Ended,
-    /// Length of its body as it was sent, bytes.
+    /// Length of its body as it was sent, bytes; unpacked, if it was parked.
     pub bytes: u32,
     /// The earliest moment at which it may have come.
     pub arrived: Nanos,
@@ -119,8 +119,8 @@ pub struct Turn {
     pub ended: Nanos,
     /// [`crate::clock::ticks`] when it began and when it ended.
     pub ticks: [u64; 2],
-    /// Requests framed in it.
-    pub requests: u64,
+    /// Bid requests answered in it.
+    pub requests: u32,
     /// Bids for which the ring to the reconciliation core had no room.
     pub refused: u64,
     /// How long a request usually takes, ns.
@@ -151,9 +151,9 @@ pub struct Late {
     pub flight: Flight,
     /// The turn in which it was answered.
     pub turn: Turn,
-    /// Requests framed since it arrived, those of its turn included.
+    /// Requests decided since it arrived, those of its turn included; not those that were too old to be read.
     pub requests: u64,
-    /// A snapshot was swapped in since the turn before it arrived; this took so long, ns.
+    /// A snapshot was swapped in since it arrived, or since the last turn with requests before that; this took so long, ns.
     pub swap_ns: Option<u64>,
     /// The longest stage of any request in its turn, that request's place, and how long it was there, ticks.
     pub slowest: Option<(u32, Stage, u64)>,

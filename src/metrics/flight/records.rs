@@ -1,4 +1,4 @@
-//! The late requests of each core: how many by cause, the last ones, and the longest of the last minutes.
+//! The late requests of each core: how many by cause, the last ones, and of each cause the longest of the last minutes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -55,7 +55,8 @@ struct Core {
 struct Kept {
     told: u64,
     last: VecDeque<Record>,
-    longest: Longest<Record>,
+    /// By main cause: one that is frequent is not to hide the others.
+    longest: [Longest<Record>; Cause::COUNT],
 }
 
 /// The late requests of all cores, as others read them.
@@ -77,7 +78,7 @@ impl Records {
     pub fn kept(&self, now: Nanos) -> Vec<Vec<Record>> {
         let of = |core: &Core| {
             let mut kept = core.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut records: Vec<Record> = kept.longest.rows(now);
+            let mut records: Vec<Record> = kept.longest.iter_mut().flat_map(|longest| longest.rows(now)).collect();
             records.extend(&kept.last);
             records.sort_by_key(|record| std::cmp::Reverse(record.id));
             records.dedup_by_key(|record| record.id);
@@ -97,7 +98,7 @@ impl Records {
         let mut kept = core.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.told += 1;
         let record = Record { id: kept.told, answered, late, shares, cause };
-        kept.longest.push(record);
+        kept.longest[cause as usize].push(record);
         if kept.last.len() == LAST {
             kept.last.pop_front();
         }
@@ -144,6 +145,7 @@ mod tests {
         let records = Records::of(2);
         let now = Now { boot: Nanos(1_000 * Nanos::SECOND), wall: UnixMillis(5_000_000) };
         records.note(1, late(999, 500, 3), Machine::default(), 500, now);
+        records.note(1, Late { spent: None, ..late(999, 1, 0) }, Machine::default(), 500, now);
         for _ in 0..2 * LAST {
             records.note(1, late(1_000, 2, 0), Machine::default(), 500, now);
         }
@@ -152,8 +154,10 @@ mod tests {
         assert!(kept[1].is_sorted_by(|one, other| one.id > other.id), "each once, the last first");
         let longest = kept[1].last().unwrap();
         assert_eq!((longest.id, longest.late.length_ns() / Nanos::MS, longest.answered.0), (1, 500, 4_999_000));
-        assert_eq!(kept[1][0].id, 1 + 2 * LAST as u64);
-        assert!(kept[1].len() > LAST && kept[1][LAST - 1].id == 2 + LAST as u64);
+        assert_eq!(kept[1][0].id, 2 + 2 * LAST as u64);
+        assert!(kept[1].len() > LAST && kept[1][LAST - 1].id == 3 + LAST as u64);
+        let unknown = kept[1].iter().find(|record| record.cause == Cause::Unknown);
+        assert_eq!(unknown.map(|record| record.id), Some(2), "shorter than all others, and the longest of its cause");
         assert_eq!(records.count(1, Cause::RunDelay), 4 + 2 * LAST as u64);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Metrics(records)));

@@ -100,6 +100,8 @@ impl Shares {
         // What is left, the thread ran or was off its CPU. The kernel leaves stolen time out of the first.
         let mut ran = spent.ran_ns.saturating_sub(work).min(left);
         let mut off = left - ran;
+        // Where a thread that is throttled is not kept waiting, it is kept off its CPU.
+        take(&mut off, Cause::Throttle, machine.throttled_ns - throttled);
         take(&mut off, Cause::Steal, machine.stolen_ns);
         // Most kernels count interrupts as time of the thread they interrupt.
         let interrupted = machine.interrupted_ns;
