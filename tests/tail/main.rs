@@ -257,7 +257,7 @@ fn pages_that_were_taken_away_are_named() {
     // On a disk, as programs are.
     let folder = Folder::within(Path::new(env!("CARGO_TARGET_TMPDIR")), "tail-pages");
     let program = pages::copy(Path::new(corebid().get_program()), &folder.path("corebid"));
-    let bidder = bidder(&folder, cpus, 1_000, "[process]\nmlock = \"off\"\n", first(&program));
+    let bidder = bidder(&folder, cpus, 500, "[process]\nmlock = \"off\"\n", first(&program));
     let (exchange, mut told, mut seen) = (Exchange::begin(bidder.address, cpus.1, 8), Told::default(), Vec::new());
     for _ in 0..15 {
         thread::sleep(Duration::from_millis(50));
