@@ -59,7 +59,7 @@ pub struct FlightRecorder {
     past: [Past; TURNS],
     /// Of those, the last.
     last: usize,
-    /// Requests that took too long and found the ring full.
+    /// Requests that took too long and were told to nobody.
     lost: u64,
 }
 
@@ -162,7 +162,7 @@ impl FlightRecorder {
         (self.noted, self.refused) = (0, 0);
     }
 
-    /// Requests that took too long, and were told to nobody for want of room.
+    /// Requests that took too long and were told to nobody: the ring was full, or others of their turn were kept in their place.
     pub fn lost(&self) -> u64 {
         self.lost
     }
@@ -179,6 +179,9 @@ impl FlightRecorder {
         // Those that are not kept are counted with the last that is.
         let unkept = late.saturating_sub(of(&is_late));
         let mut left = of(&is_told);
+        if left == 0 {
+            self.lost += unkept;
+        }
         for at in 0..kept {
             let flight = self.slots[at];
             if !is_told(&flight) {
@@ -308,6 +311,15 @@ mod tests {
             assert_eq!(places[FIRST..], [70]);
             assert!(told.iter().all(|late| late.slowest.is_some_and(|(place, ..)| place == 70)));
         }
+    }
+
+    #[test]
+    fn one_that_is_late_among_many_that_are_not_is_told_or_counted_as_lost() {
+        let mut core = Core::new(64);
+        let mut arrived = [4_900; 30];
+        arrived[29] = 3_000;
+        let told = core.turn(4_900, 5_000, &arrived);
+        assert_eq!(told.len() as u64 + core.recorder.lost(), 1);
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub struct CoreMetrics {
     pub stalled_requests: Counter,
     /// Long turns that found their ring full.
     pub stalls_lost: Counter,
-    /// Bid requests that took too long and found the ring full.
+    /// Bid requests that took too long and are not explained, because there were too many.
     pub tail_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
