@@ -147,7 +147,7 @@ impl Meter {
             kept_ns: self.kept_ns,
             requests: self.work.requests - self.before.requests,
             // Framed, and answered.
-            usual_ns: 2 * self.usual >> FRACTION,
+            usual_ns: (2 * self.usual) >> FRACTION,
         }
     }
 
