@@ -233,18 +233,14 @@ impl<'a, 's> Document<'a, 's> {
     #[inline(always)]
     fn field<const N: usize, const LONG: bool>(&self, key: Token, keys: &Keys<N, LONG>) -> usize {
         let name = self.between_quotes(key);
-        if self.may_be_escaped(key, name) && name.contains(&b'\\') {
-            let mut buffer = [0; LONGEST_KEY];
-            return match (Text { raw: name, escaped: true }).unescape(&mut buffer) {
-                Some(name) => keys.find(Name::of(name), name),
-                None => N,
-            };
-        }
         let start = self.start(key) + 1;
-        match self.body.get(start..start + 8) {
-            Some(word) => keys.find(Name::read(word, name), name),
-            None => keys.find(Name::of(name), name),
-        }
+        let end = start + name.len();
+        let found = match (self.body.get(start..start + 8), self.body.get(end.wrapping_sub(8)..end)) {
+            (Some(first), Some(last)) => keys.find(Name::read(first, last, name.len()), name),
+            _ => keys.find_at_the_edge(name),
+        };
+        // What is asked for has no backslash in it, so that what has one is known by now, or not as it stands.
+        if self.may_be_escaped(key, name) && found == N { keys.find_escaped(name) } else { found }
     }
 }
 
@@ -268,13 +264,13 @@ struct Name {
 }
 
 impl Name {
+    /// By the eight bytes from its beginning and the eight to its end, of which some may be of its neighbours.
     #[inline(always)]
-    fn read(word: &[u8], name: &[u8]) -> Name {
-        let first = u64::from_le_bytes(*word.first_chunk().expect("eight bytes"));
-        match name.last_chunk() {
-            Some(last) => Name { first, last: u64::from_le_bytes(*last), length: name.len() },
-            None => Name { first: first & !(u64::MAX << (8 * name.len())), last: 0, length: name.len() },
-        }
+    fn read(first: &[u8], last: &[u8], length: usize) -> Name {
+        let word = |bytes: &[u8]| u64::from_le_bytes(*bytes.first_chunk().expect("eight bytes"));
+        let shorter = !(u64::MAX << (8 * (length & 7)));
+        let (of_first, of_last) = if length < 8 { (shorter, 0) } else { (u64::MAX, u64::MAX) };
+        Name { first: word(first) & of_first, last: word(last) & of_last, length }
     }
 
     const fn of(name: &[u8]) -> Name {
@@ -367,5 +363,26 @@ impl<const N: usize, const LONG: bool> Keys<N, LONG> {
         let same = (known.first ^ name.first) | (known.last ^ name.last) | (known.length ^ name.length) as u64 == 0;
         let exactly = same && (!LONG || text.len() <= TOLD_APART || text == self.texts[candidate].as_bytes());
         if exactly { candidate } else { N }
+    }
+
+    /// The same for a name with less than a word of the document before its end or after its beginning.
+    #[cold]
+    #[inline(never)]
+    fn find_at_the_edge(&self, name: &[u8]) -> usize {
+        self.find(Name::of(name), name)
+    }
+
+    /// The same for a name that may have escapes in it.
+    #[cold]
+    #[inline(never)]
+    fn find_escaped(&self, name: &[u8]) -> usize {
+        if memchr::memchr(b'\\', name).is_none() {
+            return N;
+        }
+        let mut buffer = [0; LONGEST_KEY];
+        match (Text { raw: name, escaped: true }).unescape(&mut buffer) {
+            Some(name) => self.find(Name::of(name), name),
+            None => N,
+        }
     }
 }
