@@ -36,6 +36,8 @@ impl Cgroup {
         fs::create_dir(folder)?;
         let cgroup = Cgroup { folder: folder.to_owned(), quota: ("cpu.cfs_quota_us", "-1"), undo: None };
         fs::write(folder.join("cpu.cfs_period_us"), PERIOD.as_micros().to_string())?;
+        // Before others, while it may run.
+        fs::write(folder.join("cpu.shares"), "100000")?;
         Ok(cgroup)
     }
 
@@ -48,7 +50,7 @@ impl Cgroup {
         let undo = (!has_cpu).then_some(control);
         let cgroup = Cgroup { folder: folder.to_owned(), quota: ("cpu.max", "max"), undo };
         fs::create_dir(folder)?;
-        fs::metadata(folder.join("cpu.max"))?;
+        fs::write(folder.join("cpu.weight"), "10000")?;
         Ok(cgroup)
     }
 
