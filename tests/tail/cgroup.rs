@@ -11,7 +11,7 @@ use crate::support::process::corebid;
 /// The shortest time over which a quota is kept that leaves long gaps.
 const PERIOD: Duration = Duration::from_millis(100);
 
-pub struct Cgroup {
+pub(crate) struct Cgroup {
     folder: PathBuf,
     /// The file that holds the quota, and how no quota is said there.
     quota: (&'static str, &'static str),
@@ -21,7 +21,7 @@ pub struct Cgroup {
 
 impl Cgroup {
     /// Nothing, and a word why, where there is no right to make one.
-    pub fn make() -> Option<Cgroup> {
+    pub(crate) fn make() -> Option<Cgroup> {
         let name = format!("corebid-tail-{}", std::process::id());
         let (first, second) = (Path::new("/sys/fs/cgroup/cpu"), Path::new("/sys/fs/cgroup"));
         let made = if first.join("cpu.cfs_quota_us").exists() || first.join("cgroup.procs").exists() {
@@ -55,7 +55,7 @@ impl Cgroup {
     }
 
     /// The program under test, in it.
-    pub fn corebid(&self) -> Command {
+    pub(crate) fn corebid(&self) -> Command {
         let program = corebid();
         let mut command = Command::new("sh");
         command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.folder.join("cgroup.procs"));
@@ -64,7 +64,7 @@ impl Cgroup {
     }
 
     /// Lets it run for so long in each period, or always.
-    pub fn limit(&self, quota: Option<Duration>) {
+    pub(crate) fn limit(&self, quota: Option<Duration>) {
         let (file, none) = self.quota;
         let quota = quota.map_or(none.to_owned(), |quota| quota.as_micros().to_string());
         fs::write(self.folder.join(file), quota).unwrap();

@@ -18,27 +18,27 @@ const PAUSE: Duration = Duration::from_millis(6);
 
 /// One request, by `CLOCK_BOOTTIME`.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    pub sent: u64,
-    pub answered: u64,
+pub(crate) struct Asked {
+    pub(crate) sent: u64,
+    pub(crate) answered: u64,
 }
 
 impl Asked {
     /// For how long of that it was under way, ns.
-    pub fn overlap(&self, time: &Range<u64>) -> u64 {
+    pub(crate) fn overlap(&self, time: &Range<u64>) -> u64 {
         self.answered.min(time.end).saturating_sub(self.sent.max(time.start))
     }
 }
 
 /// An exchange that asks until it is told to end.
-pub struct Exchange {
+pub(crate) struct Exchange {
     over: Arc<AtomicBool>,
     asking: Vec<JoinHandle<Vec<Asked>>>,
 }
 
 impl Exchange {
     /// Begins to ask, from this CPU, on so many connections. Each has one request at a time.
-    pub fn begin(address: SocketAddr, cpu: usize, connections: u64) -> Exchange {
+    pub(crate) fn begin(address: SocketAddr, cpu: usize, connections: u64) -> Exchange {
         let over = Arc::new(AtomicBool::new(false));
         let ask = |connection| {
             let over = over.clone();
@@ -52,7 +52,7 @@ impl Exchange {
     }
 
     /// Ends it; says what it asked.
-    pub fn end(mut self) -> Vec<Asked> {
+    pub(crate) fn end(mut self) -> Vec<Asked> {
         self.over.store(true, Ordering::Relaxed);
         self.asking.drain(..).flat_map(|asking| asking.join().unwrap()).collect()
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A program of its own, which nobody else runs: pages that others have mapped stay.
-pub fn copy(program: &Path, to: &Path) -> Command {
+pub(crate) fn copy(program: &Path, to: &Path) -> Command {
     fs::copy(program, to).unwrap();
     // What is not on the disk yet stays, too.
     File::open(to).unwrap().sync_all().unwrap();
@@ -17,7 +17,7 @@ pub fn copy(program: &Path, to: &Path) -> Command {
 }
 
 /// Takes all pages away that a process has of a file (`process_madvise`, `MADV_PAGEOUT`). They are on the disk.
-pub fn take_away(process: u32, file: &Path) -> io::Result<()> {
+pub(crate) fn take_away(process: u32, file: &Path) -> io::Result<()> {
     // SAFETY: no pointer is passed.
     let process_fd = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
     if process_fd < 0 {
@@ -42,7 +42,7 @@ pub fn take_away(process: u32, file: &Path) -> io::Result<()> {
 }
 
 /// Page faults of the bid core's thread that waited for a disk (proc_pid_stat(5)).
-pub fn major_faults(process: u32) -> u64 {
+pub(crate) fn major_faults(process: u32) -> u64 {
     for task in fs::read_dir(format!("/proc/{process}/task")).unwrap().map(Result::unwrap) {
         let stat = fs::read_to_string(task.path().join("stat")).unwrap();
         let (name, rest) = stat.rsplit_once(") ").unwrap();
