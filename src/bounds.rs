@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::ingress;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::flight;
 use crate::metrics::stalls;
 use crate::profile::count::Count;
 use crate::profile::fetched::Fetched;
@@ -91,6 +92,7 @@ impl Bound {
                     + limits::ORDERS * size_of::<Order>()
                     + stalls::CROSSING * size_of::<stalls::Long>()
                     + limits::CAPTURE_RING
+                    + flight::CROSSING * size_of::<flight::Late>()
                     + when(config.audit.file.is_some(), limits::AUDITED * size_of::<Treated>())
                     + when(config.training.dir.is_some(), limits::ROWS * size_of::<Row>()),
             ),

@@ -16,6 +16,7 @@ pub mod shading;
 pub mod supply;
 pub mod audit;
 pub mod score;
+pub mod tail;
 pub mod training;
 pub mod dynamodb;
 pub mod process;
@@ -38,6 +39,7 @@ pub use profiles::Profiles;
 pub use score::Score;
 pub use stores::Stores;
 pub use supply::Supply;
+pub use tail::Tail;
 pub use training::Training;
 
 /// All of the configuration.
@@ -67,6 +69,9 @@ pub struct Config {
     /// `[score]`.
     #[serde(default)]
     pub score: Score,
+    /// `[tail]`.
+    #[serde(default)]
+    pub tail: Tail,
     /// `[training]`.
     #[serde(default)]
     pub training: Training,
@@ -297,6 +302,7 @@ impl Config {
         self.training.validate()?;
         self.supply.validate(&self.exchanges)?;
         self.score.validate()?;
+        self.tail.validate()?;
         self.stores.validate()?;
         self.process.validate()?;
         self.ingress.as_ref().map_or(Ok(()), |ingress| ingress.validate(&self.server))?;
@@ -344,6 +350,7 @@ impl Config {
             supply: Supply::default(),
             audit: Audit::default(),
             score: Score::default(),
+            tail: Tail::default(),
             training: Training::default(),
             stores: Stores::default(),
             process: Process::default(),
@@ -489,6 +496,7 @@ name = "generic"
             ("[data]", "[edge]\nvelocity = { per_user = 1, seconds = 3601 }\n[data]", "edge.velocity.seconds 3601"),
             ("[data]", "[edge]\nformats = [\"popup\"]\n[data]", "popup"),
             ("[data]", "[profiles]\nfetch_budget_us = 7001\n[data]", "profiles.fetch_budget_us 7001"),
+            ("[data]", "[tail]\nthreshold_us = 0\n[data]", "tail.threshold_us 0"),
             ("[data]", "[profiles]\non_miss = \"guess\"\n[data]", "guess"),
             ("[data]", "[edge]\nformats = []\n[data]", "edge.formats is empty"),
             ("[[exchange]]\nname = \"generic\"", "", "exchange"),

@@ -28,6 +28,7 @@ use crate::audit;
 use crate::bid::alarm::Panel;
 use crate::bid::audit::Auditor;
 use crate::bid::busy::BusyWork;
+use crate::bid::flight::Tail;
 use crate::bid::miss;
 use crate::bid::net::Listener;
 use crate::bid::server::{CoreNet, Counters, run_core};
@@ -48,9 +49,10 @@ use crate::metrics::arms::{self, Arms};
 use crate::metrics::clock::Steps;
 use crate::metrics::core::CoreMetrics;
 use crate::metrics::exchanges::Exchanges;
+use crate::metrics::flight;
 use crate::metrics::render::{Cores, Reconciliation};
 use crate::metrics::stalls;
-use crate::metrics::stalls::watch::Watch;
+use crate::metrics::stalls::watch::{Told, Watch};
 use crate::profile::count::Delta;
 use crate::profile::erase::{self, Erase};
 use crate::profile::keyfile::{self, KeyFile};
@@ -301,8 +303,10 @@ impl Reserved {
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
             let (debug_header, busy_work) = (server.debug_header, busy_work.clone());
-            let (stalls, told) = spsc::ring(stalls::CROSSING);
-            stalls_ends.push(told);
+            let (stalls, rounds) = spsc::ring(stalls::CROSSING);
+            let (told, late) = spsc::ring(flight::CROSSING);
+            stalls_ends.push(Told { rounds, late });
+            let tail = Tail { threshold_ns: config.tail.threshold_ns(), told };
             let (capture_orders, ordered) = spsc::ring(crate::limits::CAPTURE_ORDERS);
             let (copying, copies) = spsc::ring(crate::limits::CAPTURE_RING);
             captures_ends.push((capture_orders, copies));
@@ -312,7 +316,8 @@ impl Reserved {
                 ok: server.health_ok,
                 not_ready: server.health_not_ready,
             };
-            let fittings = Fittings { orders, arriving, retired, stores, stalls, tap, health, debug_header, busy_work };
+            let fittings =
+                Fittings { orders, arriving, retired, stores, stalls, tap, tail, health, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -423,6 +428,7 @@ impl Reserved {
         let housekeeping = topology.housekeeping(&Topology::allowed());
         let watch = Watch::start(stalls_ends, housekeeping).map_err(failed)?;
         registry.register_collector(Box::new(stalls::watch::Metrics(watch.stalls.clone())));
+        registry.register_collector(Box::new(flight::records::Metrics(watch.records.clone())));
         let mut stores = None;
         if let Some(start) = start_stores {
             let spreading = Arc::new(Spreading::default());
@@ -472,6 +478,8 @@ impl Reserved {
             cores: metrics.clone(),
             paths,
             stalls: watch.stalls.clone(),
+            tail: watch.records.clone(),
+            tail_threshold_us: config.tail.threshold_us,
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),

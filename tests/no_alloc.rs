@@ -27,6 +27,7 @@ use corebid::launch::{Launch, Node};
 use corebid::limits;
 use corebid::market::corpus;
 use corebid::metrics::core::CoreMetrics;
+use corebid::metrics::flight::Stamps;
 use corebid::secrets::Key;
 use corebid::shading::Arm;
 use corebid::snapshot::data::{Data, Source};
@@ -259,7 +260,7 @@ fn a_decision_allocates_nothing() {
                         let bid = u32::from(matches!(bench.handle_with(ask, &mut Blind).0, Outcome::Bid { .. }));
                         bids += bid;
                         verified += if exchange == "strict" { bid } else { 0 };
-                        bench.handle_with(ask, &mut StageTimer::new(metrics));
+                        bench.handle_with(ask, &mut StageTimer::new(metrics, &mut Stamps::default()));
                     }
                 }
             });

@@ -8,6 +8,7 @@ pub mod paths;
 pub mod record;
 pub mod rollout;
 pub mod stalls;
+pub mod tail;
 pub mod users;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::capture;
 use crate::clock;
 use crate::ingress::Control;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::flight::records::Records;
 use crate::metrics::stalls::watch::Stalls;
 use operator::Operator;
 use paths::Paths;
@@ -43,6 +45,10 @@ pub struct Observed {
     pub paths: Option<Paths>,
     /// What kept the bid cores from their loops.
     pub stalls: Stalls,
+    /// Bid requests that took too long.
+    pub tail: Records,
+    /// From how long on they did, us.
+    pub tail_threshold_us: u32,
     /// Where operators' commands go.
     pub operator: Option<Operator>,
     /// What erasing users takes.
@@ -73,6 +79,7 @@ pub fn router(observed: Arc<Observed>) -> Router {
         .route("/ready", get(ready))
         .route("/api/supply/paths", get(supply_paths))
         .route("/api/stalls", get(longest_stalls))
+        .route("/api/tail", get(tail::show))
         .route("/api/ingress", get(ingress::show))
         .route("/api/rollout", get(rollout::show))
         .merge(operator::routes())

@@ -41,6 +41,7 @@ pub mod train;
 pub mod ids;
 pub mod turn_book;
 pub mod busy;
+pub mod flight;
 pub mod user;
 mod pseudonym;
 pub mod probe;

@@ -11,6 +11,7 @@ use crate::bid::shade::Shade;
 use crate::bid::user::User;
 use crate::clock;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::flight::Stamps;
 use crate::metrics::stage::Stage;
 use crate::snapshot::supply::{Path, Verdict};
 use crate::snapshot::targeting::{Asked, Candidate};
@@ -104,13 +105,22 @@ pub struct Blind;
 
 impl Probe for Blind {}
 
+/// Notes when each stage is entered: a reading of the tick counter and a store.
+impl Probe for Stamps {
+    #[inline(always)]
+    fn enter(&mut self, stage: Stage) {
+        self.stamp(stage, clock::ticks());
+    }
+}
+
 /// One request in this many has its stages timed: a clock read costs about as much as a cheap stage.
 pub const SAMPLE: u32 = 256;
 
-/// Times the stages of a sampled request into the metrics.
+/// Times the stages of a sampled request into the metrics, and notes them as those of any other.
 #[derive(Debug)]
 pub struct StageTimer<'m> {
     metrics: &'m CoreMetrics,
+    stamps: &'m mut Stamps,
     current: Option<(Stage, Nanos)>,
     /// Rows that were scored.
     rows: usize,
@@ -118,13 +128,14 @@ pub struct StageTimer<'m> {
 
 impl<'m> StageTimer<'m> {
     /// A timer for one request.
-    pub fn new(metrics: &'m CoreMetrics) -> Self {
-        StageTimer { metrics, current: None, rows: 0 }
+    pub fn new(metrics: &'m CoreMetrics, stamps: &'m mut Stamps) -> Self {
+        StageTimer { metrics, stamps, current: None, rows: 0 }
     }
 }
 
 impl Probe for StageTimer<'_> {
     fn enter(&mut self, stage: Stage) {
+        self.stamps.enter(stage);
         let now = clock::boot();
         if let Some((left, since)) = self.current.replace((stage, now)) {
             self.metrics.stages[left as usize].record(now.since(since));

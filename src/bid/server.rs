@@ -130,6 +130,9 @@ pub trait Service {
         Class::default()
     }
 
+    /// A turn begins.
+    fn began(&mut self) {}
+
     /// The answers of this turn, if there were any, are ready for the kernel, which takes them with the wait that follows.
     fn submitted(&mut self, _now: Nanos) {}
 
@@ -314,6 +317,7 @@ impl<N: Net, S: Service> Server<N, S> {
         let late = self.meter.woke(self.now.boot);
         self.kept(late);
         self.desk.begin();
+        self.desk.service.began();
         self.desk.counters.turns += 1;
         self.desk.counters.rearmed = self.net.rearmed();
         self.desk.counters.turned_away = self.net.turned_away();

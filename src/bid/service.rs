@@ -3,19 +3,22 @@
 use crate::bid::audit::Auditor;
 use crate::bid::budget::Chances;
 use crate::bid::busy::BusyWork;
+use crate::bid::flight::{FlightRecorder, Tail};
 use crate::bid::miss::Ticket;
 use crate::bid::net::Class;
 use crate::bid::notices::Pending;
 use crate::bid::paper::{Heard, INVALID_RESPONSE};
-use crate::bid::probe::{Blind, SAMPLE, StageTimer};
+use crate::bid::probe::{SAMPLE, StageTimer};
 use crate::bid::response_rate::Rates;
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::tap::Tap;
 use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
+use crate::clock;
 use crate::config::exchange::OverQuota;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::flight::Ended;
 use crate::metrics::stalls::witness::Witness;
 use crate::metrics::stalls::{Long, Round};
 use crate::profile::count::Periods;
@@ -48,6 +51,8 @@ pub struct Bidder {
     metrics: &'static CoreMetrics,
     /// Bid requests that were answered in this turn.
     book: TurnBook,
+    /// The same, in case they took too long.
+    flights: FlightRecorder,
     /// Of the last request.
     class: Class,
     /// How many answers come too late, by exchange.
@@ -116,6 +121,8 @@ pub struct Fittings {
     pub stalls: Sender<Long>,
     /// Where requests are copied to while a capture is on.
     pub tap: Tap,
+    /// Where bid requests are told that took too long.
+    pub tail: Tail,
     /// What says whether it is well.
     pub health: Health,
     /// See [`Bidder`].
@@ -139,7 +146,7 @@ const FETCHED_PER_TURN: usize = 128;
 impl Bidder {
     /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, stalls, tap, health, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, tap, tail, health, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
         let rates = Rates::new(core.exchanges.iter().count());
         let pending = Pending::new();
@@ -156,7 +163,8 @@ impl Bidder {
             witness: Witness::open(stalls),
             tap,
             metrics,
-            book: TurnBook::new(),
+            book: TurnBook::new(tail.threshold_ns),
+            flights: FlightRecorder::new(tail),
             class: Class::default(),
             rates,
             health,
@@ -186,6 +194,7 @@ impl Bidder {
             self.tap.copy(arrived, token, exchange, request, self.metrics);
         }
         self.core.due = arrived.after(limits::DEADLINE_NS);
+        self.flights.begin();
         let served = match self.is_too_late(now, arrived, exchange) {
             Some(reason) => match self.no_bid(reason, request, out) {
                 Served::Done(length) => Served::Shed(length),
@@ -194,7 +203,7 @@ impl Bidder {
             None => self.decide(now, arrived, (token, exchange), path, request, out),
         };
         if served != Served::Parked {
-            self.note(exchange, arrived, now.boot, false);
+            self.note(exchange, request.body.len(), arrived, now.boot, None);
         }
         served
     }
@@ -207,11 +216,19 @@ impl Bidder {
         admit::in_time(now, arrived, self.book.service_ns(), limit_ns, &self.core.stalls).err()
     }
 
-    /// A bid request is answered.
+    /// A bid request of so many bytes is answered, after having waited for so long for its user if it did, ns.
     #[inline]
-    fn note(&mut self, exchange: Option<ExchangeId>, arrived: Nanos, framed: Nanos, parked: bool) {
-        let answered = Answered { exchange, arrived, framed, due: self.core.due, parked };
+    fn note(
+        &mut self,
+        exchange: Option<ExchangeId>,
+        bytes: usize,
+        arrived: Nanos,
+        framed: Nanos,
+        parked_ns: Option<u64>,
+    ) {
+        let answered = Answered { exchange, arrived, framed, due: self.core.due, parked: parked_ns.is_some() };
         self.book.answered(answered, &mut self.rates, self.metrics);
+        self.flights.end(exchange, bytes, arrived, framed, parked_ns.unwrap_or(0));
     }
 
     fn decide(
@@ -249,9 +266,9 @@ impl Bidder {
         self.until_sample -= 1;
         let outcome = if self.until_sample == 0 {
             self.until_sample = SAMPLE;
-            self.core.handle(now, ask, response, &mut StageTimer::new(self.metrics))
+            self.core.handle(now, ask, response, &mut StageTimer::new(self.metrics, self.flights.stamps()))
         } else {
-            self.core.handle(now, ask, response, &mut Blind)
+            self.core.handle(now, ask, response, self.flights.stamps())
         };
         if let Outcome::Parked(ticket) = outcome {
             self.core.misses.note(ticket, request.openrtb_version);
@@ -270,6 +287,7 @@ impl Bidder {
     fn bid_again(&mut self, now: Now, parked: Parked, out: &mut [u8]) -> Served {
         let Parked { exchange, framed, ticket, framing: Framing { persistence, debug, accepts_gzip }, .. } = parked;
         let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
+        self.flights.begin();
         let ask = kept.ask();
         let openrtb_version = kept.note();
         let (method, encoding) = (Method::Post, Encoding::Identity);
@@ -278,15 +296,15 @@ impl Bidder {
         let served = match Open::start(out, "application/json", persistence, openrtb_version) {
             None => self.no_bid(NoBidReason::NoRoom, request, out),
             Some(head) => {
-                let outcome = self.core.resume(now, &kept, &mut out[head.body()..], &mut Blind);
+                let outcome = self.core.resume(now, &kept, &mut out[head.body()..], self.flights.stamps());
                 let refusal =
                     refusal(&mut self.core, self.debug_header && request.debug, ask, outcome, &mut out[head.body()..]);
                 self.conclude(outcome, refusal, ask.exchange, request, &head, out)
             }
         };
-        let arrived = ask.arrived;
+        let (arrived, bytes) = (ask.arrived, ask.body.len());
         self.core.misses.give_back(kept);
-        self.note(exchange, arrived, framed, true);
+        self.note(exchange, bytes, arrived, framed, Some(now.boot.since(framed)));
         served
     }
 
@@ -304,6 +322,7 @@ impl Bidder {
         match outcome {
             Outcome::Bid { length, valid_until } => {
                 self.metrics.bids.add(1);
+                self.flights.ends(Ended::Bid);
                 let length = match self.pack(exchange, request, head, length, out) {
                     Some(packed) => packed,
                     None => head.finish(out, length),
@@ -313,6 +332,7 @@ impl Bidder {
             Outcome::NoBid(reason) => match refusal {
                 Some(length) => {
                     self.metrics.nobid(reason).add(1);
+                    self.flights.ends(Ended::NoBid(reason));
                     Served::Done(head.finish(out, length))
                 }
                 None => self.no_bid(reason, request, out),
@@ -371,8 +391,9 @@ impl Bidder {
     }
 
     #[inline]
-    fn no_bid(&self, reason: NoBidReason, request: &Request<'_>, out: &mut [u8]) -> Served {
+    fn no_bid(&mut self, reason: NoBidReason, request: &Request<'_>, out: &mut [u8]) -> Served {
         self.metrics.nobid(reason).add(1);
+        self.flights.ends(Ended::NoBid(reason));
         if reason == NoBidReason::Quota && self.is_told_of_quotas(request.path) {
             return done(answer::empty(out, Empty::TooManyRequests, request.persistence));
         }
@@ -528,6 +549,7 @@ impl Bidder {
         metrics.frequency_evictions.set(self.core.frequency.evictions());
         metrics.unfetched.set(self.core.misses.unfetched());
         metrics.stalls_lost.set(self.witness.lost());
+        metrics.tail_lost.set(self.flights.lost());
         metrics.audit_lost.set(self.core.auditor.as_ref().map_or(0, Auditor::lost));
         if let Some(log) = &self.core.row_log {
             metrics.training_lost.set(log.lost());
@@ -539,11 +561,13 @@ impl Bidder {
         while self.retired.has_room(1)
             && let Some(arrived) = self.arriving.take()
         {
+            let began = clock::ticks();
             let old = self.core.swap(arrived);
             self.metrics.swaps.add(1);
             if let Err(Refused(old)) = self.retired.offer(old) {
                 drop(old);
             }
+            self.flights.swapped(began);
         }
     }
 }
@@ -584,6 +608,11 @@ impl Service for Bidder {
     #[inline]
     fn class(&self) -> Class {
         self.class
+    }
+
+    #[inline]
+    fn began(&mut self) {
+        self.flights.begin_turn();
     }
 
     fn submitted(&mut self, now: Nanos) {
@@ -663,8 +692,11 @@ impl Service for Bidder {
 
     #[inline]
     fn turned(&mut self, round: &Round) {
+        let late = self.book.take_long();
+        let telling = self.flights.is_telling(late);
         self.metrics.turn.record(round.turn_ns());
-        self.witness.turned(round);
+        self.witness.turned(round, telling);
+        self.flights.end_turn(round, late, &self.witness);
     }
 
     fn wake_at(&self, now: Now) -> Nanos {

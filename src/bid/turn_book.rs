@@ -34,12 +34,22 @@ pub struct TurnBook {
     answers: Vec<(Answered, u64)>,
     /// How long a request took lately from being framed to its answer being on its way, ns; at most [`limits::QUEUE_NS`].
     service_ns: u64,
+    /// A request that took longer than this, from the earliest moment at which it may have come, is told of, ns.
+    long_ns: u64,
+    /// How many of this turn did.
+    long: u64,
 }
 
 impl TurnBook {
-    /// Nothing yet. Takes all its memory.
-    pub fn new() -> TurnBook {
-        TurnBook { answers: Vec::with_capacity(ENTRIES), service_ns: 0 }
+    /// Nothing yet. Takes all its memory. Requests that take `long_ns` or more are counted.
+    pub fn new(long_ns: u64) -> TurnBook {
+        TurnBook { answers: Vec::with_capacity(ENTRIES), service_ns: 0, long_ns, long: 0 }
+    }
+
+    /// How many requests took long, of those settled since this was last asked.
+    #[inline]
+    pub fn take_long(&mut self) -> u64 {
+        std::mem::take(&mut self.long)
     }
 
     /// A bid request was answered.
@@ -61,6 +71,9 @@ impl TurnBook {
         let (mut requests, mut sum) = (0, 0u64);
         for (Answered { exchange, arrived, framed, due, parked }, count) in self.answers.drain(..) {
             let service_ns = now.since(framed);
+            if now.since(arrived) >= self.long_ns {
+                self.long += count;
+            }
             metrics.queue.record_many(framed.since(arrived), count);
             metrics.service.record_many(service_ns, count);
             if let Some(exchange) = exchange {
@@ -87,7 +100,7 @@ impl TurnBook {
 
 impl Default for TurnBook {
     fn default() -> TurnBook {
-        TurnBook::new()
+        TurnBook::new(u64::MAX)
     }
 }
 
@@ -107,7 +120,7 @@ mod tests {
     #[test]
     fn queue_age_and_service_time_are_told_apart() {
         let metrics = CoreMetrics::new(false);
-        let (mut book, mut rates) = (TurnBook::new(), Rates::new(1));
+        let (mut book, mut rates) = (TurnBook::default(), Rates::new(1));
         for _ in 0..3 {
             book.answered(answered(0, 100), &mut rates, &metrics);
         }
@@ -121,9 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn those_that_took_long_are_counted() {
+        let metrics = CoreMetrics::new(false);
+        let (mut book, mut rates) = (TurnBook::new(1_000_000), Rates::new(1));
+        for (arrived, times) in [(0, 3), (50, 2), (51, 4)] {
+            (0..times).for_each(|_| book.answered(answered(arrived, 100), &mut rates, &metrics));
+        }
+        book.settle(at(1_050), &mut rates, &metrics);
+        assert_eq!((book.take_long(), book.take_long()), (5, 0));
+    }
+
+    #[test]
     fn every_answer_is_counted_once_however_many_there_are() {
         let metrics = CoreMetrics::new(false);
-        let (mut book, mut rates) = (TurnBook::new(), Rates::new(1));
+        let (mut book, mut rates) = (TurnBook::default(), Rates::new(1));
         for index in 0..10 * ENTRIES as u64 + 1 {
             book.answered(answered(index, index + 10), &mut rates, &metrics);
         }
@@ -135,7 +159,7 @@ mod tests {
     #[test]
     fn the_service_time_follows_the_last_turns_and_one_of_them_is_not_all() {
         let metrics = CoreMetrics::new(false);
-        let (mut book, mut rates) = (TurnBook::new(), Rates::new(1));
+        let (mut book, mut rates) = (TurnBook::default(), Rates::new(1));
         let mut turn = |book: &mut TurnBook, us| {
             book.answered(answered(0, 0), &mut rates, &metrics);
             book.settle(at(us), &mut rates, &metrics);

@@ -29,6 +29,7 @@ pub mod simulate;
 #[cfg(feature = "stores")]
 pub mod stores;
 pub mod supply;
+pub mod tail;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -95,6 +96,8 @@ enum Command {
     Resume(resume::Args),
     /// The second way in, for when the first is lost: open it, close it, see how it stands
     Ingress(ingress::Args),
+    /// The requests that took too long of late, by what took them
+    Tail(tail::Args),
     /// Give up the leases of a node that will not come back; recorded
     Retire(retire::Args),
     /// Forget a user: the key is destroyed, so that no copy can be read; recorded
@@ -165,6 +168,7 @@ pub fn run() -> ExitCode {
         Command::Stop(args) => resume::stop(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Ingress(args) => ingress::run(&args),
+        Command::Tail(args) => tail::run(&args),
         Command::Retire(args) => retire::run(&args),
         Command::Erase(args) => erase::run(&args),
     };

@@ -1,7 +1,7 @@
 //! A bid core on a bench: the production decision with leases that never end and nobody at the other end of its rings.
 //! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
 
-use crate::bid::probe::{Blind, Probe};
+use crate::bid::probe::Probe;
 use crate::bid::train::{Row, RowLog, Sample};
 use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
 use crate::clock;
@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::ids::ID_NS;
 use crate::limits;
 use crate::metrics::core::CoreMetrics;
+use crate::metrics::flight::Stamps;
 use crate::ring::message::Event;
 use crate::ring::spsc::{self, EventReceiver, Receiver};
 use crate::secrets::Key;
@@ -31,6 +32,8 @@ pub struct Bench {
     /// Bids until its clock moves on.
     until_later: u32,
     response: Box<[u8]>,
+    /// As every request of a bid core is noted.
+    stamps: Stamps,
 }
 
 /// Credit of every campaign: more than any run spends.
@@ -76,7 +79,8 @@ impl Bench {
             assert!(replaced.is_none(), "two campaigns in one slot");
         }
         let response = vec![0; limits::ANSWER_BUFFER].into();
-        Ok(Bench { core, events: receiver, rows, now, until_later: BIDS_AT_ONE_TIME, response })
+        let stamps = Stamps::default();
+        Ok(Bench { core, events: receiver, rows, now, until_later: BIDS_AT_ONE_TIME, response, stamps })
     }
 
     /// The time at which this bench stands, for a quarter of a million bids.
@@ -99,10 +103,11 @@ impl Bench {
         self.core.shades.learn(cell, curve);
     }
 
-    /// Decides, watched by nobody.
+    /// Decides, watched by nobody but by what notes every request.
     #[inline]
     pub fn handle(&mut self, ask: Ask<'_>) -> Outcome {
-        let outcome = self.core.handle(self.now, ask, &mut self.response, &mut Blind);
+        self.stamps.clear();
+        let outcome = self.core.handle(self.now, ask, &mut self.response, &mut self.stamps);
         while let Some(event) = self.events.take() {
             assert!(matches!(event, Event::Reserved(_) | Event::Shaded(_)), "a decision only reserves");
         }

@@ -137,6 +137,8 @@ pub struct CoreMetrics {
     pub stalled_requests: Counter,
     /// Long turns that found their ring full.
     pub stalls_lost: Counter,
+    /// Bid requests that took too long and are not explained, because there were too many.
+    pub tail_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
     /// Requests copied for captures.
@@ -232,6 +234,7 @@ impl Default for CoreMetrics {
             fingerprint_evictions: Counter::default(),
             stalled_requests: Counter::default(),
             stalls_lost: Counter::default(),
+            tail_lost: Counter::default(),
             audit_lost: Counter::default(),
             captured: Counter::default(),
             capture_lost: Counter::default(),

@@ -5,6 +5,7 @@ pub mod counter;
 pub mod histogram;
 pub mod paths;
 pub mod stalls;
+pub mod flight;
 pub mod core;
 pub mod exchanges;
 pub mod arms;

@@ -81,6 +81,9 @@ const COUNTERS: &[(&str, &str, Read)] = &[
         core.stalled_requests.get()
     }),
     ("stalls_lost", "Long turns of the loop that found nobody to be told to", |core| core.stalls_lost.get()),
+    ("tail_lost", "Bid requests that took too long and are not explained, because there were too many", |core| {
+        core.tail_lost.get()
+    }),
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),

@@ -8,6 +8,7 @@
 pub mod cause;
 pub mod cpus;
 pub mod longest;
+pub mod quota;
 pub mod thread;
 pub mod watch;
 pub mod witness;
@@ -32,6 +33,8 @@ pub struct Round {
     pub kept_ns: u64,
     /// Requests framed in it.
     pub requests: u64,
+    /// How long one usually takes, ns.
+    pub usual_ns: u64,
 }
 
 impl Round {

@@ -146,6 +146,8 @@ impl Meter {
             ended: self.last,
             kept_ns: self.kept_ns,
             requests: self.work.requests - self.before.requests,
+            // Framed, and answered.
+            usual_ns: (2 * self.usual) >> FRACTION,
         }
     }
 

@@ -35,13 +35,16 @@ impl Bench {
         let (capture_orders, ordered) = spsc::ring(limits::CAPTURE_ORDERS);
         let (copying, copies) = spsc::ring(limits::CAPTURE_RING);
         let tap = Tap::new(ordered, copying);
+        let (late, heard) = spsc::ring(8);
+        let tail = Tail { threshold_ns: u64::MAX, told: late };
         let names = config.exchanges.iter().map(|exchange| exchange.name.as_str());
         let metrics: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(false).with_exchanges(names)));
         let health = Health { path: "/well".into(), ok: 299, not_ready: 418 };
+        let (stores, debug_header, busy_work) = (None, true, BusyWork::NONE);
         let fittings =
-            Fittings { orders, arriving, retired, stores: None, stalls, tap, health, debug_header: true, busy_work: BusyWork::NONE };
+            Fittings { orders, arriving, retired, stores, stalls, tap, tail, health, debug_header, busy_work };
         let bidder = Bidder::new(BidCore::new(seed, events, metrics), fittings);
-        let ends = (event_receiver, wakeup, order_sender, snapshots, back, told, capture_orders, copies);
+        let ends = (event_receiver, wakeup, order_sender, snapshots, back, told, capture_orders, copies, heard);
         Bench { bidder, _ends: Box::new(ends), now: crate::clock::now() }
     }
 

@@ -1,31 +1,40 @@
 //! Splits the length of a long round into what took it.
 
 use super::Long;
+use super::thread::Spent;
 
 macro_rules! causes {
-    ($($(#[$doc:meta])* $name:ident $label:literal;)*) => {
-        /// What takes a loop's time.
+    ($(#[$of:meta])* $cause:ident; $($(#[$doc:meta])* $name:ident $label:literal;)*) => {
+        $(#[$of])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
-        pub enum Cause { $($(#[$doc])* $name,)* }
+        pub enum $cause { $($(#[$doc])* $name,)* }
 
-        impl Cause {
+        impl $cause {
             /// All causes.
             pub const ALL: &'static [Cause] = &[$(Cause::$name,)*];
 
             /// The name used in metrics and answers.
             pub const fn label(self) -> &'static str {
-                match self { $(Cause::$name => $label,)* }
+                match self { $($cause::$name => $label,)* }
             }
+
+            /// How many causes there are.
+            pub const COUNT: usize = Self::ALL.len();
         }
     };
 }
+pub(crate) use causes;
 
 causes! {
+    /// What takes a loop's time.
+    Cause;
     /// The requests in it, at what a request usually takes. A round that is long for this alone is no stall: it is load.
     Work "work";
     /// The machine was suspended.
     Suspend "suspend";
+    /// The thread could have run, and the CPU quota of its cgroup was used up.
+    Throttle "throttle";
     /// The thread could have run, and the kernel ran others.
     RunDelay "run_delay";
     /// The hypervisor ran others.
@@ -43,11 +52,6 @@ causes! {
     Unknown "unknown";
 }
 
-impl Cause {
-    /// How many causes there are.
-    pub const COUNT: usize = Self::ALL.len();
-}
-
 /// What the kernel counted of a CPU around a long round, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -55,6 +59,8 @@ pub struct Machine {
     pub stolen_ns: u64,
     /// Taken by interrupts, beyond the usual.
     pub interrupted_ns: u64,
+    /// Taken from the process on all its CPUs, because the quota of its cgroup was used up.
+    pub throttled_ns: u64,
 }
 
 /// How long each cause took of a round, ns; together its length.
@@ -63,28 +69,39 @@ pub struct Shares(pub [u64; Cause::COUNT]);
 
 impl Shares {
     /// Of a round, on a machine of which this is known.
-    ///
-    /// The kernel counted over a window that begins a little before the round, so that each count is the most that the round can have
-    /// had of it. They are taken in the order of how much each says about this thread, until the round is used up.
     pub fn of(long: &Long, machine: Machine) -> Shares {
+        let length_ns = long.length_ns();
+        Shares::split(length_ns, length_ns.saturating_sub(long.round.kept_ns), long.spent, machine)
+    }
+
+    /// Of `length_ns`, of which `work_ns` are explained by requests.
+    ///
+    /// The kernel counted over a window that begins a little before it, so that each count is the most that it can have had of that.
+    /// They are taken in the order of how much each says about this thread, until the length is used up.
+    pub fn split(length_ns: u64, work_ns: u64, spent: Option<Spent>, machine: Machine) -> Shares {
         let mut shares = Shares::default();
-        let mut left = long.length_ns();
+        let mut left = length_ns;
         let mut take = |left: &mut u64, cause: Cause, ns: u64| {
             let ns = ns.min(*left);
             shares.0[cause as usize] += ns;
             *left -= ns;
         };
-        let work = left.saturating_sub(long.round.kept_ns);
+        let work = work_ns.min(length_ns);
         take(&mut left, Cause::Work, work);
-        let Some(spent) = long.spent else {
+        let Some(spent) = spent else {
             take(&mut left, Cause::Unknown, u64::MAX);
             return shares;
         };
         take(&mut left, Cause::Suspend, spent.suspended_ns);
-        take(&mut left, Cause::RunDelay, spent.waited_ns);
+        // A thread that is throttled could run, as the kernel counts.
+        let throttled = spent.waited_ns.min(machine.throttled_ns);
+        take(&mut left, Cause::Throttle, throttled);
+        take(&mut left, Cause::RunDelay, spent.waited_ns - throttled);
         // What is left, the thread ran or was off its CPU. The kernel leaves stolen time out of the first.
         let mut ran = spent.ran_ns.saturating_sub(work).min(left);
         let mut off = left - ran;
+        // Where a thread that is throttled is not kept waiting, it is kept off its CPU.
+        take(&mut off, Cause::Throttle, machine.throttled_ns - throttled);
         take(&mut off, Cause::Steal, machine.stolen_ns);
         // Most kernels count interrupts as time of the thread they interrupt.
         let interrupted = machine.interrupted_ns;
@@ -115,7 +132,7 @@ mod tests {
 
     fn long(length_ns: u64, kept_ns: u64, before_ns: u64, spent: Option<Spent>) -> Long {
         let from = Nanos(Nanos::SECOND);
-        let round = Round { from, woke: from, ended: from.after(length_ns), kept_ns, requests: 1 };
+        let round = Round { from, woke: from, ended: from.after(length_ns), kept_ns, requests: 1, usual_ns: 0 };
         Long { round, cpu: 0, window_ns: length_ns + before_ns, spent }
     }
 
@@ -125,6 +142,12 @@ mod tests {
         let spent = Spent { ran_ns: 4 * MS, ..Spent::default() };
         for (what, spent, machine, cause) in [
             ("a hog", Spent { waited_ns: 49 * MS, involuntary: 1, ..spent }, none, Cause::RunDelay),
+            (
+                "a quota",
+                Spent { waited_ns: 49 * MS, ..spent },
+                Machine { throttled_ns: 90 * MS, ..none },
+                Cause::Throttle,
+            ),
             ("a long computation", Spent { ran_ns: 53 * MS, ..spent }, none, Cause::Own),
             ("a stopped process", spent, none, Cause::Off),
             ("a page on disk", Spent { major_faults: 1, ..spent }, none, Cause::Fault),
@@ -152,16 +175,17 @@ mod tests {
         fn the_shares_make_up_the_round(
             length in 0..100 * MS, kept in 0..100 * MS, before in 0..5 * MS,
             ran in 0..120 * MS, waited in 0..120 * MS, suspended in 0..2 * MS, major in 0u64..2,
-            stolen in 0..100 * MS, irq in 0..100 * MS, told: bool,
+            stolen in 0..100 * MS, irq in 0..100 * MS, throttled in 0..100 * MS, told: bool,
         ) {
             let spent = told.then_some(Spent {
                 suspended_ns: suspended, ran_ns: ran, waited_ns: waited, major_faults: major, ..Spent::default()
             });
-            let machine = Machine { stolen_ns: stolen, interrupted_ns: irq };
+            let machine = Machine { stolen_ns: stolen, interrupted_ns: irq, throttled_ns: throttled };
             let shares = Shares::of(&long(length, kept.min(length), before, spent), machine);
             prop_assert_eq!(shares.0.iter().sum::<u64>(), length);
             // No cause is given more than was counted of it.
             prop_assert!(shares.0[Cause::RunDelay as usize] <= waited);
+            prop_assert!(shares.0[Cause::Throttle as usize] <= throttled);
             prop_assert!(shares.0[Cause::Own as usize] <= ran);
             prop_assert!(shares.0[Cause::Steal as usize] <= stolen);
             prop_assert!(shares.0[Cause::Irq as usize] <= irq);

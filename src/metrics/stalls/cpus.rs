@@ -32,6 +32,8 @@ pub struct Reading {
     pub at: Nanos,
     /// By number of the CPU.
     pub cpus: Vec<Taken>,
+    /// For how long the process has been throttled ([`super::quota`]), ns.
+    pub throttled_ns: u64,
 }
 
 /// The open file.
@@ -73,7 +75,7 @@ impl Stat {
 }
 
 fn parse(text: &str, tick_ns: u64, at: Nanos) -> Reading {
-    let mut reading = Reading { at, cpus: Vec::new() };
+    let mut reading = Reading { at, ..Reading::default() };
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
         let Some(cpu) = words.next().and_then(|name| name.strip_prefix("cpu")) else { break };
@@ -105,13 +107,15 @@ impl History {
 
     /// What was taken of a CPU from the last reading before `from` to the first after `to`, or the last there is.
     pub fn taken(&self, cpu: usize, from: Nanos, to: Nanos) -> Machine {
-        let after = self.0.partition_point(|reading| reading.at < to).min(self.0.len().saturating_sub(1));
-        let before = self.0.partition_point(|reading| reading.at <= from).saturating_sub(1);
+        let last = self.0.partition_point(|reading| reading.at < to).min(self.0.len().saturating_sub(1));
+        let begin = self.0.partition_point(|reading| reading.at <= from).saturating_sub(1);
         let usual = self.0.partition_point(|reading| reading.at.after(USUAL_NS) <= from).saturating_sub(1);
+        let throttled = |at: usize| self.0.get(at).map_or(0, |reading| reading.throttled_ns);
+        let throttled_ns = throttled(last).saturating_sub(throttled(begin));
         let of = |at: usize| Some((self.0.get(at)?.at, *self.0.get(at)?.cpus.get(cpu)?));
-        let (Some((first, usual)), Some((begun, before)), Some((ended, after))) = (of(usual), of(before), of(after))
+        let (Some((first, usual)), Some((begun, before)), Some((ended, after))) = (of(usual), of(begin), of(last))
         else {
-            return Machine::default();
+            return Machine { throttled_ns, ..Machine::default() };
         };
         let expected = match begun.since(first) {
             0 => 0,
@@ -123,6 +127,7 @@ impl History {
         Machine {
             stolen_ns: after.stolen_ns.saturating_sub(before.stolen_ns),
             interrupted_ns: after.interrupted_ns.saturating_sub(before.interrupted_ns).saturating_sub(expected),
+            throttled_ns,
         }
     }
 }
@@ -157,13 +162,15 @@ mod tests {
         for tenth in 0..40u64 {
             let more = u64::from(tenth > 20);
             let taken = Taken { stolen_ns: more * 30 * MS, interrupted_ns: tenth * 10 * MS + more * 80 * MS };
-            history.push(Reading { at: Nanos(tenth * 100 * MS), cpus: vec![Taken::default(), taken] });
+            let throttled_ns = more * 50 * MS;
+            history.push(Reading { at: Nanos(tenth * 100 * MS), cpus: vec![Taken::default(), taken], throttled_ns });
         }
         let at = |from: u64, to: u64| history.taken(1, Nanos(from * MS), Nanos(to * MS));
-        assert_eq!(at(2_010, 2_090), Machine { stolen_ns: 30 * MS, interrupted_ns: 80 * MS });
+        assert_eq!(at(2_010, 2_090), Machine { stolen_ns: 30 * MS, interrupted_ns: 80 * MS, throttled_ns: 50 * MS });
         assert_eq!(at(1_510, 1_590), Machine::default());
-        assert_eq!(at(1_990, 2_001), Machine { stolen_ns: 30 * MS, interrupted_ns: 80 * MS });
-        assert_eq!(history.taken(2, Nanos(2_010 * MS), Nanos(2_090 * MS)), Machine::default());
+        assert_eq!(at(1_990, 2_001), Machine { stolen_ns: 30 * MS, interrupted_ns: 80 * MS, throttled_ns: 50 * MS });
+        let unknown = history.taken(2, Nanos(2_010 * MS), Nanos(2_090 * MS));
+        assert_eq!(unknown, Machine { throttled_ns: 50 * MS, ..Machine::default() });
         assert_eq!(at(9_000, 9_100), Machine::default());
     }
 }

@@ -1,4 +1,4 @@
-//! The longest rounds of the last minutes, of one core.
+//! The longest rounds, or requests, of the last minutes, of one core.
 
 use std::collections::VecDeque;
 
@@ -23,30 +23,55 @@ pub struct Row {
     pub shares: Shares,
 }
 
-/// Keeps, of each minute, as many of the longest as are told of all.
-#[derive(Debug, Default)]
-pub struct Longest(VecDeque<(u64, Vec<Row>)>);
+/// What took time, and was over at some time.
+pub trait Lasted {
+    /// When it was over.
+    fn ended(&self) -> Nanos;
 
-impl Longest {
+    /// How long it took, ns.
+    fn length_ns(&self) -> u64;
+}
+
+impl Lasted for Row {
+    fn ended(&self) -> Nanos {
+        self.long.round.ended
+    }
+
+    fn length_ns(&self) -> u64 {
+        self.long.length_ns()
+    }
+}
+
+/// Keeps, of each minute, as many of the longest as are told of all.
+#[derive(Debug)]
+pub struct Longest<R>(VecDeque<(u64, Vec<R>)>);
+
+impl<R> Default for Longest<R> {
+    fn default() -> Longest<R> {
+        Longest(VecDeque::new())
+    }
+}
+
+impl<R: Lasted + Copy> Longest<R> {
     /// One more.
-    pub fn push(&mut self, row: Row) {
-        let minute = row.long.round.ended.0 / MINUTE_NS;
-        self.forget(row.long.round.ended);
+    pub fn push(&mut self, row: R) {
+        let minute = row.ended().0 / MINUTE_NS;
+        self.forget(row.ended());
         let at = self.0.partition_point(|(of, _)| *of < minute);
         if self.0.get(at).is_none_or(|(of, _)| *of != minute) {
             self.0.insert(at, (minute, Vec::with_capacity(TOLD + 1)));
         }
         let rows = &mut self.0[at].1;
-        let place = rows.partition_point(|kept| kept.long.length_ns() >= row.long.length_ns());
+        let place = rows.partition_point(|kept| kept.length_ns() >= row.length_ns());
         rows.insert(place, row);
         rows.truncate(TOLD);
     }
 
     /// The longest that are left, the longest first.
-    pub fn rows(&mut self, now: Nanos) -> Vec<Row> {
+    pub fn rows(&mut self, now: Nanos) -> Vec<R> {
         self.forget(now);
-        let mut rows: Vec<Row> = self.0.iter().flat_map(|(_, rows)| rows).copied().collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.long.length_ns()));
+        let mut rows: Vec<R> = self.0.iter().flat_map(|(_, rows)| rows).copied().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.length_ns()));
         rows.truncate(TOLD);
         rows
     }
@@ -67,7 +92,7 @@ mod tests {
 
     fn row(ended: u64, length: u64) -> Row {
         let from = Nanos(ended - length);
-        let round = Round { from, woke: from, ended: Nanos(ended), kept_ns: length, requests: 0 };
+        let round = Round { from, woke: from, ended: Nanos(ended), kept_ns: length, requests: 0, usual_ns: 0 };
         let long = Long { round, cpu: 0, window_ns: length, spent: None };
         Row { began: UnixMillis(0), long, shares: Shares::default() }
     }

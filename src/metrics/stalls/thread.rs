@@ -12,8 +12,8 @@ use crate::units::Nanos;
 pub struct Counted {
     /// When they were read.
     pub at: Nanos,
-    /// `CLOCK_MONOTONIC` then: it stands while the machine is suspended.
-    pub awake: Nanos,
+    /// For how long the machine had been suspended by then, ns.
+    pub suspended_ns: u64,
     /// Time it ran, ns. On a kernel that accounts for them (`CONFIG_PARAVIRT_TIME_ACCOUNTING`, `CONFIG_IRQ_TIME_ACCOUNTING`), without
     /// what the hypervisor and interrupts took.
     pub ran_ns: u64,
@@ -44,12 +44,25 @@ pub struct Spent {
     pub minor_faults: u64,
 }
 
+impl Spent {
+    /// Both together.
+    pub fn and(&self, other: &Spent) -> Spent {
+        Spent {
+            suspended_ns: self.suspended_ns + other.suspended_ns,
+            ran_ns: self.ran_ns + other.ran_ns,
+            waited_ns: self.waited_ns + other.waited_ns,
+            involuntary: self.involuntary + other.involuntary,
+            major_faults: self.major_faults + other.major_faults,
+            minor_faults: self.minor_faults + other.minor_faults,
+        }
+    }
+}
+
 impl Counted {
     /// What was spent since `before`.
     pub fn since(&self, before: &Counted) -> Spent {
-        let awake_ns = self.awake.since(before.awake);
         Spent {
-            suspended_ns: self.at.since(before.at).saturating_sub(awake_ns),
+            suspended_ns: self.suspended_ns.saturating_sub(before.suspended_ns),
             ran_ns: self.ran_ns.saturating_sub(before.ran_ns),
             waited_ns: self.waited_ns.saturating_sub(before.waited_ns),
             involuntary: self.involuntary.saturating_sub(before.involuntary),
@@ -90,7 +103,7 @@ impl Thread {
         }
         Some(Counted {
             at: now,
-            awake: clock::monotonic(),
+            suspended_ns: clock::suspended(),
             ran_ns: clock::thread_cpu(),
             waited_ns,
             involuntary: usage.ru_nivcsw as u64,

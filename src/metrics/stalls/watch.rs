@@ -1,4 +1,5 @@
-//! The thread `stalls`, off the bid cores: takes what the cores tell, gives it causes, counts, and keeps the longest.
+//! The thread `stalls`, off the bid cores: takes what the cores tell of long rounds and late requests, gives it causes, counts, and
+//! keeps the longest.
 
 use std::fmt;
 use std::io;
@@ -13,10 +14,14 @@ use prometheus_client::metrics::MetricType;
 
 use super::Long;
 use super::cause::{Cause, Machine, Shares};
-use super::cpus::{History, Stat};
+use super::cpus::{History, Reading, Stat};
 use super::longest::{Longest, Row};
+use super::quota::Quota;
 use crate::clock;
 use crate::metrics::counter::Counter;
+use crate::metrics::flight::Late;
+use crate::metrics::flight::cause::fault_ns;
+use crate::metrics::flight::records::Records;
 use crate::ring::spsc;
 use crate::units::{Nanos, Now, UnixMillis};
 
@@ -30,7 +35,7 @@ struct Core {
     stalls: [Counter; Cause::COUNT],
     /// By cause, ns.
     ns: [Counter; Cause::COUNT],
-    longest: Mutex<Longest>,
+    longest: Mutex<Longest<Row>>,
 }
 
 /// The stalls of all cores, as others read them.
@@ -63,11 +68,22 @@ impl Stalls {
     }
 }
 
+/// Where one core tells.
+#[derive(Debug)]
+pub struct Told {
+    /// Its long rounds.
+    pub rounds: spsc::Receiver<Long>,
+    /// Its late requests.
+    pub late: spsc::Receiver<Late>,
+}
+
 /// The running thread.
 #[derive(Debug)]
 pub struct Watch {
-    /// What it knows.
+    /// What it knows of long rounds.
     pub stalls: Stalls,
+    /// What it knows of late requests.
+    pub records: Records,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -77,18 +93,20 @@ impl Watch {
     ///
     /// # Errors
     /// The kernel gives no thread.
-    pub fn start(rings: Vec<spsc::Receiver<Long>>, cpu: usize) -> io::Result<Watch> {
-        let stalls = Stalls::of(rings.len());
+    pub fn start(rings: Vec<Told>, cpu: usize) -> io::Result<Watch> {
+        let (stalls, records) = (Stalls::of(rings.len()), Records::of(rings.len()));
         let (stop, stopped) = channel();
-        let mut watcher = Watcher { rings, stalls: stalls.clone(), stat: None, history: History::default() };
+        let mut watcher = Watcher::new(rings, stalls.clone(), records.clone());
         let thread = thread::Builder::new().name("stalls".into()).spawn(move || {
             crate::topology::pin_beside(cpu, "the thread that watches for stalls");
             watcher.stat = Stat::open()
                 .inspect_err(|error| log::warn!("/proc/stat: {error}; stolen time and interrupts will not be known"))
                 .ok();
+            watcher.quota = Quota::open();
+            watcher.fault_ns = fault_ns();
             watcher.run(&stopped);
         })?;
-        Ok(Watch { stalls, stop, thread })
+        Ok(Watch { stalls, records, stop, thread })
     }
 
     /// Ends it.
@@ -101,13 +119,22 @@ impl Watch {
 }
 
 struct Watcher {
-    rings: Vec<spsc::Receiver<Long>>,
+    rings: Vec<Told>,
     stalls: Stalls,
+    records: Records,
     stat: Option<Stat>,
+    quota: Quota,
     history: History,
+    /// What a page fault takes that needs no disk, ns.
+    fault_ns: u64,
 }
 
 impl Watcher {
+    fn new(rings: Vec<Told>, stalls: Stalls, records: Records) -> Watcher {
+        let (quota, history) = (Quota::default(), History::default());
+        Watcher { rings, stalls, records, stat: None, quota, history, fault_ns: 0 }
+    }
+
     fn run(&mut self, stopped: &Receiver<()>) {
         while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
             self.turn(clock::now());
@@ -115,13 +142,17 @@ impl Watcher {
     }
 
     fn turn(&mut self, now: Now) {
-        if let Some(Ok(reading)) = self.stat.as_mut().map(|stat| stat.read(now.boot)) {
-            self.history.push(reading);
-        }
-        for (core, ring) in self.rings.iter_mut().enumerate() {
-            while let Some(long) = ring.take() {
+        let reading = self.stat.as_mut().and_then(|stat| stat.read(now.boot).ok());
+        let reading = reading.unwrap_or(Reading { at: now.boot, ..Reading::default() });
+        self.history.push(Reading { throttled_ns: self.quota.throttled_ns(), ..reading });
+        for (core, told) in self.rings.iter_mut().enumerate() {
+            while let Some(long) = told.rounds.take() {
                 let machine = self.history.taken(long.cpu, long.round.from, long.round.ended);
                 self.stalls.note(core, long, machine, now);
+            }
+            while let Some(late) = told.late.take() {
+                let machine = self.history.taken(late.turn.cpu, late.flight.arrived, late.turn.ended);
+                self.records.note(core, late, machine, self.fault_ns, now);
             }
         }
     }
@@ -167,8 +198,12 @@ mod tests {
         let (mut told, heard) = spsc::ring(4);
         let stalls = Stalls::of(2);
         let (_, silent) = spsc::ring(4);
-        let mut watcher =
-            Watcher { rings: vec![silent, heard], stalls: stalls.clone(), stat: None, history: History::default() };
+        let (mut late, heard_late) = spsc::ring(4);
+        let rings = [silent, heard].map(|rounds| Told { rounds, late: spsc::ring(1).1 });
+        let records = Records::of(2);
+        let mut watcher = Watcher::new(rings.into(), stalls.clone(), records.clone());
+        watcher.rings[1].late = heard_late;
+        late.offer(Late::default()).unwrap();
         let from = Nanos(100 * Nanos::SECOND);
         let round = |length_ns: u64, kept_ns: u64| Round {
             from,
@@ -176,6 +211,7 @@ mod tests {
             ended: from.after(length_ns),
             kept_ns,
             requests: 9,
+            usual_ns: 0,
         };
         let waited = Some(Spent { waited_ns: 40 * Nanos::MS, ran_ns: 2 * Nanos::MS, ..Spent::default() });
         for round in [round(50 * Nanos::MS, 48 * Nanos::MS), round(4 * Nanos::MS, 0)] {
@@ -183,6 +219,7 @@ mod tests {
         }
         let now = Now { boot: from.after(Nanos::SECOND), wall: UnixMillis(1_000_000) };
         watcher.turn(now);
+        assert_eq!(records.kept(now.boot).iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
         let longest = stalls.longest(now.boot);
         assert!(longest[0].is_empty());
         assert_eq!(

@@ -1,6 +1,6 @@
 //! A bid core's side: notes its long rounds, with what the kernel counted of its thread over them.
 
-use super::thread::{self, Counted, Thread};
+use super::thread::{self, Counted, Spent, Thread};
 use super::{Long, Round};
 use crate::clock;
 use crate::ring::spsc::Sender;
@@ -10,12 +10,29 @@ use crate::units::Nanos;
 /// is of the round and no more than this before it; at some 2 us a time that is 0.04 % of a core.
 pub const BASELINE_NS: u64 = 5 * Nanos::MS;
 
+/// The same where a round answered requests that had become late, ns: what kept them is told the better the fewer others it is told
+/// with, and a core that is late all the time is not to spend more than a hundredth of it on that.
+pub const LATE_BASELINE_NS: u64 = Nanos::MS / 4;
+/// Readings that are kept: what is older than these is of no request that is answered now.
+const KEPT: usize = 16;
+
+/// What was spent between two readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Window {
+    from: Nanos,
+    to: Nanos,
+    spent: Spent,
+}
+
 /// Looks at every round of one loop, on its thread.
 #[derive(Debug)]
 pub struct Witness {
     thread: Option<Thread>,
     baseline: Option<Counted>,
     read_at: Nanos,
+    /// The last ones, in a ring.
+    windows: [Window; KEPT],
+    next: usize,
     /// Where long rounds go.
     told: Sender<Long>,
 }
@@ -28,22 +45,41 @@ impl Witness {
             .ok();
         let now = clock::boot();
         let baseline = thread.as_ref().and_then(|thread| thread.read(now));
-        Witness { thread, baseline, read_at: now, told }
+        Witness { thread, baseline, read_at: now, windows: [Window::default(); KEPT], next: 0, told }
     }
 
-    /// A round has just ended.
+    /// A round has just ended; `late` if it answered requests too late.
     #[inline]
-    pub fn turned(&mut self, round: &Round) {
-        if round.is_long() || round.ended.since(self.read_at) >= BASELINE_NS {
+    pub fn turned(&mut self, round: &Round, late: bool) {
+        let age_ns = round.ended.since(self.read_at);
+        if round.is_long() || age_ns >= if late { LATE_BASELINE_NS } else { BASELINE_NS } {
             self.read(round);
         }
+    }
+
+    /// What was spent from `from` until `now`, and over how long that was counted, ns: from some reading before `from` on. What came
+    /// after the last reading counts as having run. Nothing if the kernel does not count.
+    pub fn spent_since(&self, from: Nanos, now: Nanos) -> (Option<Spent>, u64) {
+        if self.baseline.is_none() {
+            return (None, 0);
+        }
+        let unread_ns = now.since(self.read_at);
+        let mut sum = (Spent { ran_ns: unread_ns, ..Spent::default() }, unread_ns);
+        for window in self.windows.iter().filter(|window| window.to > from) {
+            sum = (window.spent.and(&sum.0), sum.1 + window.to.since(window.from));
+        }
+        (Some(sum.0), sum.1)
     }
 
     #[cold]
     fn read(&mut self, round: &Round) {
         let counted = self.thread.as_ref().and_then(|thread| thread.read(round.ended));
+        let spent = self.baseline.as_ref().zip(counted).map(|(before, counted)| counted.since(before));
+        if let Some(spent) = spent {
+            self.windows[self.next] = Window { from: self.read_at, to: round.ended, spent };
+            self.next = (self.next + 1) % KEPT;
+        }
         if round.is_long() {
-            let spent = self.baseline.as_ref().zip(counted).map(|(before, counted)| counted.since(before));
             let window_ns = round.ended.since(self.read_at);
             // Who does not empty the ring is kept away itself; what it was not told is counted.
             let _ = self.told.offer(Long { round: *round, cpu: thread::cpu(), window_ns, spent });
@@ -73,18 +109,38 @@ mod tests {
             ended,
             kept_ns: ended.since(from).saturating_sub(STALL_NS),
             requests: 3,
+            usual_ns: 0,
         };
         let from = clock::boot();
-        witness.turned(&round(from, from.after(STALL_NS)));
+        witness.turned(&round(from, from.after(STALL_NS)), false);
         assert_eq!(heard.take(), None);
         let until = clock::thread_cpu() + 10 * Nanos::MS;
         while clock::thread_cpu() < until {}
-        witness.turned(&round(from, clock::boot()));
+        witness.turned(&round(from, clock::boot()), false);
         let long = heard.take().expect("10 ms are long");
         assert!(long.spent.unwrap().ran_ns >= 9 * Nanos::MS && long.window_ns >= long.length_ns(), "{long:?}");
         let from = clock::boot();
-        witness.turned(&round(from, clock::boot().after(3 * Nanos::MS)));
+        witness.turned(&round(from, clock::boot().after(3 * Nanos::MS)), false);
         let spent = heard.take().unwrap().spent.unwrap();
         assert!(spent.ran_ns < 9 * Nanos::MS, "what was told is not told again: {spent:?}");
+    }
+    #[test]
+    fn what_was_spent_is_told_of_all_readings_since() {
+        let (told, _heard) = spsc::ring(4);
+        let mut witness = Witness::open(told);
+        let began = clock::boot();
+        for _ in 0..3 {
+            let from = clock::boot();
+            let until = clock::thread_cpu() + 4 * Nanos::MS;
+            while clock::thread_cpu() < until {}
+            let ended = clock::boot();
+            let round = Round { from, woke: from, ended, kept_ns: 0, requests: 1, usual_ns: 0 };
+            witness.turned(&round, true);
+        }
+        let ended = clock::boot();
+        let (spent, over_ns) = witness.spent_since(began, ended);
+        assert!(spent.unwrap().ran_ns >= 12 * Nanos::MS && over_ns >= 12 * Nanos::MS, "{spent:?} over {over_ns}");
+        let (spent, over_ns) = witness.spent_since(ended, witness.read_at.after(9));
+        assert_eq!((spent.unwrap().ran_ns, over_ns), (9, 9));
     }
 }
