@@ -43,6 +43,7 @@ pub mod turn_book;
 pub mod user;
 mod pseudonym;
 pub mod probe;
+pub mod traced;
 pub mod response_rate;
 pub mod audit;
 

@@ -9,6 +9,7 @@ use crate::bid::paper::{Heard, INVALID_RESPONSE};
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
 use crate::bid::response_rate::Rates;
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
+use crate::bid::traced::Traced;
 use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::config::exchange::OverQuota;
@@ -23,6 +24,7 @@ use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused
 use crate::ring::wake::{Wake, Waker};
 use crate::snapshot::Snapshot;
 use crate::units::{ExchangeId, Nanos, Now};
+use crate::usdt::{self, Ending};
 use crate::wire::gzip::{Deflater, Inflater, Unreadable};
 use crate::wire::http::answer::{self, Empty, Open};
 use crate::wire::http::{Encoding, Method, Persistence, Request};
@@ -171,6 +173,7 @@ impl Bidder {
         request: &Request<'_>,
         out: &mut [u8],
     ) -> Served {
+        usdt::request_begins(arrived, now.boot);
         self.metrics.requests.add(1);
         if self.core.stalls.delayed(arrived) {
             self.metrics.stalled_requests.add(1);
@@ -188,6 +191,7 @@ impl Bidder {
         if served != Served::Parked {
             self.note(exchange, arrived, now.boot, false);
         }
+        usdt::request_done(arrived, ending(served));
         served
     }
 
@@ -241,9 +245,9 @@ impl Bidder {
         self.until_sample -= 1;
         let outcome = if self.until_sample == 0 {
             self.until_sample = SAMPLE;
-            self.core.handle(now, ask, response, &mut StageTimer::new(self.metrics))
+            self.core.handle(now, ask, response, &mut Traced(StageTimer::new(self.metrics)))
         } else {
-            self.core.handle(now, ask, response, &mut Blind)
+            self.core.handle(now, ask, response, &mut Traced(Blind))
         };
         if let Outcome::Parked(ticket) = outcome {
             self.core.misses.note(ticket, request.openrtb_version);
@@ -263,6 +267,7 @@ impl Bidder {
         let Parked { exchange, framed, ticket, framing: Framing { persistence, debug, accepts_gzip }, .. } = parked;
         let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
         let ask = kept.ask();
+        usdt::request_begins(ask.arrived, now.boot);
         let openrtb_version = kept.note();
         let (method, encoding) = (Method::Post, Encoding::Identity);
         let (path, body) = (&b""[..], ask.body);
@@ -270,7 +275,7 @@ impl Bidder {
         let served = match Open::start(out, "application/json", persistence, openrtb_version) {
             None => self.no_bid(NoBidReason::NoRoom, request, out),
             Some(head) => {
-                let outcome = self.core.resume(now, &kept, &mut out[head.body()..], &mut Blind);
+                let outcome = self.core.resume(now, &kept, &mut out[head.body()..], &mut Traced(Blind));
                 let refusal =
                     refusal(&mut self.core, self.debug_header && request.debug, ask, outcome, &mut out[head.body()..]);
                 self.conclude(outcome, refusal, ask.exchange, request, &head, out)
@@ -279,6 +284,7 @@ impl Bidder {
         let arrived = ask.arrived;
         self.core.misses.give_back(kept);
         self.note(exchange, arrived, framed, true);
+        usdt::request_done(arrived, ending(served));
         served
     }
 
@@ -500,6 +506,9 @@ impl Bidder {
         let (metrics, profiles, held) = (self.metrics, self.core.profiles.counts(), self.core.profiles.usage());
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
+        let [home, astray] = &metrics.steered;
+        home.set(counters.steered_home);
+        astray.set(counters.steered_astray);
         metrics.closed.set(counters.closed);
         metrics.turned_away.set(counters.turned_away);
         metrics.crowded.set(counters.crowded);
@@ -532,6 +541,7 @@ impl Bidder {
             && let Some(arrived) = self.arriving.take()
         {
             let old = self.core.swap(arrived);
+            usdt::swap();
             self.metrics.swaps.add(1);
             if let Err(Refused(old)) = self.retired.offer(old) {
                 drop(old);
@@ -649,6 +659,7 @@ impl Service for Bidder {
     }
 
     fn stalled(&mut self, from: Nanos, to: Nanos) {
+        usdt::stall(from, to);
         self.core.stalls.note(from, to);
     }
 
@@ -682,6 +693,17 @@ fn refusal(core: &mut BidCore, in_header: bool, ask: Ask<'_>, outcome: Outcome, 
 #[inline]
 fn done(written: Option<usize>) -> Served {
     Served::Done(written.expect("the loop leaves room for an answer without content"))
+}
+
+/// What the static probes say of it.
+#[inline]
+fn ending(served: Served) -> Ending {
+    match served {
+        Served::Done(_) => Ending::NoBid,
+        Served::Bid { .. } => Ending::Bid,
+        Served::Shed(_) => Ending::Shed,
+        Served::Parked => Ending::Parked,
+    }
 }
 
 fn without_query(path: &[u8]) -> &[u8] {

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
 use crate::admin::bounded::Bounded;
-use crate::bid::net::Waiting;
+use crate::bid::net::{Steering, Waiting};
 use crate::bid::server::Backend;
 use crate::bid::service::burn;
 use crate::bounds;
@@ -60,6 +60,9 @@ pub struct Args {
     /// What serves the sockets: io_uring or epoll
     #[arg(long)]
     backend: Option<Backend>,
+    /// Which bid core takes a connection: off, a hash says; cpu, the one of the CPU that receives it (docs/STEERING.md)
+    #[arg(long)]
+    steer: Option<Steering>,
     /// Burn this much more per request, in percent of a nominal 7 us: calibrates performance gates
     #[arg(long, value_name = "PCT", default_value_t = 0.0)]
     busy_work: f64,
@@ -135,6 +138,7 @@ fn launch(args: &Args) -> Result<Launch, Failure> {
     server.reconcile_core = args.reconcile_core.or(server.reconcile_core);
     server.wait = args.wait.unwrap_or(server.wait);
     server.backend = args.backend.unwrap_or(server.backend);
+    server.steer = args.steer.unwrap_or(server.steer);
     if let Some(dir) = &args.data {
         config.data.dir.clone_from(dir);
     }
