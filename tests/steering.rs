@@ -201,8 +201,10 @@ fn a_port_in_use_is_not_steered() {
     let there = Bidder::start(&["--demo", "--data", &folder.text("there")]);
     let address = there.address.to_string();
     let arguments = ["--demo", "--data", &folder.text("here"), "--listen", &address, "--admin", "127.0.0.1:0"];
-    let mut command = support::process::corebid();
-    let Output { status, stderr, .. } = command.arg("serve").args(arguments).args(["--steer", "cpu"]).output().unwrap();
+    // One that is not refused would serve for ever.
+    let mut command = Command::new("timeout");
+    command.args(["60", env!("CARGO_BIN_EXE_corebid"), "serve"]).args(arguments).args(["--steer", "cpu"]);
+    let Output { status, stderr, .. } = command.output().unwrap();
     let said = String::from_utf8(stderr).unwrap();
     let line = said.lines().find(|line| line.starts_with("corebid: ")).unwrap_or_else(|| panic!("{said}"));
     assert_eq!(status.code(), Some(1), "{said}");

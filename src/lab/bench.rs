@@ -2,6 +2,7 @@
 //! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
 
 use crate::bid::probe::{Blind, Probe};
+use crate::bid::traced::Traced;
 use crate::bid::train::{Row, RowLog, Sample};
 use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
 use crate::clock;
@@ -94,10 +95,10 @@ impl Bench {
         self.core.shades.learn(cell, curve);
     }
 
-    /// Decides, watched by nobody.
+    /// Decides as `serve` does, watched by nobody.
     #[inline]
     pub fn handle(&mut self, ask: Ask<'_>) -> Outcome {
-        let outcome = self.core.handle(self.now, ask, &mut self.response, &mut Blind);
+        let outcome = self.core.handle(self.now, ask, &mut self.response, &mut Traced(Blind));
         while let Some(event) = self.events.take() {
             assert!(matches!(event, Event::Reserved(_) | Event::Shaded(_)), "a decision only reserves");
         }
