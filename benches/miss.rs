@@ -163,7 +163,7 @@ fn stall(seconds: u64, rate: u64) {
             url: format!("http://{}/openrtb/generic", node.address),
             rate,
             seconds: seconds as f64,
-            corpus: Some(folder.write("corpus.ndjson", corpus)),
+            source: load::Source::file(folder.write("corpus.ndjson", corpus)),
             ..load::Options::default()
         };
         let parked = || node.metrics.iter().map(|core| core.parked.get()).sum::<u64>();

@@ -61,19 +61,25 @@ need_valkey() {
     if [ -d /run/systemd/system ]; then as_root systemctl disable --quiet --now valkey-server; fi
 }
 
-# Amazon's DynamoDB Local, for the tests that start servers of their own: target/dynamodb-local/lib, through Maven.
-need_dynamodb_local() {
+# need_jars POM PLACE: the Java libraries that a pom asks for, through Maven, and what runs them.
+need_jars() {
+    local pom=$1 lib=$2
     need java default-jre-headless
-    local pom=tests/support/dynamodb/pom.xml lib=target/dynamodb-local/lib
     # Filled aside and renamed: a folder that is there is whole.
     if [ -d "$lib" ] && [ ! "$pom" -nt "$lib" ]; then return; fi
     need mvn maven default-jre-headless
-    say "fetching DynamoDB Local"
+    say "fetching what $pom asks for"
     rm -rf "$lib" "$lib.new"
     mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$lib.new" >/dev/null
     touch "$lib.new"
     mv "$lib.new" "$lib"
 }
+
+# Amazon's DynamoDB Local, for the tests that start servers of their own.
+need_dynamodb_local() { need_jars tests/support/dynamodb/pom.xml target/dynamodb-local/lib; }
+
+# HdrHistogram's own tools, for the test that reads a log of the load generator with them.
+need_hdrhistogram() { need_jars tests/oracle/hdrhistogram/pom.xml target/hdrhistogram/lib; }
 
 # Prometheus and its promtool, for the alert rules: their tests, and the drills.
 need_prometheus() {

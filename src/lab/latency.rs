@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError};
 
+use crate::clock;
 use crate::units::Nanos;
 
 /// Smallest difference that is kept, ns.
@@ -52,7 +53,18 @@ impl Latencies {
         let interval = Nanos::SECOND.max(length.div_ceil(INTERVALS).next_multiple_of(Nanos::SECOND));
         let count = if log { length.div_ceil(interval).max(1) } else { 0 };
         let intervals = (0..count).map(|_| histogram()).collect();
-        Latencies { all: histogram(), intervals, start, interval, began: SystemTime::now() }
+        // It may begin a little later than now.
+        let began = SystemTime::now() + Duration::from_nanos(start.since(clock::boot()));
+        Latencies { all: histogram(), intervals, start, interval, began }
+    }
+
+    /// Adds those of another generator of the same run.
+    pub fn add(&mut self, other: &Latencies) {
+        const SAME: &str = "histograms of one run have the same bounds";
+        self.all.add(&other.all).expect(SAME);
+        for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
+            mine.add(theirs).expect(SAME);
+        }
     }
 
     /// Records a latency under the interval in which its request was due.

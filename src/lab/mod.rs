@@ -4,12 +4,18 @@
 //! settles auctions.
 
 pub mod answer;
+pub mod capacity;
+pub mod deck;
+pub mod hiccup;
 pub mod latency;
 pub mod load;
+pub mod plot;
 pub mod pool;
+pub mod recording;
 pub mod report;
 pub mod requests;
 pub mod schedule;
+mod svg;
 pub mod target;
 pub mod thread;
 

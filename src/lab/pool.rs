@@ -27,8 +27,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 const REOPEN_NS: u64 = 100_000_000;
 /// Receive buffer, bytes: longer answers arrive in pieces.
 const RECEIVE: usize = 64 * 1024;
-/// Events taken by one system call. Few, so that requests which fell due meanwhile do not wait behind many answers.
-const EVENTS: usize = 16;
+/// Events taken by one system call.
+const EVENTS: usize = 32;
 
 /// A request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,27 @@ pub struct Faults {
     pub unreadable: u64,
 }
 
+impl Faults {
+    /// These and those of another pool.
+    pub fn and(self, other: Faults) -> Faults {
+        self.each(other, |a, b| a + b)
+    }
+
+    /// Those since `earlier`.
+    pub fn since(self, earlier: Faults) -> Faults {
+        self.each(earlier, |a, b| a - b)
+    }
+
+    fn each(self, other: Faults, of: impl Fn(u64, u64) -> u64) -> Faults {
+        Faults {
+            refused: of(self.refused, other.refused),
+            reset: of(self.reset, other.reset),
+            closed: of(self.closed, other.closed),
+            unreadable: of(self.unreadable, other.unreadable),
+        }
+    }
+}
+
 /// Connections to one server.
 #[derive(Debug)]
 pub struct Pool {
@@ -87,6 +108,9 @@ pub struct Pool {
     outstanding: usize,
     input: Box<[u8]>,
     faults: Faults,
+    /// What epoll told last, and how many of it are yet to be looked at.
+    events: Box<[libc::epoll_event; EVENTS]>,
+    pending: std::ops::Range<usize>,
 }
 
 impl Pool {
@@ -106,6 +130,8 @@ impl Pool {
             outstanding: 0,
             input: vec![0; RECEIVE].into_boxed_slice(),
             faults: Faults::default(),
+            events: Box::new([epoll::NOTHING; EVENTS]),
+            pending: 0..0,
         };
         let mut failure = None;
         for index in 0..count as u32 {
@@ -181,21 +207,35 @@ impl Pool {
 
     /// Waits as told, then hands over every request that ended, with the time at which its answer was read.
     pub fn poll(&mut self, wait: Wait, mut ended: impl FnMut(Flight, Outcome<'_>, Nanos)) -> io::Result<usize> {
-        if !self.broken.is_empty() {
-            self.reopen();
-        }
-        let mut events = [epoll::NOTHING; EVENTS];
-        let count = self.epoll.wait(&mut events, wait)?;
-        for event in &events[..count] {
-            let (index, readiness) = epoll::read(event);
-            if readiness.write {
-                self.writable(index);
-            }
-            if readiness.read {
-                self.readable(index, &mut ended);
+        let mut count = 0;
+        while self.step(if count == 0 { wait } else { Wait::Spin }, &mut ended)? {
+            count += 1;
+            if self.pending.is_empty() {
+                break;
             }
         }
         Ok(count)
+    }
+
+    /// The same for one connection at most, so that who has something to send waits for no more than one answer to be read. Asks
+    /// the kernel only when all it told last has been looked at. `false` if nothing happened.
+    pub fn step(&mut self, wait: Wait, mut ended: impl FnMut(Flight, Outcome<'_>, Nanos)) -> io::Result<bool> {
+        if self.pending.is_empty() {
+            if !self.broken.is_empty() {
+                self.reopen();
+            }
+            self.pending = 0..self.epoll.wait(&mut self.events[..], wait)?;
+        }
+        let Some(at) = self.pending.next() else { return Ok(false) };
+        // Connections are opened again only above, so no event is of one that had its place before.
+        let (index, readiness) = epoll::read(&self.events[at]);
+        if readiness.write {
+            self.writable(index);
+        }
+        if readiness.read {
+            self.readable(index, &mut ended);
+        }
+        Ok(true)
     }
 
     fn watch(&mut self, index: u32, interest: Interest) {

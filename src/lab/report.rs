@@ -1,17 +1,32 @@
 //! What a load run found: for scripts as JSON, for people as a page.
 
+pub mod measured;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::lab::pool::Faults;
+use measured::Measured;
+
+/// The quantiles of a report: key, name, and which.
+pub const QUANTILES: [(&str, &str, f64); 6] = [
+    ("p50", "p50", 0.5),
+    ("p90", "p90", 0.9),
+    ("p99", "p99", 0.99),
+    ("p999", "p99.9", 0.999),
+    ("p9999", "p99.99", 0.9999),
+    ("max", "max", 1.0),
+];
 
 /// The findings of a load run. Times are in microseconds.
 ///
 /// The percentiles are of latency from the intended send time, over every request that was answered **or still waiting
 /// when the run ended**: those count with the time they had waited, so that the percentiles never flatter. Requests whose
-/// connection broke have no latency; `unanswered` and `faults` tell of them.
+/// connection broke have no latency; `unanswered` and `faults` tell of them. They are here as they were recorded;
+/// [`Report::json`] and the page leave out those that were the generator's own doing.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Requests handed to the kernel.
@@ -33,7 +48,7 @@ pub struct Report {
     pub in_time: u64,
     /// Answers later than 8 ms after the intended send time.
     pub late: u64,
-    /// The rate asked for, requests per second; 0 when saturating.
+    /// The rate asked for, requests per second; of a ramp or a recording its mean, and 0 when saturating.
     pub asked_rate: f64,
     /// Answers per second, from the start to the end of the schedule or to the last answer, whichever is later.
     pub achieved_rate: f64,
@@ -42,6 +57,15 @@ pub struct Report {
     pub send_lag_p99: f64,
     /// The same, 99.9th percentile.
     pub send_lag_p999: f64,
+    /// The same, the worst.
+    pub send_lag_max: f64,
+    /// What the machine does to a thread that only looks at the clock, in the same run: how long somebody who comes at any
+    /// moment waits for its turn, 99th percentile ([`crate::lab::hiccup`]).
+    pub hiccup_p99: f64,
+    /// The same, 99.9th percentile.
+    pub hiccup_p999: f64,
+    /// The longest gap.
+    pub hiccup_max: f64,
     /// Median latency.
     pub p50: f64,
     /// 90th percentile.
@@ -54,29 +78,82 @@ pub struct Report {
     pub p9999: f64,
     /// The longest.
     pub max: f64,
+    /// Percentiles that could not be measured, and why: the generator was itself late.
+    pub refused: Vec<Refused>,
+    /// Percentiles with fewer than 10 requests beyond them: another run may say something else.
+    pub few_samples: Vec<&'static str>,
     /// The generator's time for each request, waiting left out: it can do about a million over this a second.
     pub generator_work: f64,
-    /// Share of the run in which the generator was at work, 0 to 1.
+    /// Share of the run in which the generator was at work, 0 to 1; of several, the busiest.
     pub generator_busy: f64,
+    /// Each generator by itself.
+    pub generators: Vec<GeneratorReport>,
     /// The generator itself limited the result: neither the rate nor the latencies are the server's.
     pub bottleneck: bool,
     /// Why, in a sentence.
     pub bottleneck_reason: Option<String>,
     /// Every connection always had a request: the latencies are of a closed loop and say nothing of a rate.
     pub saturated: bool,
+    /// The order of arrivals: `constant`, `poisson`, `burst:…`, `recorded`, `saturated`.
+    pub arrivals: String,
+    /// What was drawn was drawn from this.
+    pub seed: u64,
     /// Connections asked for.
     pub connections: usize,
     /// Requests for each connection at a time.
     pub pipeline: usize,
     /// Length of the schedule, seconds.
     pub seconds: f64,
+    /// Time before it that is not counted, seconds.
+    pub warm_up: f64,
     /// What went wrong with connections.
     pub faults: Faults,
+    /// The distributions that the figures are taken from.
+    #[serde(skip)]
+    pub measured: Measured,
+}
+
+/// A percentile that is not the server's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Its key: `p50` to `max`.
+    pub quantile: &'static str,
+    /// In a sentence.
+    pub why: String,
+}
+
+/// One generator of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GeneratorReport {
+    /// Its core, if it has one.
+    pub core: Option<usize>,
+    /// Requests that it sent.
+    pub sent: u64,
+    /// Share of the run in which it was at work, 0 to 1.
+    pub busy: f64,
+    /// Share of the run in which it had its core, as far as the kernel counts; it never sleeps.
+    pub on_cpu: f64,
+    /// Its send lag, 99th percentile.
+    pub send_lag_p99: f64,
+    /// The worst.
+    pub send_lag_max: f64,
+    /// What its core did to it, 99th percentile.
+    pub hiccup_p99: f64,
 }
 
 impl Report {
     /// Looks for signs that the generator measured itself, and says so.
     pub(super) fn judge(&mut self) {
+        let worn = (!self.saturated && self.generator_busy > 0.95)
+            .then(|| format!("its core was busy {:.0} % of the time", self.generator_busy * 100.0));
+        for (key, _, quantile) in QUANTILES {
+            if let Some(why) = worn.clone().or_else(|| self.measured.refuses(quantile)) {
+                self.refused.push(Refused { quantile: key, why });
+            }
+            if quantile < 1.0 && self.measured.has_few(quantile) {
+                self.few_samples.push(key);
+            }
+        }
         self.bottleneck_reason = if self.saturated {
             (self.generator_busy > 0.97).then(|| {
                 format!(
@@ -84,19 +161,29 @@ impl Report {
                     self.generator_busy * 100.0
                 )
             })
-        } else if self.generator_busy > 0.95 {
-            Some(format!("its core was busy {:.0} % of the time", self.generator_busy * 100.0))
         } else if self.send_lag_p99 > 1000.0 {
-            Some(format!(
-                "99 % of requests were sent within {} us of their time, which is too late to measure",
-                self.send_lag_p99
-            ))
-        } else if self.send_lag_p99 > 20.0 && self.send_lag_p99 * 2.0 > self.p99 {
-            Some(format!("{} us of the p99 of {} us passed before the request was sent", self.send_lag_p99, self.p99))
+            let lag = duration(self.send_lag_p99);
+            Some(format!("99 % of requests were sent within {lag} of their time, which is too late to measure"))
         } else {
-            None
+            self.refused("p99").map(|refused| refused.why.clone())
         };
         self.bottleneck = self.bottleneck_reason.is_some();
+    }
+
+    /// Whether the percentile of this key was refused.
+    pub fn refused(&self, key: &str) -> Option<&Refused> {
+        self.refused.iter().find(|refused| refused.quantile == key)
+    }
+
+    /// The report as one object: a refused percentile is `null` there, and stands under `as_recorded` with the others.
+    pub fn json(&self) -> Value {
+        let mut report = serde_json::to_value(self).expect("numbers and texts");
+        let recorded = QUANTILES.map(|(key, ..)| (key.to_owned(), report[key].clone()));
+        report["as_recorded"] = Value::Object(recorded.into_iter().collect());
+        for refused in &self.refused {
+            report[refused.quantile] = Value::Null;
+        }
+        report
     }
 }
 
@@ -162,27 +249,22 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         if let Some(reason) = &self.bottleneck_reason {
-            writeln!(f, "  The generator was the bottleneck: {reason}.")?;
-            writeln!(
-                f,
-                "  The server's latencies could not be measured and are not shown. Ask for less, or give it its own core."
-            )?;
-        } else {
-            let of = if self.saturated {
-                "latency from the send time (closed loop)"
-            } else {
-                "latency from the intended send time"
-            };
-            writeln!(f, "  {of}")?;
-            for (name, us) in [
-                ("p50", self.p50),
-                ("p90", self.p90),
-                ("p99", self.p99),
-                ("p99.9", self.p999),
-                ("p99.99", self.p9999),
-                ("max", self.max),
-            ] {
-                writeln!(f, "  {name:<12}{:>14}", duration(us))?;
+            writeln!(f, "  The generator was the bottleneck: {reason}. Ask for less, or give it its own core.")?;
+        }
+        writeln!(
+            f,
+            "  latency from the {}",
+            if self.saturated { "send time (closed loop)" } else { "intended send time" }
+        )?;
+        let recorded = [self.p50, self.p90, self.p99, self.p999, self.p9999, self.max];
+        for ((key, name, quantile), us) in QUANTILES.into_iter().zip(recorded) {
+            match self.refused(key) {
+                Some(refused) => writeln!(f, "  {name:<12}{:>14}   {}", "refused", refused.why)?,
+                None if self.few_samples.contains(&key) => {
+                    let beyond = self.measured.beyond(quantile);
+                    writeln!(f, "  {name:<12}{:>14}   only {beyond} requests took longer", duration(us))?;
+                }
+                None => writeln!(f, "  {name:<12}{:>14}", duration(us))?,
             }
         }
         if !self.saturated && self.achieved_rate < self.asked_rate * 0.98 && !self.bottleneck {
@@ -192,14 +274,28 @@ impl fmt::Display for Report {
                 self.achieved_rate / self.asked_rate * 100.0
             )?;
         }
-        write!(
+        writeln!(
             f,
-            "  generator: {} a request (good for about {} a second), {:.0} % busy, send lag p99 {}",
+            "  generator: {} a request (good for about {} a second), {:.0} % busy",
             duration(self.generator_work),
             grouped(if self.generator_work > 0.0 { (1e6 / self.generator_work) as u64 } else { 0 }),
             self.generator_busy * 100.0,
-            duration(self.send_lag_p99)
-        )
+        )?;
+        write!(
+            f,
+            "  send lag p99 {}, worst {}; hiccups of the machine p99 {}, longest {}",
+            duration(self.send_lag_p99),
+            duration(self.send_lag_max),
+            duration(self.hiccup_p99),
+            duration(self.hiccup_max)
+        )?;
+        for one in self.generators.iter().filter(|_| self.generators.len() > 1) {
+            let core = one.core.map_or("?".to_owned(), |core| core.to_string());
+            let (sent, busy) = (grouped(one.sent), one.busy * 100.0);
+            let (lag, hiccup) = (duration(one.send_lag_p99), duration(one.hiccup_p99));
+            write!(f, "\n    core {core}: {sent} sent, {busy:.0} % busy, send lag p99 {lag}, hiccups p99 {hiccup}")?;
+        }
+        Ok(())
     }
 }
 
@@ -218,23 +314,56 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_generator_that_limited_the_run_says_so_and_shows_no_tail() {
-        let healthy = Report { p99: 200.0, send_lag_p99: 10.0, generator_busy: 0.4, max: 4242.0, ..Report::default() };
-        let sick = [
-            Report { generator_busy: 0.99, ..healthy.clone() },
-            Report { send_lag_p99: 5000.0, p99: 50_000.0, ..healthy.clone() },
-            Report { send_lag_p99: 150.0, ..healthy.clone() },
-        ];
-        let judged = |mut report: Report| {
-            report.judge();
-            (report.bottleneck, report.to_string())
-        };
-        let (bottleneck, page) = judged(healthy);
-        assert!(!bottleneck && page.contains("4.24 ms"), "{page}");
-        for report in sick {
-            let (bottleneck, page) = judged(report);
-            assert!(bottleneck && page.contains("bottleneck") && !page.contains("4.24 ms"), "{page}");
+    /// A run of 100,000 requests at 1 ms whose last part took 50 ms; the generator was late by `lag` ns at all of them, and by
+    /// `tail` at the last part.
+    fn run(lag: u64, tail: u64, busy: f64) -> Report {
+        let mut report = Report { generator_busy: busy, ..Report::default() };
+        let Measured { latency, lag: lags } = &mut report.measured;
+        for index in 0..100_000 {
+            let last = index >= 99_500;
+            latency.saturating_record(if last { 50_000_000 } else { 1_000_000 });
+            lags.saturating_record(if last { tail } else { lag });
         }
+        report.send_lag_p99 = crate::lab::latency::micros(&report.measured.lag, 0.99);
+        report.judge();
+        report
+    }
+
+    fn refused(report: &Report) -> Vec<&str> {
+        report.refused.iter().map(|refused| refused.quantile).collect()
+    }
+
+    #[test]
+    fn what_the_generator_did_itself_is_refused_quantile_by_quantile() {
+        for (lag, tail, busy, expected) in [
+            (10_000, 10_000, 0.4, &[][..]),
+            // A tenth of the latency at the same quantile is too much.
+            (99_000, 4_900_000, 0.4, &[]),
+            (120_000, 120_000, 0.4, &["p50", "p90", "p99"]),
+            (10_000, 6_000_000, 0.4, &["p999", "p9999", "max"]),
+            (10_000, 10_000, 0.96, &["p50", "p90", "p99", "p999", "p9999", "max"]),
+        ] {
+            let report = run(lag, tail, busy);
+            assert_eq!(refused(&report), expected, "{lag} {tail} {busy}");
+            assert_eq!(report.bottleneck, expected.contains(&"p99"));
+            let (json, page) = (report.json(), report.to_string());
+            for (key, name, _) in QUANTILES {
+                assert_eq!(json[key].is_null(), expected.contains(&key), "{key}: {json}");
+                assert!(json["as_recorded"][key].is_number());
+                let line = page.lines().find(|line| line.trim_start().starts_with(&format!("{name} "))).expect(name);
+                assert_eq!(line.contains("refused"), expected.contains(&key), "{page}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_quantile_of_few_requests_is_marked_and_kept() {
+        let mut report = Report::default();
+        for index in 0..5_000 {
+            report.measured.latency.saturating_record(1_000_000 + index);
+        }
+        report.judge();
+        assert_eq!(report.few_samples, ["p999", "p9999"]);
+        assert!(report.json()["p9999"].is_number() && report.to_string().contains("only 5 requests took longer"));
     }
 }

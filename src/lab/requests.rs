@@ -1,10 +1,12 @@
-//! Requests, written once before the run: head and body of each line of a corpus, one after the other in one allocation.
+//! Requests, written once before the run: head and body of each, one after the other in one allocation.
 
 use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::lab::deck::Deck;
+use crate::lab::recording::RecordedRequest;
 use crate::lab::target::Target;
 use crate::wire::gzip::Deflater;
 
@@ -13,46 +15,52 @@ use crate::wire::gzip::Deflater;
 pub struct Requests {
     bytes: Vec<u8>,
     ranges: Vec<Range<usize>>,
+    /// Where the corpora lie in `ranges`, and which request is of which; without it there is one corpus.
+    mixed: Option<(Deck, Vec<Range<usize>>)>,
+}
+
+/// What every request says besides its document.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields {
+    /// `x-debug: 1`, which asks the bidder for the reason of each no-bid.
+    pub debug: bool,
+    /// The document in gzip, for which the answer may be too (2.6 section 2.4).
+    pub gzip: bool,
 }
 
 impl Requests {
-    /// `POST` requests of OpenRTB 2.6 JSON (2.6 section 2), one for each body. `debug` adds `x-debug: 1`, which asks the
-    /// bidder for the reason of each no-bid.
-    pub fn new<B: AsRef<[u8]>>(target: &Target, bodies: &[B], debug: bool) -> Requests {
-        Requests::with_fields(target, bodies, if debug { "x-debug: 1\r\n" } else { "" })
-    }
-
-    /// As [`Requests::new`], with every body in gzip, for which the answer may be too (2.6 section 2.4).
-    pub fn gzip<B: AsRef<[u8]>>(target: &Target, bodies: &[B], debug: bool) -> Requests {
-        let longest = bodies.iter().map(|body| body.as_ref().len()).max().unwrap_or(0);
-        let mut deflater = Deflater::for_content(longest);
-        let packed: Vec<Vec<u8>> = bodies
-            .iter()
-            .map(|body| {
-                deflater.deflate(body.as_ref(), usize::MAX).expect("there is room for what does not shrink").to_vec()
-            })
-            .collect();
-        let debug = if debug { "x-debug: 1\r\n" } else { "" };
-        let fields = format!("Content-Encoding: gzip\r\nAccept-Encoding: gzip\r\n{debug}");
-        Requests::with_fields(target, &packed, &fields)
-    }
-
-    /// `fields` end each with CRLF.
-    fn with_fields<B: AsRef<[u8]>>(target: &Target, bodies: &[B], fields: &str) -> Requests {
-        let mut requests = Requests::default();
+    /// `POST` requests of OpenRTB 2.6 JSON (2.6 section 2), one for each body, sent in order and over again.
+    pub fn new<B: AsRef<[u8]>>(target: &Target, bodies: &[B], fields: Fields) -> Requests {
+        let mut writer = Writer::new(target, fields.debug, longest(bodies.iter().map(AsRef::as_ref)));
         for body in bodies {
-            let (body, start) = (body.as_ref(), requests.bytes.len());
-            let head = format!(
-                "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nx-openrtb-version: 2.6\r\n{fields}Content-Length: {}\r\n\r\n",
-                target.path,
-                target.authority,
-                body.len()
-            );
-            requests.bytes.extend_from_slice(head.as_bytes());
-            requests.bytes.extend_from_slice(body);
-            requests.ranges.push(start..requests.bytes.len());
+            writer.write(&target.path, Some("2.6"), fields.gzip, body.as_ref());
         }
-        requests
+        writer.requests
+    }
+
+    /// Requests of several corpora, none of them empty, mixed by a deck that has a card for each.
+    pub fn mixed(target: &Target, corpora: &[Vec<Vec<u8>>], deck: Deck, fields: Fields) -> Requests {
+        let mut writer = Writer::new(target, fields.debug, longest(corpora.iter().flatten().map(Vec::as_slice)));
+        let mut places = Vec::with_capacity(corpora.len());
+        for bodies in corpora {
+            let start = writer.requests.len();
+            for body in bodies {
+                writer.write(&target.path, Some("2.6"), fields.gzip, body);
+            }
+            places.push(start..writer.requests.len());
+        }
+        Requests { mixed: Some((deck, places)), ..writer.requests }
+    }
+
+    /// Requests as they were recorded: each to its own exchange, in the coding and of the version it came in.
+    pub fn recorded(target: &Target, requests: &[RecordedRequest], debug: bool) -> Requests {
+        let longest = longest(requests.iter().map(|request| request.body.as_slice()));
+        let mut writer = Writer::new(target, debug, longest);
+        for request in requests {
+            let path = format!("/openrtb/{}", request.exchange);
+            writer.write(&path, request.version.as_deref(), request.gzip, &request.body);
+        }
+        writer.requests
     }
 
     /// How many there are.
@@ -65,10 +73,59 @@ impl Requests {
         self.ranges.is_empty()
     }
 
-    /// The bytes of request `index`, from head to body; the corpus starts over after its last line.
+    /// The bytes of request `index`, from head to body; a corpus starts over after its last line.
     #[inline]
     pub fn get(&self, index: u64) -> &[u8] {
-        &self.bytes[self.ranges[(index % self.ranges.len() as u64) as usize].clone()]
+        let at = match &self.mixed {
+            None => (index % self.ranges.len() as u64) as usize,
+            Some((deck, places)) => {
+                let (corpus, nth) = deck.card(index);
+                let place = &places[corpus];
+                place.start + (nth % place.len() as u64) as usize
+            }
+        };
+        &self.bytes[self.ranges[at].clone()]
+    }
+}
+
+fn longest<'a>(bodies: impl Iterator<Item = &'a [u8]>) -> usize {
+    bodies.map(<[u8]>::len).max().unwrap_or(0)
+}
+
+struct Writer<'a> {
+    target: &'a Target,
+    debug: &'static str,
+    requests: Requests,
+    deflater: Deflater,
+}
+
+impl<'a> Writer<'a> {
+    /// For bodies of up to `longest` bytes.
+    fn new(target: &'a Target, debug: bool, longest: usize) -> Writer<'a> {
+        let debug = if debug { "x-debug: 1\r\n" } else { "" };
+        Writer { target, debug, requests: Requests::default(), deflater: Deflater::for_content(longest) }
+    }
+
+    fn write(&mut self, path: &str, version: Option<&str>, gzip: bool, body: &[u8]) {
+        let (coding, body) = if gzip {
+            let packed = self.deflater.deflate(body, usize::MAX).expect("there is room for what does not shrink");
+            ("Content-Encoding: gzip\r\nAccept-Encoding: gzip\r\n", packed)
+        } else {
+            ("", body)
+        };
+        let bytes = &mut self.requests.bytes;
+        let start = bytes.len();
+        let (authority, debug, length) = (&self.target.authority, self.debug, body.len());
+        let version = version.map(|version| format!("x-openrtb-version: {version}\r\n")).unwrap_or_default();
+        bytes.extend_from_slice(
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
+                 {version}{coding}{debug}Content-Length: {length}\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        bytes.extend_from_slice(body);
+        self.requests.ranges.push(start..self.requests.bytes.len());
     }
 }
 
@@ -90,7 +147,7 @@ mod tests {
     #[test]
     fn a_request_is_what_a_server_can_read() {
         let target = Target::parse("http://127.0.0.1:80/openrtb/generic").expect("a target");
-        let requests = Requests::new(&target, &["{}", "{\"id\":\"1\"}"], true);
+        let requests = Requests::new(&target, &["{}", "{\"id\":\"1\"}"], Fields { debug: true, gzip: false });
         assert_eq!((requests.len(), requests.is_empty()), (2, false));
         assert_eq!(requests.get(0), requests.get(2));
         let mut headers = [httparse::EMPTY_HEADER; 16];

@@ -1,5 +1,10 @@
 //! What a measuring thread asks of the kernel.
 
+/// This process may run on a core.
+pub fn may_pin(core: usize) -> bool {
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().any(|id| id.id == core)
+}
+
 /// Pins this thread to a core; `false` if this process may not run on it.
 pub fn pin(core: usize) -> bool {
     let ours = core_affinity::get_core_ids().unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::lab;
 use crate::lab::answer::Answer;
 use crate::lab::latency;
 use crate::lab::pool::{Flight, Outcome, Pool, Wait};
-use crate::lab::requests::Requests;
+use crate::lab::requests::{Fields, Requests};
 use crate::lab::schedule::{Schedule, is_length};
 use crate::lab::target::{BadTarget, Target};
 use crate::market::auction::{self, Bid, BidResponse, Lot, Pricing, Rivals, Verdict};
@@ -230,8 +230,12 @@ impl Trader {
     ) -> Trader {
         let empty: &[Vec<u8>] = &[];
         Trader {
-            requests: Requests::new(target, if options.sample == 1 { empty } else { bodies }, false),
-            asking: Requests::new(target, if options.sample == 0 { empty } else { bodies }, true),
+            requests: Requests::new(target, if options.sample == 1 { empty } else { bodies }, Fields::default()),
+            asking: Requests::new(
+                target,
+                if options.sample == 0 { empty } else { bodies },
+                Fields { debug: true, ..Fields::default() },
+            ),
             book: Book {
                 lots: bodies.iter().map(|body| Lot::read(body)).collect(),
                 behaviour: options.behaviour.clone(),
@@ -261,18 +265,23 @@ impl Trader {
             Ok(pool) => pool,
             Err(error) => return Err(Error::Connect(target, error)),
         };
-        let schedule = Schedule::new(clock::boot(), options.rate, options.seconds);
-        let Schedule { start, end, count, .. } = schedule;
+        let mut schedule = Schedule::new(clock::boot(), options.rate, options.seconds);
+        let Schedule { start, end, .. } = schedule;
         let (mut sent, mut next_second, mut now) = (0, start.after(Nanos::SECOND), start);
         while now < end || pool.outstanding() > 0 && schedule.waits(now) {
-            while sent < count && schedule.due(sent) <= now && schedule.sends(now) && pool.has_room() {
+            while let Some(due) = schedule.due()
+                && due <= now
+                && schedule.sends(now)
+                && pool.has_room()
+            {
                 let asks = self.book.asks(sent);
                 let request = if asks { self.asking.get(sent) } else { self.requests.get(sent) };
-                pool.send(Flight { tag: sent, intended: schedule.due(sent), sent: now }, request);
+                pool.send(Flight { tag: sent, intended: due, sent: now }, request);
                 self.book.second.requests += 1;
                 sent += 1;
+                schedule.pass();
             }
-            let until = if sent < count { schedule.due(sent).min(next_second) } else { next_second.min(end) };
+            let until = schedule.due().unwrap_or(end).min(next_second);
             // With every connection busy there is nothing to do at `until`, but there is when one answers.
             let wait = if pool.has_room() { until.since(now) } else { Nanos::MS };
             let book = &mut self.book;
@@ -291,7 +300,7 @@ impl Trader {
         let mut summary = self.book.summary;
         summary.seconds = options.seconds;
         summary.unanswered = sent - summary.answered;
-        summary.unsent = count - sent;
+        summary.unsent = schedule.pass_all();
         summary.latency =
             [0.5, 0.9, 0.99, 0.999, 0.9999, 1.0].map(|quantile| latency::micros(&self.book.latency, quantile));
         Ok(summary)

@@ -54,7 +54,7 @@ impl Users {
             rate: RATE,
             seconds: SECONDS as f64,
             connections: 16,
-            corpus: Some(corpus),
+            source: load::Source::file(corpus),
             debug: true,
             ..load::Options::default()
         })

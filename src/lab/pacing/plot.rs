@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::lab::svg;
+
 /// One line.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -35,48 +37,34 @@ pub fn day(title: &str, lines: &[Line]) -> String {
 pub fn chart(title: &str, (over, ticks): (&str, &[&str]), lines: &[Line]) -> String {
     let x = |part: f64| LEFT + (WIDTH - LEFT - RIGHT) * part;
     let y = |part: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * part;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"24\" font-size=\"14\" font-weight=\"bold\">{title}</text>\n"
-    );
+    let mut svg = svg::open(WIDTH, HEIGHT);
+    svg::text(&mut svg, (LEFT, 24.0), "font-size=\"14\" font-weight=\"bold\"", title);
     for (place, tick) in ticks.iter().enumerate() {
         let at = x(place as f64 / (ticks.len() - 1).max(1) as f64);
         let (top, bottom, label) = (y(1.0), y(0.0), y(0.0) + 18.0);
         let _ = writeln!(svg, "<path d=\"M{at:.1} {top:.1}V{bottom:.1}\" stroke=\"#ddd\"/>");
-        let _ = writeln!(svg, "<text x=\"{at:.1}\" y=\"{label:.1}\" text-anchor=\"middle\">{tick}</text>");
+        svg::text(&mut svg, (at, label), "text-anchor=\"middle\"", tick);
     }
     for percent in (0..=100).step_by(20) {
         let at = y(f64::from(percent) / 100.0);
         let (left, right, label, base) = (x(0.0), x(1.0), x(0.0) - 8.0, at + 4.0);
         let _ = writeln!(svg, "<path d=\"M{left:.1} {at:.1}H{right:.1}\" stroke=\"#ddd\"/>");
-        let _ = writeln!(svg, "<text x=\"{label:.1}\" y=\"{base:.1}\" text-anchor=\"end\">{percent} %</text>");
+        svg::text(&mut svg, (label, base), "text-anchor=\"end\"", &format!("{percent} %"));
     }
     let (middle, below) = (x(0.5), HEIGHT - 12.0);
-    let _ = writeln!(svg, "<text x=\"{middle:.1}\" y=\"{below:.1}\" text-anchor=\"middle\">{over}</text>");
+    svg::text(&mut svg, (middle, below), "text-anchor=\"middle\"", over);
     for (at, line) in lines.iter().enumerate() {
-        let dash = if line.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
-        let _ = write!(
-            svg,
-            "<path fill=\"none\" stroke=\"{}\" stroke-width=\"2\"{dash} d=\"M{:.1} {:.1}",
-            line.colour,
-            x(0.0),
-            y(0.0)
-        );
+        let dashes = if line.dashed { "6 4" } else { "" };
         let count = line.values.len();
-        for point in 1..=POINTS.min(count) {
+        let points = (1..=POINTS.min(count)).map(|point| {
             let tick = point * count / POINTS.min(count);
-            let _ = write!(svg, "L{:.1} {:.1}", x(tick as f64 / count as f64), y(line.values[tick - 1]));
-        }
-        svg.push_str("\"/>\n");
+            (x(tick as f64 / count as f64), y(line.values[tick - 1]))
+        });
+        svg::line(&mut svg, line.colour, dashes, std::iter::once((x(0.0), y(0.0))).chain(points));
         let (from, to, row) = (x(1.0) + 14.0, x(1.0) + 38.0, TOP + 14.0 + 22.0 * at as f64);
-        let (name, text, base) = (&line.name, to + 8.0, row + 4.0);
-        let _ = writeln!(
-            svg,
-            "<path d=\"M{from:.1} {row:.1}H{to:.1}\" stroke=\"{}\" stroke-width=\"2\"{dash}/>",
-            line.colour
-        );
-        let _ = writeln!(svg, "<text x=\"{text:.1}\" y=\"{base:.1}\">{name}</text>");
+        let legend = [(from, row), (to, row)];
+        svg::line(&mut svg, line.colour, dashes, legend);
+        svg::text(&mut svg, (to + 8.0, row + 4.0), "", &line.name);
     }
     svg.push_str("</svg>\n");
     svg
