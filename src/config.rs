@@ -23,7 +23,7 @@ pub mod process;
 pub mod stores;
 pub mod ingress;
 
-use crate::bid::net::Waiting;
+use crate::bid::net::{Steering, Waiting};
 use crate::bid::paper::BASE_BYTES;
 use crate::bid::server::Backend;
 use crate::units::{Currency, NodeId};
@@ -106,6 +106,9 @@ pub struct Server {
     /// Which system interface serves the sockets.
     #[serde(deserialize_with = "parsed")]
     pub backend: Backend,
+    /// How connections are spread over the bid cores.
+    #[serde(deserialize_with = "parsed")]
+    pub steer: Steering,
     /// Scheme and authority under which exchanges reach the notice URLs, `http://bid.example.com`; by default the listen address.
     pub public_url: Option<String>,
     /// This machine's number in the fleet, 0 to 63.
@@ -129,6 +132,7 @@ impl Default for Server {
             reconcile_core: None,
             wait: Waiting::default(),
             backend: Backend::default(),
+            steer: Steering::default(),
             public_url: None,
             node: 0,
             debug_header: false,
@@ -388,6 +392,18 @@ impl std::str::FromStr for Waiting {
             "hybrid" => Ok(Waiting::Hybrid),
             "spin" => Ok(Waiting::Spin),
             _ => Err(format!("{text:?} is not a way to wait: block, hybrid or spin")),
+        }
+    }
+}
+
+impl std::str::FromStr for Steering {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Steering::Off),
+            "cpu" => Ok(Steering::Cpu),
+            _ => Err(format!("{text:?} is not a way to steer: off or cpu")),
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::bid::audit::Auditor;
 use crate::bid::busy::BusyWork;
 use crate::bid::flight::Tail;
 use crate::bid::miss;
-use crate::bid::net::Listener;
+use crate::bid::net::{Listener, Steering, steer};
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Health, Stores as StoresEnds};
 use crate::bid::tap::Tap;
@@ -186,6 +186,14 @@ impl Launch {
             address = listener.address().map_err(failed)?;
             listeners.push(listener);
         }
+        if server.steer == Steering::Cpu {
+            let refused = |error| failed(format!("server.steer: connections to {address} cannot be steered: {error}"));
+            steer::attach(&listeners[0], &topology.bid).map_err(refused)?;
+            let cpus = &topology.bid;
+            log::info!(
+                "a connection goes to the bid core of the CPU that receives it: CPUs {cpus:?}, in the order of the cores"
+            );
+        }
         Ok(Reserved { launch: self, topology, listeners, address })
     }
 
@@ -265,6 +273,7 @@ impl Reserved {
         let read = |ingress: &config::Ingress| Certificate::read(&ingress.cert_file, &ingress.key_file);
         let certificate = config.ingress.as_ref().map(read).transpose().map_err(failed)?;
 
+        // In the order of the cores: the n-th to listen is the n-th that steering knows.
         for listener in &listeners {
             listener.listen().map_err(|error| failed(format!("cannot listen on {address}: {error}")))?;
         }
@@ -392,7 +401,8 @@ impl Reserved {
             metrics.push(counts);
             let cpu = topology.bid[index];
             let started = started.clone();
-            let net = CoreNet { bell: Some(panel.bell(core)), ..net };
+            let steered_from = (server.steer == Steering::Cpu).then_some(cpu);
+            let net = CoreNet { bell: Some(panel.bell(core)), steered_from, ..net };
             let bid = thread::Builder::new().name(format!("bid-{index}")).spawn(move || {
                 if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
                     log::warn!("bid-{index} cannot be pinned to CPU {cpu} and runs where the kernel puts it");

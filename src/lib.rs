@@ -51,6 +51,7 @@ pub mod profile;
 pub mod stores;
 
 // Who watches it, and who drives it.
+pub mod usdt;
 pub mod metrics;
 pub mod admin;
 pub mod ingress;

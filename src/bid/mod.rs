@@ -45,6 +45,7 @@ pub mod flight;
 pub mod user;
 mod pseudonym;
 pub mod probe;
+pub mod traced;
 pub mod response_rate;
 pub mod audit;
 pub mod tap;

@@ -29,6 +29,7 @@ use crate::clock;
 use crate::limits;
 use crate::metrics::stalls::Round;
 use crate::units::{Nanos, Now};
+use crate::usdt;
 use crate::wire::http;
 
 use answers::Answers;
@@ -171,6 +172,10 @@ pub struct Counters {
     pub turns: u64,
     /// Connections accepted.
     pub accepted: u64,
+    /// Of those that are steered, received by this core's own CPU when they were accepted.
+    pub steered_home: u64,
+    /// And by another.
+    pub steered_astray: u64,
     /// Connections closed, by whichever side.
     pub closed: u64,
     /// Of those, for having been idle.
@@ -314,6 +319,7 @@ impl<N: Net, S: Service> Server<N, S> {
         let gathered = self.net.wait(self.meter.last(), until)?;
         self.pace.begin(gathered);
         self.now = Now { boot: gathered.at, wall: clock::wall() };
+        usdt::turn_begins(gathered.at);
         let late = self.meter.woke(self.now.boot);
         self.kept(late);
         self.desk.begin();
@@ -350,6 +356,7 @@ impl<N: Net, S: Service> Server<N, S> {
             self.desk.service.submitted(ended);
         }
         self.desk.service.turned(&self.meter.round());
+        usdt::turn_ends(ended);
         Ok(goes_on)
     }
 
@@ -412,6 +419,12 @@ impl<N: Net, S: Service> Server<N, S> {
         self.connections[index] = Connection { watched: true, ..Connection::new(conn.generation, self.now.boot) };
         self.open += 1;
         self.desk.counters.accepted += 1;
+        if let Some(own) = self.core.steered_from
+            && let Some(cpu) = self.net.receiving_cpu(conn)
+        {
+            let Counters { steered_home, steered_astray, .. } = &mut self.desk.counters;
+            *if cpu == own { steered_home } else { steered_astray } += 1;
+        }
         if !watched {
             self.watch.push_back(Watched { index: conn.index, look: self.now.boot.after(self.watch_ns()) });
         }

@@ -12,6 +12,7 @@ use crate::bid::probe::{SAMPLE, StageTimer};
 use crate::bid::response_rate::Rates;
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
 use crate::bid::tap::Tap;
+use crate::bid::traced::Traced;
 use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
 use crate::clock;
@@ -28,6 +29,7 @@ use crate::ring::spsc::{BoxReceiver, BoxSender, OrderReceiver, Receiver, Refused
 use crate::ring::wake::{Wake, Waker};
 use crate::snapshot::Snapshot;
 use crate::units::{ExchangeId, Nanos, Now};
+use crate::usdt::{self, Ending};
 use crate::wire::gzip::{Deflater, Inflater, Unreadable};
 use crate::wire::http::answer::{self, Empty, Open};
 use crate::wire::http::{Encoding, Method, Persistence, Request};
@@ -184,6 +186,7 @@ impl Bidder {
         request: &Request<'_>,
         out: &mut [u8],
     ) -> Served {
+        usdt::request_begins(arrived, now.boot);
         self.metrics.requests.add(1);
         if self.core.stalls.delayed(arrived) {
             self.metrics.stalled_requests.add(1);
@@ -205,6 +208,7 @@ impl Bidder {
         if served != Served::Parked {
             self.note(exchange, request.body.len(), arrived, now.boot, None);
         }
+        usdt::request_done(arrived, ending(served));
         served
     }
 
@@ -266,9 +270,9 @@ impl Bidder {
         self.until_sample -= 1;
         let outcome = if self.until_sample == 0 {
             self.until_sample = SAMPLE;
-            self.core.handle(now, ask, response, &mut StageTimer::new(self.metrics, self.flights.stamps()))
+            self.core.handle(now, ask, response, &mut Traced(&mut StageTimer::new(self.metrics, self.flights.stamps())))
         } else {
-            self.core.handle(now, ask, response, self.flights.stamps())
+            self.core.handle(now, ask, response, &mut Traced(self.flights.stamps()))
         };
         if let Outcome::Parked(ticket) = outcome {
             self.core.misses.note(ticket, request.openrtb_version);
@@ -289,6 +293,7 @@ impl Bidder {
         let kept = self.core.misses.take(ticket).expect("it was parked under this ticket");
         self.flights.begin();
         let ask = kept.ask();
+        usdt::request_begins(ask.arrived, now.boot);
         let openrtb_version = kept.note();
         let (method, encoding) = (Method::Post, Encoding::Identity);
         let (path, body) = (&b""[..], ask.body);
@@ -296,7 +301,8 @@ impl Bidder {
         let served = match Open::start(out, "application/json", persistence, openrtb_version) {
             None => self.no_bid(NoBidReason::NoRoom, request, out),
             Some(head) => {
-                let outcome = self.core.resume(now, &kept, &mut out[head.body()..], self.flights.stamps());
+                let outcome =
+                    self.core.resume(now, &kept, &mut out[head.body()..], &mut Traced(self.flights.stamps()));
                 let refusal =
                     refusal(&mut self.core, self.debug_header && request.debug, ask, outcome, &mut out[head.body()..]);
                 self.conclude(outcome, refusal, ask.exchange, request, &head, out)
@@ -305,6 +311,7 @@ impl Bidder {
         let (arrived, bytes) = (ask.arrived, ask.body.len());
         self.core.misses.give_back(kept);
         self.note(exchange, bytes, arrived, framed, Some(now.boot.since(framed)));
+        usdt::request_done(arrived, ending(served));
         served
     }
 
@@ -529,6 +536,9 @@ impl Bidder {
         let (metrics, profiles, held) = (self.metrics, self.core.profiles.counts(), self.core.profiles.usage());
         metrics.turns.set(counters.turns);
         metrics.accepted.set(counters.accepted);
+        let [home, astray] = &metrics.steered;
+        home.set(counters.steered_home);
+        astray.set(counters.steered_astray);
         metrics.closed.set(counters.closed);
         metrics.turned_away.set(counters.turned_away);
         metrics.crowded.set(counters.crowded);
@@ -563,6 +573,7 @@ impl Bidder {
         {
             let began = clock::ticks();
             let old = self.core.swap(arrived);
+            usdt::swap();
             self.metrics.swaps.add(1);
             if let Err(Refused(old)) = self.retired.offer(old) {
                 drop(old);
@@ -687,6 +698,7 @@ impl Service for Bidder {
     }
 
     fn stalled(&mut self, from: Nanos, to: Nanos) {
+        usdt::stall(from, to);
         self.core.stalls.note(from, to);
     }
 
@@ -723,6 +735,17 @@ fn refusal(core: &mut BidCore, in_header: bool, ask: Ask<'_>, outcome: Outcome, 
 #[inline]
 fn done(written: Option<usize>) -> Served {
     Served::Done(written.expect("the loop leaves room for an answer without content"))
+}
+
+/// What the static probes say of it.
+#[inline]
+fn ending(served: Served) -> Ending {
+    match served {
+        Served::Done(_) => Ending::NoBid,
+        Served::Bid { .. } => Ending::Bid,
+        Served::Shed(_) => Ending::Shed,
+        Served::Parked => Ending::Parked,
+    }
 }
 
 fn without_query(path: &[u8]) -> &[u8] {

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin;
 use crate::admin::bounded::Bounded;
 use crate::bid::busy::BusyWork;
-use crate::bid::net::Waiting;
+use crate::bid::net::{Steering, Waiting};
 use crate::bid::server::Backend;
 use crate::bounds;
 use crate::commands::Failure;
@@ -59,6 +59,9 @@ pub struct Args {
     /// What serves the sockets: io_uring or epoll
     #[arg(long)]
     backend: Option<Backend>,
+    /// Which bid core takes a connection: off, a hash says; cpu, the one of the CPU that receives it (docs/STEERING.md)
+    #[arg(long)]
+    steer: Option<Steering>,
     /// Make each request take so many percent more of a bid core's busy time, to calibrate performance gates (docs/GATE.md)
     #[arg(long, value_name = "PCT", default_value_t = 0.0)]
     pub(super) busy_work: f64,
@@ -139,6 +142,7 @@ pub(super) fn asked(args: &Args) -> Result<(Config, Source), Failure> {
     server.reconcile_core = args.reconcile_core.or(server.reconcile_core);
     server.wait = args.wait.unwrap_or(server.wait);
     server.backend = args.backend.unwrap_or(server.backend);
+    server.steer = args.steer.unwrap_or(server.steer);
     if let Some(dir) = &args.data {
         config.data.dir.clone_from(dir);
     }

@@ -2,6 +2,7 @@
 //! `corebid explain`, the benchmarks, the allocation test and the fuzzer all decide on it.
 
 use crate::bid::probe::Probe;
+use crate::bid::traced::Traced;
 use crate::bid::train::{Row, RowLog, Sample};
 use crate::bid::{Ask, BidCore, Outcome, Process, Seed};
 use crate::clock;
@@ -103,11 +104,11 @@ impl Bench {
         self.core.shades.learn(cell, curve);
     }
 
-    /// Decides, watched by nobody but by what notes every request.
+    /// Decides as `serve` does, watched by nobody but by what notes every request.
     #[inline]
     pub fn handle(&mut self, ask: Ask<'_>) -> Outcome {
         self.stamps.clear();
-        let outcome = self.core.handle(self.now, ask, &mut self.response, &mut self.stamps);
+        let outcome = self.core.handle(self.now, ask, &mut self.response, &mut Traced(&mut self.stamps));
         while let Some(event) = self.events.take() {
             assert!(matches!(event, Event::Reserved(_) | Event::Shaded(_)), "a decision only reserves");
         }

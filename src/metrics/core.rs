@@ -83,6 +83,8 @@ pub struct CoreMetrics {
     pub turns: Counter,
     /// Connections accepted.
     pub accepted: Counter,
+    /// Connections that were received by the core's own CPU, and by another; both 0 without steering.
+    pub steered: [Counter; 2],
     /// Connections closed.
     pub closed: Counter,
     /// Connections closed as they came, because there was no place for them.
@@ -207,6 +209,7 @@ impl Default for CoreMetrics {
             swaps: Counter::default(),
             turns: Counter::default(),
             accepted: Counter::default(),
+            steered: Default::default(),
             closed: Counter::default(),
             turned_away: Counter::default(),
             crowded: Counter::default(),

@@ -145,6 +145,10 @@ impl Collector for Cores {
         self.labelled(&mut encoder, "corebid_noticed", "Notices by how they ended", "end", |core| {
             NOTICE_ENDS.into_iter().zip(core.noticed.iter().map(|counter| counter.get())).collect()
         })?;
+        let help = "Connections by whether the CPU of their bid core received them, where they are steered";
+        self.labelled(&mut encoder, "corebid_steered", help, "hit", |core| {
+            ["yes", "no"].into_iter().zip(core.steered.iter().map(|counter| counter.get())).collect()
+        })?;
         self.histograms(&mut encoder, "corebid_stage_seconds", "Time in each stage of sampled requests", |core| {
             Stage::ALL.iter().map(|&stage| (Some(("stage", stage.label())), &core.stages[stage as usize])).collect()
         })?;

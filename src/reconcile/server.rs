@@ -41,6 +41,7 @@ use crate::store::disk::Directory;
 use crate::store::embedded::{Embedded, OpenError};
 use crate::store::writer::{Job, Writer};
 use crate::units::{CoreId, ExchangeKey, Nanos, NodeId, Now, UnixMillis};
+use crate::usdt;
 
 /// Between turns while there are events, and after [`CALM_TURNS`] turns without.
 const TURN: Duration = Duration::from_millis(1);
@@ -403,6 +404,7 @@ impl Core {
         }
         if now.boot >= self.next_tick {
             self.next_tick = now.boot.after(limits::TICK_NS);
+            usdt::tick(now.boot);
             self.keeper.tick(now);
             self.gauges.cpu_ns.set(clock::thread_cpu());
         } else {

@@ -104,6 +104,7 @@ fn bad_usage_exits_with_2() {
         &["serve", "--demo", "--listen", "nowhere"],
         &["serve", "--demo", "--wait", "nap"],
         &["serve", "--demo", "--backend", "select"],
+        &["serve", "--demo", "--steer", "queue"],
         &["serve", "--demo", "--cores", "a,b"],
         &["serve", "--demo", "--busy-work", "-1"],
         &["serve", "--demo", "--busy-work", "NaN"],

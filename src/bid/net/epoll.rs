@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::arrival::Gathers;
 use super::intake::Intake;
+use super::steer::receiving_cpu;
 use super::table::{GENERATION, Table};
 use super::{
     Class, Conn, EXHAUSTED_NS, Gathered, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent,
@@ -472,6 +473,10 @@ impl Net for Epoll {
 
     fn prefault(&mut self) {
         self.memory.prefault();
+    }
+
+    fn receiving_cpu(&mut self, conn: Conn) -> Option<usize> {
+        receiving_cpu(self.sockets.get(conn)?.fd.as_raw_fd())
     }
 
     fn rearmed(&self) -> u64 {

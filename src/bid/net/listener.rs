@@ -31,17 +31,31 @@ impl Listener {
     /// # Errors
     /// What the kernel says: the address is in use by another user, or is not this machine's.
     pub fn reserve(address: SocketAddr) -> io::Result<Listener> {
+        let listener = Listener::open(address, true)?;
+        let fd = listener.fd();
+        set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+        set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, limits::SOCKET_SEND_BYTES as i32)?;
+        // Before listening: the window that a peer is offered follows from it.
+        set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, limits::SOCKET_RECEIVE_BYTES as i32)?;
+        Ok(listener)
+    }
+
+    /// Binds where nobody listens, and shares it with nobody who comes to.
+    ///
+    /// # Errors
+    /// As [`Listener::reserve`]; and somebody listens there, though it be the same user.
+    pub(super) fn claim(address: SocketAddr) -> io::Result<Listener> {
+        Listener::open(address, false)
+    }
+
+    fn open(address: SocketAddr, shared: bool) -> io::Result<Listener> {
         let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
         // SAFETY: `fd` was just opened and belongs to nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
-        set(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
-        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, limits::SOCKET_SEND_BYTES as i32)?;
-        // Before listening: the window that a peer is offered follows from it.
-        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, limits::SOCKET_RECEIVE_BYTES as i32)?;
+        set(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, i32::from(shared))?;
         match address {
             SocketAddr::V4(v4) => {
                 let name = libc::sockaddr_in {
@@ -96,8 +110,9 @@ fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-fn set(fd: RawFd, level: i32, option: i32, value: i32) -> io::Result<()> {
-    let length = size_of::<i32>() as libc::socklen_t;
+/// Sets an option whose value the kernel reads as a `T`.
+pub(super) fn set<T>(fd: RawFd, level: i32, option: i32, value: T) -> io::Result<()> {
+    let length = size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` is readable for `length` bytes for the length of the call.
     check(unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), length) }).map(drop)
 }

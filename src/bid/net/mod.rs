@@ -11,6 +11,7 @@ pub mod epoll;
 pub mod intake;
 pub mod listener;
 mod memory;
+pub mod steer;
 mod table;
 pub mod uring;
 
@@ -23,6 +24,7 @@ use crate::units::Nanos;
 pub use listener::Listener;
 pub(in crate::bid) use memory::Region;
 pub use memory::STAGGER;
+pub use steer::Steering;
 
 /// Memory that a backend takes for one connection, bytes: the larger one's.
 pub(in crate::bid) const CONNECTION_BYTES: usize =
@@ -148,6 +150,11 @@ pub trait Net {
 
     /// Gives a receive buffer back to the kernel.
     fn recycle(&mut self, received: Received);
+
+    /// Which CPU received the last packet of a connection, if that can be told.
+    fn receiving_cpu(&mut self, _conn: Conn) -> Option<usize> {
+        None
+    }
 
     /// Sends bytes; one send per connection at a time. `Some(sent)` if that is already done, with the meaning of
     /// [`Happened::Sent`]; `None` if it is queued and `Sent` will tell.

@@ -21,6 +21,7 @@ use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue};
 
 use super::arrival::Gathers;
 use super::intake::Intake;
+use super::steer::receiving_cpu;
 use super::table::{GENERATION, Table};
 use super::{
     Class, Conn, EXHAUSTED_NS, Gathered, Happened, Listener, Net, Received, Region, SPIN_NS, Waiting, throw_away_unsent,
@@ -600,6 +601,10 @@ impl Net for Uring {
 
     fn prefault(&mut self) {
         self.buffers.memory.prefault();
+    }
+
+    fn receiving_cpu(&mut self, conn: Conn) -> Option<usize> {
+        receiving_cpu(self.sockets.get(conn)?.fd.as_raw_fd())
     }
 
     fn rearmed(&self) -> u64 {

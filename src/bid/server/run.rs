@@ -41,6 +41,8 @@ pub struct CoreNet {
     pub drain_ns: u64,
     /// Tells of a panic elsewhere in the process.
     pub bell: Option<Bell>,
+    /// The CPU whose connections are steered to this core ([`crate::bid::net::steer`]), if they are: it is counted whether they come.
+    pub steered_from: Option<usize>,
     /// Whether all buffers are touched before the loop begins, so that no request waits for a page.
     pub prefault: bool,
 }
@@ -56,6 +58,7 @@ impl Default for CoreNet {
             unread_ns: limits::UNREAD_NS,
             drain_ns: 3 * Nanos::SECOND,
             bell: None,
+            steered_from: None,
             prefault: false,
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Costs;
+use crate::bid::busy::BusyWork;
 use crate::bounds::{self, Bound, Loaded};
 use crate::config::Config;
 use crate::lab::drill::{Client, threads};
@@ -45,7 +46,7 @@ pub fn measure(seconds: f64, campaigns: u32, dir: &Path) -> Result<Costs, Failed
     config.server.reconcile_core = Some(topology.reconcile);
     let source = if campaigns == 0 { Source::BuiltIn } else { Source::Synthetic(campaigns as usize) };
     let before = bounds::resident();
-    let node = Launch { config: config.clone(), source, make_keys: true, busy_work: 0 }
+    let node = Launch { config: config.clone(), source, make_keys: true, busy_work: BusyWork::NONE }
         .start()
         .map_err(|error| error.to_string())?;
     let loaded = Loaded { campaigns: node.campaigns().len(), before, after: bounds::resident() };
