@@ -10,6 +10,7 @@ use crate::bid::audit::Treated;
 use crate::bid::notices::Waiting;
 use crate::bid::server::{CONNECTION_BYTES, INPUT_BYTES, OFFER_BYTES};
 use crate::bid::train::Row;
+use crate::capture;
 use crate::config::Config;
 use crate::ingress;
 use crate::limits;
@@ -89,6 +90,7 @@ impl Bound {
                 limits::EVENTS * size_of::<Event>()
                     + limits::ORDERS * size_of::<Order>()
                     + stalls::CROSSING * size_of::<stalls::Long>()
+                    + limits::CAPTURE_RING
                     + when(config.audit.file.is_some(), limits::AUDITED * size_of::<Treated>())
                     + when(config.training.dir.is_some(), limits::ROWS * size_of::<Row>()),
             ),
@@ -119,6 +121,7 @@ impl Bound {
             ("books", loaded.campaigns * config.exchanges.len().max(1) * sums * COHORT),
             ("shading", shading(config)),
             ("training", when(config.training.dir.is_some(), training::MEMORY)),
+            ("capture", capture::MEMORY),
             ("admin", limits::ADMIN_CONNECTIONS * ADMIN_BYTES),
             ("ingress", config.ingress.as_ref().map_or(0, |_| ingress::memory(through_ingress(config)))),
             ("rest", PROCESS_REST),
@@ -128,8 +131,17 @@ impl Bound {
 
     /// All of it, bytes.
     pub fn total(&self) -> usize {
-        let sum = |parts: &[(&str, usize)]| parts.iter().map(|(_, bytes)| bytes).sum::<usize>();
-        self.cores * sum(&self.core) + sum(&self.process)
+        self.cores * self.core() + self.process()
+    }
+
+    /// Of one core, bytes.
+    pub fn core(&self) -> usize {
+        self.core.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Of what is no core's, bytes.
+    pub fn process(&self) -> usize {
+        self.process.iter().map(|(_, bytes)| bytes).sum()
     }
 
     /// What the kernel may keep beside it for the connections, bytes: it counts what it

@@ -27,13 +27,16 @@ use crate::admin::users::Users;
 use crate::audit;
 use crate::bid::alarm::Panel;
 use crate::bid::audit::Auditor;
+use crate::bid::busy::BusyWork;
 use crate::bid::miss;
 use crate::bid::net::{Listener, Steering, steer};
 use crate::bid::server::{CoreNet, Counters, run_core};
 use crate::bid::service::{Bidder, Fittings, Health, Stores as StoresEnds};
+use crate::bid::tap::Tap;
 use crate::bid::train::{RowLog, Sample};
 use crate::bid::{BidCore, Process, Seed};
 use crate::bounds::{self, Bound, Loaded};
+use crate::capture::{self, Control, Origin};
 use crate::config::process::Effort;
 use crate::config::shading::Silence;
 use crate::config::{self, Config};
@@ -84,8 +87,8 @@ pub struct Launch {
     pub source: Source,
     /// Keys are made where they are missing: for the demo only.
     pub make_keys: bool,
-    /// Extra work per bid request, in turns of [`crate::bid::service::burn`].
-    pub busy_work: u64,
+    /// Extra work for each bid request.
+    pub busy_work: BusyWork,
 }
 
 /// Why a bidder did not start, in one line.
@@ -280,6 +283,7 @@ impl Reserved {
         let (stores_waker, stores_wakeup) = wake::pair().map_err(failed)?;
         let mut stores_ends = Vec::new();
         let mut stalls_ends = Vec::new();
+        let mut captures_ends = Vec::new();
         for listener in listeners {
             let (mut events, event_receiver) = spsc::events();
             let (waker, wakeup) = wake::pair().map_err(failed)?;
@@ -305,15 +309,19 @@ impl Reserved {
             let (snapshots, arriving) = spsc::boxes();
             let (retired, retired_receiver) = spsc::boxes();
             ends.push(CoreEnds { events: event_receiver, orders: order_sender, snapshots, retired: retired_receiver });
-            let debug_header = server.debug_header;
+            let (debug_header, busy_work) = (server.debug_header, busy_work.clone());
             let (stalls, told) = spsc::ring(stalls::CROSSING);
             stalls_ends.push(told);
+            let (capture_orders, ordered) = spsc::ring(crate::limits::CAPTURE_ORDERS);
+            let (copying, copies) = spsc::ring(crate::limits::CAPTURE_RING);
+            captures_ends.push((capture_orders, copies));
+            let tap = Tap::new(ordered, copying);
             let health = Health {
                 path: server.health_path.as_str().into(),
                 ok: server.health_ok,
                 not_ready: server.health_not_ready,
             };
-            let fittings = Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work };
+            let fittings = Fittings { orders, arriving, retired, stores, stalls, tap, health, debug_header, busy_work };
             cores.push((listener, wakeup, events, fittings, source));
         }
 
@@ -456,6 +464,10 @@ impl Reserved {
             registry.register_collector(Box::new(Ingressed(started.counts.clone())));
             ingress = Some(started);
         }
+        let of_core = |((orders, copies), metrics)| capture::CoreEnds::new(orders, copies, metrics);
+        let captures = captures_ends.into_iter().zip(metrics.iter().copied()).map(of_core).collect();
+        let origin = Origin { node: config.node().0, exchanges: exchanges.clone(), cpu: housekeeping };
+        let captures = Control::new(origin, captures);
         let paths = config.supply.paths.then(|| Paths {
             cores: metrics.clone(),
             sales: gauges.clone(),
@@ -473,6 +485,7 @@ impl Reserved {
             operator: Some(Operator::new(commands.clone())),
             users: Some(Users::new(&config, data.users.clone(), data.profiles.clone(), erasures)),
             ingress: ingress.as_ref().map(|ingress| ingress.control.clone()),
+            captures: Some(captures),
             rollout: Some(Rollout { arms: arms.clone(), reloads: reloads.clone() }),
             draining: false.into(),
         });

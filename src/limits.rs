@@ -108,6 +108,16 @@ pub const INGRESS_REQUEST: usize = 64 * 1024;
 /// Longer requests at the same time; the next wait for one of them, and their peers in TCP.
 pub const INGRESS_LONG: usize = 64;
 
+/// What a bid core has copied of requests for a capture and housekeeping has not taken up, bytes: several of the longest bodies, or
+/// 20 ms of 100,000 requests a second of 2 KB. Mapped from the start, touched only while a capture is on (docs/RECORD.md).
+pub const CAPTURE_RING: usize = 4 * 1024 * 1024;
+/// Captures ordered of a bid core that it has not heard of: one begins, or ends, at a time.
+pub const CAPTURE_ORDERS: usize = 4;
+/// A capture lasts so long at most, seconds.
+pub const CAPTURE_SECONDS: u32 = 3600;
+/// The `x-openrtb-version` of a captured request, bytes; a longer one is no version.
+pub const VERSION_BYTES: usize = 8;
+
 /// Nesting of a JSON document; deeper is refused as broken.
 pub const JSON_DEPTH: usize = 64;
 /// Impressions of a request that are considered; later ones are not bid on.

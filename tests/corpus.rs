@@ -18,6 +18,8 @@ mod answer;
 mod calendar;
 #[path = "../fuzz/cases/campaign_file.rs"]
 mod campaign_file;
+#[path = "../fuzz/cases/capture.rs"]
+mod capture;
 #[path = "../fuzz/cases/config.rs"]
 mod config;
 #[path = "../fuzz/cases/consent.rs"]
@@ -94,6 +96,7 @@ const TARGETS: &[(&str, Check)] = &[
     ("answer", answer::check),
     ("calendar", calendar::check),
     ("campaign_file", campaign_file::check),
+    ("capture", capture::check),
     ("config", config::check),
     ("consent", consent::check),
     ("crawl", crawl::check),

@@ -70,7 +70,7 @@ impl Server {
 
 fn serve(listener: &TcpListener, delays: &Delays, stop: &AtomicBool) -> Vec<Note> {
     let mut connections: Vec<(TcpStream, Vec<u8>)> = Vec::new();
-    let mut waiting = BinaryHeap::new();
+    let mut waiting: BinaryHeap<Reverse<(Nanos, usize, u64, Nanos)>> = BinaryHeap::new();
     let mut notes = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         wait(listener, &connections, waiting.peek().map(|Reverse((due, ..))| *due));
@@ -141,7 +141,9 @@ fn run(server: &Server, seconds: f64, connections: usize) -> Report {
     let source = Source::file(corpus);
     let report =
         load::run(&Options { url, rate: RATE, seconds, connections, source, ..Options::default() }).expect("a report");
-    assert_eq!((report.sent, report.answered, report.unsent), (count, count, 0), "{report:?}");
+    // What a machine too busy to catch up leaves unsent is the end of the schedule.
+    assert_eq!((report.answered, report.unanswered, report.sent + report.unsent), (report.sent, 0, count), "{report}");
+    assert!(report.sent > count / 2, "{report}");
     report
 }
 
@@ -175,7 +177,7 @@ fn percentiles_are_those_of_the_delays_that_the_server_made() {
         assert!(found as f64 >= least as f64 * 0.999, "p{quantile}: {found} is less than the server took, {least}");
         // Where half of what is beyond the quantile is the server's and half the way back, neither is beyond these.
         let (half, quarter) = (1.0 - (1.0 - quantile) / 2.0, 1.0 - (1.0 - quantile) / 4.0);
-        let way = 2 * report.measured.lag.value_at_quantile(quarter) + 2 * Nanos::MS;
+        let way = 2 * report.measured.lateness(quarter) + 2 * Nanos::MS;
         let most = rank(half) + way;
         assert!(
             found <= most + most / 500,
@@ -201,7 +203,7 @@ fn a_stop_of_the_server_counts_for_all_that_fell_due_in_it() {
         // By arithmetic alone: who was due in the first part of the stop waited for the rest of it.
         let due = |number: u64| Nanos(start.0 + number * Nanos::SECOND / RATE);
         let in_it = |number: &u64| due(*number) >= frozen && due(*number).after(threshold) <= frozen.after(FREEZE);
-        let by_stop = (0..2_000).filter(in_it).count() as u64;
+        let by_stop = (0..report.sent).filter(in_it).count() as u64;
         let ms = threshold / Nanos::MS;
         assert!(by_stop >= 199 - ms - 1, "{by_stop} of a stop of 200 ms waited {ms} ms");
         assert!(found >= by_stop, "{found} waited {ms} ms, and {by_stop} fell due early enough in the stop to");

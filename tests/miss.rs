@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
+use corebid::bid::busy::BusyWork;
 use corebid::bid::server::Backend;
 use corebid::config::{Config, OnMiss};
 use corebid::launch::{Launch, Node};
@@ -55,7 +56,7 @@ impl World {
             supply: Default::default(),
         };
         let store = Store::new(mood);
-        let launch = Launch { config, source, make_keys: true, busy_work: 0 };
+        let launch = Launch { config, source, make_keys: true, busy_work: BusyWork::NONE };
         let asked = Asked(store.clone());
         let node = launch.start_fetching(move || asked).unwrap();
         eventually("money", || node.is_funded().then_some(()));

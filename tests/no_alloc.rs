@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use corebid::bid::busy::BusyWork;
 use corebid::bid::probe::{Blind, StageTimer};
 use corebid::bid::server::Backend;
-use corebid::bid::{Ask, Outcome};
+use corebid::bid::{self, Outcome};
+use corebid::capture::Ask;
 use corebid::clock;
 use corebid::config::exchange::Format;
 use corebid::config::shading::Shading;
@@ -253,7 +255,7 @@ fn a_decision_allocates_nothing() {
             let counts = counted(|| {
                 for body in &documents {
                     for exchange in ["generic", "strict", "nobody"] {
-                        let ask = Ask { exchange: exchange.as_bytes(), body, arrived: bench.now().boot };
+                        let ask = bid::Ask { exchange: exchange.as_bytes(), body, arrived: bench.now().boot };
                         let bid = u32::from(matches!(bench.handle_with(ask, &mut Blind).0, Outcome::Bid { .. }));
                         bids += bid;
                         verified += if exchange == "strict" { bid } else { 0 };
@@ -346,7 +348,7 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     config.supply.paths = true;
     config.audit.file = Some(folder.path("compliance.ndjson"));
     config.audit.sample = std::num::NonZeroU32::new(3).unwrap();
-    let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: 0 };
+    let launch = Launch { config, source: campaigns(&folder), make_keys: true, busy_work: BusyWork::NONE };
     // Who is not in the base is fetched.
     let store = Store::new(Mood::Known);
     let asked = Asked(store.clone());
@@ -364,8 +366,12 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     reload(&mut node);
     let (ticks, documents) = (node.gauges.ticks.get(), documents(32));
     let (mut bids, mut bills) = (0, 0);
+    let captures = node.observed.captures.clone().expect("a bidder can be captured");
+    let mut file = None;
     let counts = counted(|| {
         reload(&mut node);
+        // Nobody reads it, so that rings fill.
+        file = Some(captures.begin(Ask { seconds: 600.0, ..Ask::default() }).expect("the only one"));
         // Until leases have been renewed and granted, too. A slow machine sheds many of them.
         while node.gauges.ticks.get() == ticks || bids <= 300 || bills <= 30 {
             let (more_bids, more_bills) = round(&mut clients, &documents);
@@ -377,6 +383,8 @@ fn a_bidder_allocates_nothing(backend: Backend) {
     assert!(node.metrics.iter().any(|core| core.resumed.get() > 100), "nobody was fetched");
     assert!(bids > 300 && bills > 30, "{bids} bids, {bills} bills");
     let sum = |read: fn(&CoreMetrics) -> u64| node.metrics.iter().map(|core| read(core)).sum::<u64>();
+    assert!(sum(|core| core.captured.get() + core.capture_lost.get()) > 300, "little was captured");
+    drop(file);
     let packed = (sum(|core| core.inflated.get()), sum(|core| core.deflated.get()), sum(|core| core.oversized.get()));
     assert!(packed.0 > 300 && packed.1 > 5 && packed.2 > 0, "{packed:?} in gzip");
     drop(clients);

@@ -5,6 +5,7 @@ pub mod bounded;
 pub mod ingress;
 pub mod operator;
 pub mod paths;
+pub mod record;
 pub mod rollout;
 pub mod stalls;
 pub mod users;
@@ -21,6 +22,7 @@ use prometheus_client::encoding::text;
 
 use prometheus_client::registry::Registry;
 
+use crate::capture;
 use crate::clock;
 use crate::ingress::Control;
 use crate::metrics::core::CoreMetrics;
@@ -47,6 +49,8 @@ pub struct Observed {
     pub users: Option<Users>,
     /// Opens and closes the ingress, if there is one.
     pub ingress: Option<Control>,
+    /// Begins captures of what comes in.
+    pub captures: Option<capture::Control>,
     /// Which models serve, and how to go back to those before.
     pub rollout: Option<rollout::Rollout>,
     /// Whether they were told to stop.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Observed, ingress, rollout, users};
+use super::{Observed, ingress, record, rollout, users};
 use crate::authority::books::Scope;
 use crate::authority::message::Why;
 use crate::authority::{self, NotRetired};
@@ -123,6 +123,7 @@ pub(super) fn routes() -> Router<Arc<Observed>> {
         .merge(users::changes())
         .merge(ingress::changes())
         .merge(rollout::changes())
+        .merge(record::changes())
         .route_layer(from_fn(lawful));
     changes.route("/api/stopped", get(stopped))
 }

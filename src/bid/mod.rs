@@ -40,12 +40,14 @@ pub mod train;
 // What serves them.
 pub mod ids;
 pub mod turn_book;
+pub mod busy;
 pub mod user;
 mod pseudonym;
 pub mod probe;
 pub mod traced;
 pub mod response_rate;
 pub mod audit;
+pub mod tap;
 
 use std::marker::PhantomData;
 use std::rc::Rc;

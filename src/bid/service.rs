@@ -2,6 +2,7 @@
 
 use crate::bid::audit::Auditor;
 use crate::bid::budget::Chances;
+use crate::bid::busy::BusyWork;
 use crate::bid::miss::Ticket;
 use crate::bid::net::Class;
 use crate::bid::notices::Pending;
@@ -9,6 +10,7 @@ use crate::bid::paper::{Heard, INVALID_RESPONSE};
 use crate::bid::probe::{Blind, SAMPLE, StageTimer};
 use crate::bid::response_rate::Rates;
 use crate::bid::server::{Counters, Served, Service, Token, Turn};
+use crate::bid::tap::Tap;
 use crate::bid::traced::Traced;
 use crate::bid::turn_book::{Answered, TurnBook};
 use crate::bid::{Ask, BidCore, Outcome, admit};
@@ -42,6 +44,7 @@ pub struct Bidder {
     retired: BoxSender<Snapshot>,
     stores: Option<Stores>,
     witness: Witness,
+    tap: Tap,
     /// Whose bid requests wait for a profile.
     parked: Vec<Parked>,
     metrics: &'static CoreMetrics,
@@ -54,8 +57,7 @@ pub struct Bidder {
     health: Health,
     /// Whether `x-debug: 1` is answered with the reason.
     debug_header: bool,
-    /// Extra work per request, in turns of [`burn`]: calibrates performance gates.
-    busy_work: u64,
+    busy_work: BusyWork,
     until_sample: u32,
     draining: bool,
 }
@@ -114,12 +116,14 @@ pub struct Fittings {
     pub stores: Option<Stores>,
     /// Where long turns of its loop are told.
     pub stalls: Sender<Long>,
+    /// Where requests are copied to while a capture is on.
+    pub tap: Tap,
     /// What says whether it is well.
     pub health: Health,
     /// See [`Bidder`].
     pub debug_header: bool,
-    /// See [`Bidder`].
-    pub busy_work: u64,
+    /// Extra work for each bid request, to calibrate performance gates with.
+    pub busy_work: BusyWork,
 }
 
 /// Notices take turns with the exchanges' requests, as one more of them. 0 is for what is neither.
@@ -137,7 +141,7 @@ const FETCHED_PER_TURN: usize = 128;
 impl Bidder {
     /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, stalls, health, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, tap, health, debug_header, busy_work } = fittings;
         let metrics = core.metrics;
         let rates = Rates::new(core.exchanges.iter().count());
         let pending = Pending::new();
@@ -152,6 +156,7 @@ impl Bidder {
             parked: Vec::with_capacity(if stores.is_some() { limits::PARKED_BIDS } else { 0 }),
             stores,
             witness: Witness::open(stalls),
+            tap,
             metrics,
             book: TurnBook::new(),
             class: Class::default(),
@@ -180,6 +185,9 @@ impl Bidder {
         }
         let exchange = self.core.exchanges.by_path(path).map(|exchange| exchange.id);
         self.class = exchange.map_or(Class::default(), class_of);
+        if self.tap.is_due() {
+            self.tap.copy(arrived, token, exchange, request, self.metrics);
+        }
         self.core.due = arrived.after(limits::DEADLINE_NS);
         let served = match self.is_too_late(now, arrived, exchange) {
             Some(reason) => match self.no_bid(reason, request, out) {
@@ -219,7 +227,7 @@ impl Bidder {
         request: &Request<'_>,
         out: &mut [u8],
     ) -> Served {
-        burn(self.busy_work);
+        self.busy_work.add();
         let head = Open::start(out, "application/json", request.persistence, request.openrtb_version);
         let Some(head) = head else { return self.no_bid(NoBidReason::NoRoom, request, out) };
         let body = match request.encoding {
@@ -609,6 +617,7 @@ impl Service for Bidder {
         quotas.report(now.boot, |event| events.offer(event).is_ok());
         leases.report(|event| events.offer(event).is_ok());
         self.swap_snapshots();
+        self.tap.heed();
         self.rates.turn(now.boot, self.metrics);
         self.publish(counters);
         if self.draining { Turn::Drain } else { Turn::Continue }
@@ -708,13 +717,6 @@ fn ending(served: Served) -> Ending {
 
 fn without_query(path: &[u8]) -> &[u8] {
     memchr::memchr(b'?', path).map_or(path, |at| &path[..at])
-}
-
-/// An empty loop of so many turns that the compiler leaves standing.
-pub fn burn(turns: u64) {
-    for turn in 0..turns {
-        std::hint::black_box(turn);
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use crate::bid::busy::BusyWork;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::config::shading::Shading;
@@ -106,7 +107,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         (None, Pay::Impression) => Source::BuiltIn,
     };
     let topology = Topology::choose(&Topology::allowed(), None, None)?;
-    let node = Launch { config, source, make_keys: true, busy_work: 0 }.start()?;
+    let node = Launch { config, source, make_keys: true, busy_work: BusyWork::NONE }.start()?;
     wait_until_funded(&node)?;
     if !args.json {
         println!("bidder on http://{}, {} campaigns; the market opens\n", node.address, node.campaigns().len());

@@ -157,7 +157,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failure(error: load::Error) -> Failure {
+pub(super) fn failure(error: load::Error) -> Failure {
     match error {
         load::Error::Target(_) | load::Error::Option(..) | load::Error::Pin(_) => Failure::usage(error),
         error => Failure::new(error),

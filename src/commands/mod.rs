@@ -1,20 +1,27 @@
-//! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage.
+//! The command line. Exit codes: 0, 1 when what was checked does not hold or could not be done, 2 on bad usage; 3 of a gate that does
+//! not know.
 
 mod admin;
 #[cfg(feature = "stores")]
 pub mod campaigns;
 pub mod consent;
 pub mod demo;
+pub mod doctor;
 pub mod drill;
 pub mod erase;
 pub mod explain;
 pub mod floor;
+pub mod gate;
 pub mod ingress;
+pub mod instructions;
 pub mod ledger;
 pub mod load;
 pub mod model;
+pub mod plan;
 pub mod price;
 pub mod profiles;
+pub mod record;
+pub mod replay;
 pub mod resume;
 pub mod retire;
 pub mod serve;
@@ -46,8 +53,20 @@ enum Command {
     Floor(floor::Args),
     /// Open-loop load: latency from the intended send time
     Load(load::Args),
+    /// Capture what comes to a running bidder, without what identifies people; or say what is in a capture
+    Record(record::Args),
+    /// Send a capture again, each request when it came
+    Replay(replay::Args),
+    /// What a rate of requests takes of machines, network, stores and money, with the arithmetic
+    Plan(plan::Args),
+    /// Is a candidate slower than a baseline? Interleaved runs of two binaries; ends with 0 (pass), 1 (fail) or 3 (inconclusive)
+    Gate(gate::Args),
+    /// Decide so many requests on one thread, for callgrind to count
+    Instructions(Box<instructions::Args>),
     /// Make something fail on purpose, in processes of its own, and check what comes of it
     Drill(drill::Args),
+    /// What of this host keeps bid cores from their work: each knob, what is wanted, why, and how it is set and set back
+    Doctor(doctor::Args),
     /// The decision for one request, without a network: what each campaign was worth, and why not
     Explain(explain::Args),
     /// The money under virtual time: nodes, bid cores and the authority, with everything going wrong
@@ -87,7 +106,7 @@ enum Command {
 pub struct Failure {
     /// Where, what, what to do.
     pub message: String,
-    /// 1, or 2 for bad usage.
+    /// 1, 2 for bad usage, 3 of a gate that does not know.
     pub code: u8,
 }
 
@@ -124,7 +143,13 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Gate(args) => gate::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
         Command::Drill(args) => drill::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Ledger(args) => ledger::run(&args),

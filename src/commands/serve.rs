@@ -13,11 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
 use crate::admin::bounded::Bounded;
+use crate::bid::busy::BusyWork;
 use crate::bid::net::{Steering, Waiting};
 use crate::bid::server::Backend;
-use crate::bid::service::burn;
 use crate::bounds;
-use crate::clock;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::harden;
@@ -63,9 +62,9 @@ pub struct Args {
     /// Which bid core takes a connection: off, a hash says; cpu, the one of the CPU that receives it (docs/STEERING.md)
     #[arg(long)]
     steer: Option<Steering>,
-    /// Burn this much more per request, in percent of a nominal 7 us: calibrates performance gates
+    /// Make each request take so many percent more of a bid core's busy time, to calibrate performance gates (docs/GATE.md)
     #[arg(long, value_name = "PCT", default_value_t = 0.0)]
-    busy_work: f64,
+    pub(super) busy_work: f64,
     /// Let a thread panic: bid-N, reconcile or housekeeping, a colon, milliseconds after the start (docs/HARDENING.md)
     #[arg(long, value_name = "WHO:MS", hide = true)]
     drill_panic: Option<Drill>,
@@ -76,8 +75,6 @@ pub(super) fn demo() -> RangedI64ValueParser<u32> {
     value_parser!(u32).range(..=limits::SLOTS as i64)
 }
 
-/// What one percent of `--busy-work` burns, ns.
-const PERCENT_NS: f64 = 70.0;
 /// How often files are looked at for a change.
 const WATCH: Duration = Duration::from_secs(1);
 /// How often it is looked whether the cores are funded, before `ready`.
@@ -124,6 +121,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn launch(args: &Args) -> Result<Launch, Failure> {
+    let (config, source) = asked(args)?;
+    let busy_work = BusyWork::new(args.busy_work, config.server.wait);
+    Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work })
+}
+
+/// The configuration that was asked for, and where its data come from.
+pub(super) fn asked(args: &Args) -> Result<(Config, Source), Failure> {
     if !(0.0..=10_000.0).contains(&args.busy_work) {
         return Err(Failure::usage(format!("--busy-work {}: a percentage from 0 to 10000", args.busy_work)));
     }
@@ -150,19 +154,7 @@ fn launch(args: &Args) -> Result<Launch, Failure> {
         }
         None => Source::demo(args.demo.flatten()),
     };
-    Ok(Launch { config, source, make_keys: args.demo.is_some(), busy_work: busy_turns(args.busy_work) })
-}
-
-/// Turns of [`burn`] that take `percent` of a nominal request.
-fn busy_turns(percent: f64) -> u64 {
-    const TRIAL: u64 = 20_000_000;
-    if percent == 0.0 {
-        return 0;
-    }
-    let before = clock::thread_cpu();
-    burn(TRIAL);
-    let turn_ns = (clock::thread_cpu() - before) as f64 / TRIAL as f64;
-    (percent * PERCENT_NS / turn_ns.max(0.01)) as u64
+    Ok((config, source))
 }
 
 async fn housekeeping(

@@ -85,6 +85,11 @@ impl Bench {
         self.now
     }
 
+    /// Sets the wall clock of this bench, for what must not depend on when it is made.
+    pub fn stand_at(&mut self, wall: UnixMillis) {
+        self.now.wall = wall;
+    }
+
     /// The campaigns it decides with.
     pub fn snapshot(&self) -> &Snapshot {
         self.core.snapshot()

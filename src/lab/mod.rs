@@ -20,9 +20,11 @@ pub mod target;
 pub mod thread;
 
 pub mod drill;
+pub mod gate;
 pub mod floor;
 pub mod frequency;
 pub mod bench;
 pub mod pacing;
+pub mod plan;
 pub mod shading;
 pub mod simulate;

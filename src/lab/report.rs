@@ -144,6 +144,11 @@ pub struct GeneratorReport {
 impl Report {
     /// Looks for signs that the generator measured itself, and says so.
     pub(super) fn judge(&mut self) {
+        if self.measured.latency.is_empty() {
+            let why = || "no request was answered, or waited at the end".to_owned();
+            self.refused.extend(QUANTILES.map(|(key, ..)| Refused { quantile: key, why: why() }));
+            return;
+        }
         let worn = (!self.saturated && self.generator_busy > 0.95)
             .then(|| format!("its core was busy {:.0} % of the time", self.generator_busy * 100.0));
         for (key, _, quantile) in QUANTILES {
@@ -161,9 +166,6 @@ impl Report {
                     self.generator_busy * 100.0
                 )
             })
-        } else if self.send_lag_p99 > 1000.0 {
-            let lag = duration(self.send_lag_p99);
-            Some(format!("99 % of requests were sent within {lag} of their time, which is too late to measure"))
         } else {
             self.refused("p99").map(|refused| refused.why.clone())
         };
@@ -261,8 +263,12 @@ impl fmt::Display for Report {
             match self.refused(key) {
                 Some(refused) => writeln!(f, "  {name:<12}{:>14}   {}", "refused", refused.why)?,
                 None if self.few_samples.contains(&key) => {
-                    let beyond = self.measured.beyond(quantile);
-                    writeln!(f, "  {name:<12}{:>14}   only {beyond} requests took longer", duration(us))?;
+                    let rests = match self.measured.beyond(quantile) {
+                        0 => "the longest of all".to_owned(),
+                        1 => "one request took longer".to_owned(),
+                        beyond => format!("only {beyond} requests took longer"),
+                    };
+                    writeln!(f, "  {name:<12}{:>14}   {rests}", duration(us))?;
                 }
                 None => writeln!(f, "  {name:<12}{:>14}", duration(us))?,
             }
@@ -318,7 +324,7 @@ mod tests {
     /// `tail` at the last part.
     fn run(lag: u64, tail: u64, busy: f64) -> Report {
         let mut report = Report { generator_busy: busy, ..Report::default() };
-        let Measured { latency, lag: lags } = &mut report.measured;
+        let Measured { latency, lag: lags, .. } = &mut report.measured;
         for index in 0..100_000 {
             let last = index >= 99_500;
             latency.saturating_record(if last { 50_000_000 } else { 1_000_000 });
@@ -354,6 +360,15 @@ mod tests {
                 assert_eq!(line.contains("refused"), expected.contains(&key), "{page}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_measured_is_no_latency_of_zero() {
+        let mut report = Report { unsent: 7, ..Report::default() };
+        report.judge();
+        let (json, page) = (report.json(), report.to_string());
+        assert!(QUANTILES.iter().all(|(key, ..)| json[*key].is_null()) && !page.contains("0.0 us\n  p90"), "{page}");
+        assert!(!report.bottleneck, "a server that is silent is not the generator's doing");
     }
 
     #[test]

@@ -141,6 +141,10 @@ pub struct CoreMetrics {
     pub stalls_lost: Counter,
     /// Records of the compliance log that found its ring full.
     pub audit_lost: Counter,
+    /// Requests copied for captures.
+    pub captured: Counter,
+    /// Requests that found no room to be.
+    pub capture_lost: Counter,
     /// Rows that models scored.
     pub scored_rows: Counter,
     /// Offers that had no place on the shortlist of those that a model looks at.
@@ -232,6 +236,8 @@ impl Default for CoreMetrics {
             stalled_requests: Counter::default(),
             stalls_lost: Counter::default(),
             audit_lost: Counter::default(),
+            captured: Counter::default(),
+            capture_lost: Counter::default(),
             scored_rows: Counter::default(),
             outranked: Counter::default(),
             averaged: Counter::default(),
@@ -284,6 +290,14 @@ impl CoreMetrics {
     #[inline]
     pub fn nobid(&self, reason: NoBidReason) -> &Counter {
         &self.nobid[reason as usize]
+    }
+
+    /// Bid requests that passed every filter before the match, first time or again: those a decision was really made on. What a fleet
+    /// is scaled by (docs/CAPACITY.md). Added up from the counters of how they ended, so that it costs a request nothing; a bid that
+    /// was withdrawn is in it once, as the bid.
+    pub fn filtered(&self) -> u64 {
+        let after = |reason: &&NoBidReason| (Stage::Match..Stage::Account).contains(&reason.stage());
+        self.bids.get() + NoBidReason::ALL.iter().filter(after).map(|&reason| self.nobid(reason).get()).sum::<u64>()
     }
 
     /// The counter of notices of this kind.

@@ -31,6 +31,7 @@ type ReadHistograms = fn(&CoreMetrics) -> Vec<(Option<Label>, &Histogram)>;
 
 const COUNTERS: &[(&str, &str, Read)] = &[
     ("requests", "Bid requests framed", |core| core.requests.get()),
+    ("filtered_requests", "Bid requests that passed every filter before the match", |core| core.filtered()),
     ("bids", "Answers with a bid", |core| core.bids.get()),
     ("bid_micros", "Sum of the maximum prices of all bids, micros", |core| core.bid_micros.get()),
     ("shaded_bids", "Bids in first-price auctions whose price is learnt", |core| core.shaded.get()),
@@ -83,6 +84,8 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("audit_lost", "Records of the compliance log lost because more were made than written", |core| {
         core.audit_lost.get()
     }),
+    ("captured", "Requests copied for captures", |core| core.captured.get()),
+    ("capture_lost", "Requests that captures lost because more came than were taken up", |core| core.capture_lost.get()),
     ("scored_rows", "Rows that models scored", |core| core.scored_rows.get()),
     ("outranked", "Offers that had no place on the shortlist of those that a model looks at", |core| {
         core.outranked.get()

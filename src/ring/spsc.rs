@@ -74,6 +74,21 @@ impl<T> Sender<T> {
         })
     }
 
+    /// Puts all of `messages` into the ring, in order. Whoever takes may see a part of them before the rest.
+    ///
+    /// # Errors
+    /// There is no room for all: none is taken, and one refusal is counted.
+    #[inline]
+    pub fn offer_all(&mut self, messages: &[T]) -> Result<(), Refused<()>>
+    where
+        T: Copy,
+    {
+        self.ring.push_entire_slice(messages).map_err(|_| {
+            self.refused += 1;
+            Refused(())
+        })
+    }
+
     /// Whether the next `count` offers will be taken: nobody else can fill the ring meanwhile.
     #[inline]
     pub fn has_room(&self, count: usize) -> bool {
@@ -125,6 +140,15 @@ impl<T> Receiver<T> {
             taken += count;
         }
         taken
+    }
+
+    /// Fills `messages` with the oldest, if so many are there; whether they were.
+    #[inline]
+    pub fn fill(&mut self, messages: &mut [T]) -> bool
+    where
+        T: Copy,
+    {
+        self.ring.pop_entire_slice(messages).is_ok()
     }
 
     /// Messages waiting.

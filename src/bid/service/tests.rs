@@ -1,4 +1,5 @@
 use super::*;
+use crate::bid::busy::BusyWork;
 use crate::bid::{Process, Seed};
 use crate::config::{Config, Exchange};
 use crate::ring::{spsc, wake};
@@ -31,13 +32,16 @@ impl Bench {
         let (snapshots, arriving) = spsc::boxes();
         let (retired, back) = spsc::boxes();
         let (stalls, told) = spsc::ring(8);
+        let (capture_orders, ordered) = spsc::ring(limits::CAPTURE_ORDERS);
+        let (copying, copies) = spsc::ring(limits::CAPTURE_RING);
+        let tap = Tap::new(ordered, copying);
         let names = config.exchanges.iter().map(|exchange| exchange.name.as_str());
         let metrics: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::new(false).with_exchanges(names)));
         let health = Health { path: "/well".into(), ok: 299, not_ready: 418 };
         let fittings =
-            Fittings { orders, arriving, retired, stores: None, stalls, health, debug_header: true, busy_work: 0 };
+            Fittings { orders, arriving, retired, stores: None, stalls, tap, health, debug_header: true, busy_work: BusyWork::NONE };
         let bidder = Bidder::new(BidCore::new(seed, events, metrics), fittings);
-        let ends = (event_receiver, wakeup, order_sender, snapshots, back, told);
+        let ends = (event_receiver, wakeup, order_sender, snapshots, back, told, capture_orders, copies);
         Bench { bidder, _ends: Box::new(ends), now: crate::clock::now() }
     }
 

@@ -111,6 +111,13 @@ pub fn find(name: &str) -> Option<&'static Drill> {
     DRILLS.iter().find(|drill| drill.name == name)
 }
 
+/// A place, which says nothing, for what is no drill and starts processes like one: they and its folder are gone when it is, and Ctrl-C
+/// is an error of the next step.
+pub(in crate::lab) fn backstage(name: &'static str) -> Result<Stage, Halt> {
+    interrupt::watch();
+    Stage::new(name, true, 1).map_err(|error| Halt::failed("a folder in the temporary folder", error))
+}
+
 /// Goes through a drill. Its lines are printed as they come, unless `quiet`.
 pub fn run(drill: &Drill, quiet: bool, patience: u32) -> Report {
     interrupt::watch();

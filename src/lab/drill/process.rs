@@ -80,6 +80,11 @@ impl Process {
 
     /// SIGKILL, whatever state it is in. The number is given back to the kernel.
     fn end(&mut self) {
+        if self.ended().is_none() {
+            // The whole group: a program may be a script that starts another.
+            // SAFETY: no pointer is passed; the group is led by this one's child, which was not waited for.
+            unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -106,6 +111,7 @@ pub fn program(name: &str, hint: &str) -> Result<PathBuf, Halt> {
 #[derive(Clone, Debug)]
 pub struct Serve {
     name: String,
+    program: Option<PathBuf>,
     through: Vec<OsString>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
@@ -124,9 +130,15 @@ impl Serve {
         Serve::with(name, vec!["--demo".into(), "--data".into(), data.into()])
     }
 
+    /// With what its further arguments name, on this data directory.
+    pub fn bare(name: &str, data: &Path) -> Serve {
+        Serve::with(name, vec!["--data".into(), data.into()])
+    }
+
     fn with(name: &str, arguments: Vec<OsString>) -> Serve {
         Serve {
             name: name.to_owned(),
+            program: None,
             through: Vec::new(),
             arguments,
             environment: Vec::new(),
@@ -143,6 +155,11 @@ impl Serve {
     /// Where its admin port is, instead.
     pub fn admin(self, admin: SocketAddr) -> Serve {
         Serve { admin, ..self }
+    }
+
+    /// Of another build than this one.
+    pub fn program(self, program: &Path) -> Serve {
+        Serve { program: Some(program.to_owned()), ..self }
     }
 
     /// One more argument.
@@ -164,7 +181,7 @@ impl Serve {
 
     /// Starts it and waits for `ready`.
     pub fn start(&self, stage: &Stage) -> Result<Bidder, Halt> {
-        let ours = std::env::current_exe()?;
+        let ours = self.program.clone().map_or_else(std::env::current_exe, Ok)?;
         let words: Vec<&OsStr> = self.through.iter().map(OsString::as_os_str).chain([ours.as_os_str()]).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).arg("serve").args(&self.arguments).env_remove("COREBID_LOG");

@@ -215,7 +215,11 @@ impl Tally {
             seconds,
             warm_up: options.warm_up,
             faults: self.faults,
-            measured: Measured { latency: all.clone(), lag: self.lag.clone() },
+            measured: Measured {
+                latency: all.clone(),
+                lag: self.lag.clone(),
+                hiccups: if options.saturate { Hiccups::default() } else { self.hiccups.clone() },
+            },
             ..Report::default()
         };
         report.judge();

@@ -11,15 +11,14 @@ use crate::lab::svg::{self, line, text};
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 480.0;
 const LEFT: f64 = 72.0;
-const RIGHT: f64 = 28.0;
+const RIGHT: f64 = 36.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 64.0;
 /// Of the curves, in their order; told apart also by those who see few colours (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const MIDDLE: &str = "text-anchor=\"middle\"";
+const START: &str = "text-anchor=\"start\"";
 const END: &str = "text-anchor=\"end\"";
-/// Words that stay readable where lines cross them.
-const OUTLINED: &str = "stroke=\"white\" stroke-width=\"4\" paint-order=\"stroke\"";
 /// Quantiles whose latency is written at the curve if it is the only one.
 const MARKED: [(f64, &str); 4] = [(2.0, "p50"), (100.0, "p99"), (1_000.0, "p99.9"), (10_000.0, "p99.99")];
 
@@ -38,6 +37,12 @@ pub fn svg(title: &str, about: &str, curves: &[Curve]) -> String {
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// Words that stay readable where lines cross them: white and wide below themselves.
+fn above(svg: &mut String, place: (f64, f64), anchor: &str, words: &str) {
+    text(svg, place, &format!("{anchor} fill=\"white\" stroke=\"white\" stroke-width=\"4\""), words);
+    text(svg, place, anchor, words);
 }
 
 struct Plot<'a> {
@@ -86,10 +91,8 @@ impl Plot<'_> {
                 "<rect x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"url(#refused)\"/>"
             );
             if at == 0 {
-                let (anchor, x) = if from < WIDTH / 2.0 { ("start", from + 8.0) } else { ("end", to - 8.0) };
-                let style =
-                    format!("{anchor}\" fill=\"#555\" stroke=\"white\" stroke-width=\"4\" paint-order=\"stroke");
-                text(self.svg, (x, top + 20.0), &style, "not measured: the generator itself was late");
+                let (anchor, x) = if from < WIDTH / 2.0 { (START, from + 8.0) } else { (END, to - 8.0) };
+                above(self.svg, (x, top + height - 14.0), anchor, "not measured: the generator itself was late");
             }
         }
     }
@@ -131,7 +134,9 @@ impl Plot<'_> {
             let (x, y) = self.place(point);
             let _ = writeln!(self.svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{}\"/>", COLOURS[0]);
             let words = format!("{name} {}", duration(latency::round(point.ns)));
-            text(self.svg, (x - 7.0, y - 8.0), &format!("{END} {OUTLINED}"), &words);
+            // The curve rises to the right, so that there is room to the right below it.
+            let (anchor, x) = if x < WIDTH - RIGHT - 110.0 { (START, x + 7.0) } else { (END, x - 7.0) };
+            above(self.svg, (x, y + 18.0), anchor, &words);
         }
     }
 

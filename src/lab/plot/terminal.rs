@@ -45,7 +45,11 @@ pub fn terminal(curve: &Curve, columns: usize) -> String {
             format!("{:MARGIN$} │{}", "", shapes.collect::<String>().trim_end_matches('\u{2800}'))
         })
         .collect();
-    for (part, ns) in axes.latencies() {
+    let mut ticks = axes.latencies();
+    if ticks.len() > ROWS {
+        ticks.retain(|(_, ns)| ns.to_string().starts_with('1'));
+    }
+    for (part, ns) in ticks {
         let row = ROWS - 1 - place(part, ROWS * 4) / 4;
         if lines[row].starts_with(' ') {
             lines[row].replace_range(..MARGIN + 1, &format!("{:>MARGIN$} ", tick(ns)));

@@ -1,13 +1,16 @@
 //! Which part of a distribution is the server's, and which the generator made itself.
 //!
-//! A latency counts from when a request was due, so it holds the generator's own lateness at sending. Where that is a large part
-//! of it, the number says nothing of the server. Lateness at reading an answer is not seen, but comes from the same hiccups.
+//! A latency counts from when a request was due until its answer was read, so it holds the generator's own lateness at both.
+//! Lateness at sending is seen of every request. Lateness at reading is not, but an answer comes at any moment, and what somebody
+//! waits who does so is measured ([`crate::lab::hiccup`]). Where either is a large part of a latency at the same quantile,
+//! the number says nothing of the server.
 
 use hdrhistogram::Histogram;
 
+use crate::lab::hiccup::Hiccups;
 use crate::lab::latency;
 
-/// Most of a latency that may be the generator's lateness at the same quantile.
+/// Most of a latency that may be the generator's lateness at the same quantile, sending or reading.
 const MOST_OF_IT: f64 = 0.1;
 /// Lateness that never matters, ns: a few system calls of the generator's own.
 const NEVER_MATTERS_NS: u64 = 20_000;
@@ -16,18 +19,20 @@ const ENOUGH: f64 = 10.0;
 /// Points of a curve from one nine to the next.
 const POINTS: u32 = 40;
 
-/// Latencies and send lags of a run, ns.
+/// What was measured in a run, ns.
 #[derive(Clone, Debug)]
 pub struct Measured {
     /// From the intended send time to the answer.
     pub latency: Histogram<u32>,
     /// From when a request could have been sent until it was.
     pub lag: Histogram<u32>,
+    /// What the machine did to the generators; nothing of a closed loop, which has hardly a turn without work.
+    pub hiccups: Hiccups,
 }
 
 impl Default for Measured {
     fn default() -> Measured {
-        Measured { latency: latency::histogram(), lag: latency::histogram() }
+        Measured { latency: latency::histogram(), lag: latency::histogram(), hiccups: Hiccups::default() }
     }
 }
 
@@ -43,16 +48,17 @@ pub struct Point {
 }
 
 impl Measured {
+    /// How late a generator was at a quantile, ns: at sending, or at reading if that is more.
+    pub fn lateness(&self, quantile: f64) -> u64 {
+        self.lag.value_at_quantile(quantile).max(self.hiccups.wait(quantile))
+    }
+
     /// Why the latency at a quantile is not the server's; `None` if it is.
     pub fn refuses(&self, quantile: f64) -> Option<String> {
-        let lag = self.lag.value_at_quantile(quantile);
-        let latency = self.latency.value_at_quantile(quantile);
-        let matters = lag > NEVER_MATTERS_NS && lag as f64 > latency as f64 * MOST_OF_IT;
+        let (late, latency) = (self.lateness(quantile), self.latency.value_at_quantile(quantile));
+        let matters = late > NEVER_MATTERS_NS && late as f64 > latency as f64 * MOST_OF_IT;
         let us = |ns| super::duration(latency::round(ns));
-        matters.then(|| match quantile < 1.0 {
-            true => format!("the generator was up to {} late itself, of {}", us(lag), us(latency)),
-            false => format!("the generator was once {} late itself, of {}", us(lag), us(latency)),
-        })
+        matters.then(|| format!("up to {} of {} may be the generator's own lateness", us(late), us(latency)))
     }
 
     /// So many requests took longer than a quantile says, or as long.
@@ -102,5 +108,18 @@ mod tests {
             assert!((point.ns as f64 / 1_000.0 - exact).abs() <= exact * 0.002 + 1.1, "{point:?}");
             assert!(!point.refused);
         }
+    }
+
+    /// An answer that waits to be read while the machine does something else is as much too late as a request that waits to be sent.
+    #[test]
+    fn lateness_at_reading_is_refused_too() {
+        let mut measured = Measured::default();
+        (0..10_000).for_each(|_| measured.latency.saturating_record(1_000_000));
+        assert_eq!(measured.refuses(0.99), None);
+        // A fiftieth of the time somebody waits for up to 2 ms.
+        (0..98_000).for_each(|_| measured.hiccups.record(1_000));
+        measured.hiccups.record(2_000_000);
+        assert_eq!(measured.refuses(0.9), None);
+        assert!(measured.refuses(0.99).is_some_and(|why| why.contains("of 1.00 ms")));
     }
 }

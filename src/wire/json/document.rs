@@ -22,6 +22,15 @@ impl Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType;
 
+/// A string or a number, as it stands in the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literal<'a> {
+    /// A string, between its quotes.
+    Text(Text<'a>),
+    /// A number.
+    Number(&'a [u8]),
+}
+
 /// A checked document. Each question takes a [`Token`]; absent and `null` are the same, and get the answer for absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a, 's> {
@@ -203,6 +212,37 @@ impl<'a, 's> Document<'a, 's> {
         }))
     }
 
+    /// Every field of an object, in order, also where a name comes twice; none if it is no object. For who must look at all there is:
+    /// [`Document::fields`] is for who knows what it wants.
+    pub fn entries(&self, token: Token) -> impl Iterator<Item = (Text<'a>, Token)> + use<'a, 's> {
+        let document = *self;
+        let (mut key, end) = match self.kind(token) {
+            b'{' => (Token(token.0 + 1), self.scratch.partner[token.0 as usize]),
+            _ => (Token::ABSENT, 0),
+        };
+        std::iter::from_fn(move || {
+            if key.0 >= end {
+                return None;
+            }
+            let (name, value) = (document.text(key).unwrap_or_default(), Token(key.0 + 2));
+            key = Token(document.after(value).0 + 1);
+            Some((name, value))
+        })
+    }
+
+    /// The string or number that a value is, as it stands: a string without its quotes. `None` of anything else.
+    pub fn literal(&self, token: Token) -> Option<Literal<'a>> {
+        match self.kind(token) {
+            b'"' => self.text(token).ok().map(Literal::Text),
+            b'0'..=b'9' | b'-' => {
+                let next = token.0 as usize + 1;
+                let end = if next < self.scratch.count { self.scratch.at[next] as usize } else { self.body.len() };
+                Some(Literal::Number(self.body[self.start(token)..end].trim_ascii_end()))
+            }
+            _ => None,
+        }
+    }
+
     /// The values of an object's fields, in the order of `keys`; all absent if the object is.
     // Not inlined: with one copy of the walk per call, varied bodies take a tenth longer.
     #[inline(never)]
@@ -233,18 +273,14 @@ impl<'a, 's> Document<'a, 's> {
     #[inline(always)]
     fn field<const N: usize, const LONG: bool>(&self, key: Token, keys: &Keys<N, LONG>) -> usize {
         let name = self.between_quotes(key);
-        if self.may_be_escaped(key, name) && name.contains(&b'\\') {
-            let mut buffer = [0; LONGEST_KEY];
-            return match (Text { raw: name, escaped: true }).unescape(&mut buffer) {
-                Some(name) => keys.find(Name::of(name), name),
-                None => N,
-            };
-        }
         let start = self.start(key) + 1;
-        match self.body.get(start..start + 8) {
-            Some(word) => keys.find(Name::read(word, name), name),
-            None => keys.find(Name::of(name), name),
-        }
+        let end = start + name.len();
+        let found = match (self.body.get(start..start + 8), self.body.get(end.wrapping_sub(8)..end)) {
+            (Some(first), Some(last)) => keys.find(Name::read(first, last, name.len()), name),
+            _ => keys.find_at_the_edge(name),
+        };
+        // What is asked for has no backslash in it, so that what has one is known by now, or not as it stands.
+        if self.may_be_escaped(key, name) && found == N { keys.find_escaped(name) } else { found }
     }
 }
 
@@ -268,13 +304,13 @@ struct Name {
 }
 
 impl Name {
+    /// By the eight bytes from its beginning and the eight to its end, of which some may be of its neighbours.
     #[inline(always)]
-    fn read(word: &[u8], name: &[u8]) -> Name {
-        let first = u64::from_le_bytes(*word.first_chunk().expect("eight bytes"));
-        match name.last_chunk() {
-            Some(last) => Name { first, last: u64::from_le_bytes(*last), length: name.len() },
-            None => Name { first: first & !(u64::MAX << (8 * name.len())), last: 0, length: name.len() },
-        }
+    fn read(first: &[u8], last: &[u8], length: usize) -> Name {
+        let word = |bytes: &[u8]| u64::from_le_bytes(*bytes.first_chunk().expect("eight bytes"));
+        let shorter = !(u64::MAX << (8 * (length & 7)));
+        let (of_first, of_last) = if length < 8 { (shorter, 0) } else { (u64::MAX, u64::MAX) };
+        Name { first: word(first) & of_first, last: word(last) & of_last, length }
     }
 
     const fn of(name: &[u8]) -> Name {
@@ -367,5 +403,26 @@ impl<const N: usize, const LONG: bool> Keys<N, LONG> {
         let same = (known.first ^ name.first) | (known.last ^ name.last) | (known.length ^ name.length) as u64 == 0;
         let exactly = same && (!LONG || text.len() <= TOLD_APART || text == self.texts[candidate].as_bytes());
         if exactly { candidate } else { N }
+    }
+
+    /// The same for a name with less than a word of the document before its end or after its beginning.
+    #[cold]
+    #[inline(never)]
+    fn find_at_the_edge(&self, name: &[u8]) -> usize {
+        self.find(Name::of(name), name)
+    }
+
+    /// The same for a name that may have escapes in it.
+    #[cold]
+    #[inline(never)]
+    fn find_escaped(&self, name: &[u8]) -> usize {
+        if memchr::memchr(b'\\', name).is_none() {
+            return N;
+        }
+        let mut buffer = [0; LONGEST_KEY];
+        match (Text { raw: name, escaped: true }).unescape(&mut buffer) {
+            Some(name) => self.find(Name::of(name), name),
+            None => N,
+        }
     }
 }

@@ -21,6 +21,6 @@ mod number;
 mod text;
 
 pub use block::Level;
-pub use document::{Document, Keys, Token, WrongType, are_long};
+pub use document::{Document, Keys, Literal, Token, WrongType, are_long};
 pub use index::{Broken, Scratch};
 pub use text::{Raw, Text};

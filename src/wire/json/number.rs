@@ -35,15 +35,22 @@ pub(super) fn scalar_end(body: &[u8], start: usize) -> Option<usize> {
 
 /// The checked number at the start of `text` as an integer, saturated to `i64`; `None` if it has a fraction (1.0 has none).
 /// It ends within `length` bytes, followed by nothing but white space there.
-#[inline]
+#[inline(always)]
 pub(super) fn integer(text: &[u8], length: usize) -> Option<i64> {
     match text.first_chunk::<8>() {
         Some(word) if length <= 8 => match digits(u64::from_le_bytes(*word) << (64 - 8 * length)) {
             Some(value) => Some(value),
-            None => Decimal::read(text).integer(),
+            None => decimal(text),
         },
-        _ => Decimal::read(text).integer(),
+        _ => decimal(text),
     }
+}
+
+/// The same of a number that is not a few digits and nothing else.
+#[cold]
+#[inline(never)]
+fn decimal(text: &[u8]) -> Option<i64> {
+    Decimal::read(text).integer()
 }
 
 /// The value of up to eight digits, the last of them in the highest byte; the bytes before the first are 0.
