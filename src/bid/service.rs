@@ -148,7 +148,8 @@ const FETCHED_PER_TURN: usize = 128;
 impl Bidder {
     /// A bidder around a core, on the thread that runs it.
     pub fn new(core: BidCore, fittings: Fittings) -> Bidder {
-        let Fittings { orders, arriving, retired, stores, stalls, tap, tail, health, debug_header, busy_work } = fittings;
+        let Fittings { orders, arriving, retired, stores, stalls, tap, tail, health, debug_header, busy_work } =
+            fittings;
         let metrics = core.metrics;
         let rates = Rates::new(core.exchanges.iter().count());
         let pending = Pending::new();
@@ -301,8 +302,7 @@ impl Bidder {
         let served = match Open::start(out, "application/json", persistence, openrtb_version) {
             None => self.no_bid(NoBidReason::NoRoom, request, out),
             Some(head) => {
-                let outcome =
-                    self.core.resume(now, &kept, &mut out[head.body()..], &mut Traced(self.flights.stamps()));
+                let outcome = self.core.resume(now, &kept, &mut out[head.body()..], &mut Traced(self.flights.stamps()));
                 let refusal =
                     refusal(&mut self.core, self.debug_header && request.debug, ask, outcome, &mut out[head.body()..]);
                 self.conclude(outcome, refusal, ask.exchange, request, &head, out)

@@ -88,7 +88,9 @@ const COUNTERS: &[(&str, &str, Read)] = &[
         core.audit_lost.get()
     }),
     ("captured", "Requests copied for captures", |core| core.captured.get()),
-    ("capture_lost", "Requests that captures lost because more came than were taken up", |core| core.capture_lost.get()),
+    ("capture_lost", "Requests that captures lost because more came than were taken up", |core| {
+        core.capture_lost.get()
+    }),
     ("scored_rows", "Rows that models scored", |core| core.scored_rows.get()),
     ("outranked", "Offers that had no place on the shortlist of those that a model looks at", |core| {
         core.outranked.get()
