@@ -20,6 +20,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use corebid::bid::busy::BusyWork;
 use corebid::clock;
 use corebid::config::{Config, DynamoDb};
 use corebid::lab::load;
@@ -149,7 +150,7 @@ fn stall(seconds: u64, rate: u64) {
     };
     let store = Store::new(Mood::Known);
     let asked = Asked(store.clone());
-    let launch = Launch { config, source, make_keys: true, busy_work: 0 };
+    let launch = Launch { config, source, make_keys: true, busy_work: BusyWork::NONE };
     let node = launch.start_fetching(move || asked).unwrap();
     eventually("money", || node.is_funded().then_some(()));
     for (round, mood) in [Mood::Known, Mood::Stalled, Mood::Known, Mood::Stalled].into_iter().enumerate() {

@@ -57,12 +57,12 @@ fn probes() -> BTreeMap<String, Vec<Site>> {
 fn offset(address: u64) -> u64 {
     let hexadecimal = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok();
     let text = readelf(&["-W", "-l"]);
-    let segments = text.lines().filter_map(|line| {
+    let mut segments = text.lines().filter_map(|line| {
         let mut words = line.trim().strip_prefix("LOAD")?.split_whitespace().map_while(hexadecimal);
         let (offset, at, _, length) = (words.next()?, words.next()?, words.next()?, words.next()?);
         (at..at + length).contains(&address).then(|| address - at + offset)
     });
-    segments.last().expect("a probe in a segment that is loaded")
+    segments.next_back().expect("a probe in a segment that is loaded")
 }
 
 #[test]

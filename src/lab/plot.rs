@@ -106,9 +106,9 @@ fn refused(points: &[Point]) -> Vec<(usize, usize)> {
 /// Nanoseconds as a tick says them.
 fn tick(ns: u64) -> String {
     match ns {
-        ..1_000 => format!("{ns} ns"),
-        ..1_000_000 => format!("{} us", ns / 1_000),
-        ..1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} us", ns / 1_000),
+        1_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
         _ => format!("{} s", ns / 1_000_000_000),
     }
 }

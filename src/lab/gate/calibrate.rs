@@ -229,7 +229,7 @@ fn power(busy_work: u32, pairs: &[Pair], how: Trials) -> Power {
     for _ in 0..power.trials {
         let drawn = draw(&pairs, how.pairs, busy_work == 0, &mut random);
         let metrics = judge::metrics(&drawn, how.tolerance, RESAMPLES, random.bits());
-        match judge::verdict(&metrics, drawn.len()) {
+        match judge::verdict(&metrics) {
             Verdict::Fail => power.fail += 1,
             Verdict::Pass => power.pass += 1,
             Verdict::Inconclusive => {}

@@ -88,8 +88,12 @@ pub fn metrics(pairs: &[Pair], tolerance: f64, resamples: usize, seed: u64) -> V
         metric.p_adjusted = Some(p);
     }
     // One question asked first needs no correction for those beside it.
-    decides.iter_mut().for_each(|metric| metric.p_adjusted = metric.p);
-    metrics.iter_mut().for_each(|metric| metric.verdict = metric.judged());
+    // Of few pairs the test cannot say no, so the interval is asked alone.
+    decides.iter_mut().for_each(|metric| metric.p_adjusted = metric.p.filter(|_| pairs.len() >= RANKED));
+    // One pair shows nothing of chance.
+    if pairs.len() > 1 {
+        metrics.iter_mut().for_each(|metric| metric.verdict = metric.judged());
+    }
     metrics
 }
 
@@ -145,7 +149,7 @@ impl Metric {
         }
     }
 
-    /// It differs, beyond chance: the interval leaves 1 out, and the test agrees. A test of fewer than six pairs never does.
+    /// It differs, beyond chance: the interval leaves 1 out, and the test agrees. A test of fewer than [`RANKED`] pairs never does.
     pub fn differs(&self) -> bool {
         let chance = self.p_adjusted.is_none_or(|p| p <= LEVEL);
         chance && (self.low > 1.0 || self.high < 1.0)
@@ -163,19 +167,16 @@ impl Metric {
     }
 }
 
-/// What the metrics, the one that decides first, say together; `pairs` is how many they come from.
-pub fn verdict(metrics: &[Metric], pairs: usize) -> Verdict {
+/// What the metrics, the one that decides first, say together.
+pub fn verdict(metrics: &[Metric]) -> Verdict {
     if metrics.iter().any(|metric| metric.verdict == Verdict::Fail) {
         return Verdict::Fail;
     }
-    match metrics.first() {
-        Some(decides) if pairs >= FEWEST => decides.verdict,
-        _ => Verdict::Inconclusive,
-    }
+    metrics.first().map_or(Verdict::Inconclusive, |decides| decides.verdict)
 }
 
-/// Fewer pairs cannot fail a candidate, whatever they say: with five that all agree p is 0.0625. Nor do they let it pass.
-pub const FEWEST: usize = 6;
+/// The rank test of fewer pairs cannot reject: with five that all agree p is 0.0625.
+pub const RANKED: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +201,7 @@ mod tests {
 
     fn said(pairs: &[Pair]) -> (Verdict, Vec<Verdict>) {
         let metrics = metrics(pairs, 1.03, 1000, 1);
-        (verdict(&metrics, pairs.len()), metrics.iter().map(|metric| metric.verdict).collect())
+        (verdict(&metrics), metrics.iter().map(|metric| metric.verdict).collect())
     }
 
     #[test]
@@ -234,11 +235,33 @@ mod tests {
     }
 
     #[test]
-    fn few_pairs_decide_nothing() {
-        let (five, six) = (pairs(5, 2.0, 2.0, 0.01), pairs(6, 2.0, 2.0, 0.01));
-        assert_eq!((said(&five).0, said(&six).0), (Verdict::Inconclusive, Verdict::Fail));
-        assert_eq!(said(&pairs(5, 1.0, 1.0, 0.001)).0, Verdict::Inconclusive);
+    fn few_pairs_decide_what_is_plain() {
+        for count in 2..6 {
+            let all = [(2.0, 2.0, 0.01), (1.0, 1.0, 0.0002), (1.05, 1.0, 0.1)];
+            let [slower, same, noisy] = all.map(|(cpu, latency, sigma)| said(&pairs(count, cpu, latency, sigma)));
+            assert_eq!([slower.0, same.0, noisy.0], [Verdict::Fail, Verdict::Pass, Verdict::Inconclusive], "{count}");
+            assert!(
+                slower.1[1..].iter().all(|beside| *beside == Verdict::Inconclusive),
+                "the ranks of few say nothing"
+            );
+        }
+        assert_eq!(said(&pairs(1, 2.0, 2.0, 0.0)).0, Verdict::Inconclusive);
         assert_eq!(said(&[]).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn few_pairs_of_the_same_seldom_fail() {
+        let mut random = Random::new(5);
+        for count in 2..6 {
+            let alarms = (0..1_000).filter(|_| {
+                let noisy = |random: &mut Random| run(random.log_normal(12.0, 0.05), 90.0);
+                let pairs: Vec<Pair> = (0..count)
+                    .map(|_| Pair { baseline: noisy(&mut random), candidate: noisy(&mut random), ..Pair::default() })
+                    .collect();
+                said(&pairs).0 == Verdict::Fail
+            });
+            assert!(alarms.count() <= 50, "{count}");
+        }
     }
 
     #[test]
@@ -248,10 +271,10 @@ mod tests {
         assert_eq!(vote(10_100.0).verdict, Verdict::Fail);
         let mut all = metrics(&pairs(24, 1.0, 1.0, 0.01), 1.03, 1000, 1);
         all.push(vote(10_100.0));
-        assert_eq!(verdict(&all, 24), Verdict::Fail);
+        assert_eq!(verdict(&all), Verdict::Fail);
         let mut noisy = metrics(&pairs(24, 1.0, 1.0, 0.3), 1.03, 1000, 1);
         noisy.push(vote(10_000.0));
-        assert_eq!(verdict(&noisy, 24), Verdict::Inconclusive);
+        assert_eq!(verdict(&noisy), Verdict::Inconclusive);
     }
 
     #[test]

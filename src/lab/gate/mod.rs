@@ -110,7 +110,7 @@ pub fn compare(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Report, 
     let kept: Vec<Pair> = runs.iter().copied().filter(|pair| pair.host.stolen <= STOLEN).collect();
     let mut metrics = judge::metrics(&kept, *tolerance, RESAMPLES, *seed);
     metrics.extend(counted);
-    let mut verdict = judge::verdict(&metrics, kept.len());
+    let mut verdict = judge::verdict(&metrics);
     notes.extend(work_differs(&kept));
     let mut reason = print::reason(verdict, &metrics, kept.len());
     if let Some(unanswered) = unanswered(&runs) {
@@ -196,7 +196,7 @@ fn unanswered(pairs: &[Pair]) -> Option<String> {
         candidate > UNANSWERED && candidate > 2.0 * missing(&pair.baseline)
     };
     let count = pairs.iter().filter(worse).count();
-    (pairs.len() >= judge::FEWEST && 4 * count >= 3 * pairs.len()).then(|| {
+    (pairs.len() >= judge::RANKED && 4 * count >= 3 * pairs.len()).then(|| {
         format!("in {count} of {} pairs the candidate left requests unanswered that the baseline answered", pairs.len())
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fmt::{self, Display};
 
 use crate::lab::gate::Report;
-use crate::lab::gate::judge::{FEWEST, Metric, Verdict};
+use crate::lab::gate::judge::{Metric, Verdict};
 use crate::lab::gate::run::Pair;
 
 /// A pair in a line.
@@ -47,9 +47,7 @@ pub fn reason(verdict: Verdict, metrics: &[Metric], pairs: usize) -> String {
             failed.join("; ")
         }
         Verdict::Pass => format!("{}, and {:+.1} % is tolerated", about(first), percent(first.tolerance)),
-        Verdict::Inconclusive if pairs < FEWEST => {
-            format!("{pairs} pairs decide nothing, {FEWEST} are the fewest: {}", about(first))
-        }
+        Verdict::Inconclusive if pairs < 2 => format!("one pair shows nothing of chance: {}", about(first)),
         Verdict::Inconclusive => {
             let visible = first.smallest_visible.map_or(0.0, percent);
             format!("{}; of {pairs} pairs like these, {visible:+.1} % is the least that would have shown", about(first))
