@@ -25,12 +25,13 @@ need() {
 # The pinned Rust toolchain, with rustup where there is no Rust at all (Debian 12 ships one too old).
 need_rust() {
     need cc build-essential
-    [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+    local bin=${CARGO_HOME:-$HOME/.cargo}/bin
+    [ -d "$bin" ] && PATH="$bin:$PATH"
     if ! command -v cargo >/dev/null; then
         need curl curl ca-certificates
         say "installing Rust with rustup"
         curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal --default-toolchain none >/dev/null
-        PATH="$HOME/.cargo/bin:$PATH"
+        PATH="$bin:$PATH"
     fi
     export PATH
 }

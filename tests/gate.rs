@@ -56,7 +56,7 @@ fn a_binary_does_not_fail_against_itself_and_fails_when_it_is_slowed_down() {
     let cpu = &report["metrics"][0];
     let number = |name: &str| cpu[name].as_f64().unwrap();
     assert!(number("low") > 1.0 && number("low") <= number("ratio") && number("ratio") <= number("high"), "{cpu}");
-    assert!(number("ratio") > 1.03 && (number("p") - 0.03125).abs() < 1e-9, "six pairs that all agree: {cpu}");
+    assert!(number("ratio") > 1.03 && number("p") < 0.07, "pairs that all agree: {cpu}");
     assert!(number("candidate") > number("baseline"), "{cpu}");
     let last = stderr.lines().last().unwrap();
     assert!(last.starts_with("corebid: fail: ") && last.contains("cpu_per_request +"), "{stderr}");

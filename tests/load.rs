@@ -403,8 +403,8 @@ fn what_was_recorded_is_sent_as_it_came() {
 #[test]
 fn a_capacity_is_never_more_than_the_server_can_do() {
     let server = Server::start(|_, _| Reply::text(NO_BID).after(Duration::from_millis(10)));
-    let options = Options { rate: 100, seconds: 0.3, ..options(&server) };
-    let found = capacity::find(&options, 60_000.0, |_| {}).expect("steps");
+    let options = Options { rate: 100, seconds: 0.6, ..options(&server) };
+    let found = capacity::find(&options, 30_000.0, |_| {}).expect("steps");
     assert!(found.held_once.unwrap_or(0) <= 410, "{found:?}");
     assert!(found.steps.iter().all(|step| step.rate <= 420 || step.shows != Shows::Holds), "{found:?}");
     assert!(found.capacity.is_none() || found.capacity <= found.held_once, "{found:?}");
@@ -427,7 +427,7 @@ fn the_command_prints_and_draws_what_was_measured() {
     for key in "hiccup_p99 hiccup_max send_lag_max".split(' ') {
         assert!(json[key].is_number(), "{key}: {out}");
     }
-    assert!(json["generators"][0]["on_cpu"].is_number() && json["refused"].is_array(), "{out}");
+    assert!(json["generators"][0]["on_cpu"].as_f64().is_some_and(|share| share > 0.05) && json["refused"].is_array(), "{out}");
     let drawn = std::fs::read_to_string(&plot).expect("a plot");
     assert!(roxmltree::Document::parse(&drawn).is_ok() && drawn.contains(&url));
     let (code, out, _) = load(&["--ramp", "100..900", "--terminal"]);

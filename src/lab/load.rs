@@ -39,6 +39,8 @@ use tally::Tally;
 const LEAD_NS: u64 = 5 * Nanos::MS;
 /// Most generators.
 const MOST_CORES: usize = 64;
+/// More than machines are asked for; each costs something at the end of a run, sent or not.
+const MOST_RATE: u64 = 10_000_000;
 
 /// Where the requests come from.
 #[derive(Clone, Debug, Default)]
@@ -246,8 +248,8 @@ pub fn run(options: &Options) -> Result<Report, Error> {
 fn check(options: &Options) -> Result<(), Error> {
     let refuse = |name, why: &str| Err(Error::Option(name, why.to_owned()));
     let recorded = matches!(options.source, Source::Recorded(_));
-    if !options.saturate && !recorded && options.rate == 0 {
-        return refuse("rate", "at least 1 request a second");
+    if !options.saturate && !recorded && !(1..=MOST_RATE).contains(&options.rate) {
+        return refuse("rate", "1 to 10,000,000 requests a second");
     }
     if !is_length(options.seconds) {
         return Err(Error::Option("seconds", format!("{} is not a length of time", options.seconds)));

@@ -250,9 +250,10 @@ fn draw(pairs: &[Pair], count: usize, same: bool, random: &mut Random) -> Vec<Pa
     }
     drawn.truncate(count);
     if same {
-        for pair in &mut drawn {
+        // Which of two that are the same is called the candidate is nobody's choice, but neighbours keep what they have in common.
+        for block in drawn.chunks_mut(BLOCK) {
             if random.chance(0.5) {
-                std::mem::swap(&mut pair.baseline, &mut pair.candidate);
+                block.iter_mut().for_each(|pair| std::mem::swap(&mut pair.baseline, &mut pair.candidate));
             }
         }
     }

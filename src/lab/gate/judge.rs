@@ -50,7 +50,7 @@ pub struct Metric {
     pub low: f64,
     /// Its upper end.
     pub high: f64,
-    /// The chance of pairs like these if neither is slower; `None` of a count.
+    /// The chance of pairs like these if neither is slower; 0 or 1 of a count.
     pub p: Option<f64>,
     /// The same, corrected for the number of percentiles.
     pub p_adjusted: Option<f64>,
@@ -139,7 +139,8 @@ impl Metric {
             ratio,
             low: ratio,
             high: ratio,
-            p: None,
+            // Nothing of a count is chance.
+            p: Some(if baseline.total_cmp(&candidate).is_eq() { 1.0 } else { 0.0 }),
             p_adjusted: None,
             tolerance,
             smallest_visible: None,

@@ -111,8 +111,14 @@ pub fn compare(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Report, 
     let mut metrics = judge::metrics(&kept, *tolerance, RESAMPLES, *seed);
     metrics.extend(counted);
     let mut verdict = judge::verdict(&metrics);
-    notes.extend(work_differs(&kept));
     let mut reason = print::reason(verdict, &metrics, kept.len());
+    if let Some(differs) = work_differs(&kept) {
+        // Whoever does less is cheaper, which is no reason to let it pass.
+        if verdict == Verdict::Pass {
+            (verdict, reason) = (Verdict::Inconclusive, differs.clone());
+        }
+        notes.push(differs);
+    }
     if let Some(unanswered) = unanswered(&runs) {
         reason = if verdict == Verdict::Fail { format!("{unanswered}; {reason}") } else { unanswered };
         verdict = Verdict::Fail;

@@ -31,7 +31,8 @@ pub fn reason(verdict: Verdict, metrics: &[Metric], pairs: usize) -> String {
     let percent = |ratio: f64| (ratio - 1.0) * 100.0;
     let about = |metric: &Metric| {
         let Metric { name, ratio, low, high, .. } = metric;
-        match metric.p {
+        // A count is exact.
+        match metric.smallest_visible {
             Some(_) => format!("{name} {:+.1} % ({:+.1} to {:+.1} %)", percent(*ratio), percent(*low), percent(*high)),
             None => format!("{name} {:+.2} %", percent(*ratio)),
         }

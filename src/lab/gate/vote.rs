@@ -31,7 +31,7 @@ fn collected(stage: &Stage, valgrind: &Path, side: &Side, requests: u64) -> Resu
     if !side.says("--demo") && !side.says("--config") {
         command.arg("--demo");
     }
-    let output = command.args(&side.arguments).current_dir(stage.folder()).output()?;
+    let output = command.args(&side.arguments).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     let counted = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
     match counted.filter(|_| output.status.success()) {

@@ -75,8 +75,14 @@ impl<'a> Generator<'a> {
         for flight in self.pool.flights() {
             self.tally.waiting(flight, stopped);
         }
-        if !self.saturate {
-            self.tally.unsent += self.schedule.pass_all();
+        self.heed(stopped);
+        // What fell due and found no connection has waited for one; what found one and was not sent is this generator's doing.
+        let roomy = self.pool.has_room();
+        while !self.saturate
+            && let Some(due) = self.schedule.due()
+        {
+            self.tally.never_sent(due, stopped, roomy);
+            self.schedule.pass();
         }
         let faults = self.pool.faults().since(self.before.unwrap_or_default());
         self.tally.ended(self.schedule.end, self.cpu, faults);
@@ -122,8 +128,9 @@ impl<'a> Generator<'a> {
     /// Sends each request when it is due, and says when it ended.
     fn follow_schedule(&mut self) -> io::Result<Nanos> {
         let mut now = clock::boot();
-        // When the generator could first have sent the next request: lag counts from there, or from when it was due.
-        let mut roomy = self.pool.has_room().then_some(now);
+        // When the generator could first have sent the next request: lag counts from there, or from when it was due. One that begins
+        // late could have from the start.
+        let mut roomy = self.pool.has_room().then_some(self.schedule.start);
         loop {
             let turn = now;
             let mut burst = 0;

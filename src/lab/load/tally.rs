@@ -108,6 +108,17 @@ impl Tally {
         }
     }
 
+    /// A request that was due at `due` was not sent until the end, though it could have been if there was room.
+    pub(super) fn never_sent(&mut self, due: Nanos, stopped: Nanos, roomy: bool) {
+        if due >= self.counted_from {
+            self.unsent += 1;
+            self.latencies.record(due, stopped.since(due));
+            if roomy {
+                self.lag.saturating_record(stopped.since(due));
+            }
+        }
+    }
+
     /// A request due at `due` was sent `ns` after it could have been.
     #[inline]
     pub(super) fn lag(&mut self, due: Nanos, ns: u64) {
