@@ -122,6 +122,8 @@ pub struct Node {
     pub metrics: Vec<&'static CoreMetrics>,
     /// How much memory it may come to hold.
     pub bound: Bound,
+    /// What loading campaigns took of it.
+    pub loaded: Loaded,
     /// What the reconciliation core counts.
     pub gauges: Arc<Gauges>,
     /// Tells the bid cores that the process ends.
@@ -505,6 +507,7 @@ impl Reserved {
             observed,
             metrics,
             bound,
+            loaded,
             gauges,
             panel,
             housekeeping,

@@ -427,7 +427,10 @@ fn the_command_prints_and_draws_what_was_measured() {
     for key in "hiccup_p99 hiccup_max send_lag_max".split(' ') {
         assert!(json[key].is_number(), "{key}: {out}");
     }
-    assert!(json["generators"][0]["on_cpu"].as_f64().is_some_and(|share| share > 0.05) && json["refused"].is_array(), "{out}");
+    assert!(
+        json["generators"][0]["on_cpu"].as_f64().is_some_and(|share| share > 0.05) && json["refused"].is_array(),
+        "{out}"
+    );
     let drawn = std::fs::read_to_string(&plot).expect("a plot");
     assert!(roxmltree::Document::parse(&drawn).is_ok() && drawn.contains(&url));
     let (code, out, _) = load(&["--ramp", "100..900", "--terminal"]);

@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Output, Stdio};
 
 use corebid::capture::format::{Captured, Foot, Item, Reader};
@@ -65,7 +66,8 @@ fn a_capture_has_every_request_and_nobody_in_it() {
     let folder = Folder::new("record");
     let bidder = Bidder::demo(&folder.text("data"), "io_uring");
     let out = folder.text("traffic.cap");
-    let child = record(&bidder, &out, &["--seconds", "6"]);
+    // It ends when it is so long as only the last request makes it, however long the others take.
+    let child = record(&bidder, &out, &["--seconds", "600", "--bytes", "400000"]);
     let mut client = bidder.client();
     for number in 0..200 {
         assert!(matches!(post(&mut client, number).status, 200 | 204));
@@ -84,14 +86,17 @@ fn a_capture_has_every_request_and_nobody_in_it() {
     assert!(second.status.code() == Some(1) && said.contains("one at a time") && said.lines().count() == 1, "{said}");
     assert!(!folder.path("second.cap").exists() && !folder.path("second.cap.new").exists());
 
+    let last = format!(r#"{{"id":"last","pad":"{}"}}"#, "x".repeat(400_000));
+    client.ask("POST", "/openrtb/generic", "", last.as_bytes());
     let (code, stdout, stderr) = ended(child);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
     let told: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(
         (told["captured"].as_u64(), told["lost"].as_u64(), told["withheld"].as_u64()),
-        (Some(203), Some(0), Some(1))
+        (Some(204), Some(0), Some(1))
     );
-    assert_eq!((told["exchanges"]["generic"].as_u64(), told["gzip"].as_u64()), (Some(202), Some(1)));
+    assert_eq!((told["exchanges"]["generic"].as_u64(), told["gzip"].as_u64()), (Some(203), Some(1)));
 
     let bytes = fs::read(&out).unwrap();
     for what in [&bytes[..], bidder.log().as_bytes()] {
@@ -101,7 +106,7 @@ fn a_capture_has_every_request_and_nobody_in_it() {
         );
     }
     let (requests, foot) = read(&out);
-    assert_eq!((foot.captured, requests.len()), (203, 203));
+    assert_eq!((foot.captured, requests.len()), (204, 204));
     assert!(requests.windows(2).all(|pair| pair[0].offset_ns <= pair[1].offset_ns), "one connection, in order");
     assert!(
         requests
@@ -109,7 +114,7 @@ fn a_capture_has_every_request_and_nobody_in_it() {
             .all(|request| request.offset_ns < foot.length_ns && request.connection == requests[0].connection)
     );
     let mut users = Vec::new();
-    for (number, request) in requests.iter().enumerate().filter(|(number, _)| *number != 201) {
+    for (number, request) in requests.iter().enumerate().take(203).filter(|(number, _)| *number != 201) {
         let sent: Value = serde_json::from_str(&body(number)).unwrap();
         let kept: Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(
@@ -123,7 +128,7 @@ fn a_capture_has_every_request_and_nobody_in_it() {
     assert_eq!(users.len(), 1, "one person is one pseudonym");
     assert!(requests[201].withheld && requests[201].body == vec![b'x'; broken.len()]);
     assert_eq!((requests[202].exchange, requests[202].version.as_slice()), (None, &b"2.5"[..]));
-    assert_eq!(bidder.metric("corebid_captured_total", ""), 203);
+    assert_eq!(bidder.metric("corebid_captured_total", ""), 204);
     assert_eq!(bidder.metric("corebid_capture_lost_total", ""), 0);
 }
 
@@ -167,6 +172,27 @@ fn a_capture_ends_with_its_bytes_or_with_who_asked_and_another_may_begin() {
     assert_eq!(ended(child).0, Some(0));
     let (requests, foot) = read(&out);
     assert_eq!((requests.len(), number(&requests[0]), foot.lost), (1, 99, 0));
+}
+
+#[test]
+fn a_capture_that_is_cut_is_kept_beside_and_told() {
+    let folder = Folder::new("record-cut");
+    let bidder = Bidder::demo(&folder.text("data"), "epoll");
+    let out = folder.write("traffic.cap", "an earlier one").display().to_string();
+    let child = record(&bidder, &out, &["--seconds", "600"]);
+    let mut client = bidder.client();
+    let long = format!(r#"{{"id":"1","pad":"{}"}}"#, "x".repeat(20_000));
+    eventually("the file", || {
+        client.ask("POST", "/openrtb/generic", "", long.as_bytes());
+        fs::metadata(folder.path("traffic.cap.new")).is_ok_and(|file| file.len() > 0).then_some(())
+    });
+    bidder.kill();
+    let (code, stdout, stderr) = ended(child);
+    assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+    assert!(stdout.contains("\"cut\":\"") && stderr.contains("traffic.cap.cut: "), "{stdout}\n{stderr}");
+    assert!(Reader::open(&fs::read(folder.path("traffic.cap.cut")).unwrap()).is_ok());
+    assert_eq!(fs::read(&out).unwrap(), b"an earlier one");
+    assert!(!folder.path("traffic.cap.new").exists());
 }
 
 #[test]

@@ -76,8 +76,10 @@ impl Cable {
 
     /// What the server's end gets is received on this CPU, or on the one that sent it.
     fn receive_on(&self, cpu: Option<usize>) {
-        let mask = cpu.map_or(0, |cpu| 1u32 << cpu);
-        let write = format!("echo {mask:x} > /sys/class/net/end/queues/rx-0/rps_cpus");
+        // The kernel reads masks in groups of 32 bits, the highest first.
+        let mask =
+            cpu.map_or("0".to_owned(), |cpu| format!("{:x}{}", 1u32 << (cpu % 32), ",00000000".repeat(cpu / 32)));
+        let write = format!("echo {mask} > /sys/class/net/end/queues/rx-0/rps_cpus");
         run(&["ip", "netns", "exec", &self.server, "sh", "-c", &write]).unwrap();
     }
 

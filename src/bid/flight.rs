@@ -16,8 +16,9 @@ const FIRST: usize = 16;
 const SLOWEST: usize = FIRST;
 /// Where one is noted that may not be kept.
 const SPARE: usize = FIRST + 1;
-/// Turns with requests that are remembered. A request is answered in the turn that reads it, or some turns later where many wait.
-const TURNS: usize = 32;
+/// Turns with requests that are remembered. A request is answered in the turn that reads it, or some turns later where many wait; the
+/// requests of turns before these are counted to no load.
+const TURNS: usize = 256;
 
 /// Which requests are told, and to whom.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ pub const MAGIC: &[u8; 8] = b"CBCAPT\n\x01";
 /// Before each frame: length and checksum, bytes.
 const LEAD: usize = 8;
 /// A longer frame is none: a body, an exchange's name for each there may be, and some numbers.
-const FRAME: usize = limits::BODY_BYTES + 128 * 1024;
+pub(super) const FRAME: usize = limits::BODY_BYTES + 128 * 1024;
 
 const HEAD: u8 = 0;
 const REQUEST: u8 = 1;

@@ -22,8 +22,9 @@ use crate::metrics::core::CoreMetrics;
 use crate::ring::spsc::{Receiver, Sender};
 
 /// What a capture takes of memory while it is on, beside the rings of the cores, bytes: the longest body packed and unpacked, nine
-/// bytes for each of its bytes, and what waits to be sent.
+/// bytes for each of its bytes, what of it is to be written over, and what waits to be sent.
 pub const MEMORY: usize = 16 * limits::BODY_BYTES;
+const _: () = assert!(thread::MOST <= MEMORY);
 
 /// What is to be captured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

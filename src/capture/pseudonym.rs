@@ -125,6 +125,10 @@ impl Pseudonyms {
 
     /// Other digits in the groups behind the third.
     fn low_groups(&self, address: Ipv6Addr, text: &mut [u8]) {
+        // 6to4 has a whole IPv4 address in the two groups behind its first.
+        if address.segments()[0] == 0x2002 {
+            return self.text(text);
+        }
         if text.contains(&b'.') {
             // An IPv4 address in the last 32 bits.
             return match address.to_ipv4_mapped() {
@@ -142,6 +146,17 @@ impl Pseudonyms {
                 *byte = drawn.of(LOWER_HEX);
             }
             before = *byte;
+        }
+    }
+
+    /// Of a postal code: the first three characters stay, which are of many people, as a coordinate's tenth of a degree is; letters and
+    /// digits behind them become zeros.
+    pub fn zip(&self, text: &mut [u8]) {
+        if text.iter().any(|byte| *byte == b'\\' || !byte.is_ascii()) {
+            return self.text(text);
+        }
+        for byte in text.iter_mut().skip(3).filter(|byte| byte.is_ascii_alphanumeric()) {
+            *byte = b'0';
         }
     }
 
@@ -264,8 +279,18 @@ mod tests {
         }
         let mapped = address("::ffff:203.0.113.77");
         assert!(mapped.starts_with("::ffff:203.0.113.") && mapped.parse::<Ipv6Addr>().is_ok());
+        let through = address("2002:cb00:714d::7");
+        assert!(!through.contains("cb00:714d") && through.len() == 17, "{through}");
         assert_eq!(address("no address").len(), 10);
         assert_ne!(address("no address"), "no address");
+    }
+
+    #[test]
+    fn of_a_postal_code_the_area_stays() {
+        let zip = |value: &str| over(Pseudonyms::zip, value);
+        let given = ["80331", "SW1A 1AA", "94105-1234", "101", ""];
+        assert_eq!(given.map(zip), ["80300", "SW10 000", "94100-0000", "101", ""]);
+        assert!(!zip(r"80\u0033").contains("80"));
     }
 
     #[test]

@@ -9,9 +9,21 @@ use std::ops::Range;
 use super::pseudonym::{Pseudonyms, coarse};
 use crate::wire::json::{Document, Literal, Scratch, Text, Token};
 
-/// The body is no JSON object as the bidder reads it: nothing can be told about what is in it.
+/// Why a body is not redacted, so that nothing of it may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoObject;
+pub enum Withheld {
+    /// It is no JSON object as the bidder reads it: nothing can be told about what is in it.
+    NoObject,
+    /// More is to be written over than is remembered.
+    TooMuch,
+}
+
+/// Values and names of one body that are written over. Of what exchanges send dozens are; a body made of nothing else would have half a
+/// million, and would take more memory to remember than all else of a capture.
+const REPLACEMENTS: usize = 32 * 1024;
+
+/// What is written over, how, and whether it is a number.
+type Over = (Range<usize>, How, bool);
 
 /// How a value is written over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +31,7 @@ enum How {
     Pseudonym,
     Address,
     Coarse,
+    Zip,
     Query,
 }
 
@@ -31,15 +44,19 @@ enum Place {
     Elsewhere,
     User,
     UserExt,
+    /// `user.ext.consented_providers_settings`.
+    Providers,
     Device,
     DeviceExt,
+    /// `device.sua`, and what it says of browsers and of the platform.
+    Sua,
     Geo,
     /// `user.data`.
     Data,
     DataExt,
     /// `user.eids`, and `uids` in it.
     Eids,
-    /// Kept whole, whatever is in it.
+    /// Kept, if it is a plain value or an array of them: of an object under this name nothing is known.
     Kept,
     /// Written over whole, names included.
     Hidden,
@@ -56,12 +73,13 @@ enum Fate {
 /// Of a person: nothing of these tells one from another, and campaigns and laws ask for them.
 const USER: &[&str] = &["yob", "gender", "consent"];
 /// IAB TCF and Google's additional consent: they decide (docs/RECORD.md says why they stay).
-const USER_EXT: &[&str] =
-    &["consent", "consented_providers_settings", "consentedproviderssettings", "consented_providers"];
+const USER_EXT: &[&str] = &["consent", "consented_providers"];
+/// As Google writes it, and as others do.
+const SETTINGS: &[&str] = &["consented_providers_settings", "consentedproviderssettings"];
+const PROVIDERS: &[&str] = &["consented_providers"];
 /// What a model of device, a system, a browser and a network is.
 const DEVICE: &[&str] = &[
     "ua",
-    "sua",
     "dnt",
     "lmt",
     "devicetype",
@@ -83,22 +101,12 @@ const DEVICE: &[&str] = &[
     "mccmnc",
     "connectiontype",
 ];
-const DEVICE_EXT: &[&str] = &["sua", "atts", "ifa_type"];
-const GEO: &[&str] = &[
-    "country",
-    "region",
-    "regionfips104",
-    "metro",
-    "city",
-    "zip",
-    "type",
-    "accuracy",
-    "lastfix",
-    "ipservice",
-    "utcoffset",
-];
+const DEVICE_EXT: &[&str] = &["atts", "ifa_type"];
+const SUA: &[&str] = &["brand", "version", "mobile", "architecture", "bitness", "model", "source"];
+const GEO: &[&str] =
+    &["country", "region", "regionfips104", "metro", "city", "type", "accuracy", "lastfix", "ipservice", "utcoffset"];
 /// Segments are of many people: without them no targeting would be what it was.
-const DATA: &[&str] = &["id", "name", "segment", "value"];
+const DATA: &[&str] = &["id", "name", "value"];
 const DATA_EXT: &[&str] = &["segtax", "segclass"];
 const EIDS: &[&str] = &["source", "inserter", "matcher", "mm", "atype"];
 
@@ -133,8 +141,24 @@ const IDENTIFIES: &[&str] = &[
     "fpd_id",
     "ppid",
     "pubcid",
+    // Of a node of a supply chain: mostly the `id` of a request.
+    "rid",
+    "deviceid",
+    "device_id",
+    "udid",
+    "uuid",
+    "guid",
+    "imei",
+    "mac",
+    "msisdn",
+    "visitorid",
+    "clientid",
+    "client_id",
+    "hashed_email",
+    "ip_address",
+    "x_forwarded_for",
 ];
-const URLS: &[&str] = &["page", "ref", "referrer", "url"];
+const URLS: &[&str] = &["page", "ref", "referrer", "url", "referer", "pageurl", "page_url", "href", "location"];
 
 /// What is in a list of names, but for the case of ASCII letters.
 fn is_one(name: Text<'_>, list: &[&str]) -> bool {
@@ -158,15 +182,22 @@ fn fate(place: Place, name: Text<'_>) -> Fate {
             () => kept(is_one(name, USER)),
         },
         Place::UserExt if is("eids") => Fate::In(Place::Eids),
+        Place::UserExt if is_one(name, SETTINGS) => Fate::In(Place::Providers),
         Place::UserExt => kept(is_one(name, USER_EXT)),
+        Place::Providers => kept(is_one(name, PROVIDERS)),
         Place::Device => match () {
             () if is("ip") || is("ipv6") => Fate::Over(How::Address),
             () if is("geo") => Fate::In(Place::Geo),
             () if is("ext") => Fate::In(Place::DeviceExt),
+            () if is("sua") => Fate::In(Place::Sua),
             () => kept(is_one(name, DEVICE)),
         },
+        Place::DeviceExt if is("sua") => Fate::In(Place::Sua),
         Place::DeviceExt => kept(is_one(name, DEVICE_EXT)),
+        Place::Sua if is("browsers") || is("platform") => Fate::In(Place::Sua),
+        Place::Sua => kept(is_one(name, SUA)),
         Place::Geo if is("lat") || is("lon") => Fate::Over(How::Coarse),
+        Place::Geo if is("zip") => Fate::Over(How::Zip),
         Place::Geo => kept(is_one(name, GEO)),
         Place::Data if is("ext") => Fate::In(Place::DataExt),
         Place::Data if is("segment") => Fate::In(Place::Data),
@@ -181,6 +212,7 @@ fn fate(place: Place, name: Text<'_>) -> Fate {
             () if is("eids") => Fate::In(Place::Eids),
             () if is("ip") || is("ipv6") => Fate::Over(How::Address),
             () if is("lat") || is("lon") => Fate::Over(How::Coarse),
+            () if is("zip") => Fate::Over(How::Zip),
             () if is_one(name, URLS) => Fate::Over(How::Query),
             () if is_one(name, IDENTIFIES) => Fate::Over(How::Pseudonym),
             () => Fate::In(Place::Elsewhere),
@@ -192,34 +224,43 @@ fn fate(place: Place, name: Text<'_>) -> Fate {
 #[derive(Debug)]
 pub struct Redactor {
     scratch: Scratch,
-    over: Vec<(Range<usize>, How, bool)>,
+    over: Vec<Over>,
     pseudonyms: Pseudonyms,
 }
 
 impl Redactor {
+    /// The most one takes for bodies of up to `most` bytes, bytes: nine for each in [`Scratch`], and what is to be written over.
+    pub(super) const fn memory(most: usize) -> usize {
+        9 * (most + 1024) + REPLACEMENTS * size_of::<Over>()
+    }
+
     /// For bodies of up to `most` bytes, under the pseudonyms of one capture.
     pub fn new(most: usize, pseudonyms: Pseudonyms) -> Redactor {
-        Redactor { scratch: Scratch::new(most), over: Vec::new(), pseudonyms }
+        Redactor { scratch: Scratch::new(most), over: Vec::with_capacity(REPLACEMENTS), pseudonyms }
     }
 
     /// Redacts a bid request in its own place.
     ///
     /// # Errors
-    /// It is no JSON object: nothing is changed, and nothing of it may leave.
-    pub fn redact(&mut self, body: &mut [u8]) -> Result<(), NoObject> {
+    /// See [`Withheld`]: nothing is changed.
+    pub fn redact(&mut self, body: &mut [u8]) -> Result<(), Withheld> {
         self.over.clear();
-        let document = Document::read(body, &mut self.scratch).map_err(|_| NoObject)?;
+        let document = Document::read(body, &mut self.scratch).map_err(|_| Withheld::NoObject)?;
         if !document.is_object(document.root()) {
-            return Err(NoObject);
+            return Err(Withheld::NoObject);
         }
-        let mut walk = Walk { document, start: body.as_ptr().addr(), over: &mut self.over };
+        let mut walk = Walk { document, start: body.as_ptr().addr(), over: &mut self.over, is_too_much: false };
         walk.value(document.root(), Place::Root);
+        if walk.is_too_much {
+            return Err(Withheld::TooMuch);
+        }
         for (range, how, is_number) in &self.over {
             let value = &mut body[range.clone()];
             match (how, is_number) {
                 (How::Coarse, true) => coarse(value),
                 (_, true) => self.pseudonyms.number(value),
                 (How::Pseudonym | How::Coarse, false) => self.pseudonyms.text(value),
+                (How::Zip, false) => self.pseudonyms.zip(value),
                 (How::Address, false) => self.pseudonyms.address(value),
                 (How::Query, false) => self.pseudonyms.query(value),
             }
@@ -233,12 +274,17 @@ struct Walk<'a, 's, 'o> {
     document: Document<'a, 's>,
     /// Where the document begins in memory.
     start: usize,
-    over: &'o mut Vec<(Range<usize>, How, bool)>,
+    over: &'o mut Vec<Over>,
+    /// What is to be written over found no room there.
+    is_too_much: bool,
 }
 
 impl Walk<'_, '_, '_> {
     fn value(&mut self, token: Token, place: Place) {
         if place == Place::Kept {
+            if !self.is_plain(token) {
+                self.value(token, Place::Hidden);
+            }
             return;
         }
         for (name, value) in self.document.entries(token) {
@@ -256,6 +302,18 @@ impl Walk<'_, '_, '_> {
         if !matches!(place, Place::Root | Place::Elsewhere) {
             self.literal(token, How::Pseudonym);
         }
+    }
+
+    /// Whether it is a string, a number, a flag, `null`, or an array of these.
+    fn is_plain(&self, token: Token) -> bool {
+        let is_list = |token| self.document.is_present(token) && self.document.elements(token).is_ok();
+        !self.document.is_object(token)
+            && self
+                .document
+                .elements(token)
+                .into_iter()
+                .flatten()
+                .all(|element| !self.document.is_object(element) && !is_list(element))
     }
 
     /// A value that identifies, or what stands in its place: an array of them, or an object, of which nothing is known.
@@ -279,9 +337,14 @@ impl Walk<'_, '_, '_> {
 
     fn write_over(&mut self, part: &[u8], how: How, is_number: bool) {
         // An empty text may be one that stands nowhere in the document.
-        if !part.is_empty() {
+        if part.is_empty() {
+            return;
+        }
+        if self.over.len() < REPLACEMENTS {
             let from = part.as_ptr().addr() - self.start;
             self.over.push((from..from + part.len(), how, is_number));
+        } else {
+            self.is_too_much = true;
         }
     }
 }

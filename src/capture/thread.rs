@@ -32,6 +32,15 @@ const PATIENCE_NS: u64 = Nanos::SECOND;
 /// Requests taken from one core before the next one's turn.
 const BATCH: usize = 256;
 
+/// What is not sent may be so long, bytes: nothing is taken up beyond two pieces, and one frame and the foot follow.
+const UNSENT: usize = 2 * PIECE + format::FRAME;
+/// The request in hand, bytes.
+const RAW: usize = limits::VERSION_BYTES + limits::BODY_BYTES;
+/// All that one capture takes, bytes. A body that came in gzip stands in the inflater and in a copy that is written over; of the pieces
+/// one is on its way to the peer, and the room of another is for the tables of gzip.
+pub(super) const MOST: usize =
+    RAW + 2 * limits::BODY_BYTES + Redactor::memory(limits::BODY_BYTES) + UNSENT + (PIECES + 2) * PIECE;
+
 /// Where the ends wait for the next capture.
 type Home = Arc<Mutex<Option<Vec<CoreEnds>>>>;
 
@@ -100,8 +109,8 @@ impl Capture {
             pieces,
             redactor: Redactor::new(limits::BODY_BYTES, pseudonyms),
             inflater: Inflater::new(limits::BODY_BYTES),
-            raw: Vec::new(),
-            out: Vec::with_capacity(2 * PIECE),
+            raw: Vec::with_capacity(RAW),
+            out: Vec::with_capacity(UNSENT),
             length: 0,
             began: Nanos(0),
             end: Nanos(0),
@@ -149,6 +158,7 @@ impl Capture {
         self.end = self.end.min(clock::boot());
         self.order(0);
         going = self.finish(going);
+        self.drain();
         self.foot.length_ns = self.end.since(self.began);
         self.foot.lost += self.lost() - lost;
         format::foot(&self.foot, &mut self.out);
@@ -178,7 +188,9 @@ impl Capture {
             }
         }
         let until = clock::boot().after(PATIENCE_NS);
-        while self.ends.iter().any(|core| core.orders.unread() > 0) && clock::boot() < until {
+        // A core that is gone hears nothing any more.
+        let waits = |core: &CoreEnds| core.orders.unread() > 0 && !core.orders.is_abandoned();
+        while self.ends.iter().any(waits) && clock::boot() < until {
             pause();
         }
     }
@@ -186,6 +198,11 @@ impl Capture {
     /// Whether the file is as long as it may become.
     fn is_full(&self) -> bool {
         self.length + self.out.len() as u64 >= self.ask.bytes
+    }
+
+    /// Whether a copy is of a request that came while this capture was on.
+    fn is_of_it(&self, head: Head) -> bool {
+        head.capture == self.number && head.arrived >= self.began && head.arrived < self.end
     }
 
     /// Takes what has come, a batch from each core, unless as much waits to be sent as may. How many requests it was.
@@ -198,9 +215,8 @@ impl Capture {
                 }
                 let Some(head) = self.ends[core].next(&mut self.raw) else { break };
                 taken += 1;
-                let is_of_it = head.capture == self.number && head.arrived >= self.began && head.arrived < self.end;
                 match self.is_full() {
-                    _ if !is_of_it => {}
+                    _ if !self.is_of_it(head) => {}
                     true => self.foot.lost += 1,
                     false => self.write(core, head),
                 }
@@ -209,18 +225,12 @@ impl Capture {
         taken
     }
 
-    /// What the cores had copied when they heard that it is over: the rest of the file, or nobody's any more.
+    /// What the cores had copied when they heard that it is over is the rest of the file, if it is read in time.
     fn finish(&mut self, mut going: Going) -> Going {
         let until = clock::boot().after(PATIENCE_NS);
-        while clock::boot() < until {
-            if going == Going::Gone {
-                // Otherwise the next capture would have to go through it first.
-                self.out.clear();
-            }
+        while going == Going::On && clock::boot() < until {
             let taken = self.take();
-            if going == Going::On {
-                going = self.send(false);
-            }
+            going = self.send(false);
             if taken == 0 && self.out.len() < 2 * PIECE {
                 break;
             }
@@ -229,6 +239,19 @@ impl Capture {
             }
         }
         going
+    }
+
+    /// What is left in the rings is lost; the next capture would have to go through it first.
+    fn drain(&mut self) {
+        for core in 0..self.ends.len() {
+            // So much waited at most; what a core that did not hear adds meanwhile came too late.
+            let mut left = limits::CAPTURE_RING;
+            while left > 0 {
+                let Some(head) = self.ends[core].next(&mut self.raw) else { break };
+                left = left.saturating_sub(Head::BYTES + self.raw.len());
+                self.foot.lost += u64::from(self.is_of_it(head));
+            }
+        }
     }
 
     /// Adds the request in hand to the file, without what identifies.
@@ -265,19 +288,17 @@ impl Capture {
     /// Sends whole pieces, and the rest too if it is `all` to go. What finds no place stays.
     fn send(&mut self, all: bool) -> Going {
         while self.out.len() >= PIECE || (all && !self.out.is_empty()) {
-            let rest = self.out.split_off(self.out.len().min(PIECE));
-            let piece = std::mem::replace(&mut self.out, rest);
-            self.length += piece.len() as u64;
-            match self.pieces.try_send(piece) {
-                Ok(()) => {}
-                Err(TrySendError::Full(mut piece)) => {
-                    self.length -= piece.len() as u64;
-                    piece.append(&mut self.out);
-                    self.out = piece;
-                    return Going::On;
-                }
-                Err(TrySendError::Closed(_)) => return Going::Gone,
-            }
+            let place = match self.pieces.try_reserve() {
+                Ok(place) => place,
+                Err(TrySendError::Full(())) => return Going::On,
+                Err(TrySendError::Closed(())) => return Going::Gone,
+            };
+            let length = self.out.len().min(PIECE);
+            // A copy takes the room it needs, and the room here stays.
+            let piece = self.out[..length].to_vec();
+            self.out.drain(..length);
+            self.length += length as u64;
+            place.send(piece);
         }
         Going::On
     }
@@ -287,4 +308,46 @@ impl Capture {
 #[allow(clippy::disallowed_methods, reason = "there is no event to wait for: a core does not wake whom it copies for")]
 fn pause() {
     std::thread::sleep(PERIOD);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::core::CoreMetrics;
+    use crate::ring::spsc;
+    use crate::units::ExchangeId;
+
+    #[test]
+    fn what_a_slow_reader_leaves_in_the_rings_is_lost_and_counted() {
+        const COUNT: u64 = 300;
+        let (orders, _ordered) = spsc::ring(limits::CAPTURE_ORDERS);
+        let (mut copying, copies) = spsc::ring(limits::CAPTURE_RING);
+        let metrics: &'static CoreMetrics = Box::leak(Box::new(CoreMetrics::default()));
+        let (pieces, mut file) = mpsc::channel(PIECES);
+        let ends = vec![CoreEnds::new(orders, copies, metrics)];
+        let mut capture = Capture::new(Ask::default(), ends, pieces, Pseudonyms::random().unwrap());
+        capture.end = Nanos(100);
+        let body = format!("{{\"pad\":\"{}\"}}", "x".repeat(4_000));
+        for number in 0..=COUNT {
+            let head = Head {
+                capture: capture.number,
+                // One came when it was over.
+                arrived: Nanos(if number == COUNT { 100 } else { 50 }),
+                connection: 0,
+                exchange: Some(ExchangeId(0)),
+                encoding: Encoding::Identity,
+                version: 0,
+                body: body.len() as u32,
+            };
+            copying.offer_all(&head.bytes()).unwrap();
+            copying.offer_all(body.as_bytes()).unwrap();
+        }
+        assert_eq!(capture.finish(Going::On), Going::On);
+        capture.drain();
+        let Foot { captured, lost, .. } = capture.foot;
+        assert!(captured > 0 && lost > 0 && captured + lost == COUNT, "{captured} and {lost}");
+        assert_eq!(capture.ends[0].copies.waiting(), 0);
+        let piece = file.try_recv().unwrap();
+        assert!(piece.len() == PIECE && piece.capacity() < 2 * PIECE);
+    }
 }

@@ -1,8 +1,9 @@
 //! `corebid record`: captures what comes to a running bidder, and says what is in a capture (docs/RECORD.md).
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::units::Nanos;
 /// What `corebid record` is told.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// The file to be written; it is there when it is whole
+    /// The file to be written; it is there when it is whole. What there is of a capture that was cut is in OUT.cut instead
     out: PathBuf,
     /// Say what is in the file, which is there, instead of writing it
     #[arg(long, conflicts_with_all = ["seconds", "bytes", "share"])]
@@ -76,38 +77,56 @@ pub struct Contents {
 
 /// Captures, or shows.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if !args.show {
-        record(args)?;
-    }
-    let contents = contents(&args.out)?;
+    let (at, contents) = match args.show {
+        true => (args.out.clone(), contents(&args.out)?),
+        false => record(args)?,
+    };
     if args.json {
         println!("{}", serde_json::to_string(&contents)?);
     } else {
-        println!("{}", told(&args.out, &contents));
+        println!("{}", told(&at, &contents));
     }
     match contents.cut {
-        Some(why) => Err(Failure::new(format!("{}: {why}; what is before that can be replayed", args.out.display()))),
+        Some(why) => Err(Failure::new(format!("{}: {why}; what is before that can be replayed", at.display()))),
         None => Ok(()),
     }
 }
 
-fn record(args: &Args) -> Result<(), Failure> {
+/// Where the capture is now, and what is in it.
+fn record(args: &Args) -> Result<(PathBuf, Contents), Failure> {
     let ask = Ask { seconds: args.seconds, bytes: args.bytes, every: args.share };
     ask.check().map_err(|why| Failure::usage(why.replace("every", "share")))?;
     let named = |error: io::Error| Failure::new(format!("{}: {error}", args.out.display()));
-    let mut beside = args.out.clone().into_os_string();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut file = BufWriter::new(File::create(&beside).map_err(named)?);
+    let with = |end: &str| {
+        let mut path = args.out.clone().into_os_string();
+        path.push(end);
+        PathBuf::from(path)
+    };
+    let beside = with(".new");
+    // A file that is there would keep its mode.
+    let _ = fs::remove_file(&beside);
+    // Consent strings and user agents are in it: it is nobody else's to read.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(named)?;
+    let mut file = BufWriter::new(file);
     let poured = Admin(&args.admin)
         .pour("/api/record", &serde_json::to_string(&ask)?, PATIENCE + Duration::from_secs_f64(ask.seconds), &mut file)
-        .and_then(|()| file.flush().and_then(|()| file.get_ref().sync_all()).map_err(named))
-        .and_then(|()| fs::rename(&beside, &args.out).map_err(named));
-    if poured.is_err() {
-        // What went wrong is said by the error.
-        let _ = fs::remove_file(&beside);
+        .and_then(|()| file.flush().and_then(|()| file.get_ref().sync_all()).map_err(named));
+    // What came before something went wrong.
+    let _ = file.flush();
+    let mut contents = match contents(&beside) {
+        Ok(contents) => contents,
+        Err(unread) => {
+            // There is nothing in it. What went wrong is said by the error.
+            let _ = fs::remove_file(&beside);
+            return Err(poured.err().unwrap_or(unread));
+        }
+    };
+    if let Err(failure) = poured {
+        contents.cut = Some(failure.message);
     }
-    poured
+    let at = if contents.cut.is_none() { args.out.clone() } else { with(".cut") };
+    fs::rename(&beside, &at).map_err(named)?;
+    Ok((at, contents))
 }
 
 fn contents(path: &Path) -> Result<Contents, Failure> {

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 
 use crate::commands::Failure;
 use crate::lab::load::{self, Options, Source};
-use crate::lab::recording::Recorded;
+use crate::lab::recording::{MOST, Recorded};
 use crate::lab::schedule::is_length;
 
 /// What `corebid replay` is told.
@@ -48,9 +48,6 @@ pub struct Args {
     json: bool,
 }
 
-/// What a replay keeps of bodies in memory, bytes: requests are written before the first is sent.
-const MOST: u64 = 4 * 1024 * 1024 * 1024;
-
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let named = |what: &dyn std::fmt::Display| Failure::new(format!("{}: {what}", args.file.display()));
@@ -58,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage(format!("--speed {}: from 0.001 to 1000", args.speed)));
     }
     let file = fs::read(&args.file).map_err(|error| named(&error))?;
-    let mut recorded = Recorded::read(&file).map_err(|fault| named(&fault))?;
+    let mut recorded = Recorded::read(&file).map_err(|why| named(&why))?;
     drop(file);
     if let Some(fault) = recorded.cut {
         let count = recorded.recording.requests.len();
@@ -81,12 +78,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(exchange) = &args.exchange {
         recorded.recording.requests.iter_mut().for_each(|request| request.exchange.clone_from(exchange));
     }
-    let bytes: u64 = recorded.recording.requests.iter().map(|request| request.body.len() as u64).sum();
-    if bytes.saturating_mul(args.times.into()) > MOST {
+    if recorded.bytes.saturating_mul(args.times.into()) > MOST {
         return Err(Failure::usage(format!("--loop {}: that is more than 4 GiB of requests", args.times)));
     }
-    let recording = recorded.again(args.times, args.speed);
-    let seconds = (recording.offsets_ns.last().copied().unwrap_or(0) + 1) as f64 / 1e9;
+    let recording = recorded.again(args.times, args.speed).map_err(|why| named(&why))?;
+    let seconds = (recording.offsets_ns.last().copied().unwrap_or(0) as f64 + 1.0) / 1e9;
     if !is_length(seconds) {
         return Err(Failure::usage(format!("--speed {}: {seconds} s is not a length of time", args.speed)));
     }

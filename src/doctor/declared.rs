@@ -41,6 +41,12 @@ pub struct Declared {
     pub rule: Rule,
     /// With [`Rule::OneOf`]: the values that will do.
     pub accept: &'static str,
+    /// The file that lists the values that can be set; empty if any can. Of those accepted the first that it has is wanted.
+    pub offered: &'static str,
+    /// The value that is wanted on hardware only, and not in a guest.
+    pub metal: &'static str,
+    /// What there is to do where none is offered.
+    pub unoffered: &'static str,
     /// The parameter of the kernel command line that makes it; empty if `tuning/tune apply` does.
     pub boot: &'static str,
     /// The commands that make it by hand; empty if `tuning/tune apply` does.
@@ -78,6 +84,9 @@ fn parse(text: &'static str) -> Option<Declared> {
         want: value("want")?,
         rule: Rule::named(value("rule")?)?,
         accept: optional("accept"),
+        offered: optional("offered"),
+        metal: optional("metal"),
+        unoffered: optional("unoffered"),
         boot: optional("boot"),
         hand: optional("hand"),
         unhand: optional("unhand"),
@@ -110,6 +119,7 @@ mod tests {
         for knob in all() {
             assert_eq!(knob.rule == Rule::OneOf, !knob.accept.is_empty(), "{}", knob.name);
             assert_eq!(knob.hand.is_empty(), knob.unhand.is_empty(), "{}", knob.name);
+            assert_eq!(knob.offered.is_empty(), knob.unoffered.is_empty(), "{}", knob.name);
             assert!(knob.accept.is_empty() || knob.accept.split(' ').any(|accepted| accepted == knob.want));
         }
     }

@@ -20,7 +20,12 @@ pub(super) fn judged(knob: &Declared, host: &Host, roles: &Roles, surroundings: 
         let current = if state == State::Unseen { String::new() } else { value.unwrap_or_default() };
         Seen { path: place.path.clone(), state, current, wanted: place.wanted.clone() }
     };
-    let (state, current, seen) = match places::of(knob, host, roles) {
+    let best = best_offered(knob, host, surroundings);
+    let mut at = places::of(knob, host, roles);
+    if let (Places::At(places), false) = (&mut at, knob.offered.is_empty()) {
+        places.iter_mut().for_each(|place| place.wanted = best.unwrap_or("none offered").to_owned());
+    }
+    let (state, current, seen) = match at {
         Places::Not(why) => (State::NotApplicable, why.to_owned(), Vec::new()),
         Places::Nothing(why) => (State::Good, why, Vec::new()),
         Places::At(places) => {
@@ -50,6 +55,7 @@ pub(super) fn judged(knob: &Declared, host: &Host, roles: &Roles, surroundings: 
     let wanted = distinct(seen.iter().map(|seen| seen.wanted.as_str()));
     let wanted = if wanted.is_empty() { filled(knob.want) } else { wanted };
     let (change, undo) = match (knob.boot, knob.hand) {
+        _ if best.is_none() && !knob.offered.is_empty() => (knob.unoffered.to_owned(), "nothing was set".to_owned()),
         ("", "") => (format!("{tune} apply {}", knob.name), format!("{tune} undo {}", knob.name)),
         ("", hand) => (hand.to_owned(), knob.unhand.to_owned()),
         (boot, _) => {
@@ -80,6 +86,13 @@ pub(super) fn judged(knob: &Declared, host: &Host, roles: &Roles, surroundings: 
         note: surroundings.note(knob.scope, state),
         places: seen,
     }
+}
+
+/// The first value accepted that this host offers, but for one of hardware in a guest.
+fn best_offered(knob: &Declared, host: &Host, surroundings: &Surroundings) -> Option<&'static str> {
+    let offered = host.line(knob.offered)?;
+    let fits = |value: &&str| *value != knob.metal || !surroundings.is_guest();
+    knob.accept.split(' ').filter(fits).find(|value| offered.split(' ').any(|offered| offered == *value))
 }
 
 /// What a knob is, in one line: its different values, or why it is not seen.

@@ -224,6 +224,42 @@ fn a_virtual_machine_is_told_and_what_it_hides() {
     assert_eq!(knob(&examined(&Tree::of(&files)), "virtualization").state, State::Good);
 }
 
+/// What is wanted of the clock, and whether the doctor and `tune` say the same of it.
+#[test]
+fn a_clock_is_wanted_that_the_host_offers() {
+    const FOLDER: &str = "/sys/devices/system/clocksource/clocksource0";
+    let guest = "processor\t: 0\nflags\t\t: fpu vme tsc hypervisor avx2";
+    let metal = "processor\t: 0\nflags\t\t: fpu vme tsc avx2";
+    for (cpu, offered, current, state, wanted) in [
+        (metal, "tsc hpet acpi_pm ", "hpet", State::Differs, "tsc"),
+        (metal, "hpet acpi_pm ", "hpet", State::Differs, "none offered"),
+        (guest, "kvm-clock tsc acpi_pm ", "kvm-clock", State::Good, "kvm-clock"),
+        (guest, "tsc kvm-clock ", "tsc", State::Good, "kvm-clock"),
+        (guest, "hyperv_clocksource_tsc_page acpi_pm ", "acpi_pm", State::Differs, "hyperv_clocksource_tsc_page"),
+        (guest, "tsc hpet acpi_pm ", "acpi_pm", State::Differs, "none offered"),
+    ] {
+        let mut files = well_tuned();
+        files.insert("/proc/cpuinfo".into(), cpu.into());
+        files.insert(format!("{FOLDER}/available_clocksource"), offered.into());
+        files.insert(format!("{FOLDER}/current_clocksource"), current.into());
+        let tree = Tree::of(&files);
+        let report = examined(&tree);
+        let clock = knob(&report, "clocksource");
+        assert_eq!((clock.state, clock.current.as_str(), clock.wanted.as_str()), (state, current, wanted), "{offered}");
+        let word = serde_json::to_value(state).unwrap().as_str().unwrap().to_owned();
+        let told = tree.tune().args(["check", "--places", "clocksource"]).output().unwrap();
+        let expected = format!("clocksource\t{FOLDER}/current_clocksource\t{word}\t{current}\t{wanted}\n");
+        assert_eq!(String::from_utf8(told.stdout).unwrap(), expected);
+        // What is not offered is not tried, and told.
+        let applied = tree.tune().args(["apply", "clocksource"]).output().unwrap();
+        let now = fs::read_to_string(tree.path(&format!("{FOLDER}/current_clocksource"))).unwrap();
+        let settable = wanted != "none offered";
+        assert_eq!(applied.status.success(), settable || state == State::Good, "{applied:?}");
+        assert_eq!(now.trim_end(), if state == State::Differs && settable { wanted } else { current });
+        assert_eq!(clock.change.contains("none that user space can read is offered"), !settable, "{}", clock.change);
+    }
+}
+
 #[test]
 fn a_container_is_told_and_what_is_its_hosts() {
     let mut files = badly_tuned();

@@ -9,7 +9,7 @@ queue_name='(txrx|tx-rx|rx|tx|input|output|comp|queue)[-._]*([0-9]{1,4})'
 
 # load NAME: the declaration of a knob.
 load() {
-    name='' group='' severity='' scope='' file='' want='' rule='' accept='' opt_in='' boot='' hand='' unhand='' why='' cost='' source=''
+    name='' group='' severity='' scope='' file='' want='' rule='' accept='' offered='' metal='' unoffered='' opt_in='' boot='' hand='' unhand='' why='' cost='' source=''
     # shellcheck source=/dev/null
     source "$here/knobs/$1.sh"
 }
@@ -37,6 +37,9 @@ places() {
     [[ -z $NOT ]] || return 0
     fill "$want"
     wanted=$REPLY
+    if [[ -n $offered ]]; then
+        if best_offered; then wanted=$REPLY; else wanted='none offered' hand=$unoffered; fi
+    fi
     case $file in
     *'{siblings}'*) places_of_siblings ;;
     *'{irqs}'*) places_of_irqs ;;
@@ -81,6 +84,31 @@ places_of_path() {
         PLACES+=("${path#"$root"}"$'\t'"$wanted")
     done
     if ((!found)); then PLACES+=("$1"$'\t'"$2"); fi
+}
+
+# best_offered: the first value accepted that this host offers, but for one of hardware in a guest.
+best_offered() {
+    local value list
+    first_line "$root$offered" || return 1
+    list=$REPLY
+    for value in $accept; do
+        [[ $value == "$metal" ]] && is_guest && continue
+        if [[ " $list " == *" $value "* ]]; then REPLY=$value && return 0; fi
+    done
+    return 1
+}
+
+# is_guest: whether the processor tells of a hypervisor below. The first domain of Xen has the hardware.
+is_guest() {
+    local line
+    if [[ -r $root/proc/xen/capabilities ]] && first_line "$root/proc/xen/capabilities" && [[ $REPLY == *control_d* ]]; then
+        return 1
+    fi
+    [[ -r $root/proc/cpuinfo ]] || return 1
+    while IFS= read -r line; do
+        if [[ $line == flags* ]]; then [[ "$line " == *" hypervisor "* ]] && return 0; return 1; fi
+    done 2>/dev/null <"$root/proc/cpuinfo"
+    return 1
 }
 
 # wake_latency: the least that any process asks for by holding /dev/cpu_dma_latency, us.

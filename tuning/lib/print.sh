@@ -54,6 +54,9 @@ HEAD
             command_for "$value" "$place"
             lines+=("    $REPLY")
         done
+        if [[ $knob == nic-channels ]]; then
+            printf '    # The card has other queues and interrupts after that: run tune print again for nic-irqs, rps and xps.\n'
+        fi
         for entry in "${lines[@]}"; do undone="$entry"$'\n'"$undone"; done
     done
     printf '    ;;\nundo)\n%s    ;;\n*) echo "usage: sh $0 apply|undo" >&2; exit 2 ;;\nesac\nexit $failed\n' "$undone"

@@ -10,7 +10,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -51,6 +51,8 @@ const OPERATIONS: [(&str, u8); 6] = [
 ];
 /// `IORING_REGISTER_SYNC_CANCEL`, which ends the ring.
 const SYNC_CANCEL: u8 = 24;
+/// How long it may wait for operations to end.
+const LET_GO: Timespec = Timespec::new().sec(1);
 
 /// The operation a completion belongs to: the top four bits of its user data.
 const ACCEPT: u64 = 0;
@@ -131,9 +133,9 @@ pub(super) const CONNECTION_BYTES: usize = Table::<Socket>::PLACE_BYTES + Intake
 
 /// The connections of one core on io_uring.
 pub struct Uring {
-    // Dropped first, by `drop`: the kernel must let go of the memory below.
+    // Dropped first, by `drop`: the kernel must let go of the memory below, or it is left to it.
     ring: ManuallyDrop<IoUring>,
-    buffers: Buffers,
+    buffers: ManuallyDrop<Buffers>,
     listener: Option<Listener>,
     wakeup: Wakeup,
     /// Where the kernel puts the count of the eventfd; nobody reads it.
@@ -166,7 +168,7 @@ impl Uring {
         restrict(&ring.0)?;
         let mut uring = Uring {
             ring: ManuallyDrop::new(ring.0),
-            buffers,
+            buffers: ManuallyDrop::new(buffers),
             listener: Some(listener),
             wakeup,
             wakes: Box::new(0),
@@ -623,10 +625,22 @@ impl Drop for Uring {
             unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_RDWR) };
         }
         let _ = self.poll();
-        // Waits until no operation is left that could touch our memory; nothing to cancel is an error, and fine.
-        let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
+        // Waits until no operation is left that could touch our memory, but not for ever: an operation that cannot be cancelled is not to
+        // keep the process from its end.
+        let cancelled = self.ring.submitter().register_sync_cancel(Some(LET_GO), CancelBuilder::any());
         // SAFETY: nobody uses the ring after this.
         unsafe { ManuallyDrop::drop(&mut self.ring) };
+        // That there was nothing to cancel is an error, and fine. With others (the time passed, or a signal came) the kernel may yet write
+        // where it was told to, so that memory is never freed. What it may yet read of a send goes nowhere: the sockets are shut.
+        if let Err(error) = cancelled
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::warn!("the kernel has not let go of the receive buffers, which are left to it: {error}");
+            mem::forget((mem::take(&mut self.wakes), mem::take(&mut self.alarm)));
+            return;
+        }
+        // SAFETY: the kernel has let go of them, and nobody uses them after this.
+        unsafe { ManuallyDrop::drop(&mut self.buffers) };
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) static QUOTA: Fact = Fact {
     group: "cpu",
     severity: Severity::High,
     scope: Scope::Process,
-    why: "A cgroup that has used its quota stands still until the period is over, up to 100 ms: every request in it is late. The stall meter calls it run_delay.",
+    why: "A cgroup that has used its quota stands still until the period is over, up to 100 ms: every request in it is late. The stall meter calls it throttle.",
     cost: "The process may take all of its CPUs.",
     change: "no CPUQuota= in the unit; in Kubernetes no CPU limit, or whole CPUs by the static CPU manager",
     undo: "the limit back",

@@ -45,11 +45,10 @@ pub fn measure(seconds: f64, campaigns: u32, dir: &Path) -> Result<Costs, Failed
     config.server.cores = topology.bid.first().map(|core| vec![*core]);
     config.server.reconcile_core = Some(topology.reconcile);
     let source = if campaigns == 0 { Source::BuiltIn } else { Source::Synthetic(campaigns as usize) };
-    let before = bounds::resident();
     let node = Launch { config: config.clone(), source, make_keys: true, busy_work: BusyWork::NONE }
         .start()
         .map_err(|error| error.to_string())?;
-    let loaded = Loaded { campaigns: node.campaigns().len(), before, after: bounds::resident() };
+    let loaded = node.loaded;
     let measured = funded(&node).and_then(|()| ask(&node, seconds / 2.0, topology.reconcile));
     let asked = measured.and_then(|measured| {
         let market = hold(&node, seconds / 2.0, topology.reconcile)?;

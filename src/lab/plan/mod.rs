@@ -144,6 +144,8 @@ pub struct Plan {
     pub machines: f64,
     /// Memory of one machine's process, bytes.
     pub memory_bytes: f64,
+    /// Whether a machine has so much.
+    pub fits: bool,
     /// From exchanges, bits per second at the peak.
     pub in_bits: f64,
     /// To exchanges, bits per second at the peak.
@@ -171,6 +173,7 @@ pub fn plan(question: &Question, costs: &Costs, prices: &Prices) -> Plan {
         cores: sheet.of("bid_cores"),
         machines: sheet.of("machines"),
         memory_bytes: sheet.of("memory"),
+        fits: sheet.of("memory_short") <= 0.0,
         in_bits: sheet.of("in_bits"),
         out_bits: sheet.of("out_bits"),
         dollars: sheet.of("dollars"),
@@ -219,7 +222,12 @@ impl fmt::Display for Plan {
             shown((self.in_bits / 1e6).ceil()),
             shown((self.out_bits / 1e6).ceil()),
             shown(self.dollars.round())
-        )
+        )?;
+        if !self.fits {
+            let why = "a process may hold more than its machine has (memory_short above)";
+            write!(f, "\nDOES NOT FIT: {why}: take larger machines, or more with fewer machine_cores in use")?;
+        }
+        Ok(())
     }
 }
 

@@ -92,6 +92,7 @@ impl Sheet {
         self.line("cores_used", "bid cores/machine", "min(bid_cores, cores_per_machine)");
         self.line("memory", "bytes/machine", "process_bytes + campaigns * campaign_bytes + cores_used * core_bytes");
         self.line("memory_share", "of a machine", "memory / (machine_gib * 1073741824)");
+        self.line("memory_short", "bytes/machine that it has not", "max(0, memory - machine_gib * 1073741824)");
     }
 
     /// What the exchanges' side of the network carries, with what frames it.

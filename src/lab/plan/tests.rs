@@ -91,6 +91,18 @@ fn the_worked_example_comes_out() {
     assert!(page.contains("= (1,000,000 * 10 + 60,000 * 10) / 1,000,000 = 10.6 cores"), "{page}");
 }
 
+#[test]
+fn what_a_machine_has_no_memory_for_is_told() {
+    let (question, prices) = (question(), Prices::example());
+    let fitting = plan(&question, &costs(), &prices);
+    assert!(fitting.fits && !fitting.to_string().contains("DOES NOT FIT"), "{fitting}");
+    // 100 MiB + 10,000,000 + 14 x 8 GiB, on machines of 64 GiB.
+    let large = plan(&question, &Costs { core_bytes: 8.0 * 1_073_741_824.0, ..costs() }, &prices);
+    assert!(!large.fits && large.to_string().contains("DOES NOT FIT"), "{large}");
+    let short = 48.0 * 1_073_741_824.0 + 100.0 * 1_048_576.0 + 10_000_000.0;
+    assert!((line(&large, "memory_short") - short).abs() < 1.0, "{large}");
+}
+
 /// The document shows what the test computes.
 #[test]
 fn the_document_has_the_example() {

@@ -34,7 +34,7 @@ causes! {
     Queue "queue";
     /// The thread neither ran nor could have: it was stopped, or blocked in the kernel, or stolen in less than 10 ms.
     Off "off_cpu";
-    /// The kernel counts nothing.
+    /// The kernel counts nothing, or what it counted so long ago is not kept.
     Unknown "unknown";
 }
 
@@ -55,7 +55,7 @@ impl Cause {
             Cause::Own => "the stage named took long: explain the request, profile the stage",
             Cause::Queue => "load: more cores, or a limit of requests per second",
             Cause::Off => "stopped or blocked: who sends signals, freezes or debugs it?",
-            Cause::Unknown => "this kernel counts nothing: CONFIG_SCHED_INFO, /proc",
+            Cause::Unknown => "too old to be told, or this kernel counts nothing: CONFIG_SCHED_INFO, /proc",
         }
     }
 }
@@ -70,9 +70,30 @@ impl Shares {
         let length_ns = late.length_ns();
         // What it took itself is nobody's load.
         let work_ns = late.requests.saturating_sub(1).saturating_mul(late.turn.usual_ns);
-        let split = stall::Shares::split(length_ns, work_ns, late.spent, machine).0;
-        let of = |cause: stall::Cause| split[cause as usize];
+        let mut split = stall::Shares::split(length_ns, work_ns, late.spent, machine).0;
+        let mut take = |cause: stall::Cause, ns: u64| {
+            let ns = ns.min(split[cause as usize]);
+            split[cause as usize] -= ns;
+            ns
+        };
         let mut shares = Shares::default();
+        // While it was parked its core slept, or watched the rings, or worked for others: that is not what kept it.
+        let parked_ns = late.flight.parked_ns;
+        let mut missed_ns = 0;
+        for from in
+            [stall::Cause::Off, stall::Cause::Fault, stall::Cause::Unknown, stall::Cause::Own, stall::Cause::Work]
+        {
+            missed_ns += take(from, parked_ns - missed_ns);
+        }
+        shares.0[Cause::Miss as usize] = missed_ns;
+        // What no reading covers looks as if the thread had been off its CPU.
+        let mut uncovered_ns = length_ns.saturating_sub(late.window_ns);
+        for from in [stall::Cause::Off, stall::Cause::Fault] {
+            let ns = take(from, uncovered_ns);
+            uncovered_ns -= ns;
+            shares.0[Cause::Unknown as usize] += ns;
+        }
+        let of = |cause: stall::Cause| split[cause as usize];
         let mut give = |left: &mut u64, cause: Cause, ns: u64| {
             let ns = ns.min(*left);
             shares.0[cause as usize] += ns;
@@ -89,13 +110,8 @@ impl Shares {
         ] {
             give(&mut of(from), to, u64::MAX);
         }
-        // A core that waits for what others do sleeps.
-        let (mut blocked, mut off) = (of(stall::Cause::Fault), of(stall::Cause::Off));
-        let parked_ns = late.flight.parked_ns;
-        give(&mut off, Cause::Miss, parked_ns);
-        give(&mut blocked, Cause::Miss, parked_ns.saturating_sub(of(stall::Cause::Off)));
-        give(&mut off, Cause::Off, u64::MAX);
-        give(&mut blocked, Cause::MajorFault, u64::MAX);
+        give(&mut of(stall::Cause::Off), Cause::Off, u64::MAX);
+        give(&mut of(stall::Cause::Fault), Cause::MajorFault, u64::MAX);
         let mut own = of(stall::Cause::Own);
         if late.swap_ns.is_some() {
             give(&mut own, Cause::Swap, u64::MAX);
@@ -171,6 +187,7 @@ mod tests {
         let none = Machine::default();
         let waited = Spent { ran_ns: MS, waited_ns: 19 * MS, ..Spent::default() };
         let ran = Spent { ran_ns: 20 * MS, ..Spent::default() };
+        let parked = Flight { parked_ns: 18 * MS, ..late().flight };
         for (late, machine, cause) in [
             (spent(waited), none, Cause::RunDelay),
             (spent(waited), Machine { throttled_ns: 80 * MS, ..none }, Cause::Throttle),
@@ -185,8 +202,15 @@ mod tests {
             // A stall in the turn of a swap is a stall.
             (Late { swap_ns: Some(900), ..spent(waited) }, none, Cause::RunDelay),
             (Late { requests: 500, ..spent(ran) }, none, Cause::Queue),
-            (Late { flight: Flight { parked_ns: 18 * MS, ..late().flight }, ..late() }, none, Cause::Miss),
+            (Late { flight: parked, ..late() }, none, Cause::Miss),
+            // On a core that spins, and on one that is busy.
+            (Late { flight: parked, ..spent(ran) }, none, Cause::Miss),
+            (Late { flight: parked, requests: 500, ..spent(ran) }, none, Cause::Miss),
+            (Late { flight: parked, spent: None, ..late() }, none, Cause::Miss),
+            // What kept the thread kept whoever was parked.
+            (Late { flight: parked, ..spent(waited) }, none, Cause::RunDelay),
             (late(), none, Cause::Off),
+            (Late { window_ns: 4 * MS, ..late() }, none, Cause::Unknown),
             (Late { spent: None, ..late() }, none, Cause::Unknown),
         ] {
             let shares = Shares::of(&late, machine, 1_000);

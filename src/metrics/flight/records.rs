@@ -46,7 +46,7 @@ impl Lasted for Record {
 /// Of one core; the thread that keeps them is the only writer.
 #[derive(Debug, Default)]
 struct Core {
-    /// Late requests by main cause, those included of which there is no record.
+    /// Late requests by main cause, those included that are counted with another of their turn.
     late: [Counter; Cause::COUNT],
     kept: Mutex<Kept>,
 }

@@ -13,8 +13,8 @@ pub const BASELINE_NS: u64 = 5 * Nanos::MS;
 /// The same where a round answered requests that had become late, ns: what kept them is told the better the fewer others it is told
 /// with, and a core that is late all the time is not to spend more than a hundredth of it on that.
 pub const LATE_BASELINE_NS: u64 = Nanos::MS / 4;
-/// Readings that are kept: what is older than these is of no request that is answered now.
-const KEPT: usize = 16;
+/// Readings that are kept: of 16 ms, where requests are late all the time. What an older request did before them nobody knows.
+const KEPT: usize = 64;
 
 /// What was spent between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +57,8 @@ impl Witness {
         }
     }
 
-    /// What was spent from `from` until `now`, and over how long that was counted, ns: from some reading before `from` on. What came
-    /// after the last reading counts as having run. Nothing if the kernel does not count.
+    /// What was spent from `from` until `now`, and over how long that was counted, ns: from some reading before `from` on, or from the
+    /// oldest that is kept. What came after the last reading counts as having run. Nothing if the kernel does not count.
     pub fn spent_since(&self, from: Nanos, now: Nanos) -> (Option<Spent>, u64) {
         if self.baseline.is_none() {
             return (None, 0);
@@ -124,6 +124,7 @@ mod tests {
         let spent = heard.take().unwrap().spent.unwrap();
         assert!(spent.ran_ns < 9 * Nanos::MS, "what was told is not told again: {spent:?}");
     }
+
     #[test]
     fn what_was_spent_is_told_of_all_readings_since() {
         let (told, _heard) = spsc::ring(4);
@@ -142,5 +143,21 @@ mod tests {
         assert!(spent.unwrap().ran_ns >= 12 * Nanos::MS && over_ns >= 12 * Nanos::MS, "{spent:?} over {over_ns}");
         let (spent, over_ns) = witness.spent_since(ended, witness.read_at.after(9));
         assert_eq!((spent.unwrap().ran_ns, over_ns), (9, 9));
+    }
+
+    #[test]
+    fn what_is_older_than_the_readings_kept_is_not_covered() {
+        let (told, _heard) = spsc::ring(4);
+        let mut witness = Witness::open(told);
+        let began = witness.read_at;
+        let mut ended = began;
+        for _ in 0..KEPT + 9 {
+            ended = ended.after(LATE_BASELINE_NS);
+            let round = Round { from: ended, woke: ended, ended, kept_ns: 0, requests: 1, usual_ns: 0 };
+            witness.turned(&round, true);
+        }
+        let kept_ns = KEPT as u64 * LATE_BASELINE_NS;
+        assert_eq!(witness.spent_since(began, ended).1, kept_ns);
+        assert_eq!(witness.spent_since(Nanos(ended.0 - kept_ns), ended).1, kept_ns);
     }
 }
